@@ -1,0 +1,1 @@
+"""Pages -> pairs -> shards: the paper's minimal filters (section 3), and a report of what each one dropped."""

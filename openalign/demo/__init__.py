@@ -1,0 +1,1 @@
+"""A miniature web with known truth, and the whole road walked on it."""

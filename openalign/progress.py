@@ -1,0 +1,72 @@
+"""One progress display for every stage: bars on standard error, nested under the demo's list of stages."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+console = Console(stderr=True, highlight=False)
+
+_live: Progress | None = None
+
+
+class Bar:
+    """A running bar: `advance` by finished items, `note` shows a short live figure at its end."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, items: int = 1) -> None:
+        self._progress.advance(self._task, items)
+
+    def note(self, text: str) -> None:
+        self._progress.update(self._task, note=text)
+
+
+@contextmanager
+def display() -> Iterator[Progress]:
+    """The live display: a new one, or the one already shown by an outer stage."""
+    global _live
+    if _live is not None:
+        yield _live
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=console, expand=False) as progress:
+        _live = progress
+        try:
+            yield progress
+        finally:
+            _live = None
+
+
+@contextmanager
+def bar(description: str, total: int | None = None) -> Iterator[Bar]:
+    """Show a bar named `description` over `total` items while the block runs."""
+    with display() as progress:
+        task = progress.add_task(description, total=total, note="")
+        try:
+            yield Bar(progress, task)
+        finally:
+            progress.stop_task(task)
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Iterate over `items` under a bar."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with bar(description, total) as running:
+        for item in items:
+            yield item
+            running.advance()

@@ -1,0 +1,1 @@
+"""Embeddings -> index -> answers (paper section 6, 'Visualization')."""

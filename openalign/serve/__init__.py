@@ -1,0 +1,1 @@
+"""Index -> answers over HTTP: the REST service and the search page."""
