@@ -1,0 +1,48 @@
+"""Settings are data: frozen, strict, and an unknown key is an error that names the nearest known one."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from openalign.errors import OpenAlignError
+
+
+class Settings(BaseModel):
+    """Base of every settings class: immutable, no conversion of types, no extra keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Validate `values` that were found at `where` (a file or an option).
+
+        Raises:
+            OpenAlignError: the first key that is unknown, missing or of the wrong type, and what to write instead.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise OpenAlignError(f"{where}: {_sentence(cls, error)}") from None
+
+
+def _sentence(settings: type[BaseModel], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(settings)
+        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        return f"unknown key `{key}`; the nearest known key is `{nearest[0]}`."
+    if problem["type"] == "missing":
+        return f"the key `{key}` is missing."
+    return f"`{key}` = {problem['input']!r} does not fit: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+
+
+def _known_keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in settings.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys.extend(_known_keys(field.annotation, f"{prefix}{name}."))
+    return keys
