@@ -1,0 +1,110 @@
+"""Occurrences -> pairs -> verdicts: everything that is counted over the whole corpus, as Ibis tables out of core.
+
+A pair is a distinct (image, text). The same image with the same text on many pages is one pair, and the page of its first
+occurrence is kept. An empty text and none at all are the same: null. Sharing is counted over all pairs, before any rule.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+from ibis.backends.duckdb import Backend
+
+from openalign.curate.rules import TEXT_RULES, Rule
+from openalign.curate.settings import CurateSettings
+from openalign.curate.words import bigrams, rare_count, unigrams
+from openalign.errors import OpenAlignError
+
+
+def connect(engine: str, work: Path, workers: int) -> Backend:
+    """The engine that runs the relations, keeping its tables in `work`.
+
+    Raises OpenAlignError for an engine that this version does not have.
+    """
+    if engine == "spark":
+        raise OpenAlignError("--engine spark is not available yet in this version: use --engine local")
+    if engine != "local":
+        raise OpenAlignError(f"there is no engine {engine!r}: use --engine local")
+    return ibis.duckdb.connect(work / "relations.duckdb", threads=workers)
+
+
+def open_occurrences(backend: Backend, path: Path) -> ir.Table:
+    """The occurrences that `sources.extract` wrote, with their running number `occurrence` in source order."""
+    table = backend.read_parquet(path, table_name="occurrences", file_row_number=True)
+    return table.mutate(text=table.text.nullif("")).rename(occurrence="file_row_number")
+
+
+def collect_pairs(backend: Backend, occurrences: ir.Table) -> ir.Table:
+    """One row a distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
+    firsts = occurrences.group_by("image", "text").agg(
+        occurrence=occurrences.occurrence.min(), occurrences=occurrences.count()
+    )
+    columns = ["image", "text", "page", "host", "occurrence", "occurrences"]
+    return backend.create_table("pairs", occurrences.inner_join(firsts, "occurrence").select(columns))
+
+
+def collect_texts(backend: Backend, pairs: ir.Table, vocabulary: int) -> ir.Table:
+    """One row a distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`."""
+    texts = pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count())
+    words = backend.create_table("words", texts.mutate(words=unigrams(texts.text)))
+    rare = _rare_texts(backend, words, vocabulary)
+    found = words.left_join(rare, "text")
+    return backend.create_table(
+        "texts",
+        found.select("text", "images_of_text", unigrams=found.words.length(), rare=found.text_right.notnull()),
+    )
+
+
+def _rare_texts(backend: Backend, words: ir.Table, vocabulary: int) -> ir.Table:
+    """The texts (one column, distinct) with a token outside the `vocabulary` most frequent; a pair counts once."""
+    tokens = words.select("text", "images_of_text", token=words.words.concat(bigrams(words.words))).unnest("token")
+    nothing = words.filter(ibis.literal(False)).select("text")
+    if tokens.count().execute() <= vocabulary:  # fewer tokens than places: none can be rare, and none need be counted
+        return nothing
+    counts = backend.create_table("tokens", tokens.group_by("token").agg(times=tokens.images_of_text.sum()))
+    border = rare_count(counts, vocabulary)
+    if border == 0:
+        return nothing
+    return tokens.semi_join(counts.filter(counts.times < border), "token").select("text").distinct()
+
+
+def measure_pairs(backend: Backend, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:
+    """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, and `text_passes`: no text rule is broken."""
+    per_image = pairs.filter(pairs.text.notnull()).group_by("image").agg(texts_of_image=_.count())
+    measured = pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")
+    broken = [_breaks(rule, measured, settings) for rule in TEXT_RULES]
+    return backend.create_table("measured", measured.mutate(text_passes=~ibis.or_(*broken)))
+
+
+def wanted_images(measured: ir.Table) -> ir.Table:
+    """One row a distinct image in source order: `image`, and `wanted`, whether a pair of it passes the text rules."""
+    images = measured.group_by("image").agg(wanted=measured.text_passes.any(), first=measured.occurrence.min())
+    return images.order_by("first").drop("first")
+
+
+def judge_pairs(
+    backend: Backend, measured: ir.Table, looked: ir.Table, rules: Sequence[Rule], settings: CurateSettings
+) -> ir.Table:
+    """The pairs with what was seen of their images, one boolean column a rule of `rules`, and `dropped`.
+
+    `looked` has one row a judged image; pairs of other images have nulls there, and `looked_at` false. `first` is the
+    place in `rules` of the first rule that a pair breaks, null for a pair that is kept.
+    """
+    joined = measured.left_join(looked.mutate(looked_at=True), "image").drop("image_right")
+    judged = joined.mutate(
+        looked_at=joined.looked_at.fill_null(False), **{rule.name: _breaks(rule, joined, settings) for rule in rules}
+    )
+    first = ibis.cases(*((judged[rule.name], place) for place, rule in enumerate(rules)))
+    reasons = ibis.array([judged[rule.name].ifelse(rule.name, ibis.null(str)) for rule in rules])
+    return backend.create_table(
+        "judged",
+        judged.mutate(first=first, dropped=first.notnull(), reasons=reasons.filter(lambda reason: reason.notnull())),
+    )
+
+
+def _breaks(rule: Rule, pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    if rule.broken is None:
+        return ibis.literal(False)
+    return rule.broken(pairs, settings).fill_null(False)

@@ -1,0 +1,148 @@
+"""The paper's rules (Section 3), each a name, its section, a sentence and an Ibis expression that says which pairs break it.
+
+The expressions read the columns that `relations` and `looking` put beside each pair: `text`, `unigrams`, `images_of_text`,
+`texts_of_image`, `rare`, `problem`, `width`, `height`, `test_image`. A null (a pair without text has no word count, an
+unreadable image may have no size) breaks nothing: only what could be judged counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from openalign.curate.settings import CurateSettings
+
+Expression = Callable[[ir.Table, CurateSettings], ir.BooleanValue]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason to drop a pair.
+
+    `sentence` says what is dropped, with the names of settings in braces; `settings` are those that make the threshold;
+    `broken` gives a boolean column over the pairs, None where a model would have to judge; `of_image` tells the rules
+    that read the image from those that the relations alone decide.
+    """
+
+    name: str
+    section: str
+    sentence: str
+    settings: tuple[str, ...]
+    broken: Expression | None
+    of_image: bool = False
+
+    def threshold(self, settings: CurateSettings) -> dict[str, Any]:
+        return {name: getattr(settings, name) for name in self.settings}
+
+    def described(self, settings: CurateSettings) -> str:
+        return self.sentence.format(**self.threshold(settings))
+
+
+def _no_text(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.text.isnull()
+
+
+def _word_count(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return ~pairs.unigrams.between(settings.min_words, settings.max_words)
+
+
+def _images_per_text(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.images_of_text > settings.max_images_per_text
+
+
+def _texts_per_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.texts_of_image > settings.max_texts_per_image
+
+
+def _rare_token(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.rare
+
+
+def _unreadable_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.problem.notnull()
+
+
+def _shorter_side(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return ibis.least(pairs.width, pairs.height) <= settings.min_shorter_side
+
+
+def _aspect_ratio(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    # A product and no quotient, so that 900 x 300 is exactly at the border on every engine.
+    longer, shorter = ibis.greatest(pairs.width, pairs.height), ibis.least(pairs.width, pairs.height)
+    return longer >= shorter * settings.max_aspect_ratio
+
+
+def _near_duplicate_of_test(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.test_image.notnull()
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("no_text", "3", "The image has no alt-text, or an empty one.", (), _no_text),
+    Rule(
+        "word_count",
+        "3.2",
+        "The text has fewer than {min_words} or more than {max_words} unigrams.",
+        ("min_words", "max_words"),
+        _word_count,
+    ),
+    Rule(
+        "images_per_text",
+        "3.2",
+        "More than {max_images_per_text} distinct images share the text.",
+        ("max_images_per_text",),
+        _images_per_text,
+    ),
+    Rule(
+        "texts_per_image",
+        "3.1",
+        "The image has more than {max_texts_per_image} distinct texts.",
+        ("max_texts_per_image",),
+        _texts_per_image,
+    ),
+    Rule(
+        "rare_token",
+        "3.2",
+        "A unigram or bigram of the text is not among the {vocabulary:,} most frequent of the raw texts.",
+        ("vocabulary",),
+        _rare_token,
+    ),
+    Rule("unreadable_image", "3.1", "The image is missing, truncated or no image.", (), _unreadable_image, of_image=True),
+    Rule(
+        "shorter_side",
+        "3.1",
+        "The shorter side is not greater than {min_shorter_side} pixels.",
+        ("min_shorter_side",),
+        _shorter_side,
+        of_image=True,
+    ),
+    Rule(
+        "aspect_ratio",
+        "3.1",
+        "The longer side is {max_aspect_ratio:g} times the shorter one or more.",
+        ("max_aspect_ratio",),
+        _aspect_ratio,
+        of_image=True,
+    ),
+    Rule("unsafe_image", "3.1", "A model takes the image for pornographic.", (), None, of_image=True),
+    Rule(
+        "near_duplicate_of_test",
+        "3.1",
+        "The image is a near-duplicate of one in a test set (correlation of at least {duplicate_correlation:g}).",
+        ("duplicate_hash_bits", "duplicate_correlation"),
+        _near_duplicate_of_test,
+        of_image=True,
+    ),
+)
+
+TEXT_RULES = tuple(rule for rule in RULES if not rule.of_image)
+
+
+def why_not_run(rule: Rule, *, test_set: bool) -> str | None:
+    """The reason why `rule` judges nothing in this run; None when it runs."""
+    if rule.broken is None:
+        return "no model that recognises such images is part of this version"
+    if rule.name == "near_duplicate_of_test" and not test_set:
+        return "no test set was named"
+    return None

@@ -1,0 +1,53 @@
+"""What a curation can be told: the thresholds of the paper's rules and how images are stored."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CurateSettings:
+    """Thresholds of the rules (Section 3 of the paper) and of storage. The defaults are the paper's where it gives one.
+
+    Raises ValueError for a threshold that no pair, or no vocabulary, could meet.
+    """
+
+    min_words: int = 3
+    """Unigrams; a text with fewer is dropped (Section 3.2)."""
+    max_words: int = 20
+    """Unigrams; a text with more is dropped (Section 3.2)."""
+    max_images_per_text: int = 10
+    """Distinct images; a text that more of them share is dropped (Section 3.2)."""
+    max_texts_per_image: int = 1000
+    """Distinct texts; an image that has more is dropped (Section 3.1)."""
+    vocabulary: int = 100_000_000
+    """Unigrams and bigrams: how many of the most frequent are not rare (Section 3.2)."""
+    min_shorter_side: int = 200
+    """Pixels; the shorter side must be greater (Section 3.1)."""
+    max_aspect_ratio: float = 3.0
+    """Longer side over shorter side; it must be smaller (Section 3.1)."""
+    duplicate_hash_bits: int = 16
+    """Of 64 bits of perceptual hash: how many may differ in two images that are then compared pixel by pixel."""
+    duplicate_correlation: float = 0.975
+    """Correlation of two 32 x 32 grey thumbnails from which on the images are near-duplicates; measured, docs/curation.md."""
+    stored_shorter_side: int = 400
+    """Pixels; a larger image is shrunk to it before it is stored, which leaves room for the paper's 346 px."""
+    jpeg_quality: int = 90
+    """Of images that are encoded anew: those shrunk, and those that were not JPEG."""
+    pairs_per_shard: int = 10_000
+    """Pairs in one tar."""
+    download: bool = True
+    """Whether images that the sources only link to are fetched."""
+    allow_private_hosts: bool = False
+    """Whether fetching may reach loopback and private addresses."""
+    image_column: str | None = None
+    """Of source tables; None finds it by its usual names."""
+    text_column: str | None = None
+    """Of source tables; None finds it by its usual names."""
+    base_url: str | None = None
+    """What relative addresses in folders of pages are relative to; None: their files."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_words <= self.max_words:
+            raise ValueError(f"min_words {self.min_words} must lie between 0 and max_words {self.max_words}")
+        for name in ("max_images_per_text", "max_texts_per_image", "vocabulary", "stored_shorter_side", "pairs_per_shard"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
