@@ -129,8 +129,8 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        gate_BC11 = x_BCHW.mean((2, 3), keepdim=True)
-        gate_BC11 = self.expand(functional.silu(self.reduce(gate_BC11)))
+        pooled_BC11 = x_BCHW.mean((2, 3), keepdim=True)
+        gate_BC11: Tensor = self.expand(functional.silu(self.reduce(pooled_BC11)))
         return x_BCHW * gate_BC11.sigmoid()
 
 
@@ -172,7 +172,7 @@ class Block(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        y_BCHW = self.expansion(x_BCHW) if self.expansion is not None else x_BCHW
+        y_BCHW: Tensor = self.expansion(x_BCHW) if self.expansion is not None else x_BCHW
         y_BCHW = self.projection(self.squeeze_excite(self.depthwise_conv(y_BCHW)))
         if not self.residual:
             return y_BCHW

@@ -42,9 +42,7 @@ def contrastive_loss(
     temperature = torch.as_tensor(temperature, dtype=dtype, device=images_ND.device)
     if not (temperature.detach() > 0):
         raise OpenAlignError(f"The temperature must be positive, not {float(temperature)}.")
-    loss: Tensor = _Contrastive.apply(  # type: ignore[no-untyped-call]
-        images_ND.to(dtype), texts_ND.to(dtype), temperature, label_smoothing
-    )
+    loss: Tensor = _Contrastive.apply(images_ND.to(dtype), texts_ND.to(dtype), temperature, label_smoothing)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -84,7 +82,7 @@ class _Contrastive(torch.autograd.Function):
         return (rows_N.sum() + columns_N.sum() - 2.0 * targets) / count
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x_ND, y_ND, temperature, rows_N, columns_N = ctx.saved_tensors
         count, smoothing = len(x_ND), ctx.smoothing

@@ -1,0 +1,165 @@
+"""What evaluation, search and service ask of a model: images and texts in, unit vectors out.
+
+Shapes: N items, D width of the shared embedding, (H, W, 3) one image.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from openalign.data.images import decode
+from openalign.data.pairs import Pairs
+from openalign.errors import OpenAlignError
+from openalign.progress import bar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Pixels = NDArray[Any]
+"""A prepared image: uint8 (H, W, 3) for our towers, float32 (3, H, W) for those with a processor of their own."""
+
+ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
+
+DECODE_THREADS = 4
+
+
+class DualEncoder(ABC):
+    """A model with an image tower and a text tower that share one embedding space."""
+
+    name: str
+    """Where it was loaded from."""
+    width: int
+    """D, the width of the shared embedding."""
+    fingerprint: str
+    """Hexadecimal digest of weights, configuration and vocabulary: vectors of two models never mix."""
+    image_size: int
+    """Side of the square that the image tower sees, in pixels."""
+    temperature: float
+    """What cosines are divided by before a softmax."""
+
+    @abstractmethod
+    def prepare(self, image: ImageInput) -> Pixels:
+        """One image, read and cut to what the image tower takes. Runs in threads.
+
+        Raises:
+            OpenAlignError: the image cannot be read; the sentence names it where it has a name.
+        """
+
+    @abstractmethod
+    def _embed_prepared(self, images: Pixels) -> torch.Tensor:
+        """Prepared images, stacked -> (B, D), unit rows."""
+
+    @abstractmethod
+    def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
+        """Texts -> (B, D), unit rows."""
+
+    def embed_images(
+        self, images: Sequence[ImageInput], batch_size: int = 64, *, progress: bool = False
+    ) -> NDArray[np.float32]:
+        """Embed images: paths, encoded bytes, PIL images or uint8 arrays (H, W, 3), mixed as you like.
+
+        Returns:
+            float32 of shape (N, D), unit rows, in the order given.
+
+        Raises:
+            OpenAlignError: an image cannot be read; the sentence names it.
+        """
+        out_ND = np.empty((len(images), self.width), dtype=np.float32)
+        with ThreadPoolExecutor(DECODE_THREADS) as threads:
+            done = 0
+            for prepared in _batches(threads, self.prepare, images, batch_size, progress):
+                out_ND[done : done + len(prepared)] = self.embed_prepared(np.stack(prepared))
+                done += len(prepared)
+        return out_ND
+
+    def embed_prepared(self, images: Pixels) -> NDArray[np.float32]:
+        """Embed a stack of images that `prepare` made -> float32 (B, D), unit rows."""
+        with torch.inference_mode():
+            return self._embed_prepared(images).float().cpu().numpy()
+
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
+        """Embed texts -> float32 of shape (N, D), unit rows, in the order given."""
+        out_ND = np.empty((len(texts), self.width), dtype=np.float32)
+        # A batch is padded to its longest text, so texts of like length go together.
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        with torch.inference_mode():
+            for start in range(0, len(texts), batch_size):
+                rows = order[start : start + batch_size]
+                out_ND[rows] = self._embed_text_batch([texts[row] for row in rows]).float().cpu().numpy()
+        return out_ND
+
+
+def embed_pairs_images(
+    model: DualEncoder, pairs: Pairs, batch_size: int = 64
+) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
+    """Embed the images of `pairs`, leaving out those that cannot be read.
+
+    Returns:
+        The embeddings (M, D), the row of each (M,), and one sentence for each image left out.
+    """
+
+    def prepare(row: int) -> Pixels | str:
+        try:
+            return model.prepare(pairs.image_bytes(row))
+        except OpenAlignError as error:
+            sentence, name = str(error), pairs.row_name(row)
+            return sentence if name in sentence else f"{name}: {sentence}"
+
+    vectors: list[NDArray[np.float32]] = []
+    kept: list[int] = []
+    problems: list[str] = []
+    with ThreadPoolExecutor(DECODE_THREADS) as threads:
+        start = 0
+        for prepared in _batches(threads, prepare, range(len(pairs)), batch_size, progress=True):
+            readable = [(start + offset, item) for offset, item in enumerate(prepared) if not isinstance(item, str)]
+            problems.extend(item for item in prepared if isinstance(item, str))
+            if readable:
+                vectors.append(model.embed_prepared(np.stack([item for _, item in readable])))
+                kept.extend(row for row, _ in readable)
+            start += len(prepared)
+    out_MD = np.concatenate(vectors) if vectors else np.empty((0, model.width), np.float32)
+    return out_MD, np.array(kept, dtype=np.int64), problems
+
+
+def _batches(
+    threads: ThreadPoolExecutor, function: Callable[[T], U], items: Sequence[T], batch_size: int, progress: bool
+) -> Iterator[list[U]]:
+    """Apply `function` in threads, a batch ahead of the model, and show a bar if asked to."""
+    starts = range(0, len(items), batch_size)
+    pending: deque[list[Future[U]]] = deque()
+    with bar("embed images", len(items)) if progress else nullcontext() as running:
+        for start in [*starts, None]:
+            if start is not None:
+                pending.append([threads.submit(function, item) for item in items[start : start + batch_size]])
+            if len(pending) > 1 or (start is None and pending):
+                batch = [future.result() for future in pending.popleft()]
+                yield batch
+                if running is not None:
+                    running.advance(len(batch))
+
+
+def read_image(image: ImageInput, min_side: int) -> NDArray[np.uint8]:
+    """Any kind of image input -> uint8 (H, W, 3), decoded no larger than it needs to be."""
+    if isinstance(image, str | Path):
+        try:
+            return decode(Path(image).read_bytes(), min_side=min_side)
+        except OSError as error:
+            raise OpenAlignError(f"{image}: cannot be read ({error.strerror}).") from None
+        except OpenAlignError as error:
+            raise OpenAlignError(f"{image}: {error}") from None
+    if isinstance(image, bytes):
+        return decode(image, min_side=min_side)
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise OpenAlignError(f"An image array must be uint8 of shape (H, W, 3), not {image.dtype} {image.shape}.")
+    return image
