@@ -1,1 +1,1 @@
-"""Model + data -> numbers: one file a protocol, all of them alike (paper section 5)."""
+"""How good a model is: one file a protocol, all with the same shape."""
