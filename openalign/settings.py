@@ -22,9 +22,16 @@ class Settings(BaseModel):
             OpenAlignError: the first key that is unknown, missing or of the wrong type, and what to write instead.
         """
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(_with_tuples(values))
         except ValidationError as error:
             raise OpenAlignError(f"{where}: {_sentence(cls, error)}") from None
+
+
+def _with_tuples(value: Any) -> Any:
+    """TOML and JSON know only lists; frozen settings hold tuples."""
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _sentence(settings: type[BaseModel], error: ValidationError) -> str:

@@ -1,0 +1,170 @@
+"""Our folders beside transformers' own AlignModel, and foreign dual encoders."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AlignConfig, AlignModel, CLIPConfig, CLIPModel
+
+from openalign.data.tokenizer import Tokenizer, train_tokenizer
+from openalign.errors import OpenAlignError
+from openalign.model import hub
+from openalign.model.align import Align, AlignSettings, TextTowerSettings
+from openalign.model.config import config_from, settings_from
+from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.hub import load, load_align, save
+
+TEXTS = ["a red apple", "two cats in the snow", "a dog"]
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Tokenizer:
+    return Tokenizer.load(train_tokenizer(TEXTS, tmp_path / "tokenizer.json", size=60))
+
+
+def tiny(padding: str, vocabulary: int) -> AlignSettings:
+    return AlignSettings(
+        image_tower=ImageTowerSettings(
+            width_multiplier=0.25,
+            kernels=(3, 5, 3),
+            strides=(1, 2, 2),
+            channels=(32, 64, 96),
+            repeats=(1, 2, 2),
+            expansions=(1, 4, 6),
+            padding=padding,  # type: ignore[arg-type]
+        ),
+        text_tower=TextTowerSettings(width=16, layers=2, heads=2, inner_width=32, max_pieces=16),
+        vocabulary=vocabulary,
+        image_size=32,
+        resize_size=40,
+        initial_temperature=0.5,
+    )
+
+
+def randomised(model: Align) -> Align:
+    """Weights and running statistics away from their initial values, so that every one of them matters."""
+    generator = torch.Generator().manual_seed(0)
+    for tensor in model.state_dict().values():
+        if tensor.is_floating_point() and tensor.ndim > 0:
+            tensor.copy_(tensor + 0.1 * torch.rand(tensor.shape, generator=generator))
+    return model.eval()
+
+
+@pytest.mark.parametrize("size", [224, 256, 289])
+def test_transformers_align_model_opens_our_folder_with_equal_numbers(
+    size: int, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    ours = randomised(Align(tiny("hf", tokenizer.size)))
+    save(ours, tokenizer, tmp_path / "model", card="# a model\n")
+    port = AlignModel.from_pretrained(tmp_path / "model").eval()
+    ids_BT, mask_BT = (torch.from_numpy(part) for part in tokenizer(TEXTS))
+    images_BHWC = torch.randint(0, 256, (3, size, size, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        out = port(
+            pixel_values=images_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1.0, input_ids=ids_BT, attention_mask=mask_BT
+        )
+        images_BD, texts_BD = ours.embed_images(images_BHWC), ours.embed_texts(ids_BT, mask_BT)
+        logits_BB = images_BD @ texts_BD.T / ours.temperature
+    torch.testing.assert_close(images_BD, out.image_embeds, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(texts_BD, out.text_embeds, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(logits_BB, out.logits_per_image, rtol=1e-5, atol=1e-5)
+
+
+def test_same_padding_differs_from_the_port_at_odd_sizes() -> None:
+    same, port = (Align(tiny(padding, 60)).eval() for padding in ("same", "hf"))
+    port.load_state_dict(same.state_dict())
+    images_BHWC = torch.randint(0, 256, (1, 33, 33, 3), dtype=torch.uint8)
+    assert not torch.allclose(same.embed_images(images_BHWC), port.embed_images(images_BHWC), atol=1e-3)
+
+
+def test_a_folder_of_the_port_opens_here(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    config = AlignConfig(**{k: v for k, v in config_from(tiny("hf", tokenizer.size)).items() if k != "openalign"})
+    port = AlignModel(config)
+    port.save_pretrained(tmp_path / "port")
+    ours = load_align(tmp_path / "port")
+    for name, tensor in ours.state_dict().items():
+        if name != "log_temperature" and not name.endswith("num_batches_tracked"):
+            assert torch.equal(tensor, port.state_dict()[name]), name
+    assert ours.settings.image_tower.padding == "hf"
+
+
+def test_settings_survive_the_round_trip_through_the_folders_configuration() -> None:
+    settings = tiny("same", 77)
+    assert settings_from(config_from(settings), "here") == settings
+
+
+def test_a_saved_model_embeds_as_before(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    model = randomised(Align(tiny("same", tokenizer.size)))
+    save(model, tokenizer, tmp_path / "model", card="# a model\n")
+    encoder = load(tmp_path / "model")
+    ids_BT, mask_BT = (torch.from_numpy(part) for part in tokenizer(TEXTS))
+    with torch.inference_mode():
+        expected = model.embed_texts(ids_BT, mask_BT).numpy()
+    np.testing.assert_allclose(encoder.embed_texts(TEXTS), expected, atol=1e-5)
+    assert encoder.temperature == pytest.approx(0.5)
+
+
+def test_every_kind_of_image_input_gives_the_same_vector(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from PIL import Image
+
+    save(randomised(Align(tiny("same", tokenizer.size))), tokenizer, tmp_path / "model", card="# a model\n")
+    encoder = load(tmp_path / "model")
+    array = np.random.default_rng(0).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    path = tmp_path / "x.png"
+    Image.fromarray(array).save(path)
+    vectors_ND = encoder.embed_images([path, str(path), path.read_bytes(), Image.open(path), array], batch_size=2)
+    assert vectors_ND.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors_ND, axis=1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(vectors_ND, np.repeat(vectors_ND[:1], 5, axis=0), atol=1e-5)
+
+
+def test_an_unreadable_image_is_named(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    save(Align(tiny("same", tokenizer.size)), tokenizer, tmp_path / "model", card="# a model\n")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    with pytest.raises(OpenAlignError, match=r"broken\.jpg"):
+        load(tmp_path / "model").embed_images([tmp_path / "broken.jpg"])
+
+
+def test_weights_of_another_shape_are_refused_by_name(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    save(Align(tiny("same", tokenizer.size)), tokenizer, tmp_path / "model", card="# a model\n")
+    other = Align(tiny("same", tokenizer.size + 1))
+    with pytest.raises(OpenAlignError, match="word_embeddings.*another shape"):
+        hub.load_weights(other, tmp_path / "model" / hub.WEIGHTS)
+
+
+def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match=r"no config\.json"):
+        load(tmp_path)
+
+
+def test_the_fingerprint_changes_with_the_weights(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save(randomised(Align(tiny("same", tokenizer.size))), tokenizer, tmp_path / name, card="# a model\n")
+    assert load(tmp_path / "one").fingerprint != load(tmp_path / "two").fingerprint
+
+
+def test_a_clip_folder_embeds_as_transformers_does(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from transformers import CLIPImageProcessorPil
+
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vocabulary = {"vocab_size": tokenizer.size, "eos_token_id": 3, "bos_token_id": 2, "pad_token_id": 0}
+    config = CLIPConfig(
+        text_config={**tower, **vocabulary, "max_position_embeddings": 16},
+        vision_config={**tower, "image_size": 32, "patch_size": 8},
+        projection_dim=12,
+    )
+    clip = CLIPModel(config).eval()
+    clip.save_pretrained(tmp_path / "clip")
+    tokenizer.save(tmp_path / "clip")
+    processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor.save_pretrained(tmp_path / "clip")
+
+    encoder = load(tmp_path / "clip")
+    assert (encoder.width, encoder.image_size) == (12, 32)
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        features = clip.get_image_features(**processor(images=image, return_tensors="pt")).pooler_output
+    expected = torch.nn.functional.normalize(features, dim=1).numpy()
+    np.testing.assert_allclose(encoder.embed_images([image]), expected, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(encoder.embed_texts(TEXTS), axis=1), 1.0, atol=1e-5)
