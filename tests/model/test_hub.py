@@ -129,7 +129,7 @@ def test_an_unreadable_image_is_named(tokenizer: Tokenizer, tmp_path: Path) -> N
 def test_weights_of_another_shape_are_refused_by_name(tokenizer: Tokenizer, tmp_path: Path) -> None:
     save(Align(tiny("same", tokenizer.size)), tokenizer, tmp_path / "model", card="# a model\n")
     other = Align(tiny("same", tokenizer.size + 1))
-    with pytest.raises(OpenAlignError, match="word_embeddings.*another shape"):
+    with pytest.raises(OpenAlignError, match=r"word_embeddings.*another shape"):
         hub.load_weights(other, tmp_path / "model" / hub.WEIGHTS)
 
 
