@@ -1,0 +1,212 @@
+"""Pairs of image and text, from anything a DATA argument may name: shards, folders of images, tables."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from openalign.data.shards import IMAGE_SUFFIXES, ShardImages, read_index
+from openalign.data.tables import TABLE_SUFFIXES, find_columns, read_table, table_suffix
+from openalign.errors import OpenAlignError
+
+__all__ = ["Pairs", "find_columns", "open_pairs", "read_table"]
+
+
+class ImageStore(Protocol):
+    """Where the bytes of the images lie, by row."""
+
+    def image_bytes(self, row: int) -> bytes: ...
+
+    def select(self, rows: NDArray[np.int64]) -> "ImageStore": ...
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images and their texts, in a fixed order; picklable, so that loader workers can have it.
+
+    `table` has the columns `image` (path or address as found) and `text` (null where there is none), then the
+    source's other columns; class folders add `label`. `problems` has a sentence for what was left out on opening.
+    """
+
+    name: str
+    table: pa.Table
+    images: ImageStore
+    source_rows: NDArray[np.int64]
+    """(N,) the row, from 0, that each pair had in its source."""
+    problems: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def texts(self) -> list[str]:
+        """The text of every pair, "" where there is none."""
+        texts: list[str] = pc.fill_null(self.table["text"], "").to_pylist()
+        return texts
+
+    def image_bytes(self, row: int) -> bytes:
+        """The stored bytes of the image. Raises `OpenAlignError` naming the row if there are none to read."""
+        try:
+            return self.images.image_bytes(row)
+        except OpenAlignError as error:
+            raise OpenAlignError(f"{self.row_name(row)}: {error}") from None
+
+    def row_name(self, row: int) -> str:
+        """What to call a pair in a message: `photos.csv row 12 (x.jpg)`, rows counted from 1 without the header."""
+        return f"{self.name} row {self.source_rows[row] + 1} ({self.table['image'][row].as_py()})"
+
+    def select(self, rows: Sequence[int] | NDArray[np.int64]) -> "Pairs":
+        """The pairs of these rows, in this order."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        return replace(
+            self,
+            table=self.table.take(pa.array(chosen)),
+            images=self.images.select(chosen),
+            source_rows=self.source_rows[chosen],
+        )
+
+
+class FileImages:
+    """Images that are files: paths relative to `folder`, or absolute."""
+
+    def __init__(self, folder: Path, paths: pa.ChunkedArray) -> None:
+        self._folder = folder
+        self._paths = paths
+
+    def image_bytes(self, row: int) -> bytes:
+        path = self._paths[row].as_py()
+        if not path:
+            raise OpenAlignError("this row names no image")
+        if path.lower().startswith(("http://", "https://")):
+            raise OpenAlignError("this image is only an address: run `openalign curate` on the table, which fetches it")
+        try:
+            return (self._folder / path).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise OpenAlignError(f"the image file cannot be read ({reason})") from None
+
+    def select(self, rows: NDArray[np.int64]) -> "FileImages":
+        return FileImages(self._folder, self._paths.take(pa.array(rows)))
+
+
+def open_pairs(
+    source: str | Path, *, image_column: str | None = None, text_column: str | None = None, need_text: bool = True
+) -> Pairs:
+    """Open a DATA argument: folder of shards (or a curated one), folder of images, class folders, table.
+
+    With `need_text`, rows without a text are left out and counted in `problems`; without it they stay.
+    Raises `OpenAlignError`: nothing there, no images, no texts, missing columns, text that is not UTF-8.
+    """
+    path = Path(source)
+    if str(source).startswith(("http://", "https://")):
+        raise OpenAlignError(f"{source} is an address: download it first, then give the file or folder")
+    if not path.exists():
+        raise OpenAlignError(f"{path} does not exist")
+    name = str(source)
+    if path.is_dir():
+        pairs = _open_folder(name, path, image_column, text_column, need_text)
+    else:
+        pairs = _open_file(name, path, image_column, text_column, need_text)
+    return _with_texts(pairs) if need_text else pairs
+
+
+def _open_folder(name: str, folder: Path, image_column: str | None, text_column: str | None, need_text: bool) -> Pairs:
+    for place in (folder / "shards", folder):
+        listed = next((place / f"pairs{end}" for end in TABLE_SUFFIXES if (place / f"pairs{end}").exists()), None)
+        if listed is not None:
+            return _open_table(name, listed, image_column, text_column, need_text)
+        tars = sorted(place.glob("*.tar")) if place.is_dir() else []
+        if tars:
+            return _open_shards(name, tars)
+    return _open_images(name, folder)
+
+
+def _open_file(name: str, path: Path, image_column: str | None, text_column: str | None, need_text: bool) -> Pairs:
+    if path.suffix == ".tar":
+        return _open_shards(name, [path])
+    if table_suffix(path) is not None:
+        return _open_table(name, path, image_column, text_column, need_text)
+    if any(suffix.lower() in (".warc", ".wat") for suffix in path.suffixes):
+        raise OpenAlignError(f"{path} is a crawl: run `openalign curate {path} --to DIR` first, then give DIR")
+    raise OpenAlignError(f"{path} is neither a folder nor a table ({', '.join(TABLE_SUFFIXES)}) nor a shard (.tar)")
+
+
+def _open_table(name: str, path: Path, image_column: str | None, text_column: str | None, need_text: bool) -> Pairs:
+    problems: list[str] = []
+    table = read_table(path, image_column, text_column, need_text=need_text, problems=problems)
+    return _pairs(name, table, FileImages(path.parent, table["image"]), problems)
+
+
+def _open_shards(name: str, tars: Sequence[Path]) -> Pairs:
+    indexes = [read_index(tar) for tar in tars]
+    if not any(len(index) for index in indexes):
+        raise OpenAlignError(f"{name}: the shards hold no samples with an image")
+    whole = pa.concat_tables(indexes, promote_options="permissive")
+    images = ShardImages.of(tars, indexes)
+    columns = {"image": whole[_image_column(whole)], "text": whole["text"]}
+    for other in whole.column_names:
+        if other not in ("image", "image_offset", "image_size"):
+            columns.setdefault(other, whole[other])
+    return _pairs(name, pa.table(columns), images)
+
+
+def _image_column(index: pa.Table) -> str:
+    """What stands for the image: the path or address it came from, else its key in the tar."""
+    known = (name for name in ("image", "url") if name in index.column_names and pa.types.is_string(index[name].type))
+    return next(known, "key")
+
+
+def _open_images(name: str, folder: Path) -> Pairs:
+    """Images anywhere below `folder`, sorted by path, each with its same-named .txt; or a sub-folder for each class."""
+    paths = _image_paths(folder)
+    if not paths:
+        raise OpenAlignError(f"{folder} holds no shards, no pairs.csv and no images")
+    texts = [_text_beside(folder / path) for path in paths]
+    columns = {"image": pa.array([str(path) for path in paths]), "text": pa.array(texts, pa.string())}
+    if all(text is None for text in texts) and all(len(path.parts) == 2 for path in paths):
+        labels = [path.parts[0] for path in paths]
+        words = [" ".join(label.replace("_", " ").replace("-", " ").split()) for label in labels]
+        columns |= {"text": pa.array(words), "label": pa.array(labels)}
+    table = pa.table(columns)
+    return _pairs(name, table, FileImages(folder, table["image"]))
+
+
+def _image_paths(folder: Path) -> list[Path]:
+    """Paths of the images below `folder`, relative to it; hidden files and folders are passed over."""
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        images = (file for file in files if file.rpartition(".")[2].lower() in IMAGE_SUFFIXES and file[0] != ".")
+        found += [Path(parent, file).relative_to(folder) for file in images]
+    return sorted(found)
+
+
+def _text_beside(image: Path) -> str | None:
+    path = image.with_suffix(".txt")
+    try:
+        return " ".join(path.read_text(encoding="utf-8-sig").split())
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise OpenAlignError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8 and try again") from None
+
+
+def _with_texts(pairs: Pairs) -> Pairs:
+    has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
+    kept = np.flatnonzero(has_text.to_numpy())
+    if len(kept) == len(pairs):
+        return pairs
+    if len(kept) == 0:
+        raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one")
+    first = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
+    sentence = f"{len(pairs) - len(kept)} of {len(pairs)} rows have no text and are left out, the first: {first}"
+    return replace(pairs.select(kept), problems=(*pairs.problems, sentence))
+
+
+def _pairs(name: str, table: pa.Table, images: ImageStore, problems: Sequence[str] = ()) -> Pairs:
+    return Pairs(name, table.combine_chunks(), images, np.arange(len(table)), tuple(problems))

@@ -1,0 +1,239 @@
+"""Tables of images and texts: CSV, TSV, JSON Lines, Parquet, read by pyarrow, columns found by their usual names."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from openalign.errors import OpenAlignError
+
+IMAGE_NAMES = ("image", "file", "filepath", "file_name", "path", "url")
+TEXT_NAMES = ("text", "caption", "title", "alt")
+DELIMITED = (".csv", ".tsv")
+JSON_LINES = (".jsonl", ".ndjson")
+TABLE_SUFFIXES = (*DELIMITED, *JSON_LINES, ".parquet")
+
+
+def table_suffix(path: Path) -> str | None:
+    """Which of `TABLE_SUFFIXES` this file's name says, `.gz` aside (not for Parquet); None if it is no table."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        return suffixes[-2] if suffixes[-2:-1] and suffixes[-2] in (*DELIMITED, *JSON_LINES) else None
+    return suffixes[-1] if suffixes and suffixes[-1] in TABLE_SUFFIXES else None
+
+
+def read_table(
+    path: Path,
+    image_column: str | None = None,
+    text_column: str | None = None,
+    *,
+    need_text: bool = True,
+    problems: list[str] | None = None,
+) -> pa.Table:
+    """Read a table: columns `image` (string) and `text` (string), then the others, rows in their order.
+
+    CSV and TSV columns are all strings; JSON Lines and Parquet keep their types. A line that cannot be parsed is left
+    out and gets a sentence in `problems`. Another column that is already called `image` or `text` is left out.
+    Raises `OpenAlignError`: no such columns, no rows, not UTF-8 (with the line), not a table.
+    """
+    problems = [] if problems is None else problems
+    if path.stat().st_size == 0:
+        raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
+    suffix = table_suffix(path)
+    try:
+        if suffix in DELIMITED:
+            table = _read_delimited(path, problems)
+        elif suffix in JSON_LINES:
+            table = _read_json_lines(path, image_column, text_column, problems)
+        else:
+            table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        _refuse_other_encodings(path)
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise OpenAlignError(f"{path} cannot be read as a table: {reason}") from None
+    if len(table) == 0:
+        raise OpenAlignError(f"{path} has no rows: it needs one for each image")
+    return _with_named_columns(table, path, image_column, text_column, need_text)
+
+
+def find_columns(
+    names: Sequence[str],
+    image_column: str | None = None,
+    text_column: str | None = None,
+    *,
+    need_text: bool = True,
+    where: str = "the table",
+) -> tuple[str, str | None]:
+    """The names of the image and the text column among `names`: as asked for, else the first usual name, any case.
+
+    The text column is None where none is found and `need_text` is false. Raises `OpenAlignError` naming `where`.
+    """
+    image = _find(names, image_column, IMAGE_NAMES, "image", where)
+    if text_column is None and not need_text and not _usual(names, TEXT_NAMES):
+        return image, None
+    return image, _find(names, text_column, TEXT_NAMES, "text", where)
+
+
+def _find(names: Sequence[str], asked: str | None, usual: Sequence[str], role: str, where: str) -> str:
+    if asked is not None:
+        if asked in names or asked.partition(".")[0] in names:
+            return asked
+        raise OpenAlignError(f"{where} has no column {asked!r}; its columns are {', '.join(names)}")
+    found = _usual(names, usual)
+    if found is None:
+        raise OpenAlignError(
+            f"{where} has no {role} column ({', '.join(usual)}); its columns are {', '.join(names)}: "
+            f"name one with --{role}-column"
+        )
+    return found
+
+
+def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
+    by_lower = {name.strip().lower(): name for name in reversed(names)}
+    return next((by_lower[name] for name in usual if name in by_lower), None)
+
+
+def _with_named_columns(
+    table: pa.Table, path: Path, image_column: str | None, text_column: str | None, need_text: bool
+) -> pa.Table:
+    names = table.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise OpenAlignError(f"{path} has two columns called {twice!r}: rename one")
+    image, text = find_columns(names, image_column, text_column, need_text=need_text, where=str(path))
+    columns = {"image": _strings(table, image, path)}
+    columns["text"] = pa.nulls(len(table), pa.string()) if text is None else _strings(table, text, path)
+    for name in names:
+        if name not in (image, text):
+            columns.setdefault(name, table[name])
+    return pa.table(columns)
+
+
+def _strings(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
+    """A column as strings; `alt.en` is the field `en` of a column `alt` of objects."""
+    outer, _, inner = (name, "", "") if name in table.column_names else name.partition(".")
+    column = table[outer]
+    if inner and pa.types.is_struct(column.type) and column.type.get_field_index(inner) >= 0:
+        column = pc.struct_field(column, inner)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+        fields = (
+            f": name one of its fields, as {outer}.{kind[0].name}" if pa.types.is_struct(kind) and len(kind) else ""
+        )
+        raise OpenAlignError(f"{path}: column {outer!r} holds {_kind_name(kind)} where text is needed{fields}")
+    return column.cast(pa.string())
+
+
+def _kind_name(kind: pa.DataType) -> str:
+    return "objects" if pa.types.is_struct(kind) else "lists" if pa.types.is_nested(kind) else f"{kind} values"
+
+
+def _read_delimited(path: Path, problems: list[str]) -> pa.Table:
+    header = _first_line(path)
+    delimiter = "\t" if table_suffix(path) == ".tsv" else _delimiter(header)
+    fields = next(csv.reader([header], delimiter=delimiter), [])
+    names = _names_without_header(fields)
+    headless = names is not None
+
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        problems.append(
+            f"{path} row {row.number - 1 + headless} has {row.actual_columns} fields where "
+            f"{row.expected_columns} are expected, and is left out"
+        )
+        return "skip"
+
+    # Without a header it is the two columns that CC3M publishes, where a quotation mark is only that.
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=delimiter,
+        quote_char=False if headless and delimiter == "\t" else '"',
+        newlines_in_values=True,
+        invalid_row_handler=skip,
+    )
+    read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False)  # in one thread a bad row knows its number
+    strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names or fields})
+    with pa.input_stream(path, compression="detect") as stream:
+        return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
+
+
+def _first_line(path: Path) -> str:
+    with pa.input_stream(path, compression="detect") as stream:
+        line, *_ = stream.read(1 << 20).splitlines() or [b""]
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        _refuse_other_encodings(path)
+        raise
+
+
+def _delimiter(header: str) -> str:
+    return max(",\t;|", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
+
+
+def _names_without_header(fields: Sequence[str]) -> list[str] | None:
+    """`text` and `image` in the order they stand, if the first row holds just a text and an address; else None."""
+    addresses = [field.strip().lower().startswith(("http://", "https://")) for field in fields]
+    if len(fields) != 2 or sum(addresses) != 1:
+        return None
+    return ["image", "text"] if addresses[0] else ["text", "image"]
+
+
+def _read_json_lines(path: Path, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+    try:
+        table = _parse_json_lines(path, None)
+    except pa.ArrowInvalid:
+        return _read_json_line_by_line(path, problems)
+    image, text = find_columns(table.column_names, image_column, text_column, need_text=False, where=str(path))
+    # The reader takes strings that look like times for times; these two columns are never meant so.
+    times = [name for name in (image, text) if name in table.column_names and pa.types.is_temporal(table[name].type)]
+    return _parse_json_lines(path, pa.schema([(name, pa.string()) for name in times])) if times else table
+
+
+def _parse_json_lines(path: Path, schema: pa.Schema | None) -> pa.Table:
+    options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
+    with pa.input_stream(path, compression="detect") as stream:
+        table = pyarrow.json.read_json(stream, parse_options=options)
+    table.validate(full=True)  # the reader itself lets bytes pass that are not UTF-8
+    return table
+
+
+def _read_json_line_by_line(path: Path, problems: list[str]) -> pa.Table:
+    """The slow way, for a file in which some line is no JSON object: those lines are left out."""
+    rows: list[dict[str, Any]] = []
+    with pa.input_stream(path, compression="detect") as stream:
+        lines = stream.read().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise OpenAlignError(_not_utf8(path, number)) from None
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            problems.append(f"{path} line {number} is not a JSON object, and is left out")
+    return pa.Table.from_pylist(rows)
+
+
+def _refuse_other_encodings(path: Path) -> None:
+    if table_suffix(path) == ".parquet":
+        return
+    with pa.input_stream(path, compression="detect") as stream:
+        for number, line in enumerate(stream.read().split(b"\n"), 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                raise OpenAlignError(_not_utf8(path, number)) from None
+
+
+def _not_utf8(path: Path, line: int) -> str:
+    return f"{path} line {line} is not UTF-8: save the file as UTF-8 and try again"
