@@ -1,0 +1,5 @@
+"""`python -m openalign` is `openalign`."""
+
+from openalign.cli import main
+
+main()
