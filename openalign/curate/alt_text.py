@@ -1,0 +1,79 @@
+"""One page -> its images and their alt texts: lazy-load attributes, srcset, base address, entities, blanks."""
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from openalign.curate.addresses import resolve
+from openalign.curate.charset import decode_page
+from openalign.curate.srcset import parse_srcset
+
+# Scripts put the real address here and a placeholder into `src`; the order is how common they are on the web.
+LAZY_SRC = (
+    "data-src",
+    "data-original",
+    "data-lazy-src",
+    "data-lazy",
+    "data-original-src",
+    "data-actualsrc",
+    "data-hi-res-src",
+)
+LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set")
+
+
+@dataclass(frozen=True)
+class ImageTag:
+    """One <img>: the absolute addresses it may show, the likeliest first, and its text (None: no alt attribute)."""
+
+    addresses: tuple[str, ...]
+    text: str | None
+
+
+def clean_text(text: str) -> str:
+    """Return `text` in Unicode NFC, each run of white space one space, none at the ends."""
+    # Blanks go after NFC as well as before words are compared: NFC turns some odd blanks into others, never into words.
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def image_tags(page: str, url: str) -> list[ImageTag]:
+    """Return every <img> of an HTML page in document order; `url` is the page's own address.
+
+    A tag without any address that can be fetched (only a data: URL, no `src`) has empty `addresses`.
+    """
+    # Half of a surrogate pair, which JSON tables can hold, is no text that UTF-8 could carry.
+    tree = LexborHTMLParser(page.encode("utf-8", errors="replace"))
+    base = url
+    for node in tree.css("base[href]"):
+        base = resolve(url, node.attributes.get("href") or "") or url
+        break
+    return [_image_tag(node, base) for node in tree.css("img")]
+
+
+def pairs_of_page(html: bytes, url: str, charset: str | None) -> list[tuple[str, str | None]]:
+    """Return (image address, alt text or None) of each <img> that has an address; `charset` is the HTTP header's."""
+    page = decode_page(html, charset)
+    return [(tag.addresses[0], tag.text) for tag in image_tags(page or "", url) if tag.addresses]
+
+
+def _image_tag(node: LexborNode, base: str) -> ImageTag:
+    attributes = node.attributes
+    addresses = (resolve(base, candidate) for candidate in _candidates(node, attributes))
+    text = clean_text(attributes["alt"] or "") if "alt" in attributes else None
+    return ImageTag(tuple(dict.fromkeys(address for address in addresses if address)), text)
+
+
+def _candidates(node: LexborNode, attributes: dict[str, str | None]) -> Iterator[str]:
+    """Yield the addresses as written: what scripts would load, then the largest that browsers may, then `src`."""
+    for name in LAZY_SRCSET:
+        yield from parse_srcset(attributes.get(name) or "")
+    for name in LAZY_SRC:
+        yield attributes.get(name) or ""
+    sizes = [attributes.get("srcset") or ""]
+    parent = node.parent
+    if parent is not None and parent.tag == "picture":
+        sources = [source.attributes for source in parent.css("source")]
+        sizes += [source.get("data-srcset") or source.get("srcset") or "" for source in sources]
+    yield from parse_srcset(", ".join(filter(None, sizes)))
+    yield attributes.get("src") or ""

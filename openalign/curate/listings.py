@@ -1,0 +1,60 @@
+"""Sources that list their images themselves: tables, folders of images with texts, shards of this and other tools."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+
+from openalign.curate.addresses import normalise
+from openalign.curate.alt_text import clean_text
+from openalign.curate.parts import PartWriter
+from openalign.data.pairs import open_pairs, read_table
+from openalign.data.shards import IMAGE_SUFFIXES, read_index
+
+
+def read_listing(part: PartWriter, path: Path, image_column: str | None, text_column: str | None) -> None:
+    """Add the rows of a table to `part`; its paths are relative to the table's folder."""
+    table = read_table(path, image_column, text_column, problems=part.problems)
+    _add_rows(part, table, path.parent, f"{path} row")
+
+
+def holds_images(folder: Path) -> bool:
+    """Tell whether a file with the name of an image lies anywhere below `folder`."""
+    return any(name.rpartition(".")[2].lower() in IMAGE_SUFFIXES for _, _, names in os.walk(folder) for name in names)
+
+
+def read_image_folder(part: PartWriter, folder: Path) -> None:
+    """Add the images of a folder, with the texts of same-named .txt files or the names of class folders."""
+    _add_rows(part, open_pairs(folder, need_text=False).table, folder, f"{folder} image")
+
+
+def read_shard(part: PartWriter, tar: Path) -> None:
+    """Add the samples of one tar, named by the address or path they came from, else by the tar and their key."""
+    index = read_index(tar)
+    origin = next((name for name in ("image", "url") if name in index.column_names), None)
+    for row in index.to_pylist():
+        part.records += 1
+        image = str(row.get(origin) or f"{tar}/{row['key']}")
+        part.add_tag([normalise(image) or image], _text(row["text"]), None)
+        part.add_stored(normalise(image) or image, f"tar://{tar.absolute()}#{row['image_offset']}+{row['image_size']}")
+
+
+def _add_rows(part: PartWriter, table: pa.Table, folder: Path, row_name: str) -> None:
+    for number, (image, text) in enumerate(zip(table["image"].to_pylist(), table["text"].to_pylist(), strict=True), 1):
+        part.records += 1
+        if not image:
+            part.problems.append(f"{row_name} {number} names no image.")
+            continue
+        if address := normalise(image):
+            part.add_tag([address], _text(text), None)
+            continue
+        file = folder / image.removeprefix("file://")
+        part.add_tag([str(file)], _text(text), None)
+        if file.is_file():
+            part.add_stored(str(file), f"file://{file.absolute()}")
+        else:
+            part.problems.append(f"{row_name} {number}: there is no file {file}.")
+
+
+def _text(text: str | None) -> str | None:
+    return None if text is None else clean_text(text)

@@ -1,0 +1,218 @@
+"""Sources -> occurrences: every image of every page with its text, and where the bytes at hand lie."""
+
+import glob
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from openalign import progress
+from openalign.curate.alt_text import image_tags
+from openalign.curate.charset import decode_page
+from openalign.curate.folders import PAGE_SUFFIXES, find_pages, read_pages
+from openalign.curate.listings import holds_images, read_image_folder, read_listing, read_shard
+from openalign.curate.parts import PartSummary, PartWriter, join_parts
+from openalign.curate.warc import Damage, StoredImage, StoredPage, is_warc, read_payload, scan
+from openalign.data.tables import TABLE_SUFFIXES, table_suffix
+from openalign.errors import OpenAlignError
+
+_PAGES_PER_PART = 256
+_ABOUT_THE_FOLDER = ("readme", "license", "licence", "changelog", "contributing", "credits", "notice")
+
+Reader = Callable[[PartWriter], None]
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What the sources hold, before any rule."""
+
+    occurrences: Path
+    """Parquet, one row per <img> tag or table row in source order: `image` (absolute address, or path as found: the
+    identity of the image), `text` (null: no alt attribute), `page`, `host` (the page's, else the image's)."""
+    images: Path
+    """Parquet, one row per distinct image of `occurrences` whose bytes are at hand: `image`, `location`."""
+    problems: list[str]
+    """A sentence for each record, page or row that could not be read."""
+    pages: int
+    records: int
+    """WARC records, table rows and shard samples."""
+    without_address: int = 0
+    """<img> tags that name nothing one could fetch: no `src`, or only a data: URL."""
+
+
+def extract(
+    sources: Sequence[str | Path],
+    work: Path,
+    *,
+    workers: int,
+    image_column: str | None = None,
+    text_column: str | None = None,
+    base_url: str | None = None,
+) -> Extracted:
+    """Read all `sources` (paths or globs, each taken for what it is) and write the two tables into `work`.
+
+    WARC files; HTML or Markdown pages and folders of them (addresses relative to `base_url`, else to the folder);
+    tables; shards; folders of images. The rows and their order do not depend on how many `workers` (processes) read.
+
+    Raises OpenAlignError if a source is missing or of no known kind, or if there is no image in any.
+    """
+    asked = _Columns(image_column, text_column, base_url)
+    readers = [reader for source in sources for path in _paths_of(str(source)) for reader in _readers_of(path, asked)]
+    work.mkdir(parents=True, exist_ok=True)
+    occurrences, images = work / "occurrences.parquet", work / "images.parquet"
+    with TemporaryDirectory(dir=work) as folder:
+        parts = _read_all(readers, Path(folder), workers)
+        count = join_parts(Path(folder), occurrences, images)
+    problems = [problem for part in parts for problem in part.problems]
+    if not count:
+        first = f" The first problem: {problems[0]}" if problems else ""
+        raise OpenAlignError(f"{', '.join(map(str, sources))}: no page or row in it shows an image.{first}")
+    return Extracted(
+        occurrences,
+        images,
+        problems,
+        pages=sum(part.pages for part in parts),
+        records=sum(part.records for part in parts),
+        without_address=sum(part.without_address for part in parts),
+    )
+
+
+def read_image(location: str) -> bytes:
+    """Return the bytes that a `location` of `Extracted.images` stands for.
+
+    `file://PATH`, `warc://FILE#OFFSET` or `tar://FILE#OFFSET+SIZE`, paths as they are, without percent-encoding.
+
+    Raises OpenAlignError if they cannot be read.
+    """
+    scheme, _, place = location.partition("://")
+    if scheme == "warc":
+        file, _, offset = place.rpartition("#")
+        return read_payload(Path(file), int(offset))
+    try:
+        if scheme == "file":
+            return Path(place).read_bytes()
+        file, _, span = place.rpartition("#")
+        offset, _, size = span.partition("+")
+        with Path(file).open("rb") as stream:
+            return os.pread(stream.fileno(), int(size), int(offset))
+    except OSError as error:
+        raise OpenAlignError(f"{location} could not be read: {error.strerror or error}.") from error
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """How to read what has rows or relative addresses."""
+
+    image: str | None
+    text: str | None
+    base_url: str | None
+
+
+def _paths_of(source: str) -> list[Path]:
+    """Return the paths that a source names; a pattern is one only where no file has just that name."""
+    if Path(source).exists():
+        return [Path(source)]
+    if source.startswith(("http://", "https://")):
+        raise OpenAlignError(f"{source} is an address: crawl it first (wget --warc-file) and give the WARC file.")
+    if not glob.has_magic(source):
+        raise OpenAlignError(f"{source} does not exist.")
+    paths = sorted(map(Path, glob.iglob(source, recursive=True)))
+    if not paths:
+        raise OpenAlignError(f"{source} matches no file.")
+    return paths
+
+
+def _readers_of(path: Path, asked: _Columns) -> Iterator[Reader]:
+    """Yield what reads each file, or each few pages, of one source."""
+    if path.is_dir():
+        yield from _folder_readers(path, asked)
+    elif path.suffix.lower() == ".tar":
+        yield partial(read_shard, tar=path)
+    elif table_suffix(path):
+        yield partial(read_listing, path=path, image_column=asked.image, text_column=asked.text)
+    elif path.suffix.lower() in PAGE_SUFFIXES:
+        yield partial(read_pages, folder=path.parent, pages=[path.name], base_url=asked.base_url)
+    elif is_warc(path):
+        yield partial(_read_warc, path=path)
+    else:
+        raise OpenAlignError(
+            f"{path} is no source that curate knows: give a WARC file (.warc, .warc.gz), a folder of pages or images, "
+            f"a table ({', '.join(TABLE_SUFFIXES)}) or shards (.tar)."
+        )
+
+
+def _folder_readers(folder: Path, asked: _Columns) -> Iterator[Reader]:
+    """Shards, else a list of pairs, else WARC files and pages, else images: the first that is there."""
+    for place in (folder / "shards", folder):
+        listed = [place / f"pairs{suffix}" for suffix in TABLE_SUFFIXES if (place / f"pairs{suffix}").is_file()]
+        if held := sorted(place.glob("*.tar")) or listed[:1]:
+            for path in held:
+                yield from _readers_of(path, asked)
+            return
+    crawls = sorted(path for path in folder.rglob("*.warc*") if path.is_file() and is_warc(path))
+    for path in crawls:
+        yield partial(_read_warc, path=path)
+    pages = find_pages(folder)
+    if not crawls and all(_is_about_the_folder(page) for page in pages) and holds_images(folder):
+        yield partial(read_image_folder, folder=folder)
+        return
+    for start in range(0, len(pages), _PAGES_PER_PART):
+        chosen = pages[start : start + _PAGES_PER_PART]
+        yield partial(read_pages, folder=folder, pages=chosen, base_url=asked.base_url)
+    if not crawls and not pages:
+        raise OpenAlignError(f"{folder} holds no WARC files, pages, images, tables or shards.")
+
+
+def _is_about_the_folder(page: str) -> bool:
+    """Tell a README beside a folder of images from the pages of a site."""
+    return "/" not in page and page.partition(".")[0].lower() in _ABOUT_THE_FOLDER
+
+
+def _read_warc(part: PartWriter, path: Path) -> None:
+    for finding in scan(path):
+        part.records += 1
+        if isinstance(finding, StoredImage):
+            part.add_stored(finding.url, f"warc://{path.absolute()}#{finding.offset}")
+        elif isinstance(finding, Damage):
+            part.problems.append(finding.problem)
+        elif isinstance(finding, StoredPage):
+            _read_stored_page(part, finding)
+
+
+def _read_stored_page(part: PartWriter, page: StoredPage) -> None:
+    text = decode_page(page.body, page.charset)
+    if text is None:
+        part.problems.append(f"{page.url} is not text in any known encoding.")
+        return
+    part.pages += 1
+    for tag in image_tags(text, page.url):
+        part.add_tag(tag.addresses, tag.text, page.url)
+
+
+def _read_all(readers: Sequence[Reader], folder: Path, workers: int) -> list[PartSummary]:
+    """Run each reader over a part of its own, in `workers` processes; return the summaries in the readers' order."""
+    workers = min(workers, len(readers))
+    if workers < 2:
+        return [_read_part(reader, folder, number) for number, reader in enumerate(progress.track(readers, "sources"))]
+    # Forking spares scripts that call us the `if __name__ == "__main__"` that every other way of starting asks for.
+    method = "fork" if sys.platform == "linux" else None
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
+        running = [pool.submit(_read_part, reader, folder, number) for number, reader in enumerate(readers)]
+        try:
+            for done in progress.track(as_completed(running), "sources", total=len(running)):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [done.result() for done in running]
+
+
+def _read_part(reader: Reader, folder: Path, number: int) -> PartSummary:
+    with PartWriter(folder, number) as part:
+        reader(part)
+    return part.summary()

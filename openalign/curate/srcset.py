@@ -1,0 +1,58 @@
+"""The `srcset` attribute, split as the HTML standard says (addresses may hold commas)."""
+
+_BLANKS = " \t\n\f\r"
+
+
+def parse_srcset(value: str) -> list[str]:
+    """Return the addresses of a `srcset`, the largest first (by width, else by pixel density; ties as written).
+
+    Follows "parse a srcset attribute" of the HTML standard; never raises.
+    """
+    candidates: list[tuple[float, float, str]] = []
+    position = 0
+    while True:
+        while position < len(value) and value[position] in _BLANKS + ",":
+            position += 1
+        if position == len(value):
+            break
+        start = position
+        while position < len(value) and value[position] not in _BLANKS:
+            position += 1
+        address = value[start:position]
+        descriptors: list[str] = []
+        if address.endswith(","):
+            address = address.rstrip(",")
+        else:
+            descriptors, position = _descriptors(value, position)
+        if address:
+            candidates.append((*_size(descriptors), address))
+    candidates.sort(key=lambda candidate: candidate[:2], reverse=True)
+    return [address for _, _, address in candidates]
+
+
+def _descriptors(value: str, position: int) -> tuple[list[str], int]:
+    """Return the descriptors after an address, and where the comma that ends them stands (not one in parentheses)."""
+    depth = 0
+    start = position
+    while position < len(value):
+        character = value[position]
+        if character == "," and depth == 0:
+            break
+        depth += (character == "(") - (character == ")" and depth > 0)
+        position += 1
+    return value[start:position].split(), position
+
+
+def _size(descriptors: list[str]) -> tuple[float, float]:
+    """Return (width in pixels or 0, density): what candidates are compared by."""
+    width, density = 0.0, 1.0
+    for descriptor in descriptors:
+        try:
+            number = float(descriptor[:-1])
+        except ValueError:
+            continue
+        if descriptor.endswith("w"):
+            width = number
+        elif descriptor.endswith("x"):
+            density = number
+    return width, density
