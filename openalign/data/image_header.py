@@ -60,7 +60,7 @@ def read_header(data: bytes) -> ImageHeader:
 
 def open_with_pillow(data: bytes) -> Image.Image:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.filterwarnings("ignore", module="PIL")
         return Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
 
 

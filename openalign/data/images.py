@@ -5,6 +5,7 @@ Whatever is wrong with the bytes is an `ImageError` with a short reason; nothing
 """
 
 import struct
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -82,7 +83,8 @@ def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
 
 def _decode_with_pillow(data: bytes, name: str) -> NDArray[np.uint8]:
     try:
-        with open_with_pillow(data) as opened:
+        with warnings.catch_warnings(), open_with_pillow(data) as opened:
+            warnings.filterwarnings("ignore", module="PIL")
             opened.load()
             orientation = _orientation(opened.getexif)
             return _upright(_to_rgb(opened), orientation)

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from openalign.data.shards import IMAGE_SUFFIXES, ShardImages, read_index
+from openalign.data.shard_index import IMAGE_SUFFIXES, read_index
+from openalign.data.shards import ShardImages
 from openalign.data.tables import TABLE_SUFFIXES, find_columns, read_table, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -79,7 +80,7 @@ class FileImages:
         self._paths = paths
 
     def image_bytes(self, row: int) -> bytes:
-        path = self._paths[row].as_py()
+        path: str | None = self._paths[row].as_py()
         if not path:
             raise OpenAlignError("this row names no image")
         if path.lower().startswith(("http://", "https://")):

@@ -10,10 +10,10 @@ import json
 import os
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -21,13 +21,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openalign.data.image_header import ImageError, read_header
+from openalign.data.shard_index import INDEX_SCHEMA, index_path, read_index
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
-IMAGE_SUFFIXES = frozenset(
-    ("jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "ico", "ppm")
-)
-_OUR_COLUMNS = ("key", "text", "image_offset", "image_size")
+__all__ = ["ShardImages", "ShardWriter", "index_path", "read_index"]
+
 _BLOCK = tarfile.BLOCKSIZE
 
 
@@ -90,7 +89,7 @@ class _OpenShard:
         image_offset = self._add_member(f"{key}.{_suffix(image)}", image)
         self._add_member(f"{key}.txt", text.encode())
         self._add_member(f"{key}.json", json.dumps(metadata, ensure_ascii=False).encode())
-        extra = {name: value for name, value in metadata.items() if name not in _OUR_COLUMNS}
+        extra = {name: value for name, value in metadata.items() if name not in INDEX_SCHEMA.names}
         ours = {"key": key, "text": text, "image_offset": image_offset, "image_size": len(image)}
         self.rows.append(ours | extra)
 
@@ -174,82 +173,6 @@ class _Descriptor:
     def __del__(self) -> None:
         if hasattr(self, "number"):
             os.close(self.number)
-
-
-def index_path(tar: Path) -> Path:
-    """Where the index of `tar` lies: `shard-00000.tar` -> `shard-00000.index.parquet`."""
-    return tar.with_suffix(".index.parquet")
-
-
-def read_index(tar: Path) -> pa.Table:
-    """The index of one tar, a row a sample; read out of the tar itself where no sidecar lies beside it.
-
-    Raises `OpenAlignError` if the tar or its index is damaged, or a text in it is not UTF-8.
-    """
-    sidecar = index_path(tar)
-    try:
-        if sidecar.exists():
-            return pq.read_table(sidecar)
-        with tarfile.open(tar, "r:") as opened:
-            return _index_of(tar, opened)
-    except (tarfile.TarError, pa.ArrowInvalid, OSError) as error:
-        raise OpenAlignError(f"{tar} cannot be read as a shard ({error}): fetch or write it again") from None
-
-
-def _index_of(tar: Path, opened: tarfile.TarFile) -> pa.Table:
-    """One pass over the members: those that share a key, which are neighbours, make a sample."""
-    rows: list[dict[str, Any]] = []
-    row: dict[str, Any] = {}
-    for member in opened:
-        if not member.isfile():
-            continue
-        key, suffix = _key_and_suffix(member.name)
-        if key != row.get("key"):
-            row = {"key": key, "text": None}
-            rows.append(row)
-        if suffix in IMAGE_SUFFIXES:
-            row |= {"image_offset": member.offset_data, "image_size": member.size}
-        elif suffix in ("txt", "caption"):
-            row["text"] = _read_text(tar, opened, member)
-        elif suffix == "json":
-            row["_metadata"] = _read_text(tar, opened, member)
-    return _table_of(row for row in rows if "image_offset" in row)
-
-
-def _table_of(rows: Iterable[dict[str, Any]]) -> pa.Table:
-    whole = []
-    for row in rows:
-        try:
-            metadata = json.loads(row.pop("_metadata", "{}"))
-        except ValueError:
-            metadata = {}
-        scalars = {
-            name: value
-            for name, value in (metadata if isinstance(metadata, dict) else {}).items()
-            if name not in _OUR_COLUMNS and isinstance(value, str | int | float | bool | None)
-        }
-        whole.append(row | scalars)
-    empty = pa.schema(
-        [("key", pa.string()), ("text", pa.string()), ("image_offset", pa.int64()), ("image_size", pa.int64())]
-    )
-    return pa.Table.from_pylist(whole) if whole else empty.empty_table()
-
-
-def _key_and_suffix(name: str) -> tuple[str, str]:
-    """WebDataset's rule: the key ends at the first dot of the file's name, and what follows is the suffix."""
-    path = PurePosixPath(name)
-    stem, _, suffix = path.name.partition(".")
-    return str(path.with_name(stem)) if stem else name, suffix.lower()
-
-
-def _read_text(tar: Path, opened: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    stored: IO[bytes] | None = opened.extractfile(member)
-    try:
-        return stored.read().decode() if stored is not None else ""
-    except UnicodeDecodeError as error:
-        raise OpenAlignError(
-            f"{tar}: {member.name} is not UTF-8 at byte {error.start}: convert it or leave the sample out"
-        ) from None
 
 
 def _suffix(image: bytes) -> str:

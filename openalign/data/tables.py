@@ -124,9 +124,8 @@ def _strings(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
         column = pc.struct_field(column, inner)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
-        fields = (
-            f": name one of its fields, as {outer}.{kind[0].name}" if pa.types.is_struct(kind) and len(kind) else ""
-        )
+        named = pa.types.is_struct(kind) and len(kind) > 0
+        fields = f": name one of its fields, as {outer}.{kind[0].name}" if named else ""
         raise OpenAlignError(f"{path}: column {outer!r} holds {_kind_name(kind)} where text is needed{fields}")
     return column.cast(pa.string())
 
@@ -164,7 +163,8 @@ def _read_delimited(path: Path, problems: list[str]) -> pa.Table:
 
 def _first_line(path: Path) -> str:
     with pa.input_stream(path, compression="detect") as stream:
-        line, *_ = stream.read(1 << 20).splitlines() or [b""]
+        start: bytes = stream.read(1 << 20)
+    line = start.splitlines()[0] if start else b""
     try:
         return line.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -221,7 +221,10 @@ def _read_json_line_by_line(path: Path, problems: list[str]) -> pa.Table:
             rows.append(row)
         else:
             problems.append(f"{path} line {number} is not a JSON object, and is left out")
-    return pa.Table.from_pylist(rows)
+    try:
+        return pa.Table.from_pylist(rows)
+    except pa.ArrowException as error:
+        raise OpenAlignError(f"{path} has a field of different kinds in different rows ({error})") from None
 
 
 def _refuse_other_encodings(path: Path) -> None:
