@@ -61,6 +61,7 @@ def embed_labels(
         check_template(template, "templates")
     sentences = [template.format(label.replace("_", " ")) for label in labels for template in templates]
     embedded_CTD = model.embed_texts(sentences).reshape(len(labels), len(templates), -1)
-    mean_CD = embedded_CTD.mean(axis=1)
-    # Sentences that point in opposite ways would cancel out; such a class then matches nothing instead of all.
-    return (mean_CD / np.maximum(np.linalg.norm(mean_CD, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    mean_CD: NDArray[np.float32] = embedded_CTD.mean(axis=1)
+    # Sentences that point in opposite ways cancel out; such a class then matches nothing, without a division by zero.
+    mean_CD /= np.maximum(np.linalg.norm(mean_CD, axis=1, keepdims=True), 1e-12)
+    return mean_CD

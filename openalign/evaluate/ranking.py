@@ -34,10 +34,10 @@ def ranks(queries_QD: Floats, candidates_CD: Floats, matches_P2: Ints) -> Ints:
     Raises:
         OpenAlignError: an embedding is not finite; every comparison with it would be false, and so look like a win.
     """
-    for name, rows in (("query", queries_QD), ("candidate", candidates_CD)):
-        if not np.isfinite(rows).all():
-            row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            raise OpenAlignError(f"The embedding of {name} {row} is not finite: the model cannot be evaluated.")
+    for name, vectors in (("query", queries_QD), ("candidate", candidates_CD)):
+        broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(broken):
+            raise OpenAlignError(f"The embedding of {name} {broken[0]} is not finite: the model cannot be evaluated.")
     matches = matches_P2[np.argsort(matches_P2[:, 0], kind="stable")]
     result = np.empty(len(queries_QD), np.int64)
     block = max(1, BLOCK_SCORES // max(1, len(candidates_CD)))

@@ -27,15 +27,15 @@ Floats = NDArray[np.float32]
 
 def measure(model: DualEncoder, pairs: Pairs, settings: EvaluateSettings) -> Result:
     """Embed each distinct image and each distinct text once, and rank each side by the other."""
-    pairs, problems = _with_text(pairs)
+    if pairs.table["text"].null_count:
+        raise OpenAlignError(f"{pairs.name}: rows without a text cannot be judged; open the data with need_text=True.")
     image_of_row, first_rows = _numbered(pairs.table["image"])
     images_ID, kept, unreadable = embed_pairs_images(model, pairs.select(first_rows), settings.batch_size)
-    problems += unreadable
 
     readable = np.isin(image_of_row, kept)
     texts, text_of_row = _distinct_texts(pairs, readable)
     if not texts:
-        raise OpenAlignError(f"{pairs.name}: none of its {len(first_rows)} images could be read, e.g. {problems[-1]}")
+        raise OpenAlignError(f"{pairs.name}: none of its {len(first_rows)} images could be read, e.g. {unreadable[0]}")
     image_of_row = np.searchsorted(kept, image_of_row[readable])
     matches_P2 = np.unique(np.stack([image_of_row, text_of_row], axis=1), axis=0)
 
@@ -47,19 +47,8 @@ def measure(model: DualEncoder, pairs: Pairs, settings: EvaluateSettings) -> Res
         chance={"image_to_text": text_chance, "text_to_image": image_chance},
         count=int(readable.sum()),
         details={"images": len(images_ID), "texts": len(texts)},
-        problems=problems,
+        problems=unreadable,
     )
-
-
-def _with_text(pairs: Pairs) -> tuple[Pairs, list[str]]:
-    has_text = np.array([bool(text and text.strip()) for text in pairs.table["text"].to_pylist()], dtype=bool)
-    without = np.flatnonzero(~has_text)
-    if not len(without):
-        return pairs, []
-    if len(without) == len(pairs):
-        raise OpenAlignError(f"{pairs.name}: no row has a text; retrieval needs one for each image.")
-    sentence = f"{len(without)} rows without a text were left out, the first {pairs.row_name(int(without[0]))}."
-    return pairs.select(np.flatnonzero(has_text)), [sentence]
 
 
 def _numbered(values: pa.ChunkedArray) -> tuple[Ints, Ints]:

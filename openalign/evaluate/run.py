@@ -83,7 +83,7 @@ def evaluate(
         "chance": result.chance,
         "count": result.count,
         **result.details,
-        "problems": result.problems,
+        "problems": [*pairs.problems, *result.problems],
     }
     if json is not None:
         with whole_file(Path(json)) as path:
@@ -107,13 +107,12 @@ def _rows(pairs: Pairs, where: Mapping[str, str], distinct_texts: bool) -> NDArr
         if pa.types.is_nested(values.type):
             raise OpenAlignError(f"{pairs.name}: rows cannot be chosen by `{column}`, which holds lists.")
         keep &= pc.fill_null(pc.equal(pc.cast(values, pa.string()), value), False).to_numpy()
-    rows = np.flatnonzero(keep).astype(np.int64)
+    rows = np.flatnonzero(keep)
     if not len(rows):
         wanted = ", ".join(f"{column}={value}" for column, value in where.items())
-        raise OpenAlignError(f"{pairs.name} has no row{f' with {wanted}' if wanted else 's'}.")
-    if not distinct_texts:
-        return rows
-    encoded = pc.dictionary_encode(pairs.table["text"].take(rows)).combine_chunks()
-    numbers = pc.fill_null(encoded.indices, -1).to_numpy()
-    first = np.sort(np.unique(numbers, return_index=True)[1])
-    return rows[first[numbers[first] >= 0]]
+        raise OpenAlignError(f"{pairs.name} has no row{f' with {wanted}' if wanted else ''}.")
+    if distinct_texts:
+        texts = pairs.table["text"].take(rows).to_pylist()
+        first_rows = {text: row for text, row in zip(reversed(texts), rows[::-1], strict=True) if text is not None}
+        rows = np.array(sorted(first_rows.values()))
+    return np.asarray(rows, dtype=np.int64)
