@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openalign.data.image_header import ImageError, read_header
-from openalign.data.shard_index import INDEX_SCHEMA, index_path, read_index
+from openalign.data.shard_index import IMAGE_SUFFIXES, INDEX_SCHEMA, index_path, read_index
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
-__all__ = ["ShardImages", "ShardWriter", "index_path", "read_index"]
+__all__ = ["IMAGE_SUFFIXES", "ShardImages", "ShardWriter", "index_path", "read_index"]
 
 _BLOCK = tarfile.BLOCKSIZE
 

@@ -1,0 +1,103 @@
+"""Word pieces: a WordPiece vocabulary learned from the texts, and texts as padded batches of its ids.
+
+The file is a Hugging Face `tokenizer.json`, cut into words as BERT does it (paper §4.1: a vocabulary of 100,000 pieces
+from the training texts, the sentence as `[CLS] ... [SEP]`, at most 64 pieces).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from openalign.errors import OpenAlignError
+from openalign.files import whole_file
+
+MAX_PIECES = 64
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path:
+    """Learn at most `size` word pieces from `texts` and write them to the file `to`; returns `to`.
+
+    Lower case, accents kept (they tell words apart in most languages but English), NFC; equal texts give equal files.
+    Raises `OpenAlignError` if there are no words to learn from.
+    """
+    learner = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
+    learner.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True),
+        ]
+    )
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    learner.decoder = decoders.WordPiece(prefix="##")
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(_SPECIAL), show_progress=False)
+    learner.train_from_iterator(texts, trainer)
+    if learner.get_vocab_size() <= len(_SPECIAL):
+        raise OpenAlignError("the texts hold no words to learn a tokenizer from")
+    learner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", learner.token_to_id("[CLS]")), ("[SEP]", learner.token_to_id("[SEP]"))],
+    )
+    with whole_file(to) as partial:
+        learner.save(str(partial))
+    return to
+
+
+class Tokenizer:
+    """Texts to ids; picklable, so that loader workers can have it."""
+
+    def __init__(self, fast: tokenizers.Tokenizer) -> None:
+        fast.no_padding()
+        fast.no_truncation()
+        self._fast = fast
+        self._pad: int = fast.token_to_id("[PAD]") or 0
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read a `tokenizer.json`, or the one in a folder. Raises `OpenAlignError` if there is none to read."""
+        file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
+        if not file.exists():
+            raise OpenAlignError(f"{file} does not exist: make it with `openalign tokenizer DATA --to {file}`")
+        try:
+            return cls(tokenizers.Tokenizer.from_file(str(file)))
+        except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
+            raise OpenAlignError(f"{file} is not a tokenizer ({error})") from None
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, special ones included."""
+        return int(self._fast.get_vocab_size())
+
+    def __call__(
+        self, texts: Sequence[str], max_pieces: int = MAX_PIECES
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids and mask, both (B, T) with T the longest of the batch, at most `max_pieces`; the mask is 0 on padding.
+
+        A longer text loses its end, never its closing [SEP].
+        """
+        encoded = [self._cut(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(list(texts))]
+        lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
+        longest = int(lengths.max(initial=0))
+        mask_BT = (np.arange(longest) < lengths[:, None]).astype(np.int64)
+        ids_BT = np.full((len(encoded), longest), self._pad, dtype=np.int64)
+        if encoded:
+            ids_BT[mask_BT.astype(bool)] = np.concatenate(encoded)
+        return ids_BT, mask_BT
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers.AutoTokenizer` reads them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._fast.save(str(folder / "tokenizer.json"))
+        names = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_PIECES} | names
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def _cut(ids: list[int], max_pieces: int) -> list[int]:
+        return ids if len(ids) <= max_pieces else [*ids[: max_pieces - 1], ids[-1]]
