@@ -21,32 +21,48 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path:
-    """Learn at most `size` word pieces from `texts` and write them to the file `to`; returns `to`.
+    """Learn about `size` word pieces from `texts` and write them to the file `to`; returns `to`.
 
-    Lower case, accents kept (they tell words apart in most languages but English), NFC; equal texts give equal files.
+    Fewer if the texts hold no more, more only if they hold more characters. Lower case, accents kept (they tell words
+    apart in most languages but English), NFC. Equal texts in any order give equal files.
     Raises `OpenAlignError` if there are no words to learn from.
     """
-    learner = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    learner.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFC(),
-            normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True),
-        ]
-    )
-    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    learner.decoder = decoders.WordPiece(prefix="##")
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(_SPECIAL), show_progress=False)
-    learner.train_from_iterator(texts, trainer)
-    if learner.get_vocab_size() <= len(_SPECIAL):
+    kept = list(texts)
+    # The trainer numbers the characters in the order of a hash table, another one in every run, and settles ties
+    # between pieces by number. So a first pass only collects the characters, and the second has them numbered before.
+    characters = sorted(_learn(kept, 0, _SPECIAL).keys() - set(_SPECIAL))
+    if not characters:
         raise OpenAlignError("the texts hold no words to learn a tokenizer from")
-    learner.post_processor = processors.TemplateProcessing(
+    vocabulary = _learn(kept, size, [*_SPECIAL, *characters])
+    fast = _word_cutter(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    fast.add_special_tokens(list(_SPECIAL))
+    fast.decoder = decoders.WordPiece(prefix="##")
+    fast.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", learner.token_to_id("[CLS]")), ("[SEP]", learner.token_to_id("[SEP]"))],
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
     with whole_file(to) as partial:
-        learner.save(str(partial))
+        fast.save(str(partial))
     return to
+
+
+def _learn(texts: Sequence[str], size: int, first_tokens: Sequence[str]) -> dict[str, int]:
+    """The vocabulary that the library's trainer finds, with `first_tokens` as ids 0, 1, ..."""
+    learner = _word_cutter(models.WordPiece(unk_token="[UNK]"))
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(first_tokens), show_progress=False)
+    learner.train_from_iterator(texts, trainer)
+    vocabulary: dict[str, int] = learner.get_vocab()
+    return vocabulary
+
+
+def _word_cutter(model: models.WordPiece) -> tokenizers.Tokenizer:
+    """A tokenizer that cleans texts and cuts them into words as multilingual BERT does."""
+    cutter = tokenizers.Tokenizer(model)
+    bert = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True)
+    cutter.normalizer = normalizers.Sequence([normalizers.NFC(), bert])
+    cutter.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return cutter
 
 
 class Tokenizer:
