@@ -1,0 +1,166 @@
+"""Pages of the miniature web: which images stand on page `number`, with what texts, and what is true of each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from openalign.demo import noise, pictures
+from openalign.demo.held_out import heldout
+from openalign.demo.pictures import CONTENT_TYPES, OTHER_IMAGES, Picture, format_of, scene_file
+from openalign.demo.scenes import Stream, random_of, training_scene
+from openalign.demo.sites import SITES, Site, page_html
+
+SCENES_PER_PAGE = 10
+REPEATS_PER_PAGE = 2
+OTHERS_PER_PAGE = 3
+LANGUAGE_SHARES = {"en": 0.85, "de": 0.04, "fr": 0.04, "es": 0.04, "pt": 0.03}
+"""Shares of the pages in each language."""
+
+CATALOGUE_ROWS = 1_200
+"""Articles of the shop whose one placeholder image has a text for each: more than the paper's 1,000."""
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One <img> and the truth about it. `width` and `height` in px are None where no image can be read."""
+
+    image: str
+    text: str | None
+    noise: str
+    caption_ok: bool
+    language: str | None
+    scene: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file that the crawler fetched with a page."""
+
+    url: str
+    content_type: str
+    body: bytes
+    status: int = 200
+
+
+@dataclass
+class Page:
+    """A page as crawled: its address, its bytes, and in document order its tags with the files fetched for them."""
+
+    site: Site
+    url: str
+    language: str
+    tags: list[Tag] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+    body: bytes = b""
+
+
+def page_count(scenes: int) -> int:
+    return -(-scenes // SCENES_PER_PAGE)
+
+
+def scene_address(seed: int, number: int) -> str:
+    """Where the web keeps scene `number`: on the host of its first page."""
+    page = number // SCENES_PER_PAGE
+    return f"https://{SITES[page % len(SITES)].host}/media/{page:05}/photo-{number}.{format_of(seed, number)}"
+
+
+def crawled_page(seed: int, number: int, scenes: int) -> Page:
+    """Page `number` of a web of so many scenes, with all its files; a pure function of its arguments."""
+    site = SITES[number % len(SITES)]
+    rng = random_of(seed, Stream.PAGE, number)
+    language = str(rng.choice(list(LANGUAGE_SHARES), p=list(LANGUAGE_SHARES.values())))
+    page = Page(site, f"https://{site.host}/{site.style}/2024/page-{number:05}.html", language)
+    tags = [
+        *_scene_tags(page, seed, number, scenes, rng),
+        *_repeated_tags(page, seed, scenes, rng),
+        *_other_tags(page, seed, number, rng),
+    ]
+    page.tags = [_logo_tag(page, number), *(tags[place] for place in rng.permutation(len(tags)))]
+    words = [" ".join(rng.choice(_FILLER, 7)) for _ in range(6)]
+    page.body = site.encode(page_html(site, page.url, language, [(tag.image, tag.text) for tag in page.tags], words))
+    return page
+
+
+def catalogue_page() -> Page:
+    """The shop's list of articles, each shown by the one picture "photo coming soon"."""
+    site = SITES[1]
+    address = f"https://{site.host}/static/coming-soon.png"
+    page = Page(site, f"https://{site.host}/catalogue/all.html", "en")
+    page.stored.append(Stored(address, CONTENT_TYPES["png"], pictures.coming_soon()))
+    for row in range(CATALOGUE_ROWS):
+        page.tags.append(
+            Tag(address, f"article {row:04} photo coming soon", "placeholder", False, "en", None, 400, 300)
+        )
+    page.body = site.encode(page_html(site, page.url, "en", [(tag.image, tag.text) for tag in page.tags], _FILLER))
+    return page
+
+
+def _scene_tags(page: Page, seed: int, number: int, scenes: int, rng: np.random.Generator) -> Iterator[Tag]:
+    for scene_number in range(number * SCENES_PER_PAGE, min(scenes, (number + 1) * SCENES_PER_PAGE)):
+        scene = training_scene(seed, scene_number)
+        address = scene_address(seed, scene_number)
+        page.stored.append(Stored(address, CONTENT_TYPES[address.rpartition(".")[2]], scene_file(scene)))
+        yield _scene_tag(seed, scene_number, noise.drawn(noise.TEXTS_OF_SCENES, rng), page.language, rng)
+
+
+def _repeated_tags(page: Page, seed: int, scenes: int, rng: np.random.Generator) -> Iterator[Tag]:
+    """Scenes of any page once more; their files were fetched with their first page."""
+    for scene_number in rng.integers(scenes, size=REPEATS_PER_PAGE).tolist():
+        yield _scene_tag(seed, scene_number, noise.drawn(noise.TEXTS_OF_REPEATS, rng), page.language, rng)
+
+
+def _scene_tag(seed: int, number: int, kind: str, language: str, rng: np.random.Generator) -> Tag:
+    scene = training_scene(seed, number)
+    text = noise.text_of(kind, scene, rng, language)
+    ok = kind in noise.DESCRIBING
+    told = language if ok or kind == "wrong_caption" else None
+    return Tag(scene_address(seed, number), text, kind, ok, told, number, scene.width, scene.height)
+
+
+def _other_tags(page: Page, seed: int, number: int, rng: np.random.Generator) -> Iterator[Tag]:
+    for place in range(OTHERS_PER_PAGE):
+        kind = noise.drawn(OTHER_IMAGES, rng)
+        picture = _other_picture(kind, seed, rng)
+        address = f"https://{page.site.host}/assets/{number:05}/{kind.replace('_', '-')[:4]}{place}.{picture.extension}"
+        page.stored.append(_stored(address, picture))
+        language = "en" if picture.text else None
+        yield Tag(address, picture.text, kind, picture.caption_ok, language, None, picture.width, picture.height)
+
+
+def _other_picture(kind: str, seed: int, rng: np.random.Generator) -> Picture:
+    match kind:
+        case "icon":
+            return pictures.icon(rng)
+        case "banner":
+            return pictures.banner(rng)
+        case "tracking_pixel":
+            return pictures.tracking_pixel(rng)
+        case "broken":
+            return pictures.broken(rng, seed)
+        case "truncated":
+            return pictures.truncated(rng, seed)
+        case _:
+            tests = heldout(seed)
+            return pictures.near_duplicate(rng, tests[int(rng.integers(len(tests)))].scene)
+
+
+def _logo_tag(page: Page, number: int) -> Tag:
+    """The site's logo, on each of its pages; the crawler fetched it with the first."""
+    address = f"https://{page.site.host}/static/logo.png"
+    if number < len(SITES):
+        page.stored.append(Stored(address, CONTENT_TYPES["png"], pictures.logo(page.site.title)))
+    return Tag(address, f"logo of {page.site.title}", "icon", True, "en", None, 160, 40)
+
+
+def _stored(address: str, picture: Picture) -> Stored:
+    content_type = "text/html" if picture.status == 404 else CONTENT_TYPES[picture.extension]
+    return Stored(address, content_type, picture.data, picture.status)
+
+
+_FILLER = (
+    "today we found some new drawings", "every week brings another small surprise", "thanks for all your letters",
+    "more of them next month", "this one took us a while", "what do you think of it",
+)  # fmt: skip

@@ -1,0 +1,175 @@
+"""The miniature web: drawn scenes on noisy pages in WARC files, the truth about each pair, and clean test sets beside."""
+
+import csv
+import json
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign import progress
+from openalign.demo.artwork import KINDS, LANGUAGES, name_in, sprites
+from openalign.demo.held_out import TestScene, composed_queries, heldout, unseen
+from openalign.demo.pages import Page, catalogue_page, crawled_page, page_count
+from openalign.demo.pictures import encoded
+from openalign.demo.scenes import paint
+from openalign.demo.truth import SCHEMA, Sharing, rows_of, with_reasons
+from openalign.demo.warc import info_record, request_record, response_record
+from openalign.errors import OpenAlignError
+from openalign.files import whole_file, whole_folder
+
+_PAGES_PER_BLOCK = 10
+_BLOCKS_PER_FILE = 24
+_TESTS_PER_BLOCK = 50
+_TEST_QUALITY = 92
+_SECONDS_PER_PAGE = 20
+_AHEAD = 64  # blocks; one is about 2 MB
+
+CREDITS = """The drawings in these pictures are OpenMoji's:
+All emojis designed by OpenMoji - the open-source emoji and icon project. License: CC BY-SA 4.0
+https://openmoji.org  https://creativecommons.org/licenses/by-sa/4.0/
+They were rasterised, turned, mirrored and placed on drawn backgrounds; the pictures are under the same licence.
+Object names in other languages: Unicode CLDR short names, by way of the Python package "emoji".
+"""
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+_ROWS = pa.schema([field for field in SCHEMA if field.name != "reasons"])
+
+
+def make_web(to: Path, *, scenes: int = 26_000, seed: int = 0, workers: int | None = None) -> None:
+    """Draw `scenes` scenes and write the web that shows them, with its truth and test sets, to folder `to`.
+
+    Written are `web/*.warc.gz`, `truth.parquet`, `heldout/`, `unseen/`, `heldout-de/` and so on, `composed.jsonl` and
+    `CREDITS.txt`, each whole or not at all. The same seed gives the same bytes on any number of `workers` (None: as
+    many as there are processors). Memory grows by some 400 bytes a scene, for counting shared texts.
+
+    Raises OpenAlignError: fewer than one scene, a negative seed, or the `demo` extra is not installed.
+    """
+    if scenes < 1 or seed < 0:
+        raise OpenAlignError(f"a miniature web needs at least 1 scene and a seed from 0 on, not {scenes} and {seed}")
+    for kind in KINDS:  # before any process starts: this says what is missing, and forked workers inherit the drawings
+        sprites(kind.name)
+        name_in("de", kind.name)
+    to = Path(to)
+    with _pool(workers or os.cpu_count() or 1) as pool:
+        _write_test_sets(to, seed, pool)
+        _write_web(to, scenes, seed, pool)
+    with whole_file(to / "CREDITS.txt") as file:
+        file.write_text(CREDITS, encoding="utf-8")
+
+
+def _write_test_sets(to: Path, seed: int, pool: ProcessPoolExecutor | None) -> None:
+    sets = {"heldout": heldout(seed), "unseen": unseen(seed)}
+    sets |= {f"heldout-{language}": heldout(seed, language) for language in LANGUAGES if language != "en"}
+    with progress.bar("Test sets", sum(map(len, sets.values()))) as bar:
+        for name, tests in sets.items():
+            with whole_folder(to / name) as folder:
+                (folder / "images").mkdir()
+                blocks = [tests[start : start + _TESTS_PER_BLOCK] for start in range(0, len(tests), _TESTS_PER_BLOCK)]
+                for block, files in zip(blocks, _in_order(pool, _test_files, blocks), strict=True):
+                    for test, data in zip(block, files, strict=True):
+                        (folder / test.file).write_bytes(data)
+                    bar.advance(len(block))
+                _write_pairs(folder / "pairs.csv", tests)
+    with whole_file(to / "composed.jsonl") as file:
+        queries = composed_queries(sets["heldout"], seed, "heldout")
+        file.write_text("".join(json.dumps(query) + "\n" for query in queries), encoding="utf-8")
+
+
+def _test_files(tests: Sequence[TestScene]) -> list[bytes]:
+    return [encoded(paint(test.scene), "jpg", _TEST_QUALITY) for test in tests]
+
+
+def _write_pairs(path: Path, tests: Sequence[TestScene]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, tests[0].row().keys(), lineterminator="\n")
+        table.writeheader()
+        table.writerows(test.row() for test in tests)
+
+
+def _write_web(to: Path, scenes: int, seed: int, pool: ProcessPoolExecutor | None) -> None:
+    """The WARC files and the truth about them; rows wait in a file of their own until sharing is counted."""
+    pages = page_count(scenes)
+    blocks = [range(start, min(pages + 1, start + _PAGES_PER_BLOCK)) for start in range(0, pages + 1, _PAGES_PER_BLOCK)]
+    sharing = Sharing()
+    with (
+        whole_folder(to / "web") as folder,
+        whole_file(to / "truth.parquet") as truth,
+        progress.bar("Pages", pages) as bar,
+    ):
+        waiting = folder / "rows.parquet"
+        with pq.ParquetWriter(waiting, _ROWS) as rows:
+            made = _in_order(pool, partial(_crawled_block, seed, scenes), blocks)
+            for number, (block, (records, found)) in enumerate(zip(blocks, made, strict=True)):
+                name = f"crawl-{number // _BLOCKS_PER_FILE:05}.warc.gz"
+                with (folder / name).open("ab") as file:
+                    file.write(records if number % _BLOCKS_PER_FILE else info_record(name) + records)
+                rows.write_table(found)
+                for image, text in zip(found["image"].to_pylist(), found["text"].to_pylist(), strict=True):
+                    sharing.add(image, text)
+                bar.advance(len(block))
+        with pq.ParquetWriter(truth, SCHEMA) as judged, pq.ParquetFile(waiting) as rows_again:
+            for group in range(rows_again.num_row_groups):
+                judged.write_table(with_reasons(rows_again.read_row_group(group), sharing))
+        waiting.unlink()
+
+
+def _crawled_block(seed: int, scenes: int, numbers: range) -> tuple[bytes, pa.Table]:
+    """The WARC records of some pages and their rows; the number after the last page's is the catalogue's."""
+    records: list[bytes] = []
+    rows: list[dict[str, object]] = []
+    for number in numbers:
+        page = crawled_page(seed, number, scenes) if number < page_count(scenes) else catalogue_page()
+        records += _records(page, number * _SECONDS_PER_PAGE)
+        rows += rows_of(page.tags, page.url)
+    return b"".join(records), pa.Table.from_pylist(rows, schema=_ROWS)
+
+
+def _records(page: Page, second: int) -> Iterator[bytes]:
+    """A page's request and response, then a response for each of its files."""
+    yield request_record(page.url, second)
+    yield response_record(page.url, second, page.site.content_type, page.body)
+    for place, stored in enumerate(page.stored, start=1):
+        yield response_record(stored.url, second + place, stored.content_type, stored.body, stored.status)
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Worker processes, or None where this process does all the work."""
+    if workers < 2:
+        yield None
+        return
+    # Forking spares scripts that call us the `if __name__ == "__main__"` that every other way of starting asks for.
+    method = "fork" if sys.platform == "linux" else None
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _in_order(
+    pool: ProcessPoolExecutor | None, function: Callable[[Item], Made], items: Iterable[Item]
+) -> Iterator[Made]:
+    """`function` of each item, in order, never more than a few ahead of the reader: a web may be larger than memory."""
+    if pool is None:
+        yield from map(function, items)
+        return
+    ahead: deque[Future[Made]] = deque()
+    for item in items:
+        ahead.append(pool.submit(function, item))
+        if len(ahead) > _AHEAD:
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
