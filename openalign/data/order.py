@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ROUNDS = 6
+_APART_FROM_CROPS = 1 << 192
+"""The loader draws crops from the same generator keyed by (seed, step), starting at 0."""
 
 
 def samples_of_step(step: int, batch_size: int, count: int, seed: int) -> NDArray[np.int64]:
@@ -32,7 +34,8 @@ def samples_of_step(step: int, batch_size: int, count: int, seed: int) -> NDArra
 def permute(places: NDArray[np.uint64], count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Where a permutation of 0 .. count - 1, chosen by seed and epoch, sends `places`; any subset, any order."""
     half_bits = np.uint64(max(1, ((count - 1).bit_length() + 1) // 2))
-    keys = np.random.Philox(key=[seed, epoch]).random_raw(_ROUNDS).astype(np.uint64)
+    generator = np.random.Philox(key=[seed, epoch], counter=_APART_FROM_CROPS)
+    keys = generator.random_raw(_ROUNDS).astype(np.uint64)
     found = _feistel(places, half_bits, keys)
     while (outside := np.flatnonzero(found >= count)).size:  # less than four walks each on average
         found[outside] = _feistel(found[outside], half_bits, keys)

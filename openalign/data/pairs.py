@@ -1,5 +1,6 @@
 """Pairs of image and text, from anything a DATA argument may name: shards, folders of images, tables."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,10 @@ class ImageStore(Protocol):
 
     def select(self, rows: NDArray[np.int64]) -> "ImageStore": ...
 
+    def identity(self) -> bytes:
+        """Changes when the stored images do: by place, size and time of change, without reading them."""
+        ...
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -45,9 +50,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.table)
 
-    def texts(self) -> list[str]:
-        """The text of every pair, "" where there is none."""
-        texts: list[str] = pc.fill_null(self.table["text"], "").to_pylist()
+    def texts(self, rows: NDArray[np.int64] | None = None) -> list[str]:
+        """The text of every pair, or of those in `rows`; "" where there is none."""
+        chosen = self.table["text"] if rows is None else self.table["text"].take(pa.array(rows))
+        texts: list[str] = pc.fill_null(chosen, "").to_pylist()
         return texts
 
     def image_bytes(self, row: int) -> bytes:
@@ -56,6 +62,12 @@ class Pairs:
             return self.images.image_bytes(row)
         except OpenAlignError as error:
             raise OpenAlignError(f"{self.row_name(row)}: {error}") from None
+
+    def fingerprint(self) -> str:
+        """Changes when any of these images is another one, or another in its order."""
+        hashed = hashlib.blake2b(self.images.identity(), digest_size=16)
+        hashed.update(repr(self.table["image"].to_pylist()).encode())
+        return hashed.hexdigest()
 
     def row_name(self, row: int) -> str:
         """What to call a pair in a message: `photos.csv row 12 (x.jpg)`, rows counted from 1 without the header."""
@@ -93,6 +105,16 @@ class FileImages:
 
     def select(self, rows: NDArray[np.int64]) -> "FileImages":
         return FileImages(self._folder, self._paths.take(pa.array(rows)))
+
+    def identity(self) -> bytes:
+        return repr([self._size_and_time(path) for path in self._paths.to_pylist()]).encode()
+
+    def _size_and_time(self, path: str | None) -> tuple[int, int] | None:
+        try:
+            status = (self._folder / (path or "")).stat()
+        except (OSError, ValueError):
+            return None
+        return status.st_size, status.st_mtime_ns
 
 
 def open_pairs(

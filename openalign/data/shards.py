@@ -152,6 +152,11 @@ class ShardImages:
             raise OpenAlignError(f"{self.tars[tar]} is shorter than its index says: delete the index or fetch it again")
         return data
 
+    def identity(self) -> bytes:
+        """Changes when the stored images do: by the tars' sizes and times, and the places within them."""
+        tars = [(tar.stat().st_size, tar.stat().st_mtime_ns) for tar in self.tars]
+        return repr(tars).encode() + self._tar_of_row.tobytes() + self._offsets.tobytes() + self._sizes.tobytes()
+
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_files": OrderedDict()}
 

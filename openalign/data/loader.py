@@ -1,0 +1,239 @@
+"""Batches for training: whole batches built in worker processes, the same whatever their number.
+
+Legend: B batch (of this rank), H and W image side in pixels, C = 3 colours, T word pieces.
+Which samples, which crops and which mirror images a step sees are functions of (seed, step) alone, so a resumed run
+goes on exactly, also with other numbers of workers, and with or without the cache of decoded images.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from openalign.data.image_cache import ImageCache
+from openalign.data.images import decode, resize
+from openalign.data.order import samples_of_step
+from openalign.data.pairs import Pairs
+from openalign.data.tokenizer import MAX_PIECES, Tokenizer
+from openalign.errors import OpenAlignError
+
+_BATCHES_AHEAD = 4
+_MOST_UNREADABLE_IN_A_ROW = 1_000
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """What a batch looks like."""
+
+    batch_size: int
+    """Pairs in a step, over all ranks (16,384 in the paper)."""
+    seed: int
+    image_size: int
+    """Side of the crop that the model sees, in pixels (289 in the paper)."""
+    resize_size: int
+    """Side, in pixels, to which the whole image is resized before the crop, whatever its aspect (346 in the paper)."""
+    max_pieces: int = MAX_PIECES
+    """Word pieces kept of a text, [CLS] and [SEP] included (64 in the paper)."""
+    workers: int = 1
+    """Processes that build batches; 0 builds them in this one."""
+    flip: bool = True
+    """Mirror every other image, at random."""
+    crop: bool = True
+    """Crop at a random place; False crops the centre."""
+
+    def __post_init__(self) -> None:
+        if self.image_size > self.resize_size:
+            raise OpenAlignError(
+                f"image_size {self.image_size} is larger than resize_size {self.resize_size}: "
+                "the crop must fit into the resized image"
+            )
+
+
+@dataclass
+class Batch:
+    """One step's pairs, or this rank's share of them."""
+
+    step: int
+    images_BHWC: torch.Tensor
+    """uint8."""
+    ids_BT: torch.Tensor
+    """int64, padded to the longest text of the batch."""
+    mask_BT: torch.Tensor
+    """int64, 0 on padding."""
+    rows_B: NDArray[np.int64]
+    """The rows of the pairs, after the replacement of unreadable ones."""
+    problems: list[str] = field(default_factory=list)
+    """A sentence for each image that could not be read, each time it is met."""
+    disk_s: float = 0.0
+    """Seconds the worker spent reading."""
+    decode_s: float = 0.0
+    """Seconds the worker spent decoding and resizing."""
+
+
+class BatchLoader:
+    """The batches of steps `first_step` .. `last_step - 1`, in order.
+
+    `rank` of `world_size` gets its slice of every batch. `cache` is a folder for decoded images (see `ImageCache`).
+    Raises `OpenAlignError` if there are no pairs, the batch cannot be shared evenly, or no image can be read.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        tokenizer: Tokenizer,
+        settings: LoaderSettings,
+        *,
+        first_step: int,
+        last_step: int,
+        rank: int = 0,
+        world_size: int = 1,
+        cache: Path | None = None,
+    ) -> None:
+        if len(pairs) == 0:
+            raise OpenAlignError(f"{pairs.name} holds no pairs to learn from")
+        if settings.batch_size % world_size:
+            raise OpenAlignError(
+                f"batch_size {settings.batch_size} cannot be shared evenly by {world_size} processes: "
+                f"take a multiple of {world_size}"
+            )
+        kept = ImageCache.open(cache, pairs, settings.resize_size) if cache is not None else None
+        share = settings.batch_size // world_size
+        self._batches = _Batches(pairs, tokenizer, settings, slice(rank * share, (rank + 1) * share), kept)
+        self._steps = range(first_step, last_step)
+        self._workers = settings.workers
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Batch]:
+        loader = DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=self._steps,
+            num_workers=self._workers,
+            prefetch_factor=_BATCHES_AHEAD if self._workers else None,
+            collate_fn=_as_it_is,
+            worker_init_fn=_start_worker,
+            generator=torch.Generator(),  # else the loader draws from the global one, and the model's dropout changes
+        )
+        built = iter(loader)
+        while True:
+            try:
+                batch = next(built, None)
+            except RuntimeError as error:
+                if "exited unexpectedly" not in str(error):
+                    raise
+                raise OpenAlignError(
+                    "a loader worker was killed, most likely for want of memory: lower workers or batch_size"
+                ) from None
+            if batch is None:
+                return
+            if isinstance(batch, OpenAlignError):
+                raise batch
+            yield batch
+
+
+class _Batches(Dataset["Batch | OpenAlignError"]):
+    """Batch by step: what the worker processes hold and run."""
+
+    def __init__(
+        self, pairs: Pairs, tokenizer: Tokenizer, settings: LoaderSettings, share: slice, cache: ImageCache | None
+    ) -> None:
+        self._pairs = pairs
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._share = share
+        self._cache = cache
+
+    def __getitem__(self, step: int) -> "Batch | OpenAlignError":
+        """The batch; an error is returned, since one raised in a worker would arrive wrapped in its traceback."""
+        try:
+            return self._build(step)
+        except OpenAlignError as error:
+            return error
+
+    def _build(self, step: int) -> Batch:
+        settings, side = self._settings, self._settings.image_size
+        rows = samples_of_step(step, settings.batch_size, len(self._pairs), settings.seed)[self._share]
+        tops, lefts, mirrored = (drawn[self._share] for drawn in crops_of_step(step, settings))
+        images = np.empty((len(rows), side, side, 3), dtype=np.uint8)
+        batch = Batch(step, torch.from_numpy(images), torch.empty(0), torch.empty(0), rows)
+        for place, (top, left, mirror) in enumerate(zip(tops, lefts, mirrored, strict=True)):
+            image = self._readable_image(batch, place)[top : top + side, left : left + side]
+            images[place] = image[:, ::-1] if mirror else image
+        texts = self._pairs.texts(batch.rows_B)
+        ids, mask = self._tokenizer(texts, settings.max_pieces)
+        batch.ids_BT, batch.mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
+        return batch
+
+    def _readable_image(self, batch: Batch, place: int) -> NDArray[np.uint8]:
+        """The resized image of the row at `place`, or of the first row after it whose image can be read."""
+        count = len(self._pairs)
+        first = int(batch.rows_B[place])
+        reason = ""
+        for further in range(min(count, _MOST_UNREADABLE_IN_A_ROW)):
+            row = (first + further) % count
+            try:
+                image = self._image(row, batch)
+            except OpenAlignError as error:
+                reason = reason or str(error)
+                continue
+            if further:
+                batch.rows_B[place] = row
+                batch.problems.append(f"{reason}; {self._pairs.row_name(row)} takes its place")
+            return image
+        raise OpenAlignError(
+            f"{self._pairs.name}: of {further + 1:,} images one after the other none can be read; {reason}"
+        )
+
+    def _image(self, row: int, batch: Batch) -> NDArray[np.uint8]:
+        """The image of a row at resize_size x resize_size. Raises `OpenAlignError` naming the row."""
+        side = self._settings.resize_size
+        began = time.perf_counter()
+        kept = self._cache.get(row) if self._cache is not None else None
+        data = self._pairs.image_bytes(row) if kept is None else b""
+        read = time.perf_counter()
+        batch.disk_s += read - began
+        if kept is not None:
+            return kept
+        try:
+            image = resize(decode(data, min_side=side), side, side)
+        except OpenAlignError as error:
+            raise OpenAlignError(f"{self._pairs.row_name(row)}: {error}") from None
+        finally:
+            batch.decode_s += time.perf_counter() - read
+        if self._cache is not None:
+            self._cache.put(row, image)
+        return image
+
+
+def crops_of_step(
+    step: int, settings: LoaderSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Top and left of each crop in pixels, and whether it is mirrored, for the whole batch over all ranks."""
+    draw = np.random.Generator(np.random.Philox(key=[settings.seed, step]))
+    margin = settings.resize_size - settings.image_size
+    count = settings.batch_size
+    tops, lefts = draw.integers(0, margin + 1, size=(2, count)) if settings.crop else np.full((2, count), margin // 2)
+    mirrored = draw.random(count) < 0.5 if settings.flip else np.zeros(count, dtype=np.bool_)
+    return tops, lefts, mirrored
+
+
+def _start_worker(worker: int) -> None:
+    """One thread a worker; signals are for the main process, which then ends the workers itself."""
+    torch.set_num_threads(1)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
