@@ -1,1 +1,5 @@
 """Embeddings -> index -> answers (paper section 6, 'Visualization')."""
+
+from openalign.search.index import Hit, Index
+
+__all__ = ["Hit", "Index"]

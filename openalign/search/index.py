@@ -1,0 +1,178 @@
+"""The embedded store of images: build it, open it, ask it with texts, images and both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openalign.data.pairs import Pairs, open_pairs
+from openalign.errors import OpenAlignError
+from openalign.model import hub
+from openalign.model.dual_encoder import DualEncoder, ImageInput
+from openalign.search import build
+from openalign.search.query import compose
+from openalign.search.store import Row, Store, spread
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer."""
+
+    row: int
+    """Its number in the index."""
+    image: str
+    """Path or URL, as its source names it."""
+    text: str | None
+    """What the source says about it, if anything; search looks at the image alone."""
+    page: str | None
+    """The web page it stood on, if known."""
+    score: float
+    """Cosine similarity of the query and the image, -1 to 1."""
+
+
+class Index:
+    """Images that can be searched by what they show. Safe to use from many threads."""
+
+    def __init__(self, store: Store, model: DualEncoder | None = None) -> None:
+        self.store = store
+        self._opened: dict[int, Pairs] = {}
+        self._opening = Lock()
+        if model is not None:
+            self.model = model
+
+    @classmethod
+    def build(cls, paths: Sequence[str | Path], *, model: str | Path | DualEncoder, to: str | Path) -> Self:
+        """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
+
+        Building again over an index of the same model embeds only images with new content, and drops vanished ones.
+        Images that cannot be read are left out and listed in `problems`.
+
+        Raises:
+            OpenAlignError: `to` holds something else, a path is no DATA, no model there, or no image can be read.
+        """
+        if not paths:
+            raise OpenAlignError("Nothing to index: name a folder or table of images.")
+        loaded = model if isinstance(model, DualEncoder) else hub.load(model)
+        build.build(paths, loaded, Path(to))
+        return cls(Store(Path(to)), loaded)
+
+    @classmethod
+    def open(cls, path: str | Path, model: str | Path | DualEncoder | None = None) -> Self:
+        """Open an index; its model is loaded from where it was when the index was made, or from `model`.
+
+        Raises:
+            OpenAlignError: no index there, a damaged one, or `model` is not the one that made it.
+        """
+        store = Store(Path(path))
+        if model is None:
+            return cls(store)
+        loaded = model if isinstance(model, DualEncoder) else hub.load(model)
+        return cls(store, _same_model(store, loaded))
+
+    @cached_property
+    def model(self) -> DualEncoder:
+        """The model that made the index, loaded when first needed."""
+        meta = self.store.meta
+        try:
+            loaded = hub.load(meta.model)
+        except OpenAlignError as error:
+            raise OpenAlignError(f"The model of {self.store.folder} cannot be loaded: {error}") from None
+        return _same_model(self.store, loaded)
+
+    def __len__(self) -> int:
+        return self.store.meta.rows
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        image: ImageInput | None = None,
+        row: int | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+        top: int = 10,
+    ) -> list[Hit]:
+        """The `top` images most similar to the query, best first.
+
+        The query is the image (one of your own, or `row` of this index), plus the texts, minus the texts of
+        `minus`; beside an image a text counts twice (paper section 6). `row` itself is not among the answers.
+
+        Raises:
+            OpenAlignError: an empty query, one that cancels itself out, an unreadable image, or no such row.
+        """
+        query_D = self.embed_query(text, image=image, row=row, plus=plus, minus=minus)
+        rows, scores = self.store.nearest(query_D, top + (row is not None))
+        best = [(found, score) for found, score in zip(rows, scores, strict=True) if found != row][:top]
+        return [
+            Hit(found.row, found.image, found.text, found.page, round(float(score), 4))
+            for found, (_, score) in zip(self.store.rows([int(found) for found, _ in best]), best, strict=True)
+        ]
+
+    def embed_query(
+        self,
+        text: str | None,
+        *,
+        image: ImageInput | None = None,
+        row: int | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+    ) -> NDArray[np.float32]:
+        """The unit vector (D,) of a query, as `search` understands it."""
+        if image is not None and row is not None:
+            raise OpenAlignError("A query takes one image: give either an image or a row of the index.")
+        image_D = None
+        if row is not None:
+            image_D = self.store.vectors[self.row(row).row].astype(np.float32)
+        elif image is not None:
+            image_D = self.model.embed_images([image])[0]
+        added = [each.strip() for each in (text or "", *plus) if each.strip()]
+        taken = [each.strip() for each in minus if each.strip()]
+        texts_ND = np.empty((0, self.store.meta.width), dtype=np.float32)
+        if added or taken:
+            texts_ND = self.model.embed_texts([*added, *taken])
+        return compose(image_D, texts_ND[: len(added)], texts_ND[len(added) :])
+
+    def row(self, number: int) -> Row:
+        """What is known of one indexed image; raises OpenAlignError if there is no such row."""
+        return self.store.rows([number])[0]
+
+    def sample(self, count: int) -> list[Row]:
+        """`count` images (or all, if fewer) spread evenly over the index."""
+        return self.store.rows(spread(len(self), count))
+
+    def original(self, number: int) -> bytes:
+        """The image file behind a row; raises OpenAlignError if it is gone or changed since."""
+        row = self.row(number)
+        with self._opening:
+            if row.source not in self._opened:
+                self._opened[row.source] = open_pairs(self.store.meta.sources[row.source], need_text=False)
+        return build.read_original(self._opened[row.source], row)
+
+    def thumbnail(self, number: int) -> bytes:
+        """The small JPEG of a row, its shorter side at most 256 pixels."""
+        return self.store.thumbnail(number)
+
+    @property
+    def vectors(self) -> NDArray[np.float16]:
+        """All embeddings, float16 (rows, D), unit rows; mapped from the file, not read."""
+        return self.store.vectors
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence for each image that was left out."""
+        return self.store.problems()
+
+
+def _same_model(store: Store, model: DualEncoder) -> DualEncoder:
+    meta = store.meta
+    if model.fingerprint != meta.fingerprint:
+        raise OpenAlignError(
+            f"{store.folder} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
+            f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
+        )
+    return model

@@ -1,0 +1,133 @@
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openalign.data.shards import ShardWriter
+from openalign.errors import OpenAlignError
+from openalign.search import Index
+
+
+def images_of(index: Index) -> list[str]:
+    return [Path(row.image).name for row in index.store.rows(range(len(index)))]
+
+
+def test_an_unchanged_folder_is_not_embedded_again(index, photos, tmp_path, paint_encoder):
+    assert paint_encoder.images_embedded == 8
+    again = Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    assert paint_encoder.images_embedded == 8
+    assert np.array_equal(again.vectors, index.vectors)
+    assert again.thumbnail(4) == index.thumbnail(4)
+
+
+def test_new_changed_renamed_and_vanished_images_are_told_apart(index, photos, tmp_path, paint_encoder, paint):
+    paint(photos / "9-green.png", "green", size=(90, 90))
+    paint(photos / "0-red.png", "white", size=(91, 90))
+    (photos / "1-green.png").rename(photos / "1-renamed.png")
+    (photos / "2-blue.png").unlink()
+    changed = Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    assert paint_encoder.images_embedded == 8 + 2
+    assert images_of(changed) == [
+        "0-red.png", "1-renamed.png", "3-yellow.png", "4-violet.png", "5-white.png", "6-red.png", "7-blue.png",
+        "9-green.png",
+    ]  # fmt: skip
+    fresh = Index.build([photos], model=paint_encoder, to=tmp_path / "fresh.index")
+    assert np.array_equal(changed.vectors, fresh.vectors)
+    assert list(changed.store.rows(range(8))) == list(fresh.store.rows(range(8)))
+
+
+def test_another_model_embeds_everything_again(index, photos, tmp_path, paint_encoder):
+    paint_encoder.fingerprint = "another"
+    Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    assert paint_encoder.images_embedded == 16
+
+
+def test_images_that_cannot_be_read_are_listed_and_left_out(photos, tmp_path, paint_encoder):
+    whole = (photos / "0-red.png").read_bytes()
+    (photos / "0-red.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "1-green.png").write_bytes(b"no image")
+    index = Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    assert len(index) == 6
+    assert [re.search(r"\d-\w+\.png", problem)[0] for problem in index.problems] == ["0-red.png", "1-green.png"]
+    assert "truncated PNG" in index.problems[0]
+
+
+def test_nothing_readable_is_an_error_and_leaves_no_index(tmp_path, paint_encoder):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(
+        OpenAlignError, match=r"None of the images of .*photos could be read, the first because: .*a\.jpg"
+    ):
+        Index.build([tmp_path / "photos"], model=paint_encoder, to=tmp_path / "new.index")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_a_failed_rebuild_keeps_the_older_index(index, photos, tmp_path, paint_encoder):
+    def fail(images):
+        raise KeyboardInterrupt
+
+    paint_encoder._embed_prepared = fail
+    paint_encoder.fingerprint = "another"
+    with pytest.raises(KeyboardInterrupt):
+        Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    assert len(Index.open(tmp_path / "photos.index")) == 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.index"]
+
+
+def test_a_folder_of_something_else_is_never_replaced(photos, tmp_path, paint_encoder):
+    with pytest.raises(OpenAlignError, match="exists and is not an index; name a new folder with --to"):
+        Index.build([photos], model=paint_encoder, to=photos)
+    assert len(list(photos.glob("*.png"))) == 8
+
+
+def test_several_sources_make_one_index(photos, tmp_path, paint_encoder, paint):
+    table = tmp_path / "more" / "list.csv"
+    paint(table.parent / "x.png", "violet")
+    table.write_text("file,caption,page\nx.png,lilac,https://example.org/p\ngone.png,nothing,\n")
+    index = Index.build([photos, table], model=paint_encoder, to=tmp_path / "both.index")
+    row = index.row(8)
+    assert (row.image, row.text, row.page) == (str(table.parent / "x.png"), "lilac", "https://example.org/p")
+    assert (row.source, row.source_row) == (1, 0)
+    assert index.original(8) == (table.parent / "x.png").read_bytes()
+    assert len(index.problems) == 1 and "gone.png" in index.problems[0]
+
+
+def test_images_in_shards_keep_the_address_and_page_they_came_from(tmp_path, paint, paint_encoder):
+    image = paint(tmp_path / "a.png", "green").read_bytes()
+    with ShardWriter(tmp_path / "curated" / "shards") as writer:
+        writer.write("000000000", image, "meadow", {"image": "https://e.org/a.png", "page": "https://e.org/"})
+    index = Index.build([tmp_path / "curated"], model=paint_encoder, to=tmp_path / "shards.index")
+    (hit,) = index.search("green")
+    assert (hit.image, hit.text, hit.page) == ("https://e.org/a.png", "meadow", "https://e.org/")
+    assert index.original(0) == image
+
+
+def test_thumbnails_are_small_upright_and_of_the_same_shape(tmp_path, paint, paint_encoder):
+    wide = paint(tmp_path / "photos" / "wide.jpg", "blue", size=(1200, 600))
+    turned = Image.open(wide)
+    exif = turned.getexif()
+    exif[0x0112] = 6  # shown after a quarter turn
+    turned.save(wide.with_name("turned.jpg"), exif=exif)
+    index = Index.build([wide.parent], model=paint_encoder, to=tmp_path / "i.index")
+    sizes = {Path(row.image).name: (row.width, row.height) for row in index.store.rows([0, 1])}
+    assert sizes == {"turned.jpg": (600, 1200), "wide.jpg": (1200, 600)}
+    for row, size in ((0, (256, 512)), (1, (512, 256))):
+        (tmp_path / "t.jpg").write_bytes(index.thumbnail(row))
+        assert Image.open(tmp_path / "t.jpg").size == size
+
+
+def test_credits_and_examples_outlive_a_rebuild(index, photos, tmp_path, paint_encoder):
+    (tmp_path / "photos.index" / "CREDITS").write_text("painted here")
+    Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    assert (tmp_path / "photos.index" / "CREDITS").read_text() == "painted here"
+
+
+def test_the_index_says_what_made_it(index, photos, tmp_path):
+    meta = json.loads((tmp_path / "photos.index" / "meta.json").read_text())
+    assert meta == {
+        "rows": 8, "width": 3, "model": "paint", "model_name": "paint", "fingerprint": "0123456789abcdef",
+        "sources": [str(photos)], "version": 1,
+    }  # fmt: skip

@@ -1,0 +1,128 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from openalign.errors import OpenAlignError
+from openalign.search import Index
+
+
+def colours(hits) -> list[str]:
+    return [Path(hit.image).stem.split("-")[1] for hit in hits]
+
+
+def test_a_text_finds_the_images_that_show_it(index):
+    assert colours(index.search("a red thing", top=2)) == ["red", "red"]
+
+
+def test_hits_come_best_first_with_cosines_and_what_the_source_says(index, photos):
+    hits = index.search("blue", top=8)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    assert hits[0].score == pytest.approx(1, abs=0.01)
+    assert {(hit.image, hit.text) for hit in hits[:2]} == {
+        (str(photos / "2-blue.png"), "a blue field"),
+        (str(photos / "7-blue.png"), None),
+    }
+
+
+def test_an_image_finds_its_like_in_every_form_it_can_have(index, photos):
+    path = photos / "4-violet.png"
+    image = Image.open(path)
+    for given in (path, str(path), path.read_bytes(), image, np.asarray(image)):
+        assert index.search(image=given, top=1)[0].score == pytest.approx(1, abs=1e-3)
+        assert colours(index.search(image=given, top=1)) == ["violet"]
+
+
+def test_a_row_finds_its_like_but_not_itself(index):
+    red = next(hit.row for hit in index.search("red", top=1))
+    hits = index.search(row=red, top=8)
+    assert red not in [hit.row for hit in hits]
+    assert len(hits) == 7
+    assert colours(hits)[0] == "red"
+
+
+def test_an_image_plus_a_text_finds_the_mixture(index, photos):
+    assert colours(index.search(image=photos / "0-red.png", plus=["blue"], top=1)) == ["violet"]
+    assert index.search("blue", image=photos / "0-red.png", top=3) == index.search(
+        image=photos / "0-red.png", plus=["blue"], top=3
+    )
+
+
+def test_what_is_taken_away_is_found_last(index):
+    assert colours(index.search("white", minus=["red"], top=8))[-2:] == ["red", "red"]
+    assert set(colours(index.search(minus=["red"], top=8))[-2:]) == {"red"}
+
+
+def test_answers_equal_a_plain_ranking_of_all_vectors(index):
+    query = index.embed_query("yellow", minus=["green"])
+    expected = np.argsort(-(index.vectors.astype(np.float32) @ query), kind="stable")
+    assert [hit.row for hit in index.search("yellow", minus=["green"], top=8)] == list(expected)
+
+
+def test_more_answers_than_images_are_all_images(index):
+    assert len(index.search("red", top=100)) == len(index) == 8
+
+
+def test_an_opened_index_answers_as_the_built_one(index, tmp_path, paint_encoder):
+    opened = Index.open(tmp_path / "photos.index", model=paint_encoder)
+    assert opened.search("green") == index.search("green")
+    assert np.array_equal(opened.vectors, index.vectors)
+
+
+def test_the_original_and_a_small_jpeg_are_kept_at_hand(index, photos):
+    assert index.original(3) == (photos / "3-yellow.png").read_bytes()
+    assert Image.open(io.BytesIO(index.thumbnail(3))).format == "JPEG"
+
+
+def test_an_original_that_changed_is_not_passed_off_as_the_indexed_one(index, photos, paint):
+    paint(photos / "3-yellow.png", "red")
+    with pytest.raises(OpenAlignError, match=r"3-yellow.png changed after it was indexed"):
+        index.original(3)
+
+
+def test_an_index_of_another_model_names_both(index, tmp_path, paint_encoder):
+    paint_encoder.name, paint_encoder.fingerprint = "other/model", "fedcba9876543210"
+    with pytest.raises(OpenAlignError, match=r"made by the model paint \(0123456789ab\), not by other/model \(fedcba"):
+        Index.open(tmp_path / "photos.index", model=paint_encoder)
+
+
+def test_a_model_that_is_gone_is_named_with_its_index(index, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(OpenAlignError, match=r"The model of .*photos\.index cannot be loaded: .*paint"):
+        Index.open(tmp_path / "photos.index").search("red")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is not an index; make one with `openalign index PATH"),
+        ("{", "is damaged; build the index again"),
+        ('{"version": 99}', "has index version 99"),
+        ('{"version": 1, "rows": 3}', "is damaged; build the index again"),
+    ],
+)
+def test_a_folder_that_is_no_index_is_refused(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "meta.json").write_text(content)
+    with pytest.raises(OpenAlignError, match=message):
+        Index.open(tmp_path)
+
+
+def test_an_index_with_a_cut_off_file_is_refused(index, tmp_path):
+    vectors = tmp_path / "photos.index" / "vectors.f16"
+    vectors.write_bytes(vectors.read_bytes()[:-1])
+    with pytest.raises(OpenAlignError, match="is damaged"):
+        Index.open(tmp_path / "photos.index")
+
+
+@pytest.mark.parametrize("query", [{}, {"text": "  "}, {"plus": [" "], "minus": [""]}])
+def test_an_empty_query_is_refused(index, query):
+    with pytest.raises(OpenAlignError, match="query is empty"):
+        index.search(**query)
+
+
+def test_a_row_that_does_not_exist_is_refused(index):
+    with pytest.raises(OpenAlignError, match=r"row 8 is not in .*: it has rows 0 to 7"):
+        index.search(row=8)

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from openalign.search import store
+from openalign.search.query import unit
+from openalign.search.store import Meta, Row, Store, StoreWriter, spread
+
+
+def write(folder, vectors):
+    folder.mkdir()
+    writer = StoreWriter(folder)
+    rows = (Row(-1, f"{number}.jpg", None, None, 1, 1, 0, number, bytes(16)) for number in range(len(vectors)))
+    writer.add(rows, (b"" for _ in vectors), vectors)
+    writer.finish(Meta(len(vectors), vectors.shape[1], "m", "m", "f", []), [])
+    return Store(folder)
+
+
+@pytest.fixture
+def vectors():
+    return unit(np.random.default_rng(0).standard_normal((3000, 32)).astype(np.float32))
+
+
+def test_with_many_rows_a_graph_finds_what_comparing_all_finds(tmp_path, vectors, monkeypatch):
+    exact = write(tmp_path / "exact", vectors)
+    monkeypatch.setattr(store, "EXACT_BELOW", 1000)
+    graph = write(tmp_path / "graph", vectors)
+    assert (tmp_path / "graph" / "graph.usearch").exists() and not (tmp_path / "exact" / "graph.usearch").exists()
+    found = []
+    for query in unit(vectors[:50] + 0.1 * vectors[50:100]):
+        expected, _ = exact.nearest(query, 10)
+        rows, scores = graph.nearest(query, 10)
+        found.append(np.isin(rows, expected).mean())
+        assert rows[0] == expected[0]
+        # scored exactly, whatever the graph's precision
+        np.testing.assert_allclose(scores, vectors.astype(np.float16).astype(np.float32)[rows] @ query, atol=1e-6)
+    assert np.mean(found) > 0.98
+
+
+def test_comparing_all_is_exact(tmp_path, vectors):
+    opened = write(tmp_path / "exact", vectors)
+    query = unit(vectors[7] + vectors[8])
+    scores = vectors.astype(np.float16).astype(np.float32) @ query
+    rows, found = opened.nearest(query, 20)
+    assert list(rows) == list(np.argsort(-scores, kind="stable")[:20])
+    np.testing.assert_allclose(found, scores[rows], atol=1e-6)
+
+
+def test_spread_places_are_distinct_and_reach_both_ends():
+    assert spread(0, 5) == []
+    assert spread(3, 5) == [0, 1, 2]
+    assert spread(101, 3) == [0, 50, 100]
