@@ -1,0 +1,88 @@
+"""What the commands print: tables that fit 80 columns, what was left out, and JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from openalign.progress import console
+
+if TYPE_CHECKING:
+    from openalign.search.index import Hit
+
+PROBLEMS_SHOWN = 5
+
+
+def print_table(table: Table) -> None:
+    """Print a table on standard output."""
+    Console().print(table)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """Print one object on standard output."""
+    print(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def say(sentence: str) -> None:
+    """Print a sentence on standard error, whole and as it is: file names are no markup, and stay in one piece."""
+    console.print(sentence, markup=False, soft_wrap=True)
+
+
+def list_problems(sentences: Sequence[str], count: int) -> None:
+    """Say what was left out: the first few of `count` sentences, and how many more there are."""
+    for sentence in sentences[:PROBLEMS_SHOWN]:
+        say(f"Left out: {sentence}")
+    if count > PROBLEMS_SHOWN:
+        say(f"... and {count - PROBLEMS_SHOWN:,} more.")
+
+
+def curated_table(report: Mapping[str, Any]) -> Table:
+    """Each rule of a curation: the pairs that break it, their share, and the pairs left after it."""
+    pairs = report["pairs"]
+    table = _table(f"{pairs['pairs']:,} pairs, {pairs['kept']:,} kept", "rule", "pairs that break it", "share", "left")
+    scored = any("precision" in rule for rule in report["rules"])
+    for heading in ("precision", "recall") if scored else ():
+        table.add_column(heading, justify="right")
+    for rule in report["rules"]:
+        if not rule["ran"]:
+            table.add_row(rule["name"], "not run", style="dim")
+            continue
+        scores = [_percent(rule.get(name)) for name in ("precision", "recall")] if scored else []
+        table.add_row(rule["name"], f"{rule['broken']:,}", _percent(rule["share"]), f"{rule['remaining']:,}", *scores)
+    return table
+
+
+def hits_table(hits: Sequence["Hit"]) -> Table:
+    """The answers to a query, best first."""
+    table = _table("", "score", "image", "text")
+    table.columns[1].justify = table.columns[2].justify = "left"
+    table.columns[1].overflow = "fold"  # a path that is cut cannot be opened
+    for hit in hits:
+        table.add_row(f"{hit.score:.3f}", Text(hit.image), Text(hit.text or ""))
+    return table
+
+
+def labels_table(found: Mapping[str, Sequence[tuple[str, float]]]) -> Table:
+    """The most probable labels of each image."""
+    table = _table("", "image", "label", "share")
+    table.columns[0].overflow = "fold"
+    table.columns[1].justify = "left"
+    for image, labels in found.items():
+        for place, (label, share) in enumerate(labels):
+            table.add_row(Text(image if place == 0 else ""), Text(label), _percent(share))
+    return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    """A table whose first column holds names and whose others hold numbers."""
+    table = Table(title=title or None, title_justify="left")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
