@@ -70,10 +70,14 @@ def _candidates(node: LexborNode, attributes: dict[str, str | None]) -> Iterator
         yield from parse_srcset(attributes.get(name) or "")
     for name in LAZY_SRC:
         yield attributes.get(name) or ""
-    sizes = [attributes.get("srcset") or ""]
     parent = node.parent
-    if parent is not None and parent.tag == "picture":
-        sources = [source.attributes for source in parent.css("source")]
-        sizes += [source.get("data-srcset") or source.get("srcset") or "" for source in sources]
-    yield from parse_srcset(", ".join(filter(None, sizes)))
+    sources = parent.css("source") if parent is not None and parent.tag == "picture" else []
+    always = [_srcset(source) for source in sources if "media" not in source.attributes]
+    yield from parse_srcset(", ".join(filter(None, [attributes.get("srcset"), *always])))
     yield attributes.get("src") or ""
+    # Sources for certain screens only are mostly other cuts of the image, for small ones.
+    yield from parse_srcset(", ".join(_srcset(source) for source in sources if "media" in source.attributes))
+
+
+def _srcset(source: LexborNode) -> str:
+    return source.attributes.get("data-srcset") or source.attributes.get("srcset") or ""

@@ -1,6 +1,5 @@
 """Sources that list their images themselves: tables, folders of images with texts, shards of this and other tools."""
 
-import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,18 +8,13 @@ from openalign.curate.addresses import normalise
 from openalign.curate.alt_text import clean_text
 from openalign.curate.parts import PartWriter
 from openalign.data.pairs import open_pairs, read_table
-from openalign.data.shards import IMAGE_SUFFIXES, read_index
+from openalign.data.shards import read_index
 
 
 def read_listing(part: PartWriter, path: Path, image_column: str | None, text_column: str | None) -> None:
     """Add the rows of a table to `part`; its paths are relative to the table's folder."""
     table = read_table(path, image_column, text_column, problems=part.problems)
     _add_rows(part, table, path.parent, f"{path} row")
-
-
-def holds_images(folder: Path) -> bool:
-    """Tell whether a file with the name of an image lies anywhere below `folder`."""
-    return any(name.rpartition(".")[2].lower() in IMAGE_SUFFIXES for _, _, names in os.walk(folder) for name in names)
 
 
 def read_image_folder(part: PartWriter, folder: Path) -> None:

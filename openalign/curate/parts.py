@@ -51,7 +51,7 @@ class PartWriter:
         self._stored.close()
 
     def add_tag(self, addresses: Sequence[str], text: str | None, page: str | None) -> None:
-        """Add one occurrence; `addresses` are those the image may have, the likeliest first (a tag without is counted)."""
+        """Add one occurrence; `addresses` are those the image may have, the likeliest first (without any: counted)."""
         if addresses:
             host = host_of(page or addresses[0])
             self._tags.add({"addresses": list(addresses), "text": text, "page": page, "host": host})

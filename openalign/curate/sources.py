@@ -14,10 +14,11 @@ from tempfile import TemporaryDirectory
 from openalign import progress
 from openalign.curate.alt_text import image_tags
 from openalign.curate.charset import decode_page
-from openalign.curate.folders import PAGE_SUFFIXES, find_pages, read_pages
-from openalign.curate.listings import holds_images, read_image_folder, read_listing, read_shard
+from openalign.curate.folders import PAGE_SUFFIXES, find_files, read_pages
+from openalign.curate.listings import read_image_folder, read_listing, read_shard
 from openalign.curate.parts import PartSummary, PartWriter, join_parts
 from openalign.curate.warc import Damage, StoredImage, StoredPage, is_warc, read_payload, scan
+from openalign.data.shards import IMAGE_SUFFIXES
 from openalign.data.tables import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -121,7 +122,7 @@ def _paths_of(source: str) -> list[Path]:
         raise OpenAlignError(f"{source} is an address: crawl it first (wget --warc-file) and give the WARC file.")
     if not glob.has_magic(source):
         raise OpenAlignError(f"{source} does not exist.")
-    paths = sorted(map(Path, glob.iglob(source, recursive=True)))
+    paths = sorted(map(Path, glob.glob(source, recursive=True)))  # noqa: PTH207 - Path.glob knows no absolute patterns
     if not paths:
         raise OpenAlignError(f"{source} matches no file.")
     return paths
@@ -157,8 +158,9 @@ def _folder_readers(folder: Path, asked: _Columns) -> Iterator[Reader]:
     crawls = sorted(path for path in folder.rglob("*.warc*") if path.is_file() and is_warc(path))
     for path in crawls:
         yield partial(_read_warc, path=path)
-    pages = find_pages(folder)
-    if not crawls and all(_is_about_the_folder(page) for page in pages) and holds_images(folder):
+    files = find_files(folder)
+    pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
+    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
         yield partial(read_image_folder, folder=folder)
         return
     for start in range(0, len(pages), _PAGES_PER_PART):
@@ -166,6 +168,10 @@ def _folder_readers(folder: Path, asked: _Columns) -> Iterator[Reader]:
         yield partial(read_pages, folder=folder, pages=chosen, base_url=asked.base_url)
     if not crawls and not pages:
         raise OpenAlignError(f"{folder} holds no WARC files, pages, images, tables or shards.")
+
+
+def _is_image(file: str) -> bool:
+    return file.rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def _is_about_the_folder(page: str) -> bool:

@@ -1,0 +1,217 @@
+"""Images that are only linked: fetched politely, safely, and so that a killed run goes on where it was."""
+
+import asyncio
+import email.utils
+import hashlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pyarrow as pa
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from openalign.curate.addresses import host_of, normalise
+from openalign.curate.ledger import Entry, open_ledger, read_ledger, write_entry
+from openalign.curate.network import USER_AGENT, Failed, PublicResolver, Refused, Robots, follow, read_at_most
+from openalign.curate.warc import looks_like_image
+from openalign.files import whole_file
+from openalign.progress import bar
+
+LEDGER = "ledger.jsonl"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is asked of the network and of any one server."""
+
+    at_once: int = 32
+    """Requests at the same time, over all hosts."""
+    at_once_per_host: int = 4
+    max_bytes: int = 20 << 20
+    """Of one image; a larger one is refused."""
+    seconds: float = 30.0
+    """For one try, redirects and robots.txt included."""
+    redirects: int = 5
+    attempts: int = 3
+    longest_wait: float = 30.0
+    """Seconds to wait before a further try; a server that asks for more is left for another run."""
+
+
+def fetch(
+    urls: Sequence[str],
+    to: Path,
+    *,
+    allow_private: bool = False,
+    limits: Limits | None = None,
+    resolver: AbstractResolver | None = None,
+) -> pa.Table:
+    """Fetch images into the folder `to` and return, in the order of `urls`: `image`, `location`, `problem`.
+
+    `location` (`file://PATH`) is null where there is a `problem`, a short phrase; no single address raises. What a
+    file is, its first bytes tell, not its Content-Type. `to/ledger.jsonl` has a line for each address; the image lies
+    in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing or failed for reasons that may pass.
+    `allow_private` lets loopback and private networks be asked; `resolver` looks names up (default: the system's).
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    known = read_ledger(to / LEDGER)
+    wanted = [url for url in dict.fromkeys(urls) if not _is_settled(known.get(url), to)]
+    if wanted:
+        _run(_fetch_all(wanted, to, known, allow_private, limits or Limits(), resolver))
+    entries = [known[url] for url in urls]
+    return pa.table(
+        {
+            "image": pa.array([entry.image for entry in entries], pa.string()),
+            "location": pa.array(
+                [f"file://{(to / entry.file).absolute()}" if entry.file else None for entry in entries], pa.string()
+            ),
+            "problem": pa.array([entry.reason for entry in entries], pa.string()),
+        }
+    )
+
+
+def _is_settled(entry: Entry | None, to: Path) -> bool:
+    if entry is None or entry.status == "failed":
+        return False
+    return entry.file is None or (to / entry.file).is_file()
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    """Run to the end, from a plain script as well as from a notebook, whose own event loop runs already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+async def _fetch_all(
+    urls: Sequence[str],
+    to: Path,
+    known: dict[str, Entry],
+    allow_private: bool,
+    limits: Limits,
+    resolver: AbstractResolver | None,
+) -> None:
+    """Fetch `urls` and add what became of each to `known` and to the ledger."""
+    connector = aiohttp.TCPConnector(limit=0, resolver=resolver if allow_private else PublicResolver(resolver))
+    headers = {"User-Agent": USER_AGENT, "Accept": "image/*,*/*;q=0.5"}
+    with open_ledger(to / LEDGER) as ledger, bar("Fetching images", len(urls)) as running:
+        async with aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # `Limits.seconds` covers the whole of each try
+        ) as session:
+            fetcher = _Fetcher(session, to, limits, Robots(session, limits.redirects, limits.seconds, allow_private))
+
+            async def deal_with(url: str) -> None:
+                entry = known[url] = await fetcher.fetch(url)
+                write_entry(ledger, entry)
+                running.advance()
+
+            await _in_turns(urls, deal_with, limits)
+
+
+async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[None]], limits: Limits) -> None:
+    """Deal with all `urls`, the hosts taking turns: so many at once in all, and so many at once of one host.
+
+    A host has as many turns going round as requests may run to it; who takes one deals with the host's next address.
+    """
+    waiting: dict[str | None, deque[str]] = {}
+    for url in urls:
+        waiting.setdefault(host_of(url), deque()).append(url)
+    turns = deque(host for _ in range(limits.at_once_per_host) for host in waiting)
+
+    async def take_turns() -> None:
+        while turns:
+            host = turns.popleft()
+            if waiting[host]:
+                await deal_with(waiting[host].popleft())
+                turns.append(host)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(limits.at_once, len(turns))):
+            group.create_task(take_turns())
+
+
+class _Fetcher:
+    """One address at a time: tries, waits, tries again, and keeps what is an image."""
+
+    def __init__(self, session: aiohttp.ClientSession, to: Path, limits: Limits, robots: Robots) -> None:
+        self._session = session
+        self._to = to
+        self._limits = limits
+        self._robots = robots
+
+    async def fetch(self, url: str) -> Entry:
+        for attempt in range(self._limits.attempts):
+            try:
+                return self._keep(url, await self._try(url))
+            except Refused as refusal:
+                return Entry(url, "refused", str(refusal))
+            except Failed as failure:
+                reason = str(failure)
+                wait = failure.wait if failure.wait is not None else 0.5 * 2**attempt
+                if not failure.again or wait > self._limits.longest_wait or attempt + 1 == self._limits.attempts:
+                    break
+            await asyncio.sleep(wait)
+        return Entry(url, "failed", reason)
+
+    def _keep(self, url: str, body: bytes) -> Entry:
+        name = hashlib.sha256(url.encode()).hexdigest()
+        with whole_file(self._to / name[:2] / name) as file:
+            file.write_bytes(body)
+        return Entry(url, "kept", None, len(body), hashlib.sha256(body).hexdigest(), f"{name[:2]}/{name}")
+
+    async def _try(self, url: str) -> bytes:
+        """Return the image's bytes. Raises Refused or Failed, nothing else that has to do with the address."""
+        limits = self._limits
+        address = normalise(url)
+        if address is None:
+            raise Refused("not an http(s) address")
+        try:
+            async with (
+                asyncio.timeout(limits.seconds),
+                follow(self._session, URL(address, encoded=True), self._robots.permit, limits.redirects) as response,
+            ):
+                return await _image_of(response, limits)
+        except TimeoutError as error:
+            raise Failed(f"no whole answer within {limits.seconds:g} s") from error
+        except (ValueError, aiohttp.ClientConnectorCertificateError) as error:
+            raise Refused(str(error)) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Failed(str(error) or type(error).__name__) from error
+
+
+async def _image_of(response: aiohttp.ClientResponse, limits: Limits) -> bytes:
+    if response.status == 429 or response.status >= 500:
+        raise Failed(f"HTTP {response.status}", _retry_after(response))
+    if response.status != 200:
+        raise Refused(f"HTTP {response.status}")
+    too_large = f"larger than {limits.max_bytes / (1 << 20):g} MB"
+    if (response.content_length or 0) > limits.max_bytes:
+        raise Refused(too_large)
+    body = await read_at_most(response, limits.max_bytes)
+    if len(body) > limits.max_bytes:
+        raise Refused(too_large)
+    if not looks_like_image(body[:32]):
+        raise Refused(f"not an image but {response.content_type}" if body else "empty answer")
+    return body
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """Return the seconds of a Retry-After header, which holds seconds or a date; None without one."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,150 @@
+"""HTTP as a stranger's server should be asked: public addresses only, bounded redirects, robots.txt obeyed."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from protego import Protego
+from yarl import URL
+
+from openalign.curate.addresses import resolve
+
+USER_AGENT = "openalign/0.1"
+_ROBOTS_BYTES = 512 << 10  # RFC 9309 asks for 500 KiB at least
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Refused(Exception):
+    """This address will not do, now or later."""
+
+
+class Failed(Exception):
+    """It did not work this time. `wait`: seconds that the server asks for; `again`: whether to try once more at all."""
+
+    def __init__(self, reason: str, wait: float | None = None, again: bool = True) -> None:
+        super().__init__(reason)
+        self.wait = wait
+        self.again = again
+
+
+class PublicResolver(AbstractResolver):
+    """Resolves names and refuses those that lead into private networks.
+
+    The connector uses the very addresses that are checked here, so a name cannot be changed in between.
+    """
+
+    def __init__(self, inner: AbstractResolver | None = None) -> None:
+        self._inner = inner or ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        for each in found:
+            if not is_public(each["host"]):
+                raise Refused(f"{host} leads to {each['host']}, which is not a public address")
+        return found
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def is_public(address: str) -> bool:
+    """Tell whether an IP address is on the public internet, also behind IPv6 forms that wrap an IPv4 address."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        wrapped = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
+        if ip in _NAT64:
+            wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = wrapped or ip
+    return ip.is_global and not ip.is_multicast
+
+
+def refuse_private_literal(url: URL) -> None:
+    """Raise Refused where the host is written as an IP address, in any of its forms, that is not public."""
+    host = url.host or ""
+    try:
+        # inet_aton reads what browsers and the C library do: 127.1, 0x7f000001, 2130706433.
+        address = host if ":" in host else str(ipaddress.IPv4Address(socket.inet_aton(host)))
+    except OSError:
+        return
+    if not is_public(address):
+        raise Refused(f"{host} is not a public address")
+
+
+@asynccontextmanager
+async def follow(
+    session: aiohttp.ClientSession, url: URL, permit: Callable[[URL], Awaitable[None]], redirects: int
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """GET `url` and what it redirects to, at most `redirects` times; every address on the way must pass `permit`."""
+    for _ in range(redirects + 1):
+        await permit(url)
+        async with session.get(url, allow_redirects=False) as response:
+            if response.status not in (301, 302, 303, 307, 308):
+                yield response
+                return
+            target = resolve(str(url), response.headers.get("Location", ""))
+        if target is None:
+            raise Refused(f"HTTP {response.status} leads to no address")
+        url = URL(target, encoded=True)
+    raise Refused(f"more than {redirects} redirects")
+
+
+async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return the body, or its first `limit` + 1 bytes where it is longer."""
+    body = bytearray()
+    async for piece in response.content.iter_chunked(64 << 10):
+        body += piece
+        if len(body) > limit:
+            break
+    return bytes(body[: limit + 1])
+
+
+class Robots:
+    """The robots.txt of every site asked, each read once."""
+
+    _ANYTHING: ClassVar[Protego] = Protego.parse("")
+
+    def __init__(self, session: aiohttp.ClientSession, redirects: int, seconds: float, allow_private: bool) -> None:
+        self._session = session
+        self._redirects = redirects
+        self._seconds = seconds
+        self._allow_private = allow_private
+        self._rules: dict[URL, asyncio.Task[Protego]] = {}
+
+    async def permit(self, url: URL) -> None:
+        """Raise Refused if this address must not be asked for, Failed if that cannot be found out."""
+        await self._permit_host(url)
+        site = url.origin()
+        if site not in self._rules:
+            self._rules[site] = asyncio.create_task(self._read(site))
+        # Shielded, because all requests to the site share the task: one that gives up must not take it along.
+        rules = await asyncio.shield(self._rules[site])
+        if not rules.can_fetch(str(url), USER_AGENT):
+            raise Refused(f"robots.txt of {site.host} forbids it")
+
+    async def _permit_host(self, url: URL) -> None:
+        if not self._allow_private:
+            refuse_private_literal(url)
+
+    async def _read(self, site: URL) -> Protego:
+        """Without the file everything is allowed; where the server cannot say, nothing is (RFC 9309, section 2.3.1)."""
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                follow(self._session, site / "robots.txt", self._permit_host, self._redirects) as response,
+            ):
+                if response.status >= 500 or response.status == 429:
+                    raise Failed(f"robots.txt of {site.host}: HTTP {response.status}", again=False)
+                if response.status != 200:
+                    return self._ANYTHING
+                text = (await read_at_most(response, _ROBOTS_BYTES)).decode("utf-8", errors="replace")
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Failed(f"robots.txt of {site.host}: {error or 'no answer'}", again=False) from error
+        return Protego.parse(text)
