@@ -79,9 +79,9 @@ def measure_pairs(backend: Backend, pairs: ir.Table, texts: ir.Table, settings: 
 
 
 def wanted_images(measured: ir.Table) -> ir.Table:
-    """One row a distinct image in source order: `image`, and `wanted`, whether a pair of it passes the text rules."""
+    """One row a distinct image: `image`, `wanted` (a pair of it passes the text rules), `first` (its first occurrence)."""
     images = measured.group_by("image").agg(wanted=measured.text_passes.any(), first=measured.occurrence.min())
-    return images.order_by("first").drop("first")
+    return images.order_by("first")
 
 
 def judge_pairs(

@@ -108,7 +108,9 @@ RULES: tuple[Rule, ...] = (
         ("vocabulary",),
         _rare_token,
     ),
-    Rule("unreadable_image", "3.1", "The image is missing, truncated or no image.", (), _unreadable_image, of_image=True),
+    Rule(
+        "unreadable_image", "3.1", "The image is missing, truncated or no image.", (), _unreadable_image, of_image=True
+    ),
     Rule(
         "shorter_side",
         "3.1",
@@ -129,8 +131,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "near_duplicate_of_test",
         "3.1",
-        "The image is a near-duplicate of one in a test set (correlation of at least {duplicate_correlation:g}).",
-        ("duplicate_hash_bits", "duplicate_correlation"),
+        "The image is a near-duplicate of one in a test set (correlation of at least "
+        "{duplicate_correlation:g}, in its details {duplicate_detail:g}).",
+        ("duplicate_hash_bits", "duplicate_correlation", "duplicate_detail"),
         _near_duplicate_of_test,
         of_image=True,
     ),

@@ -24,10 +24,12 @@ class CurateSettings:
     """Pixels; the shorter side must be greater (Section 3.1)."""
     max_aspect_ratio: float = 3.0
     """Longer side over shorter side; it must be smaller (Section 3.1)."""
-    duplicate_hash_bits: int = 16
-    """Of 64 bits of perceptual hash: how many may differ in two images that are then compared pixel by pixel."""
-    duplicate_correlation: float = 0.975
-    """Correlation of two 32 x 32 grey thumbnails from which on the images are near-duplicates; measured, docs/curation.md."""
+    duplicate_hash_bits: int = 14
+    """Of 64 bits of perceptual hash: how many may differ in two images that are then compared grey value by grey value."""
+    duplicate_correlation: float = 0.9
+    """Correlation of two aligned grey thumbnails from which on they are near-duplicates; measured, see docs/curation.md."""
+    duplicate_detail: float = 0.82
+    """Correlation of their details, which must be reached as well."""
     stored_shorter_side: int = 400
     """Pixels; a larger image is shrunk to it before it is stored, which leaves room for the paper's 346 px."""
     jpeg_quality: int = 90
@@ -48,6 +50,12 @@ class CurateSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.min_words <= self.max_words:
             raise ValueError(f"min_words {self.min_words} must lie between 0 and max_words {self.max_words}")
-        for name in ("max_images_per_text", "max_texts_per_image", "vocabulary", "stored_shorter_side", "pairs_per_shard"):
+        for name in (
+            "max_images_per_text",
+            "max_texts_per_image",
+            "vocabulary",
+            "stored_shorter_side",
+            "pairs_per_shard",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")

@@ -13,7 +13,14 @@ import ibis.expr.types as ir
 from ibis import _
 
 # Han with its iteration marks and closing marks, hiragana, and the Han extensions beyond the first plane.
-_SINGLE_RANGES = ((0x3005, 0x3007), (0x3041, 0x309F), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_SINGLE_RANGES = (
+    (0x3005, 0x3007),
+    (0x3041, 0x309F),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x3FFFF),
+)
 # The \x{...} form and these classes mean the same to RE2 (DuckDB) and to java.util.regex (Spark).
 _SINGLE = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _SINGLE_RANGES) + "]"
 _SEPARATORS = r"[^\p{L}\p{M}\p{N}]+"
@@ -23,7 +30,9 @@ def unigrams(text: ir.StringValue) -> ir.ArrayValue:
     """The unigrams of `text` in order, as an array of strings; null for a null text."""
     lowered = text.lower()
     # Character by character only where it matters: back-references are written differently by different engines.
-    apart = lowered.split("").map(lambda one: one.re_search(_SINGLE).ifelse(ibis.literal(" ") + one + " ", one)).join("")
+    apart = (
+        lowered.split("").map(lambda one: one.re_search(_SINGLE).ifelse(ibis.literal(" ") + one + " ", one)).join("")
+    )
     spaced = lowered.re_search(_SINGLE).ifelse(apart, lowered).re_replace(_SEPARATORS, " ").strip()
     return ibis.cases((spaced == "", ibis.literal([], type="array<string>")), else_=spaced.split(" "))
 

@@ -1,0 +1,146 @@
+"""What a curation leaves in its folder, written in source order; and whether a folder already holds this very run."""
+
+import glob
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import ibis.expr.types as ir
+import py3langid
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from openalign.curate.settings import CurateSettings
+from openalign.data.shards import ShardWriter
+from openalign.errors import OpenAlignError
+from openalign.progress import bar
+
+NAMES = ("shards", "pairs.parquet", "dropped.parquet", "report.html", "report.json")
+"""Everything that a curated folder holds, the last one written last."""
+
+KEPT = pa.schema(
+    [
+        ("key", pa.string()),
+        ("image", pa.string()),
+        ("text", pa.string()),
+        ("page", pa.string()),
+        ("host", pa.string()),
+        ("language", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+        ("shard", pa.string()),
+    ]
+)
+"""pairs.parquet: width, height and sha256 are those of the image as found, which the shard may hold shrunk."""
+
+_METADATA = [name for name in KEPT.names if name not in ("key", "text", "shard")]
+_STORED = ["stored_in", "stored_at", "stored_size"]
+
+
+def write_kept(backend: Backend, judged: ir.Table, work: Path, folder: Path, settings: CurateSettings) -> None:
+    """Write the kept pairs: shards and pairs.parquet. A pair's key is its running number in source order."""
+    columns = ["image", "text", "page", "host", "width", "height", "sha256", *_STORED]
+    backend.to_parquet(judged.filter(~judged.dropped).order_by("occurrence").select(columns), work / "kept.parquet")
+    kept = pq.ParquetFile(work / "kept.parquet")
+    with (
+        ShardWriter(folder / "shards", settings.pairs_per_shard) as shards,
+        pq.ParquetWriter(folder / "pairs.parquet", KEPT) as table,
+        _StoredImages() as images,
+        bar("Writing shards", kept.metadata.num_rows) as running,
+    ):
+        number = 0
+        for batch in kept.iter_batches(1000):
+            rows = batch.to_pylist()
+            for row in rows:
+                row["key"] = f"{number:09d}"
+                row["language"] = py3langid.classify(row["text"])[0]
+                metadata = {name: row[name] for name in _METADATA}
+                row["shard"] = shards.write(row["key"], images.read(row), row["text"], metadata)
+                number += 1
+            table.write_batch(pa.RecordBatch.from_pylist(rows, schema=KEPT))
+            running.advance(len(rows))
+
+
+def write_dropped(backend: Backend, judged: ir.Table, path: Path) -> None:
+    """Write dropped.parquet: `image`, `text`, `page` and `reasons`, every rule that the pair breaks, in their order."""
+    dropped = judged.filter(judged.dropped).order_by("occurrence")
+    backend.to_parquet(dropped.select("image", "text", "page", "reasons"), path)
+
+
+class _StoredImages:
+    """The JPEGs that workers left behind: few files, read at known places. A context manager."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, IO[bytes]] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "_StoredImages":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def read(self, row: dict[str, Any]) -> bytes:
+        path = row["stored_in"]
+        if path not in self._files:
+            self._files[path] = self._stack.enter_context(Path(path).open("rb"))
+        self._files[path].seek(row["stored_at"])
+        return self._files[path].read(row["stored_size"])
+
+
+def describe_run(
+    sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, settings: CurateSettings
+) -> dict[str, Any]:
+    """What decides the outputs of a run: `sources`, `test_set`, `settings`, `version`, and a `fingerprint` of it all.
+
+    Files count by path, size and time of change.
+    """
+    described = {
+        "sources": [str(source) for source in sources],
+        "test_set": [str(source) for source in test_set],
+        "settings": asdict(settings),
+        "version": version("openalign"),
+    }
+    digest = hashlib.sha256(json.dumps(described).encode())
+    for path in (*sources, *test_set, *([truth] if truth else [])):
+        for line in _stamps(str(path)):
+            digest.update(line.encode(errors="surrogateescape"))
+    return described | {"fingerprint": digest.hexdigest()}
+
+
+def _stamps(source: str) -> Iterator[str]:
+    """One line a file that `source` (a file, a folder or a pattern) stands for, in order of their names."""
+    for path in [Path(source)] if Path(source).exists() else sorted(map(Path, glob.glob(source, recursive=True))):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                state = file.stat()
+                yield f"{file.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n"
+
+
+def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of this very run if `folder` holds it; None where the run has yet to be done.
+
+    Raises OpenAlignError where `folder` holds anything that a curation did not write.
+    """
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise OpenAlignError(f"{folder} is a file: name a folder to curate to")
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in NAMES)
+    if foreign:
+        raise OpenAlignError(
+            f"{folder} holds {foreign[0]}, which no curation wrote: name a new folder, or move away what is in this one"
+        )
+    try:
+        report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        same = report["run"]["fingerprint"] == run["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if same and all((folder / name).exists() for name in NAMES) else None

@@ -1,0 +1,248 @@
+"""Curation from sources to shards: the order of the steps, and what each hands to the next."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from openalign.curate import download, relations
+from openalign.curate.duplicates import SIDE, Fingerprints, find_near_duplicates
+from openalign.curate.judge import JUDGED, judge_images, look
+from openalign.curate.outputs import describe_run, standing_report, write_dropped, write_kept
+from openalign.curate.report import write_report
+from openalign.curate.rules import RULES, why_not_run
+from openalign.curate.settings import CurateSettings
+from openalign.curate.sources import Extracted, extract
+from openalign.curate.summary import Curated
+from openalign.data.pairs import Pairs, open_pairs
+from openalign.errors import OpenAlignError
+from openalign.files import whole_folder
+from openalign.progress import bar, console, track
+
+_IMAGES_AT_ONCE = 64
+_HASHES_AT_ONCE = 1 << 16
+_MATCHES = pa.schema(
+    [("image", pa.string()), ("test_set", pa.int32()), ("test_row", pa.int64()), ("test_image", pa.string())]
+)
+
+
+def curate(
+    sources: Sequence[str | Path],
+    *,
+    to: Path,
+    engine: str = "local",
+    test_set: Sequence[str | Path] = (),
+    workers: int | None = None,
+    settings: CurateSettings = CurateSettings(),  # noqa: B008 - frozen
+    truth: Path | None = None,
+) -> dict[str, Any]:
+    """Extract image-text pairs from `sources`, apply the paper's rules (Section 3), write what is kept to folder `to`.
+
+    `to` appears whole or not at all. A folder that already holds this very run (same sources, settings and version) is
+    left as it is; an earlier curation there is replaced. `test_set` names data whose images must not be among the kept.
+    `truth` is a table of what each pair truly breaks (`image`, `text`, `reasons`); the report then has each rule's
+    precision and recall. `workers` processes look at images (None: as many as there are processors).
+
+    Returns the content of report.json. Raises OpenAlignError if a source cannot be used, nothing could be extracted,
+    or `to` holds other things.
+    """
+    folder = Path(to).absolute()
+    if not sources:
+        raise OpenAlignError("there is nothing to curate: name at least one source")
+    run = describe_run(sources, test_set, truth, settings)
+    standing = standing_report(folder, run)
+    if standing is not None:
+        console.print(f"{to} already holds this run: nothing to do")
+        return standing
+    workers = workers or os.cpu_count() or 1
+    with _work_folder(folder) as work, whole_folder(folder) as partial:
+        backend = relations.connect(engine, work, workers)
+        try:
+            curated = _curate(backend, sources, test_set, work, partial, workers, settings)
+            report = write_report(curated, run, truth, partial)
+        finally:
+            backend.disconnect()
+    _say(report, Path(to))
+    return report
+
+
+def _curate(
+    backend: Backend,
+    sources: Sequence[str | Path],
+    test_set: Sequence[str | Path],
+    work: Path,
+    folder: Path,
+    workers: int,
+    settings: CurateSettings,
+) -> Curated:
+    tests = [open_pairs(source, need_text=False) for source in test_set]
+    extracted = extract(
+        sources,
+        work,
+        workers=workers,
+        image_column=settings.image_column,
+        text_column=settings.text_column,
+        base_url=settings.base_url,
+    )
+    if pq.read_metadata(extracted.occurrences).num_rows == 0:
+        raise OpenAlignError(f"no image was found in {', '.join(map(str, sources))}: nothing to curate")
+    with bar("Counting over all pairs"):
+        occurrences = relations.open_occurrences(backend, extracted.occurrences)
+        pairs = relations.collect_pairs(backend, occurrences)
+        texts = relations.collect_texts(backend, pairs, settings.vocabulary)
+        measured = relations.measure_pairs(backend, pairs, texts, settings)
+    asked = _find_images(backend, measured, extracted, work, settings)
+    seen = _judge(asked, work, workers, settings)
+    matches, problems = _match_tests(seen, tests, settings)
+    running = [rule for rule in RULES if why_not_run(rule, test_set=bool(tests)) is None]
+    looked = backend.read_parquet(seen).left_join(ibis.memtable(matches), "image").drop("image_right")
+    judged = relations.judge_pairs(backend, measured, looked, running, settings)
+    write_kept(backend, judged, work, folder, settings)
+    write_dropped(backend, judged, folder / "dropped.parquet")
+    return Curated(
+        backend, occurrences, judged, backend.read_parquet(seen), extracted, tuple(tests), problems, folder, settings
+    )
+
+
+def _find_images(
+    backend: Backend, measured: ir.Table, extracted: Extracted, work: Path, settings: CurateSettings
+) -> Path:
+    """Fetch what the sources only link to, and write what is to be judged: image, location, wanted, problem.
+
+    Only images of pairs that pass the text rules are worth fetching; one that is nowhere to be had has a `problem`.
+    """
+    images = backend.create_table("images", relations.wanted_images(measured))
+    asked = images.left_join(backend.read_parquet(extracted.images), "image").drop("image_right")
+    remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://")
+    fetched = _fetch(asked.filter(remote & asked.wanted), work, settings)
+    asked = asked.left_join(ibis.memtable(fetched).rename(fetched="location"), "image").drop("image_right")
+    missing = "not among the sources" + ("" if settings.download else ", and downloading is off")
+    final = asked.select(
+        "image",
+        "wanted",
+        location=ibis.coalesce(asked.location, asked.fetched),
+        problem=ibis.cases(
+            (asked.location.notnull() | asked.fetched.notnull(), ibis.null(str)),
+            (asked.problem.notnull(), asked.problem),
+            (remote & settings.download, ibis.null(str)),
+            else_=missing,
+        ),
+        first="first",
+    )
+    at_hand = final.filter(final.location.notnull() | final.problem.notnull()).order_by("first").drop("first")
+    backend.to_parquet(at_hand, work / "asked.parquet")
+    return work / "asked.parquet"
+
+
+def _fetch(remote: ir.Table, work: Path, settings: CurateSettings) -> pa.Table:
+    schema = pa.schema([("image", pa.string()), ("location", pa.string()), ("problem", pa.string())])
+    urls = remote.order_by("first").image.to_pyarrow().to_pylist() if settings.download else []
+    if not urls:
+        return schema.empty_table()
+    return download.fetch(urls, work / "downloads", allow_private=settings.allow_private_hosts).select(schema.names)
+
+
+def _judge(asked: Path, work: Path, workers: int, settings: CurateSettings) -> Path:
+    """Look at every image of `asked`; the measurements (`JUDGED`) go to the file returned, JPEGs beside it."""
+    opened = pq.ParquetFile(asked)
+    seen = work / "seen.parquet"
+    workers = max(1, min(workers, opened.metadata.num_rows // _IMAGES_AT_ONCE))
+    batches = opened.iter_batches(batch_size=_IMAGES_AT_ONCE)
+    with pq.ParquetWriter(seen, JUDGED) as file, bar("Looking at images", opened.metadata.num_rows) as running:
+        for batch in judge_images(batches, work, workers, settings):
+            file.write_batch(batch)
+            running.advance(batch.num_rows)
+    return seen
+
+
+def _match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) -> tuple[pa.Table, tuple[str, ...]]:
+    """One row an image that is a near-duplicate of a test image: which set, which row of it, and that row's name.
+
+    Beside them, a sentence for each test image that could not be read.
+    """
+    places, prints, problems = _fingerprint_tests(tests, settings)
+    matches = []
+    for batch in pq.ParquetFile(seen).iter_batches(_HASHES_AT_ONCE, columns=["image", "hash", "thumbnail"]):
+        readable = batch.filter(batch["hash"].is_valid())
+        found = find_near_duplicates(
+            _fingerprints(readable["hash"].to_pylist(), readable["thumbnail"].to_pylist()),
+            prints,
+            settings.duplicate_hash_bits,
+            settings.duplicate_correlation,
+            settings.duplicate_detail,
+        )
+        for match in found:
+            test_set, row = places[match.test]
+            image = readable["image"][match.corpus].as_py()
+            name = tests[test_set].row_name(row)
+            matches.append({"image": image, "test_set": test_set, "test_row": row, "test_image": name})
+    return pa.Table.from_pylist(matches, schema=_MATCHES), tuple(problems)
+
+
+def _fingerprint_tests(
+    tests: Sequence[Pairs], settings: CurateSettings
+) -> tuple[list[tuple[int, int]], Fingerprints, list[str]]:
+    """(set, row) of each readable test image, what they are found by, and a sentence for each unreadable one."""
+    places, hashes, thumbnails, problems = [], [], [], []
+    for number, pairs in enumerate(tests):
+        for row in track(range(len(pairs)), "Reading test images"):
+            try:
+                seen = look(pairs.image_bytes(row), False, settings)
+            except OpenAlignError as error:
+                problems.append(str(error))
+                continue
+            if seen.hash is None or seen.thumbnail is None:
+                problems.append(f"{pairs.row_name(row)}: {seen.problem}")
+                continue
+            places.append((number, row))
+            hashes.append(seen.hash)
+            thumbnails.append(seen.thumbnail)
+    return places, _fingerprints(hashes, thumbnails), problems
+
+
+def _fingerprints(hashes: Sequence[int], thumbnails: Sequence[bytes]) -> Fingerprints:
+    grey = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, SIDE, SIDE)
+    return Fingerprints(np.array(hashes, np.uint64), grey)
+
+
+@contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that goes when the work is done; what was downloaded survives a failure, for the next run."""
+    work = folder.with_name(f".{folder.name}.work")
+    _clear(work)
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        yield work
+    except BaseException:
+        _clear(work)
+        raise
+    shutil.rmtree(work)
+
+
+def _clear(work: Path) -> None:
+    """Remove everything but downloads."""
+    for entry in work.iterdir() if work.is_dir() else ():
+        if entry.name == "downloads":
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if work.is_dir() and not any(work.iterdir()):
+        work.rmdir()
+
+
+def _say(report: dict[str, Any], folder: Path) -> None:
+    pairs = report["pairs"]
+    console.print(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}")
+    if not pairs["kept"]:
+        console.print("[bold]Nothing is left: every pair breaks a rule.[/bold] The report says which.")

@@ -1,0 +1,116 @@
+"""The report of a curation: report.json has the numbers, report.html also examples, in one file that needs no server."""
+
+import base64
+import json
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import jinja2
+
+from openalign.curate.sources import read_image
+from openalign.curate.summary import Curated, summarise
+from openalign.data.images import decode, encode_jpeg, resize
+from openalign.errors import OpenAlignError
+
+_EXAMPLES = 12
+_KEPT_EXAMPLES = 24
+_LOOKED_THROUGH = 8  # times as many candidates as examples, so that the examples are not one text many times over
+_THUMBNAIL = 96  # px of the longer side
+_MOST_TEXT = 160  # characters of an example's text
+
+
+def write_report(curated: Curated, run: dict[str, Any], truth: Path | None, folder: Path) -> dict[str, Any]:
+    """Write report.html and report.json to `folder`; returns the content of the latter (see `summary.summarise`)."""
+    report = summarise(curated, run, truth)
+    (folder / "report.html").write_text(render_page(curated, report), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    return report
+
+
+def render_page(curated: Curated, report: dict[str, Any]) -> str:
+    """The page as one string of HTML; images are small JPEGs within it."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": _number, "percent": _percent, "shorten": _shorten}
+    template = environment.from_string(files("openalign.curate").joinpath("report.html").read_text(encoding="utf-8"))
+    judged = curated.judged
+    ran = [rule["name"] for rule in report["rules"] if rule["ran"]]
+    return template.render(
+        report=report,
+        examples={name: _examples(judged.filter(judged[name]), _EXAMPLES) for name in ran},
+        kept=_examples(judged.filter(~judged.dropped), _KEPT_EXAMPLES),
+        twins=_twins(curated) if curated.tests else [],
+        tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
+    )
+
+
+def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
+    """`count` of the pairs, spread over them by hash, distinct texts first."""
+    columns = ["image", "text", "page", "width", "height", "problem", "location", "images_of_text", "unigrams"]
+    rows = pairs.order_by(pairs.image.hash()).select(columns).limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
+    seen: set[str | None] = set()
+    fresh, again = [], []
+    for row in rows:
+        (again if row["text"] in seen else fresh).append(row)
+        seen.add(row["text"])
+    chosen = (fresh + again)[:count]
+    return [
+        row | {"thumbnail": _thumbnail_of(row["location"]), "shown": _shown_address(row["image"])} for row in chosen
+    ]
+
+
+def _twins(curated: Curated) -> list[dict[str, Any]]:
+    """Training images beside the test images that they nearly duplicate."""
+    judged = curated.judged
+    hits = judged.filter(judged.test_image.notnull()).distinct(on="image", keep="first")
+    columns = ["image", "location", "test_set", "test_row", "test_image"]
+    rows = hits.order_by(hits.image.hash()).select(columns).limit(_EXAMPLES).to_pyarrow().to_pylist()
+    for row in rows:
+        pairs = curated.tests[row["test_set"]]
+        row["thumbnail"] = _thumbnail_of(row["location"])
+        row["test_thumbnail"] = _thumbnail(lambda row=row, pairs=pairs: pairs.image_bytes(row["test_row"]))
+        row["shown"] = _shown_address(row["image"])
+    return rows
+
+
+@cache
+def _thumbnail_of(location: str | None) -> str | None:
+    return None if location is None else _thumbnail(lambda: read_image(location))
+
+
+def _thumbnail(read: Callable[[], bytes]) -> str | None:
+    """A data: address of the image made small; None where it cannot be shown."""
+    try:
+        image = decode(read(), _THUMBNAIL)
+    except OpenAlignError:
+        return None
+    height, width = image.shape[:2]
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, 75)).decode()
+
+
+def _shown_address(image: str) -> str:
+    """The end of an address, which says more than its beginning."""
+    short = image.partition("://")[2] or image
+    return short if len(short) <= 48 else "…" + short[-47:]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + "…"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+
+
+def _percent(share: float | None) -> str:
+    """A share with enough digits to tell a little from nothing, and almost all from all."""
+    if share is None:
+        return "–"
+    if 0 < share < 0.001 or 0.999 < share < 1:
+        return f"{100 * share:.3f} %"
+    return f"{100 * share:.1f} %"
