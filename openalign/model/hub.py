@@ -27,7 +27,7 @@ from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.transformers_encoder import TransformersEncoder
 
 WEIGHTS = "model.safetensors"
-UNUSED_BY_US = "text_model.pooler."  # AlignModel carries BERT's pooler; the paper projects [CLS] itself
+UNUSED_BY_US = "text_model.pooler."  # of AlignModel; the paper projects [CLS] itself
 
 
 class AlignEncoder(DualEncoder):
@@ -137,6 +137,9 @@ def save(model: Align, tokenizer: Tokenizer, folder: Path, card: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     state["temperature"] = state.pop("log_temperature").exp()
+    width = model.settings.text_tower.width
+    # AlignModel expects BERT's pooler, which takes no part in the embeddings; without it, it would warn.
+    state |= {f"{UNUSED_BY_US}dense.weight": torch.zeros(width, width), f"{UNUSED_BY_US}dense.bias": torch.zeros(width)}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     _write_json(folder / "config.json", config_from(model.settings))
     _write_json(folder / "preprocessor_config.json", preprocessor_from(model.settings))

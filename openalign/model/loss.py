@@ -41,7 +41,7 @@ def contrastive_loss(
     dtype = torch.float64 if images_ND.dtype == torch.float64 else torch.float32
     temperature = torch.as_tensor(temperature, dtype=dtype, device=images_ND.device)
     if not (temperature.detach() > 0):
-        raise OpenAlignError(f"The temperature must be positive, not {float(temperature)}.")
+        raise OpenAlignError(f"The temperature must be positive, not {float(temperature.detach())}.")
     loss: Tensor = _Contrastive.apply(images_ND.to(dtype), texts_ND.to(dtype), temperature, label_smoothing)  # type: ignore[no-untyped-call]
     return loss
 

@@ -72,7 +72,9 @@ def restore_checkpoint(folder: Path, model: Align, optimizer: torch.optim.Optimi
         tensors = load_file(folder / STATE / "optimizer.safetensors")
         state = json.loads((folder / STATE / "state.json").read_text(encoding="utf-8"))
         for name, parameter in model.named_parameters():
-            moments: dict[str, Any] = {key: tensors[f"{key}/{name}"] for key in state["tensors"].get(name, ())}
+            moments: dict[str, Any] = {
+                key: _laid_out_like(parameter, tensors[f"{key}/{name}"]) for key in state["tensors"].get(name, ())
+            }
             moments |= state["numbers"].get(name, {})
             if moments:
                 optimizer.state[parameter] = moments
@@ -125,13 +127,20 @@ def _save_state(folder: Path, model: Align, optimizer: torch.optim.Optimizer, st
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{key}/{name}"] = value
+                tensors[f"{key}/{name}"] = value.contiguous()
                 names.setdefault(name, []).append(key)
             else:
                 numbers.setdefault(name, {})[key] = value
     save_file(tensors, folder / "optimizer.safetensors")
     state = {"step": step, "tensors": names, "numbers": numbers}
     (folder / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
+
+
+def _laid_out_like(parameter: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
+    """Strides as the optimizer made them: sums over another layout would round otherwise, and bits would differ."""
+    if stored.shape != parameter.shape:
+        return stored
+    return torch.empty_like(parameter).copy_(stored)
 
 
 def _link_files(source: Path, target: Path) -> None:

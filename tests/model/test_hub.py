@@ -29,7 +29,7 @@ def tiny(padding: str, vocabulary: int) -> AlignSettings:
             width_multiplier=0.25,
             kernels=(3, 5, 3),
             strides=(1, 2, 2),
-            channels=(32, 64, 96),
+            channels=(32, 64, 256),
             repeats=(1, 2, 2),
             expansions=(1, 4, 6),
             padding=padding,  # type: ignore[arg-type]
