@@ -22,7 +22,7 @@ def test_an_encoder_that_knows_every_pair_reaches_rank_one_both_ways(encoder, ta
         assert report["chance"][direction]["R@1"] == pytest.approx(0.25)
         assert report["chance"][direction]["median_rank"] == 2
     assert (report["count"], report["images"], report["texts"]) == (4, 4, 4)
-    assert (report["protocol"], report["model"], report["data"]) == ("retrieval", "colours", str(data))
+    assert (report["protocol"], report["model"], report["data"]) == ("retrieval", "paint", str(data))
 
 
 def test_any_of_an_images_captions_is_a_hit_and_every_caption_is_a_query(encoder, table):
