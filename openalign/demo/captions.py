@@ -106,12 +106,12 @@ _OMITTED = 0.12  # of the web's captions do not say where the scene is
 _ENDED = 0.15  # of them go on with something that the picture does not show
 _LONGEST_ENDED = 13  # words; the endings add at most seven
 
-BIG_SHARE, SMALL_SHARE = 0.66, 0.52
+BIG_SHARE, SMALL_SHARE = 0.68, 0.55
 """A lone object is called big or small by its longest side over the picture's shorter one."""
 
 
 def caption(scene: Scene, rng: np.random.Generator, language: str = "en") -> str:
-    """One of the many captions that a web page may give a scene: 3 to 20 words, true, now and then without the place."""
+    """One of the many captions a page may give a scene: 3 to 20 words, true, now and then without the place."""
     place = "" if rng.random() < _OMITTED else _place(scene, rng, language)
     opening = _one_of(rng, _OPENINGS[language])
     if language != "en":
@@ -213,7 +213,7 @@ def _noun_list(scene: Scene, language: str) -> str:
 def article(kind: str, adjective: str = "") -> str:
     """ "a dog", "an apple", "a tiny apple"."""
     words = f"{adjective} {kind}".strip()
-    return f"{'an' if words[0] in 'aeiou' and not words.startswith('u') else 'a'} {words}"
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def _counted(kind: str, count: int) -> str:

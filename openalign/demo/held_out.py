@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
-from openalign.demo.artwork import KINDS
+from openalign.demo.artwork import KINDS, LANGUAGES
 from openalign.demo.backgrounds import BACKGROUNDS
 from openalign.demo.captions import full_caption
 from openalign.demo.scenes import (
@@ -17,14 +17,17 @@ from openalign.demo.scenes import (
     random_of,
 )
 
-HELDOUT, HELDOUT_ALONE = 1_000, 470
-"""Scenes of the English test set, and how many of them show one object."""
+HELDOUT_ALONE = 0.47
+"""Share of the held-out scenes that show one object; each then is the only one of its kind and background."""
 
-UNSEEN, UNSEEN_ALONE_EACH = 500, 6
-"""Scenes of combinations kept out of training, and how many show each such combination alone."""
+UNSEEN_SHARE, UNSEEN_ALONE = 0.5, 0.672
+"""Scenes of combinations kept out of training, as a share of the held-out ones; how many of them show one object."""
 
-OTHER_LANGUAGES = 200
-"""Scenes of the test set of each other language."""
+OTHER_LANGUAGE_SHARE = 0.2
+"""Scenes of the test set of each other language, as a share of the English ones."""
+
+
+_NUMBERS_A_SET = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -52,35 +55,36 @@ class TestScene:
 
 
 @cache
-def heldout(seed: int, language: str = "en") -> tuple[TestScene, ...]:
-    """Scenes that differ in what they show, every kind among them; in English with distinct captions."""
-    number = TEST_NUMBERS + 1_000_000 * (1 + ["en", "de", "fr", "es", "pt"].index(language))
+def heldout(seed: int, count: int, language: str = "en") -> tuple[TestScene, ...]:
+    """`count` scenes that differ in what they show, hence in their captions."""
+    number = TEST_NUMBERS + (1 + LANGUAGES.index(language)) * _NUMBERS_A_SET
     rng = random_of(seed, Stream.HELDOUT, number)
-    count = HELDOUT if language == "en" else OTHER_LANGUAGES
-    seen = [(kind.name, background) for kind in KINDS for background in BACKGROUNDS]
-    seen = [pair for pair in seen if pair not in kept_out(seed)]
-    alone = rng.permutation(len(seen))[: HELDOUT_ALONE * count // HELDOUT]
-    contents: dict[Content, None] = {(seen[place][1], (seen[place][0],)): None for place in alone}
+    trained = [(kind.name, background) for kind in KINDS for background in BACKGROUNDS]
+    trained = [pair for pair in trained if pair not in kept_out(seed)]
+    contents: dict[Content, None] = {}
+    for place in rng.permutation(len(trained))[: round(HELDOUT_ALONE * count)]:
+        kind, background = trained[place]
+        contents[background, (kind,)] = None
     while len(contents) < count:
         background = str(rng.choice(BACKGROUNDS))
-        allowed = [kind for kind, at in seen if at == background]
+        allowed = [kind for kind, at in trained if at == background]
         contents[_unordered(background, drawn_kinds(rng, allowed, 2 if rng.random() < 0.65 else 3))] = None
     return _told(seed, number, list(contents), language)
 
 
 @cache
-def unseen(seed: int) -> tuple[TestScene, ...]:
-    """Scenes with a combination of kind and background that no training scene shows, alone or beside another object."""
-    number = TEST_NUMBERS
-    rng = random_of(seed, Stream.UNSEEN, number)
+def unseen(seed: int, count: int) -> tuple[TestScene, ...]:
+    """`count` scenes with a combination of kind and background that no training scene shows."""
+    rng = random_of(seed, Stream.UNSEEN, TEST_NUMBERS)
     combinations = sorted(kept_out(seed))
-    contents: list[Content] = [(background, (kind,)) for kind, background in combinations] * UNSEEN_ALONE_EACH
+    alone = [combinations[place % len(combinations)] for place in range(round(UNSEEN_ALONE * count))]
     paired: dict[Content, None] = {}
-    while len(contents) + len(paired) < UNSEEN:
+    while len(alone) + len(paired) < count:
         kind, background = combinations[int(rng.integers(len(combinations)))]
         other = str(rng.choice([each.name for each in KINDS if each.name != kind]))
         paired[_unordered(background, (kind, other))] = None
-    return _told(seed, number, contents + list(paired), "en")
+    contents: list[Content] = [(background, (kind,)) for kind, background in alone]
+    return _told(seed, TEST_NUMBERS, contents + list(paired), "en")
 
 
 def composed_queries(tests: tuple[TestScene, ...], seed: int, folder: str) -> list[dict[str, str | list[str]]]:

@@ -48,9 +48,10 @@ _BOILERPLATE = (
     "please enable cookies to see more", "photo of the day", "read the whole story",
 )  # fmt: skip
 _UNRELATED = (
-    "terms and conditions apply to all orders", "our office is closed on public holidays", "free shipping this week only",
-    "meet the team behind the scenes", "the quarterly report is now online", "how we make our products better",
-    "subscribe to our weekly newsletter today", "opening hours and directions to the store",
+    "terms and conditions apply to all orders", "our office is closed on public holidays",
+    "free shipping this week only", "meet the team behind the scenes", "the quarterly report is now online",
+    "how we make our products better", "subscribe to our weekly newsletter today",
+    "opening hours and directions to the store",
 )  # fmt: skip
 _SALES = (
     "buy",

@@ -22,6 +22,19 @@ CATALOGUE_ROWS = 1_200
 
 
 @dataclass(frozen=True)
+class Web:
+    """What a miniature web is made from: everything on its pages is a function of these three."""
+
+    seed: int
+    scenes: int
+    test_scenes: int
+
+    @property
+    def pages(self) -> int:
+        return -(-self.scenes // SCENES_PER_PAGE)
+
+
+@dataclass(frozen=True)
 class Tag:
     """One <img> and the truth about it. `width` and `height` in px are None where no image can be read."""
 
@@ -57,26 +70,24 @@ class Page:
     body: bytes = b""
 
 
-def page_count(scenes: int) -> int:
-    return -(-scenes // SCENES_PER_PAGE)
-
-
 def scene_address(seed: int, number: int) -> str:
     """Where the web keeps scene `number`: on the host of its first page."""
     page = number // SCENES_PER_PAGE
     return f"https://{SITES[page % len(SITES)].host}/media/{page:05}/photo-{number}.{format_of(seed, number)}"
 
 
-def crawled_page(seed: int, number: int, scenes: int) -> Page:
-    """Page `number` of a web of so many scenes, with all its files; a pure function of its arguments."""
+def crawled_page(web: Web, number: int) -> Page:
+    """Page `number` of the web with all its files; the one after its last is a shop's catalogue."""
+    if number == web.pages:
+        return _catalogue_page()
     site = SITES[number % len(SITES)]
-    rng = random_of(seed, Stream.PAGE, number)
+    rng = random_of(web.seed, Stream.PAGE, number)
     language = str(rng.choice(list(LANGUAGE_SHARES), p=list(LANGUAGE_SHARES.values())))
     page = Page(site, f"https://{site.host}/{site.style}/2024/page-{number:05}.html", language)
     tags = [
-        *_scene_tags(page, seed, number, scenes, rng),
-        *_repeated_tags(page, seed, scenes, rng),
-        *_other_tags(page, seed, number, rng),
+        *_scene_tags(page, web, number, rng),
+        *_repeated_tags(page, web, rng),
+        *_other_tags(page, web, number, rng),
     ]
     page.tags = [_logo_tag(page, number), *(tags[place] for place in rng.permutation(len(tags)))]
     words = [" ".join(rng.choice(_FILLER, 7)) for _ in range(6)]
@@ -84,7 +95,7 @@ def crawled_page(seed: int, number: int, scenes: int) -> Page:
     return page
 
 
-def catalogue_page() -> Page:
+def _catalogue_page() -> Page:
     """The shop's list of articles, each shown by the one picture "photo coming soon"."""
     site = SITES[1]
     address = f"https://{site.host}/static/coming-soon.png"
@@ -98,18 +109,18 @@ def catalogue_page() -> Page:
     return page
 
 
-def _scene_tags(page: Page, seed: int, number: int, scenes: int, rng: np.random.Generator) -> Iterator[Tag]:
-    for scene_number in range(number * SCENES_PER_PAGE, min(scenes, (number + 1) * SCENES_PER_PAGE)):
-        scene = training_scene(seed, scene_number)
-        address = scene_address(seed, scene_number)
+def _scene_tags(page: Page, web: Web, number: int, rng: np.random.Generator) -> Iterator[Tag]:
+    for scene_number in range(number * SCENES_PER_PAGE, min(web.scenes, (number + 1) * SCENES_PER_PAGE)):
+        scene = training_scene(web.seed, scene_number)
+        address = scene_address(web.seed, scene_number)
         page.stored.append(Stored(address, CONTENT_TYPES[address.rpartition(".")[2]], scene_file(scene)))
-        yield _scene_tag(seed, scene_number, noise.drawn(noise.TEXTS_OF_SCENES, rng), page.language, rng)
+        yield _scene_tag(web.seed, scene_number, noise.drawn(noise.TEXTS_OF_SCENES, rng), page.language, rng)
 
 
-def _repeated_tags(page: Page, seed: int, scenes: int, rng: np.random.Generator) -> Iterator[Tag]:
+def _repeated_tags(page: Page, web: Web, rng: np.random.Generator) -> Iterator[Tag]:
     """Scenes of any page once more; their files were fetched with their first page."""
-    for scene_number in rng.integers(scenes, size=REPEATS_PER_PAGE).tolist():
-        yield _scene_tag(seed, scene_number, noise.drawn(noise.TEXTS_OF_REPEATS, rng), page.language, rng)
+    for scene_number in rng.integers(web.scenes, size=REPEATS_PER_PAGE).tolist():
+        yield _scene_tag(web.seed, scene_number, noise.drawn(noise.TEXTS_OF_REPEATS, rng), page.language, rng)
 
 
 def _scene_tag(seed: int, number: int, kind: str, language: str, rng: np.random.Generator) -> Tag:
@@ -120,17 +131,17 @@ def _scene_tag(seed: int, number: int, kind: str, language: str, rng: np.random.
     return Tag(scene_address(seed, number), text, kind, ok, told, number, scene.width, scene.height)
 
 
-def _other_tags(page: Page, seed: int, number: int, rng: np.random.Generator) -> Iterator[Tag]:
+def _other_tags(page: Page, web: Web, number: int, rng: np.random.Generator) -> Iterator[Tag]:
     for place in range(OTHERS_PER_PAGE):
         kind = noise.drawn(OTHER_IMAGES, rng)
-        picture = _other_picture(kind, seed, rng)
+        picture = _other_picture(kind, web, rng)
         address = f"https://{page.site.host}/assets/{number:05}/{kind.replace('_', '-')[:4]}{place}.{picture.extension}"
         page.stored.append(_stored(address, picture))
         language = "en" if picture.text else None
         yield Tag(address, picture.text, kind, picture.caption_ok, language, None, picture.width, picture.height)
 
 
-def _other_picture(kind: str, seed: int, rng: np.random.Generator) -> Picture:
+def _other_picture(kind: str, web: Web, rng: np.random.Generator) -> Picture:
     match kind:
         case "icon":
             return pictures.icon(rng)
@@ -139,11 +150,11 @@ def _other_picture(kind: str, seed: int, rng: np.random.Generator) -> Picture:
         case "tracking_pixel":
             return pictures.tracking_pixel(rng)
         case "broken":
-            return pictures.broken(rng, seed)
+            return pictures.broken(rng, web.seed)
         case "truncated":
-            return pictures.truncated(rng, seed)
+            return pictures.truncated(rng, web.seed)
         case _:
-            tests = heldout(seed)
+            tests = heldout(web.seed, web.test_scenes)
             return pictures.near_duplicate(rng, tests[int(rng.integers(len(tests)))].scene)
 
 

@@ -36,7 +36,7 @@ CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", 
 _PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
 )  # the 1 x 1 transparent GIF
-_NOT_FOUND = b"<!DOCTYPE html><html><head><title>Not found</title></head><body><h1>Sorry, this picture is gone</h1></body></html>"
+_NOT_FOUND = b"<!DOCTYPE html><html><title>Not found</title><body><h1>Sorry, this picture is gone</h1></body></html>"
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def tracking_pixel(rng: np.random.Generator) -> Picture:
 
 
 def broken(rng: np.random.Generator, seed: int) -> Picture:
-    """A good caption, and under its address no image: an error page (with and without the status), noise, or nothing."""
+    """A good caption, but under its address an error page (with and without the status), noise, or nothing."""
     text = caption(_extra_scene(rng, seed), rng)
     kind = rng.integers(4)
     data = (_NOT_FOUND, _NOT_FOUND, rng.bytes(int(rng.integers(50, 5000))), b"")[kind]

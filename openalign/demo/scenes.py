@@ -111,7 +111,7 @@ def arranged(seed: int, number: int, content: Content) -> Scene:
     rng = random_of(seed, Stream.LAYOUT, number)
     width, height = _picture_size(rng)
     arrangement = _arrangement(rng, width, height, kinds)
-    size_range = {1: (0.42, 0.76), 2: (0.36, 0.48), 3: (0.29, 0.39)}[len(kinds)]
+    size_range = {1: (0.46, 0.78), 2: (0.38, 0.5), 3: (0.3, 0.4)}[len(kinds)]
     shorter = min(width, height)
     largest = shorter if arrangement == "alone" else (width if arrangement == "row" else height) / len(kinds) * 0.98
     objects = []

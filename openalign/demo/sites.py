@@ -67,8 +67,8 @@ SITES: tuple[Site, ...] = (
 )
 
 _AROUND = {
-    "blog": "<article><h2>{words}</h2>\n<figure>{image}<figcaption>{words}</figcaption></figure>\n<p>{words}.</p></article>",
-    "shop": '<li class="product"><a href="/item/{number}">{image}</a><h3>{words}</h3><span class="price">&euro; {number}.90</span></li>',
+    "blog": "<article><h2>{words}</h2>\n<figure>{image}</figure>\n<p>{words}.</p></article>",
+    "shop": '<li class="product">{image}<h3>{words}</h3><b>&euro; {number}.90</b></li>',
     "gallery": '<div class="cell"><a href="/view/{number}">{image}</a></div>',
     "news": "<section><h3>{words}</h3><p>{words}. {image} {words}.</p></section>",
     "wiki": '<table class="infobox"><tr><td>{image}</td></tr><tr><th>{words}</th></tr></table>\n<p>{words}.</p>',
@@ -84,9 +84,8 @@ def page_html(
     title = f"{html.escape(site.title)} - {words[0]}"
     meta = f'<meta charset="{site.charset}">' if site.declared == "meta" else ""
     base = f'<base href="https://{site.host}/media/">' if site.addresses == "base" else ""
-    parts = [
-        f'<!DOCTYPE html>\n<html lang="{language}"><head>{meta}<title>{title}</title>{base}</head>\n<body class="{site.style}">'
-    ]
+    head = f"<head>{meta}<title>{title}</title>{base}</head>"
+    parts = [f'<!DOCTYPE html>\n<html lang="{language}">{head}\n<body class="{site.style}">']
     for number, (address, text) in enumerate(images):
         if number == 0:  # the site's logo
             parts.append(

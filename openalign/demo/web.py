@@ -1,4 +1,4 @@
-"""The miniature web: drawn scenes on noisy pages in WARC files, the truth about each pair, and clean test sets beside."""
+"""The miniature web: drawn scenes on noisy pages in WARC files, the truth about each pair, and clean test sets."""
 
 import csv
 import json
@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from openalign import progress
 from openalign.demo.artwork import KINDS, LANGUAGES, name_in, sprites
-from openalign.demo.held_out import TestScene, composed_queries, heldout, unseen
-from openalign.demo.pages import Page, catalogue_page, crawled_page, page_count
+from openalign.demo.held_out import OTHER_LANGUAGE_SHARE, UNSEEN_SHARE, TestScene, composed_queries, heldout, unseen
+from openalign.demo.pages import Page, Web, crawled_page
 from openalign.demo.pictures import encoded
 from openalign.demo.scenes import paint
 from openalign.demo.truth import SCHEMA, Sharing, rows_of, with_reasons
@@ -32,7 +32,8 @@ _BLOCKS_PER_FILE = 24
 _TESTS_PER_BLOCK = 50
 _TEST_QUALITY = 92
 _SECONDS_PER_PAGE = 20
-_AHEAD = 64  # blocks; one is about 2 MB
+_AHEAD = 32  # blocks; one is about 2 MB
+_ROWS_AT_ONCE = 20_000
 
 CREDITS = """The drawings in these pictures are OpenMoji's:
 All emojis designed by OpenMoji - the open-source emoji and icon project. License: CC BY-SA 4.0
@@ -46,31 +47,38 @@ Made = TypeVar("Made")
 _ROWS = pa.schema([field for field in SCHEMA if field.name != "reasons"])
 
 
-def make_web(to: Path, *, scenes: int = 26_000, seed: int = 0, workers: int | None = None) -> None:
+def make_web(
+    to: Path, *, scenes: int = 28_000, seed: int = 0, workers: int | None = None, test_scenes: int = 1_000
+) -> None:
     """Draw `scenes` scenes and write the web that shows them, with its truth and test sets, to folder `to`.
 
     Written are `web/*.warc.gz`, `truth.parquet`, `heldout/`, `unseen/`, `heldout-de/` and so on, `composed.jsonl` and
     `CREDITS.txt`, each whole or not at all. The same seed gives the same bytes on any number of `workers` (None: as
-    many as there are processors). Memory grows by some 400 bytes a scene, for counting shared texts.
+    many as there are processors). Memory grows by some 400 bytes a scene, for counting shared texts. `test_scenes` are
+    those of the English held-out set, from which the sizes of the others follow.
 
-    Raises OpenAlignError: fewer than one scene, a negative seed, or the `demo` extra is not installed.
+    Raises OpenAlignError: fewer than one scene or ten test scenes, a negative seed, or no `demo` extra.
     """
-    if scenes < 1 or seed < 0:
-        raise OpenAlignError(f"a miniature web needs at least 1 scene and a seed from 0 on, not {scenes} and {seed}")
+    if scenes < 1 or test_scenes < 10 or seed < 0:
+        asked = f"{scenes}, {test_scenes} and {seed}"
+        raise OpenAlignError(f"a web needs at least 1 scene, 10 test scenes and a seed from 0 on, not {asked}")
     for kind in KINDS:  # before any process starts: this says what is missing, and forked workers inherit the drawings
         sprites(kind.name)
         name_in("de", kind.name)
     to = Path(to)
     with _pool(workers or os.cpu_count() or 1) as pool:
-        _write_test_sets(to, seed, pool)
-        _write_web(to, scenes, seed, pool)
+        web = Web(seed, scenes, test_scenes)
+        _write_test_sets(to, web, pool)
+        _write_web(to, web, pool)
     with whole_file(to / "CREDITS.txt") as file:
         file.write_text(CREDITS, encoding="utf-8")
 
 
-def _write_test_sets(to: Path, seed: int, pool: ProcessPoolExecutor | None) -> None:
-    sets = {"heldout": heldout(seed), "unseen": unseen(seed)}
-    sets |= {f"heldout-{language}": heldout(seed, language) for language in LANGUAGES if language != "en"}
+def _write_test_sets(to: Path, web: Web, pool: ProcessPoolExecutor | None) -> None:
+    seed, count = web.seed, web.test_scenes
+    sets = {"heldout": heldout(seed, count), "unseen": unseen(seed, round(UNSEEN_SHARE * count))}
+    for language in LANGUAGES[1:]:
+        sets[f"heldout-{language}"] = heldout(seed, round(OTHER_LANGUAGE_SHARE * count), language)
     with progress.bar("Test sets", sum(map(len, sets.values()))) as bar:
         for name, tests in sets.items():
             with whole_folder(to / name) as folder:
@@ -97,39 +105,40 @@ def _write_pairs(path: Path, tests: Sequence[TestScene]) -> None:
         table.writerows(test.row() for test in tests)
 
 
-def _write_web(to: Path, scenes: int, seed: int, pool: ProcessPoolExecutor | None) -> None:
-    """The WARC files and the truth about them; rows wait in a file of their own until sharing is counted."""
-    pages = page_count(scenes)
-    blocks = [range(start, min(pages + 1, start + _PAGES_PER_BLOCK)) for start in range(0, pages + 1, _PAGES_PER_BLOCK)]
-    sharing = Sharing()
-    with (
-        whole_folder(to / "web") as folder,
-        whole_file(to / "truth.parquet") as truth,
-        progress.bar("Pages", pages) as bar,
-    ):
+def _write_web(to: Path, web: Web, pool: ProcessPoolExecutor | None) -> None:
+    """The WARC files and the truth about them; rows wait in a file of their own until all sharing is counted."""
+    with whole_folder(to / "web") as folder, whole_file(to / "truth.parquet") as truth:
         waiting = folder / "rows.parquet"
-        with pq.ParquetWriter(waiting, _ROWS) as rows:
-            made = _in_order(pool, partial(_crawled_block, seed, scenes), blocks)
-            for number, (block, (records, found)) in enumerate(zip(blocks, made, strict=True)):
-                name = f"crawl-{number // _BLOCKS_PER_FILE:05}.warc.gz"
-                with (folder / name).open("ab") as file:
-                    file.write(records if number % _BLOCKS_PER_FILE else info_record(name) + records)
-                rows.write_table(found)
-                for image, text in zip(found["image"].to_pylist(), found["text"].to_pylist(), strict=True):
-                    sharing.add(image, text)
-                bar.advance(len(block))
-        with pq.ParquetWriter(truth, SCHEMA) as judged, pq.ParquetFile(waiting) as rows_again:
-            for group in range(rows_again.num_row_groups):
-                judged.write_table(with_reasons(rows_again.read_row_group(group), sharing))
+        sharing = _write_crawl(folder, waiting, web, pool)
+        with pq.ParquetFile(waiting) as rows, pq.ParquetWriter(truth, SCHEMA) as judged:
+            for batch in rows.iter_batches(_ROWS_AT_ONCE):
+                judged.write_table(with_reasons(pa.Table.from_batches([batch]), sharing))
         waiting.unlink()
 
 
-def _crawled_block(seed: int, scenes: int, numbers: range) -> tuple[bytes, pa.Table]:
-    """The WARC records of some pages and their rows; the number after the last page's is the catalogue's."""
+def _write_crawl(folder: Path, rows: Path, web: Web, pool: ProcessPoolExecutor | None) -> Sharing:
+    count = web.pages + 1  # the last is the catalogue
+    blocks = [range(start, min(count, start + _PAGES_PER_BLOCK)) for start in range(0, count, _PAGES_PER_BLOCK)]
+    sharing = Sharing()
+    with pq.ParquetWriter(rows, _ROWS) as table, progress.bar("Pages", count) as bar:
+        made = _in_order(pool, partial(_crawled_block, web), blocks)
+        for number, (block, (records, found)) in enumerate(zip(blocks, made, strict=True)):
+            name = f"crawl-{number // _BLOCKS_PER_FILE:05}.warc.gz"
+            with (folder / name).open("ab") as file:
+                file.write(records if number % _BLOCKS_PER_FILE else info_record(name) + records)
+            table.write_table(found)
+            for image, text in zip(found["image"].to_pylist(), found["text"].to_pylist(), strict=True):
+                sharing.add(image, text)
+            bar.advance(len(block))
+    return sharing
+
+
+def _crawled_block(web: Web, numbers: range) -> tuple[bytes, pa.Table]:
+    """The WARC records of some pages, and the rows of their tags."""
     records: list[bytes] = []
     rows: list[dict[str, object]] = []
     for number in numbers:
-        page = crawled_page(seed, number, scenes) if number < page_count(scenes) else catalogue_page()
+        page = crawled_page(web, number)
         records += _records(page, number * _SECONDS_PER_PAGE)
         rows += rows_of(page.tags, page.url)
     return b"".join(records), pa.Table.from_pylist(rows, schema=_ROWS)

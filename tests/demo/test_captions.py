@@ -1,0 +1,82 @@
+"""Captions say what their scene shows."""
+
+from collections import Counter
+
+import pytest
+
+pytest.importorskip("emoji")
+
+from openalign.demo.artwork import KIND, LANGUAGES, name_in
+from openalign.demo.backgrounds import BACKGROUNDS
+from openalign.demo.captions import PLACES, article, caption, full_caption
+from openalign.demo.scenes import Stream, arranged, random_of, training_scene
+from openalign.demo.truth import word_count
+
+SCENES = [training_scene(1, number) for number in range(2000)]
+
+
+def captions(language: str) -> list[str]:
+    return [caption(scene, random_of(1, Stream.TEXT, scene.number), language) for scene in SCENES]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_captions_have_three_to_twenty_words_and_name_every_object(language: str) -> None:
+    for scene, text in zip(SCENES, captions(language), strict=True):
+        assert 3 <= word_count(text) <= 20, text
+        for kind in scene.kinds:
+            names = (kind, KIND[kind].plural) if language == "en" else (name_in(language, kind),)
+            assert any(name in text for name in names), (kind, text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_background_is_told_in_every_language_as_no_other(language: str) -> None:
+    told = [place for background in BACKGROUNDS for place in PLACES[background][language]]
+    assert len(told) == len(set(told))
+
+
+def test_most_captions_say_where_and_few_are_shared() -> None:
+    texts = captions("en")
+    told = sum(
+        any(place in text for place in PLACES[scene.background]["en"])
+        for scene, text in zip(SCENES, texts, strict=True)
+    )
+    assert 0.8 < told / len(texts) < 0.95
+    assert max(Counter(texts).values()) <= 5
+
+
+def test_full_captions_always_say_where() -> None:
+    for scene in SCENES[:300]:
+        text = full_caption(scene, random_of(1, Stream.TEXT, scene.number))
+        assert any(place in text for place in PLACES[scene.background]["en"])
+
+
+def test_relations_are_true_of_the_picture() -> None:
+    for number in range(300):
+        scene = arranged(2, number, ("snow", ("dog", "cat")))
+        text = full_caption(scene, random_of(2, Stream.TEXT, number))
+        if scene.arrangement == "row":
+            assert any(
+                way in text
+                for way in (
+                    "dog to the left of a cat",
+                    "cat to the right of a dog",
+                    "dog on the left and a cat on the right",
+                )
+            )
+        else:
+            assert any(way in text for way in ("dog above a cat", "cat below a dog", "dog over a cat"))
+
+
+def test_counts_are_told() -> None:
+    scene = arranged(2, 0, ("snow", ("fox", "fox", "fox")))
+    assert full_caption(scene, random_of(2, Stream.TEXT, 0)).startswith("three foxes")
+    assert "3 x Fuchs" in caption(scene, random_of(2, Stream.TEXT, 0), "de")
+
+
+def test_articles_fit_the_next_word() -> None:
+    assert (article("apple"), article("apple", "big"), article("umbrella"), article("octopus", "tiny")) == (
+        "an apple",
+        "a big apple",
+        "an umbrella",
+        "a tiny octopus",
+    )
