@@ -3,13 +3,11 @@
 Stages are imported inside their commands, so that `openalign --help` and a mistyped option answer at once.
 """
 
-import errno
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from openalign import __version__, terminal
 from openalign.arguments import (
@@ -25,33 +23,10 @@ from openalign.arguments import (
     curate_settings,
     key_values,
 )
-from openalign.errors import OpenAlignError
-
-OUTSIDE_US = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR})
-"""System errors that the user mends, not we: no permission, no space, a file where a folder should be."""
-
-
-class _Commands(TyperGroup):
-    """Turns the ways a run may end early, but for bugs, into a sentence and an exit status."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except OpenAlignError as error:
-            terminal.say(f"openalign: {error}")
-            raise typer.Exit(1) from None
-        except OSError as error:
-            if error.errno not in OUTSIDE_US:
-                raise
-            terminal.say(f"openalign: {error.filename}: {error.strerror}")
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            terminal.say("openalign: stopped")
-            raise typer.Exit(130) from None
-
+from openalign.endings import Commands
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     help="From a web crawl to a search page: curate noisy image alt-text, learn from it, search by it.\n\n"
     "`openalign demo` walks the whole road on a miniature web.",
     epilog="DATA and SOURCE are a folder of shards, of images with same-named .txt files or of class folders, or a "
@@ -112,11 +87,12 @@ def curate(
     openalign curate photos.csv --to curated --set min_shorter_side=50
     ```
     """
-    from openalign.curate.pipeline import curate
-
     columns = {"image_column": image_column, "text_column": text_column}
     given = {name: column for name, column in columns.items() if column is not None}
     settings = curate_settings(key_values(changes, "--set") | given)
+
+    from openalign.curate.pipeline import curate
+
     report = curate(sources, to=to, engine=engine, test_set=test_set or (), workers=workers, settings=settings)
     terminal.print_table(terminal.curated_table(report))
     terminal.list_problems(report["problems"]["first"], report["problems"]["count"])
@@ -162,9 +138,11 @@ def train(
     openalign train laptop --set data=photos.csv --set tokenizer=tokenizer.json --set steps=2000
     ```
     """
+    settings = key_values(changes, "--set")
+
     from openalign.train.loop import train
 
-    result = train(recipe, set=key_values(changes, "--set"), to=to, resume=resume)
+    result = train(recipe, set=settings, to=to, resume=resume)
     minutes = result.seconds / 60
     terminal.say(f"Trained to step {result.steps:,} in {minutes:.1f} min; the model is in {result.model}")
 
@@ -197,6 +175,8 @@ def evaluate(
     openalign evaluate runs/laptop/model photos.csv --protocol zero-shot --label-column articleType
     ```
     """
+    rows = key_values(where, "--where")
+
     from openalign.evaluate.run import evaluate, report_table
 
     report = evaluate(
@@ -204,7 +184,7 @@ def evaluate(
         data,
         protocol=protocol,
         json=json,
-        where=key_values(where, "--where"),
+        where=rows,
         distinct_texts=distinct_texts,
         image_column=image_column,
         text_column=text_column,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -61,7 +62,7 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
     table.columns[1].justify = table.columns[2].justify = "left"
     table.columns[1].overflow = "fold"  # a path that is cut cannot be opened
     for hit in hits:
-        table.add_row(f"{hit.score:.3f}", Text(hit.image), Text(hit.text or ""))
+        table.add_row(f"{hit.score:.3f}", Text(_near(hit.image)), Text(hit.text or ""))
     return table
 
 
@@ -82,6 +83,11 @@ def _table(title: str, *headings: str) -> Table:
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place else "left")
     return table
+
+
+def _near(image: str) -> str:
+    """A path below the working folder as the user would type it; others, and URLs, as they are."""
+    return image.removeprefix(f"{Path.cwd()}/")
 
 
 def _percent(share: float | None) -> str:

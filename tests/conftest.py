@@ -1,13 +1,16 @@
-"""Shared by the tests of search and service: painted images, and a model whose right answers anyone can see."""
+"""Shared: painted images, a model whose right answers anyone can see, and a real one trained by the commands."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
+from openalign.cli import app
 from openalign.model.dual_encoder import DualEncoder, read_image
 
 COLOURS = {
@@ -66,3 +69,47 @@ def paint() -> Callable[..., Path]:
         return path
 
     return paint
+
+
+TINY = (
+    "steps=6", "batch_size=8", "image_size=32", "resize_size=36", "checkpoint_every_steps=3", "log_every_steps=1",
+    "cache_images=false", "workers=0", "optimizer.warmup_steps=2", "text_tower.width=32", "text_tower.inner_width=64",
+    "image_tower.kernels=[3]", "image_tower.strides=[2]", "image_tower.channels=[32]", "image_tower.repeats=[1]",
+    "image_tower.expansions=[1]",
+)  # fmt: skip
+"""Changes to `recipes/demo.toml` that make a run of a second."""
+
+
+@dataclass(frozen=True)
+class Road:
+    """What each command made of two dozen paintings."""
+
+    table: Path
+    tokenizer: Path
+    run: Path
+    index: Path
+    training: list[str]
+    """The arguments of `openalign train`, but for --to."""
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
+    """The commands tokenizer, train and index, run on a table of 24 paintings with its column `label`."""
+    folder = tmp_path_factory.mktemp("road")
+    lines = ["file,text,label"]
+    for number in range(24):
+        colour = list(COLOURS)[number % len(COLOURS)]
+        Image.new("RGB", (60 + number, 48), COLOURS[colour]).save(folder / f"{number}-{colour}.png")
+        lines.append(f"{number}-{colour}.png,a {colour} wall number {number},{colour}")
+    table, tokenizer, run, index = (folder / name for name in ("photos.csv", "tokenizer.json", "run", "photos.index"))
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    settings = (f"data={table}", f"tokenizer={tokenizer}", *TINY)
+    training = ["train", "demo", *(part for setting in settings for part in ("--set", setting))]
+    for command in (
+        ["tokenizer", table, "--to", tokenizer, "--size", 100],
+        [*training, "--to", run],
+        ["index", table, "--model", run / "model", "--to", index],
+    ):
+        done = CliRunner().invoke(app, [str(argument) for argument in command])
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    return Road(table, tokenizer, run, index, training)

@@ -24,6 +24,7 @@ ORDER = [
     {"demo"},
     {"api"},
     {"terminal", "arguments"},
+    {"endings"},
     {"cli"},
     {"__main__"},
 ]
