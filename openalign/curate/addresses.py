@@ -29,9 +29,9 @@ def resolve(base: str, reference: str) -> str | None:
         scheme, rest = found[1].lower(), found[2]
         if scheme not in _DEFAULT_PORTS:
             return None
-        if scheme != base_scheme or rest[:1] in ("/", "\\"):
+        if scheme != base_scheme:
             return _absolute(scheme, rest.lstrip("/\\"))
-        text = rest
+        text = rest  # `https:a.jpg` on an https page is relative, as is `https:/a.jpg`
     if not base_scheme:
         return None
     path, mark, query = text.partition("?")

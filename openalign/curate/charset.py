@@ -23,6 +23,11 @@ _WIDER = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
 }
+# What pages that declare nothing are written in. Left to choose among all, the detector takes French for Baltic.
+_UNDECLARED = (
+    *("cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256"),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
+)
 
 
 def decode_page(page: bytes, declared: str | None = None) -> str | None:
@@ -52,7 +57,7 @@ def _declared_inside(head: bytes) -> str | None:
 def _codec(label: str | None) -> str | None:
     """Return the codec for a charset label, None where there is none (browsers go on as if nothing were declared)."""
     try:
-        name = codecs.lookup((label or "").strip(" \"'")).name
+        name = codecs.lookup((label or "").strip(" \"'").lower().removeprefix("x-")).name
         "".encode(name)
     except (LookupError, ValueError):
         return None
@@ -60,7 +65,12 @@ def _codec(label: str | None) -> str | None:
 
 
 def _detected(page: bytes) -> str | None:
-    """Return the page as charset-normalizer reads it: judged by the lines that are not ASCII, which alone tell."""
+    """Return the page as charset-normalizer reads its lines that are not ASCII, which alone tell; None if it cannot."""
     telling = b"\n".join(line for line in page.splitlines() if not line.isascii())[:_SAMPLE]
-    best = from_bytes(telling).best()
-    return page.decode(_codec(best.encoding) or "cp1252", errors="replace") if best else None
+    matches = from_bytes(telling, cp_isolation=list(_UNDECLARED))
+    best = matches.best()
+    if best is None:
+        return None
+    as_good = {name for match in matches if match.coherence >= best.coherence for name in match.could_be_from_charset}
+    # Western European where that is as likely as its neighbours, which is what browsers assume too.
+    return page.decode("cp1252" if "cp1252" in as_good else best.encoding, errors="replace")

@@ -19,6 +19,7 @@ from openalign.curate.addresses import host_of, normalise
 from openalign.curate.ledger import Entry, open_ledger, read_ledger, write_entry
 from openalign.curate.network import USER_AGENT, Failed, PublicResolver, Refused, Robots, follow, read_at_most
 from openalign.curate.warc import looks_like_image
+from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import bar
 
@@ -54,7 +55,8 @@ def fetch(
 
     `location` (`file://PATH`) is null where there is a `problem`, a short phrase; no single address raises. What a
     file is, its first bytes tell, not its Content-Type. `to/ledger.jsonl` has a line for each address; the image lies
-    in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing or failed for reasons that may pass.
+    in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing, or failed for reasons
+    that may pass.
     `allow_private` lets loopback and private networks be asked; `resolver` looks names up (default: the system's).
     """
     to.mkdir(parents=True, exist_ok=True)
@@ -136,9 +138,12 @@ async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[No
                 await deal_with(waiting[host].popleft())
                 turns.append(host)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(limits.at_once, len(turns))):
-            group.create_task(take_turns())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(limits.at_once, len(turns))):
+                group.create_task(take_turns())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 class _Fetcher:
@@ -166,8 +171,11 @@ class _Fetcher:
 
     def _keep(self, url: str, body: bytes) -> Entry:
         name = hashlib.sha256(url.encode()).hexdigest()
-        with whole_file(self._to / name[:2] / name) as file:
-            file.write_bytes(body)
+        try:
+            with whole_file(self._to / name[:2] / name) as file:
+                file.write_bytes(body)
+        except OSError as error:
+            raise OpenAlignError(f"{self._to} could not be written: {error.strerror or error}.") from error
         return Entry(url, "kept", None, len(body), hashlib.sha256(body).hexdigest(), f"{name[:2]}/{name}")
 
     async def _try(self, url: str) -> bytes:

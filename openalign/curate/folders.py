@@ -46,20 +46,27 @@ def read_pages(part: PartWriter, folder: Path, pages: list[str], base_url: str |
             part.problems.append(f"{folder / page} is not text in any known encoding.")
             continue
         part.pages += 1
-        address = base + quote(page)
         html = _FRONT_MATTER.sub("", text)
         if page.lower().endswith(MARKDOWN_SUFFIXES):
             html = _markdown().render(html)
+        address = base + quote(page)
         for tag in image_tags(html, address):
             names: list[str] = []
             for image in tag.addresses:
-                wanted = unquote(image.removeprefix(base).partition("?")[0])
-                found = find_image(files, page, wanted) if image.startswith(base) else None
-                ours = base_url is None and image.startswith(base)
-                names.append(str(folder / (found or wanted)) if ours else image)
+                name, found = _name(image, base, folder, page, files)
+                names.append(name)
                 if found:
-                    part.add_stored(names[-1], f"file://{(folder / found).absolute()}")
-            part.add_tag(names, tag.text, str(folder / page) if base_url is None else address)
+                    part.add_stored(name, f"file://{(folder / found).absolute()}")
+            part.add_tag(names, tag.text, address if base_url else str(folder / page))
+
+
+def _name(image: str, base: str, folder: Path, page: str, files: frozenset[str]) -> tuple[str, str | None]:
+    """Return what an image is called, and which file of the folder it is (None: none)."""
+    if not image.startswith(base):
+        return image, None
+    wanted = unquote(image.removeprefix(base).partition("?")[0])
+    found = find_image(files, page, wanted)
+    return (str(folder / (found or wanted)) if base == _NOWHERE else image), found
 
 
 def find_image(files: frozenset[str], page: str, wanted: str) -> str | None:

@@ -94,9 +94,10 @@ class _RowWriter:
 def join_parts(folder: Path, occurrences: Path, images: Path) -> int:
     """Write the occurrences and the images at hand of all parts in `folder`; return how many occurrences there are.
 
-    Of the addresses of a tag the first whose bytes are at hand stands for the image, else the first: a crawler may have
-    stored the plain `src` where a browser would load the largest of `srcset`. An address stored twice keeps its first
-    place. DuckDB sorts and joins out of core, so nothing here grows with the crawl but files.
+    Without any occurrence nothing is written. Of the addresses of a tag the first whose bytes are at hand stands for
+    the image, else the first: a crawler may have stored the plain `src` where a browser would load the largest of
+    `srcset`. An address stored twice keeps its first place. DuckDB sorts and joins out of core, so nothing here grows
+    with the crawl but files.
     """
     with duckdb.connect(config={"temp_directory": str(folder)}) as database:
         database.read_parquet(str(folder / "*.tags.parquet")).create_view("tag")
@@ -118,9 +119,11 @@ def join_parts(folder: Path, occurrences: Path, images: Path) -> int:
             FROM tag LEFT JOIN at_hand USING (place)
             """
         )
+        [(count,)] = database.sql("SELECT count(*) FROM occurrence").fetchall()
+        if not count:
+            return 0
         database.sql("SELECT image, text, page, host FROM occurrence ORDER BY place").write_parquet(str(occurrences))
         database.sql(
             "SELECT image, location FROM stored SEMI JOIN occurrence USING (image) ORDER BY place"
         ).write_parquet(str(images))
-        [(count,)] = database.sql("SELECT count(*) FROM occurrence").fetchall()
     return int(count)

@@ -1,6 +1,9 @@
 """The `srcset` attribute, split as the HTML standard says (addresses may hold commas)."""
 
+import re
+
 _BLANKS = " \t\n\f\r"
+_DESCRIPTOR = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?)([wx])")
 
 
 def parse_srcset(value: str) -> list[str]:
@@ -47,12 +50,9 @@ def _size(descriptors: list[str]) -> tuple[float, float]:
     """Return (width in pixels or 0, density): what candidates are compared by."""
     width, density = 0.0, 1.0
     for descriptor in descriptors:
-        try:
-            number = float(descriptor[:-1])
-        except ValueError:
-            continue
-        if descriptor.endswith("w"):
-            width = number
-        elif descriptor.endswith("x"):
-            density = number
+        if found := _DESCRIPTOR.fullmatch(descriptor):
+            if found[2] == "w":
+                width = float(found[1])
+            else:
+                density = float(found[1])
     return width, density

@@ -1,22 +1,20 @@
 """WARC files: pages and stored images of a crawl, and random access to one stored image."""
 
-import io
 import mmap
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from fastwarc.stream_io import BrotliReader, ChunkedReader, GzipReader, WarcReader, ZstdReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from openalign.curate.addresses import normalise
+from openalign.curate.payload import Unreadable, expect_whole, header, parse_http, read_body
 from openalign.errors import OpenAlignError
 
-MAX_PAYLOAD_BYTES = 64 << 20
 _MAGIC_BYTES = 32
 _IMAGE_MAGIC = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|BM.{4}\0\0\0\0|II\*\0|MM\0\*|....ftyp(?:avif|avis|heic|heix|mif1)"
@@ -59,10 +57,6 @@ class Damage:
 
 
 Finding = StoredPage | StoredImage | OtherRecord | Damage
-
-
-class _Unreadable(Exception):
-    """A record whose frame is whole, so that the next one is found, but whose content is not."""
 
 
 def is_warc(path: Path) -> bool:
@@ -133,9 +127,9 @@ def read_payload(path: Path, offset: int) -> bytes:
         with path.open("rb") as stream:
             stream.seek(offset)
             for record in ArchiveIterator(stream, parse_http=False):
-                _parse_http(record)
-                return _body(record)
-    except (OSError, _Unreadable) as error:
+                parse_http(record)
+                return read_body(record)
+    except (OSError, Unreadable) as error:
         raise OpenAlignError(_sentence(path, offset, str(error))) from error
     raise OpenAlignError(_sentence(path, offset, "the file ends before it"))
 
@@ -146,11 +140,11 @@ def _judge(record: WarcRecord, path: Path, stream: BinaryIO) -> Finding:
     offset = record.stream_pos
     url = normalise(record.headers.get("WARC-Target-URI") or "")
     try:
-        _parse_http(record)
+        parse_http(record)
         if url is None or not _succeeded(record):
             return OtherRecord()
         finding = _content(record, url, offset)
-    except (OSError, _Unreadable) as error:
+    except (OSError, Unreadable) as error:
         return Damage(_sentence(path, offset, str(error)))
     if isinstance(finding, StoredImage) and not _can_be_reached(stream, offset):
         raise OpenAlignError(
@@ -162,80 +156,22 @@ def _judge(record: WarcRecord, path: Path, stream: BinaryIO) -> Finding:
 
 def _content(record: WarcRecord, url: str, offset: int) -> Finding:
     """Tell pages from images by their first bytes; of an image no more than those is copied."""
-    declared = _header(record, "Content-Type")
+    declared = header(record, "Content-Type")
     kind = declared.partition(";")[0].strip().lower()
-    encoded = bool(_header(record, "Transfer-Encoding") or _header(record, "Content-Encoding"))
-    start = _body(record) if encoded else record.reader.read(_MAGIC_BYTES)
+    encoded = bool(header(record, "Transfer-Encoding") or header(record, "Content-Encoding"))
+    start = read_body(record) if encoded else record.reader.read(_MAGIC_BYTES)
     if looks_like_image(start) or kind.startswith("image/"):
         if not encoded:
-            _expect_whole(record, len(start) + record.reader.consume())
+            expect_whole(record, len(start) + record.reader.consume())
         return StoredImage(url, offset)
     if kind in _HTML_TYPES or _HTML_START.match(start):
         charset = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", declared, re.IGNORECASE)
-        return StoredPage(url, start if encoded else start + _body(record, len(start)), charset and charset[1])
+        return StoredPage(url, start if encoded else start + read_body(record, len(start)), charset and charset[1])
     return OtherRecord()
-
-
-def _parse_http(record: WarcRecord) -> None:
-    if record.is_http:
-        record.parse_http()
-        if record.http_headers is None or record.http_headers.status_code is None:
-            raise _Unreadable("its HTTP header is damaged")
 
 
 def _succeeded(record: WarcRecord) -> bool:
     return not record.is_http or 200 <= (record.http_headers.status_code or 0) < 300
-
-
-def _header(record: WarcRecord, name: str) -> str:
-    headers = record.http_headers if record.is_http else record.headers
-    return headers.get(name) or ""
-
-
-def _body(record: WarcRecord, already_read: int = 0) -> bytes:
-    """Return the rest of a record's body, transfer and content encodings undone.
-
-    Some crawlers undo an encoding and leave its header: bytes that it does not fit are taken as they are.
-    """
-    body = record.reader.read(MAX_PAYLOAD_BYTES + 1)
-    _expect_whole(record, already_read + len(body))
-    if "chunked" in _header(record, "Transfer-Encoding").lower():
-        body = _decoded(ChunkedReader, body)
-    for encoding in reversed(_header(record, "Content-Encoding").lower().split(",")):
-        if decoder := _DECODERS.get(encoding.strip()):
-            body = _decoded(decoder, body)
-    return body
-
-
-def _deflate_reader(source: io.BytesIO) -> GzipReader:
-    return GzipReader(source, zlib=True)
-
-
-_DECODERS: dict[str, Callable[[io.BytesIO], WarcReader]] = {
-    "gzip": GzipReader,
-    "x-gzip": GzipReader,
-    "deflate": _deflate_reader,
-    "br": BrotliReader,
-    "zstd": ZstdReader,
-}
-
-
-def _decoded(reader: Callable[[io.BytesIO], WarcReader], body: bytes) -> bytes:
-    try:
-        decoded = reader(io.BytesIO(body)).read(MAX_PAYLOAD_BYTES + 1)
-    except OSError:
-        return body
-    if len(decoded) > MAX_PAYLOAD_BYTES:
-        raise _Unreadable(f"its body is larger than {MAX_PAYLOAD_BYTES >> 20} MB")
-    return decoded
-
-
-def _expect_whole(record: WarcRecord, length: int) -> None:
-    """Raise _Unreadable unless `length` bytes are the whole content of a record within the limit."""
-    if length > MAX_PAYLOAD_BYTES:
-        raise _Unreadable(f"its body is larger than {MAX_PAYLOAD_BYTES >> 20} MB")
-    if length < (record.content_length or 0):
-        raise _Unreadable(f"the file ends after {length} of its {record.content_length} bytes")
 
 
 def _can_be_reached(stream: BinaryIO, offset: int) -> bool:

@@ -1,0 +1,189 @@
+"""Sources of every kind become one list of occurrences and one of images at hand."""
+
+import gzip
+import io
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from openalign.curate.addresses import normalise
+from openalign.curate.alt_text import clean_text
+from openalign.curate.sources import Extracted, extract, read_image
+from openalign.data.shards import ShardWriter
+from openalign.errors import OpenAlignError
+
+WEB = Path(__file__).parents[2].parent / "shared" / "data" / "web"
+JPEG = b"\xff\xd8\xff\xe0 not looked into here"
+SITE = "http://example.org/"
+
+
+def write_warc(path: Path, responses: dict[str, bytes]) -> Path:
+    with path.open("wb") as stream:
+        writer = WARCWriter(stream, gzip=True)
+        for name, body in responses.items():
+            kind = "image/jpeg" if body.startswith(b"\xff\xd8") else "text/html"
+            http = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.1")
+            record = writer.create_warc_record(SITE + name, "response", payload=io.BytesIO(body), http_headers=http)
+            writer.write_record(record)
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str | None]]:
+    return pq.read_table(path).to_pylist()
+
+
+def shown(found: Extracted) -> list[tuple[str | None, str | None]]:
+    return [(row["image"], row["text"]) for row in rows(found.occurrences)]
+
+
+def test_candidate_that_is_stored_stands_for_the_image_even_in_another_file(tmp_path: Path) -> None:
+    page = b"""<img srcset="l.jpg 900w, m.jpg 400w" src="s.jpg" alt="stored src">
+        <img data-src="m.jpg" src="x.gif" alt="stored lazy"><img src="gone.jpg" data-src="lost.jpg" alt="not stored">
+        <img src="data:image/gif;base64,AA" alt="nothing">"""
+    first = write_warc(tmp_path / "a.warc.gz", {"page": page})
+    second = write_warc(tmp_path / "b.warc.gz", {"s.jpg": JPEG + b"s", "m.jpg": JPEG + b"m", "unused.jpg": JPEG})
+    found = extract([first, second], tmp_path / "work", workers=2)
+    assert shown(found) == [
+        (SITE + "m.jpg", "stored src"),
+        (SITE + "m.jpg", "stored lazy"),
+        (SITE + "lost.jpg", "not stored"),
+    ]
+    [image] = rows(found.images)
+    assert image["image"] == SITE + "m.jpg"
+    assert read_image(image["location"] or "") == JPEG + b"m"
+    assert (found.pages, found.records, found.without_address) == (1, 4, 1)
+    assert rows(found.occurrences)[0]["page"] == SITE + "page"
+    assert rows(found.occurrences)[0]["host"] == "example.org"
+
+
+def test_image_stored_twice_keeps_its_first_place(tmp_path: Path) -> None:
+    page = b'<img src="s.jpg" alt="x">'
+    files = [write_warc(tmp_path / f"{n}.warc.gz", {"p": page, "s.jpg": JPEG + b"%d" % n}) for n in range(3)]
+    found = extract(files, tmp_path / "work", workers=2)
+    [image] = rows(found.images)
+    assert image["location"] == f"warc://{files[0]}#{(image['location'] or '').rpartition('#')[2]}"
+    assert len(shown(found)) == 3
+
+
+def test_order_and_content_do_not_depend_on_the_workers(tmp_path: Path) -> None:
+    for n in range(5):
+        page = "".join(f'<img src="{n}-{i}.jpg" alt="text {n} {i}">' for i in range(20))
+        write_warc(tmp_path / f"{n}.warc.gz", {"p": page.encode(), f"{n}-3.jpg": JPEG})
+    one, two = (extract([f"{tmp_path}/*.warc.gz"], tmp_path / f"w{n}", workers=n) for n in (1, 2))
+    assert rows(one.occurrences) == rows(two.occurrences)
+    assert rows(one.images) == rows(two.images)
+    assert [text for _, text in shown(one)] == [f"text {n} {i}" for n in range(5) for i in range(20)]
+
+
+def test_table_rows_are_paths_beside_it_or_addresses(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(JPEG)
+    table = tmp_path / "photos.csv"
+    table.write_text("file,text\nx.jpg,An  apple\nHTTP://Example.org/a b.jpg,Pear\n,No image\nlost.jpg,Lost\n")
+    found = extract([table], tmp_path / "work", workers=1)
+    assert shown(found) == [
+        (f"{tmp_path}/x.jpg", "An apple"),
+        ("http://example.org/a%20b.jpg", "Pear"),
+        (f"{tmp_path}/lost.jpg", "Lost"),
+    ]
+    assert [row["location"] for row in rows(found.images)] == [f"file://{tmp_path}/x.jpg"]
+    assert found.problems == [
+        f"{table} row 3 names no image.",
+        f"{table} row 4: there is no file {tmp_path}/lost.jpg.",
+    ]
+    assert found.records == 4
+
+
+def test_named_columns_are_used(tmp_path: Path) -> None:
+    table = tmp_path / "photos.jsonl"
+    table.write_text(json.dumps({"picture": "http://a.org/1.jpg", "words": "One", "url": "http://a.org/no"}) + "\n")
+    found = extract([table], tmp_path / "work", workers=1, image_column="picture", text_column="words")
+    assert shown(found) == [("http://a.org/1.jpg", "One")]
+
+
+def test_shards_are_read_in_place(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path / "photos" / "shards") as writer:
+        writer.write("a", JPEG + b"a", "An apple", {"image": "http://a.org/a.jpg"})
+        writer.write("b", JPEG + b"b", "A pear", {"image": "pears/b.jpg"})
+    found = extract([tmp_path / "photos"], tmp_path / "work", workers=1)
+    assert shown(found) == [("http://a.org/a.jpg", "An apple"), ("pears/b.jpg", "A pear")]
+    assert [read_image(row["location"] or "") for row in rows(found.images)] == [JPEG + b"a", JPEG + b"b"]
+
+
+def test_folder_of_images_beside_a_readme_is_no_site(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "README.md").write_text("Photos ![badge](https://example.org/badge.svg)")
+    (folder / "a.jpg").write_bytes(JPEG)
+    (folder / "a.txt").write_text("An apple")
+    found = extract([folder], tmp_path / "work", workers=1)
+    assert shown(found) == [(f"{folder}/a.jpg", "An apple")]
+
+
+def test_several_sources_keep_their_order(tmp_path: Path) -> None:
+    table = tmp_path / "b.csv"
+    table.write_text("url,text\nhttp://a.org/1.jpg,From the table\n")
+    crawl = write_warc(tmp_path / "a.warc.gz", {"p": b'<img src="1.jpg" alt="From the crawl">'})
+    found = extract([table, crawl], tmp_path / "work", workers=2)
+    assert [text for _, text in shown(found)] == ["From the table", "From the crawl"]
+
+
+def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> None:
+    noise = b"\x00\xff\xfe\x81" + bytes((i * i * 37 + i * 11) % 256 for i in range(4000))
+    crawl = write_warc(tmp_path / "a.warc.gz", {"bad": b"x" + noise, "p": b'<img src="1.jpg" alt="x">'})
+    found = extract([crawl], tmp_path / "work", workers=1)
+    assert found.problems == [f"{SITE}bad is not text in any known encoding."]
+    assert len(shown(found)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("missing.csv", None, "does not exist"),
+        ("none-*.warc.gz", None, "matches no file"),
+        ("http://example.org/", None, "crawl it first"),
+        ("notes.doc", b"text", "no source that curate knows"),
+        ("empty.warc.gz", b"", "no page or row in it shows an image. The first problem: .*empty.warc.gz is empty"),
+        ("plain.html", b"<p>no image</p>", "no page or row in it shows an image"),
+        ("table.csv", b"a,b\n1,2\n", "no image column"),
+        ("empty", "folder", "holds no WARC files, pages, images, tables or shards"),
+    ],
+)
+def test_source_without_images_is_one_sentence(
+    tmp_path: Path, name: str, content: bytes | str | None, sentence: str
+) -> None:
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        path.mkdir()
+    with pytest.raises(OpenAlignError, match=sentence):
+        extract([name if "://" in name else path], tmp_path / "work", workers=1)
+    assert not list((tmp_path / "work").rglob("*"))
+
+
+def test_reading_a_lost_image_is_one_sentence(tmp_path: Path) -> None:
+    for location in (f"file://{tmp_path}/x.jpg", f"tar://{tmp_path}/x.tar#0+9", f"warc://{tmp_path}/x.warc#0"):
+        with pytest.raises(OpenAlignError, match="No such file"):
+            read_image(location)
+
+
+@pytest.mark.skipif(not WEB.exists(), reason="the real crawl is not here")
+def test_real_crawl_gives_the_image_tags_that_another_program_found(tmp_path: Path) -> None:
+    found = extract([f"{WEB}/*.warc.gz"], tmp_path, workers=min(2, os.cpu_count() or 1))
+    stored = {row["image"] for row in rows(found.images)}
+    ours = Counter(
+        (row["page"], row["image"], row["text"]) for row in rows(found.occurrences) if row["image"] in stored
+    )
+    theirs: Counter[tuple[str | None, str | None, str | None]] = Counter()
+    with gzip.open(WEB / "img-tags.jsonl.gz", "rt") as lines:
+        for tag in map(json.loads, lines):
+            text = None if tag["alt"] is None else clean_text(tag["alt"])
+            theirs[normalise(tag["page"]), normalise(tag["image"]), text] += 1
+    assert ours == theirs
+    assert (found.pages, len(rows(found.occurrences)), found.problems) == (1165, 12266, [])
