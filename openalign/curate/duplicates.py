@@ -1,4 +1,4 @@
-"""Near-duplicates of test images: a perceptual hash finds candidates, aligned grey thumbnails confirm them.
+"""Near-duplicates of test images: a perceptual hash finds candidates, aligned thumbnails and colours confirm them.
 
 Both steps are exact searches over numbers that the first and only decoding of an image leaves behind. The hash alone
 would not do: among drawings on plain backgrounds, strangers come as close as cropped copies do. The paper (Appendix A)
@@ -13,12 +13,17 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from openalign.curate.settings import CurateSettings
 from openalign.data.images import resize, shrink
 
 SIDE = 32
-"""Pixels of a thumbnail's side."""
+"""Pixels of a grey thumbnail's side."""
+COLOUR_SIDE = 8
+"""Of a colour thumbnail's."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_CHROMA = np.array([[-0.168736, 0.5], [-0.331264, -0.418688], [0.5, -0.081312]], np.float32)  # to Cb, Cr
+_COLOURLESS = 1.5  # mean chroma: less is grey, or the noise that JPEG adds to it
 _FREQUENCIES = 8
 _SHRUNK = 128  # px of the shorter side from which a thumbnail is made; finer detail does not survive to 32 px
 _BORDER_SHARE = 0.1  # of a side: how deep a plain border may be cut off at each edge
@@ -30,10 +35,14 @@ _CONFIRMED_AT_ONCE = 512  # pairs of thumbnails
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What near-duplicates are found by: `hashes` (N,) uint64 and `thumbnails` (N, 32, 32) uint8."""
+    """What near-duplicates are found by: one row an image."""
 
     hashes: NDArray[np.uint64]
+    """(N,)"""
     thumbnails: NDArray[np.uint8]
+    """(N, 32, 32), grey"""
+    colours: NDArray[np.int8]
+    """(N, 8, 8, 2), Cb and Cr around 0"""
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -48,40 +57,50 @@ class Match:
     correlation: float
 
 
-def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The grey (32, 32) thumbnail of an RGB (H, W, 3) image, stretched to a square, without a plain border."""
+def thumbnails(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
+    """Grey (32, 32) and colour (8, 8, 2) of an RGB (H, W, 3) image, stretched to a square, without a plain border."""
     small = shrink(image, _SHRUNK)
     top, bottom, left, right = _without_border((small @ _LUMA).astype(np.int16))
     square = resize(np.ascontiguousarray(small[top:bottom, left:right]), SIDE, SIDE)
-    return np.asarray(np.rint(square @ _LUMA), np.uint8)
+    colour = resize(square, COLOUR_SIDE, COLOUR_SIDE) @ _CHROMA
+    return np.asarray(np.rint(square @ _LUMA), np.uint8), np.asarray(np.rint(colour).clip(-128, 127), np.int8)
 
 
 def perceptual_hash(square: NDArray[np.uint8]) -> np.uint64:
     """64 bits of a grey (32, 32) image: which of its 8 x 8 lowest DCT coefficients lie above their median."""
     coefficients = _DCT @ square.astype(np.float64) @ _DCT.T
     bits = (coefficients > np.median(coefficients)).ravel()
-    return np.packbits(bits).view(">u8")[0].astype(np.uint64)
+    return np.uint64(int.from_bytes(np.packbits(bits).tobytes()))
 
 
-def find_near_duplicates(
-    corpus: Fingerprints, test: Fingerprints, hash_bits: int, correlation: float, detail: float
-) -> list[Match]:
+def find_near_duplicates(corpus: Fingerprints, test: Fingerprints, settings: CurateSettings) -> list[Match]:
     """For each corpus image that is a near-duplicate of test images, the closest of them, in corpus order.
 
-    Candidates differ in at most `hash_bits` of 64 bits; a match correlates, when aligned, by at least `correlation`
-    overall and by at least `detail` in its details.
+    Candidates differ in at most `duplicate_hash_bits` of 64; a match correlates, when aligned, by at least
+    `duplicate_correlation` overall and `duplicate_detail` in its details, and has like colours unless either is grey.
     Time grows with len(corpus) x len(test), memory with neither.
     """
     best: dict[int, Match] = {}
-    for rows, columns in _candidates(corpus.hashes, test.hashes, hash_bits):
+    for rows, columns in _candidates(corpus.hashes, test.hashes, settings.duplicate_hash_bits):
+        alike = colours_agree(corpus.colours[rows], test.colours[columns], settings.duplicate_colour)
+        rows, columns = rows[alike], columns[alike]
         for start in range(0, len(rows), _CONFIRMED_AT_ONCE):
-            part = slice(start, start + _CONFIRMED_AT_ONCE)
-            overall, details = aligned_correlations(test.thumbnails[columns[part]], corpus.thumbnails[rows[part]])
-            for place in np.flatnonzero((overall >= correlation) & (details >= detail)).tolist():
-                match = Match(int(rows[part][place]), int(columns[part][place]), float(overall[place]))
+            ours, theirs = rows[start : start + _CONFIRMED_AT_ONCE], columns[start : start + _CONFIRMED_AT_ONCE]
+            overall, details = aligned_correlations(test.thumbnails[theirs], corpus.thumbnails[ours])
+            confirmed = (overall >= settings.duplicate_correlation) & (details >= settings.duplicate_detail)
+            for place in np.flatnonzero(confirmed).tolist():
+                match = Match(int(ours[place]), int(theirs[place]), float(overall[place]))
                 if match.corpus not in best or match.correlation > best[match.corpus].correlation:
                     best[match.corpus] = match
     return [best[row] for row in sorted(best)]
+
+
+def colours_agree(ones: NDArray[np.int8], others: NDArray[np.int8], most: float) -> NDArray[np.bool_]:
+    """(N,): whether colours (N, 8, 8, 2) differ by at most `most` in the mean; a grey image agrees with any."""
+    one, other = ones.astype(np.int16), others.astype(np.int16)
+    axes = (1, 2, 3)
+    colourless = np.minimum(np.abs(one).mean(axes), np.abs(other).mean(axes)) < _COLOURLESS
+    return np.asarray(colourless | (np.abs(one - other).mean(axes) <= most))
 
 
 def aligned_correlations(
@@ -130,7 +149,7 @@ def _moved(scale_shift: torch.Tensor, jacobian: torch.Tensor, residual: torch.Te
     step = torch.linalg.solve(normal, jacobian.transpose(1, 2) @ residual[:, :, None])[:, :, 0]
     moved = scale_shift + step.clamp(-0.08, 0.08)
     lowest, highest = torch.tensor([0.8, -0.2, 0.8, -0.2]), torch.tensor([1.25, 0.2, 1.25, 0.2])
-    return moved.clamp(lowest, highest)
+    return torch.clamp(moved, lowest, highest)
 
 
 def _with_gradients(images: torch.Tensor) -> torch.Tensor:

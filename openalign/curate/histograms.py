@@ -35,17 +35,15 @@ def words_per_text(judged: ir.Table, settings: CurateSettings) -> Bars:
 
 def shorter_sides(seen: ir.Table, settings: CurateSettings) -> Bars:
     """Judged images by their shorter side; a bar ends with the size it is named after, which it includes."""
-    side = ibis.least(seen.width, seen.height)
-    counts = _count(
-        seen.filter(seen.width.notnull()), ibis.least((side + _SIDE_STEP - 1) // _SIDE_STEP, 1 + _last_side())
-    )
+    side, last = ibis.least(seen.width, seen.height), _MOST_SIDE // _SIDE_STEP
+    counts = _count(seen.filter(seen.width.notnull()), ibis.least((side + _SIDE_STEP - 1) // _SIDE_STEP, last + 1))
     return [
         _bar(
-            f"{place * _SIDE_STEP}" if place <= _last_side() else f">{_MOST_SIDE}",
+            f"{place * _SIDE_STEP}" if place <= last else f">{_MOST_SIDE}",
             counts.get(place, 0),
             place * _SIDE_STEP > settings.min_shorter_side,
         )
-        for place in range(1, _last_side() + 2)
+        for place in range(1, last + 2)
     ]
 
 
@@ -69,10 +67,6 @@ def languages(pairs: Path) -> Bars:
     counted = pc.value_counts(pq.read_table(pairs, columns=["language"])["language"].combine_chunks()).to_pylist()
     counted.sort(key=lambda entry: (-entry["counts"], entry["values"]))
     return [_bar(entry["values"], entry["counts"], True) for entry in counted[:_LANGUAGES]]
-
-
-def _last_side() -> int:
-    return _MOST_SIDE // _SIDE_STEP
 
 
 def _bar(label: str, count: int, allowed: bool) -> dict[str, Any]:

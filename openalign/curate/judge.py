@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from openalign.curate.duplicates import perceptual_hash, thumbnail
+from openalign.curate.duplicates import perceptual_hash, thumbnails
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.data.images import ImageError, decode, encode_jpeg, read_header, shrink
@@ -34,6 +34,7 @@ JUDGED = pa.schema(
         ("sha256", pa.string()),
         ("hash", pa.uint64()),
         ("thumbnail", pa.binary()),
+        ("colours", pa.binary()),
         ("stored_in", pa.string()),  # the file with the JPEG to keep; null: no pair of this image can be kept
         ("stored_at", pa.int64()),
         ("stored_size", pa.int64()),
@@ -55,6 +56,7 @@ class Look:
     height: int | None = None
     hash: int | None = None
     thumbnail: bytes | None = None
+    colours: bytes | None = None
     stored: bytes | None = None
 
 
@@ -69,7 +71,7 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
         pixels = decode(data, settings.stored_shorter_side if wanted else _SMALLEST_DECODED)
     except ImageError as error:
         return Look(sha256, error.reason)
-    square = thumbnail(pixels)
+    grey, colours = thumbnails(pixels)
     stored = None
     if wanted and header.format == "jpeg" and min(header.width, header.height) <= settings.stored_shorter_side:
         stored = data
@@ -81,8 +83,9 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
         header.format,
         header.width,
         header.height,
-        hash=int(perceptual_hash(square)),
-        thumbnail=square.tobytes(),
+        hash=int(perceptual_hash(grey)),
+        thumbnail=grey.tobytes(),
+        colours=colours.tobytes(),
         stored=stored,
     )
 
@@ -140,4 +143,4 @@ def _look_at(location: str, wanted: bool, settings: CurateSettings) -> Look | st
         return str(error)
 
 
-_SEEN = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail")
+_SEEN = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")

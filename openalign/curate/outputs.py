@@ -90,7 +90,8 @@ class _StoredImages:
     def read(self, row: dict[str, Any]) -> bytes:
         path = row["stored_in"]
         if path not in self._files:
-            self._files[path] = self._stack.enter_context(Path(path).open("rb"))
+            opened = Path(path).open("rb")  # noqa: SIM115 - the stack closes it
+            self._files[path] = self._stack.enter_context(opened)
         self._files[path].seek(row["stored_at"])
         return self._files[path].read(row["stored_size"])
 
@@ -117,7 +118,8 @@ def describe_run(
 
 def _stamps(source: str) -> Iterator[str]:
     """One line a file that `source` (a file, a folder or a pattern) stands for, in order of their names."""
-    for path in [Path(source)] if Path(source).exists() else sorted(map(Path, glob.glob(source, recursive=True))):
+    matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    for path in [Path(source)] if Path(source).exists() else map(Path, matching):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 state = file.stat()

@@ -9,30 +9,25 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from openalign.curate import download, relations
-from openalign.curate.duplicates import SIDE, Fingerprints, find_near_duplicates
-from openalign.curate.judge import JUDGED, judge_images, look
+from openalign.curate.contamination import match_tests
+from openalign.curate.judge import JUDGED, judge_images
 from openalign.curate.outputs import describe_run, standing_report, write_dropped, write_kept
 from openalign.curate.report import write_report
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import Extracted, extract
 from openalign.curate.summary import Curated
-from openalign.data.pairs import Pairs, open_pairs
+from openalign.data.pairs import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
-from openalign.progress import bar, console, track
+from openalign.progress import bar, console
 
 _IMAGES_AT_ONCE = 64
-_HASHES_AT_ONCE = 1 << 16
-_MATCHES = pa.schema(
-    [("image", pa.string()), ("test_set", pa.int32()), ("test_row", pa.int64()), ("test_image", pa.string())]
-)
 
 
 def curate(
@@ -102,7 +97,7 @@ def _curate(
         measured = relations.measure_pairs(backend, pairs, texts, settings)
     asked = _find_images(backend, measured, extracted, work, settings)
     seen = _judge(asked, work, workers, settings)
-    matches, problems = _match_tests(seen, tests, settings)
+    matches, problems = match_tests(seen, tests, settings)
     running = [rule for rule in RULES if why_not_run(rule, test_set=bool(tests)) is None]
     looked = backend.read_parquet(seen).left_join(ibis.memtable(matches), "image").drop("image_right")
     judged = relations.judge_pairs(backend, measured, looked, running, settings)
@@ -164,59 +159,9 @@ def _judge(asked: Path, work: Path, workers: int, settings: CurateSettings) -> P
     return seen
 
 
-def _match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) -> tuple[pa.Table, tuple[str, ...]]:
-    """One row an image that is a near-duplicate of a test image: which set, which row of it, and that row's name.
-
-    Beside them, a sentence for each test image that could not be read.
-    """
-    places, prints, problems = _fingerprint_tests(tests, settings)
-    matches = []
-    for batch in pq.ParquetFile(seen).iter_batches(_HASHES_AT_ONCE, columns=["image", "hash", "thumbnail"]):
-        readable = batch.filter(batch["hash"].is_valid())
-        found = find_near_duplicates(
-            _fingerprints(readable["hash"].to_pylist(), readable["thumbnail"].to_pylist()),
-            prints,
-            settings.duplicate_hash_bits,
-            settings.duplicate_correlation,
-            settings.duplicate_detail,
-        )
-        for match in found:
-            test_set, row = places[match.test]
-            image = readable["image"][match.corpus].as_py()
-            name = tests[test_set].row_name(row)
-            matches.append({"image": image, "test_set": test_set, "test_row": row, "test_image": name})
-    return pa.Table.from_pylist(matches, schema=_MATCHES), tuple(problems)
-
-
-def _fingerprint_tests(
-    tests: Sequence[Pairs], settings: CurateSettings
-) -> tuple[list[tuple[int, int]], Fingerprints, list[str]]:
-    """(set, row) of each readable test image, what they are found by, and a sentence for each unreadable one."""
-    places, hashes, thumbnails, problems = [], [], [], []
-    for number, pairs in enumerate(tests):
-        for row in track(range(len(pairs)), "Reading test images"):
-            try:
-                seen = look(pairs.image_bytes(row), False, settings)
-            except OpenAlignError as error:
-                problems.append(str(error))
-                continue
-            if seen.hash is None or seen.thumbnail is None:
-                problems.append(f"{pairs.row_name(row)}: {seen.problem}")
-                continue
-            places.append((number, row))
-            hashes.append(seen.hash)
-            thumbnails.append(seen.thumbnail)
-    return places, _fingerprints(hashes, thumbnails), problems
-
-
-def _fingerprints(hashes: Sequence[int], thumbnails: Sequence[bytes]) -> Fingerprints:
-    grey = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, SIDE, SIDE)
-    return Fingerprints(np.array(hashes, np.uint64), grey)
-
-
 @contextmanager
 def _work_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that goes when the work is done; what was downloaded survives a failure, for the next run."""
+    """A folder beside `folder` that goes when the work is done; after a failure, downloads stay for the next run."""
     work = folder.with_name(f".{folder.name}.work")
     _clear(work)
     work.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Occurrences -> pairs -> verdicts: everything that is counted over the whole corpus, as Ibis tables out of core.
 
-A pair is a distinct (image, text). The same image with the same text on many pages is one pair, and the page of its first
-occurrence is kept. An empty text and none at all are the same: null. Sharing is counted over all pairs, before any rule.
+A pair is a distinct (image, text). The same image with the same text on many pages is one pair, and the page of its
+first occurrence is kept. An empty text and none at all are the same: null. Sharing is counted over all pairs, before
+any rule.
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def _rare_texts(backend: Backend, words: ir.Table, vocabulary: int) -> ir.Table:
 
 
 def measure_pairs(backend: Backend, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:
-    """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, and `text_passes`: no text rule is broken."""
+    """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, `text_passes` (no text rule is broken)."""
     per_image = pairs.filter(pairs.text.notnull()).group_by("image").agg(texts_of_image=_.count())
     measured = pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")
     broken = [_breaks(rule, measured, settings) for rule in TEXT_RULES]
@@ -79,7 +80,7 @@ def measure_pairs(backend: Backend, pairs: ir.Table, texts: ir.Table, settings: 
 
 
 def wanted_images(measured: ir.Table) -> ir.Table:
-    """One row a distinct image: `image`, `wanted` (a pair of it passes the text rules), `first` (its first occurrence)."""
+    """One row a distinct image: `image`, `wanted` (a pair of it passes the text rules), `first` (first occurrence)."""
     images = measured.group_by("image").agg(wanted=measured.text_passes.any(), first=measured.occurrence.min())
     return images.order_by("first")
 

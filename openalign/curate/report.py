@@ -1,9 +1,9 @@
-"""The report of a curation: report.json has the numbers, report.html also examples, in one file that needs no server."""
+"""The report of a curation: report.json has the numbers, report.html also examples; neither needs a server."""
 
 import base64
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,17 @@ def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
     """`count` of the pairs, spread over them by hash, distinct texts first."""
     columns = ["image", "text", "page", "width", "height", "problem", "location", "images_of_text", "unigrams"]
     rows = pairs.order_by(pairs.image.hash()).select(columns).limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
+    rows.sort(key=lambda row: row["location"] is None)  # a picture says more; the order by hash stays otherwise
     seen: set[str | None] = set()
-    fresh, again = [], []
+    fresh: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
     for row in rows:
         (again if row["text"] in seen else fresh).append(row)
         seen.add(row["text"])
     chosen = (fresh + again)[:count]
-    return [
-        row | {"thumbnail": _thumbnail_of(row["location"]), "shown": _shown_address(row["image"])} for row in chosen
-    ]
+    for row in chosen:
+        row |= {"thumbnail": _thumbnail_of(row["location"]), "shown": _shown_address(row["image"])}
+    return chosen
 
 
 def _twins(curated: Curated) -> list[dict[str, Any]]:
@@ -68,17 +70,20 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     hits = judged.filter(judged.test_image.notnull()).distinct(on="image", keep="first")
     columns = ["image", "location", "test_set", "test_row", "test_image"]
     rows = hits.order_by(hits.image.hash()).select(columns).limit(_EXAMPLES).to_pyarrow().to_pylist()
-    for row in rows:
-        pairs = curated.tests[row["test_set"]]
-        row["thumbnail"] = _thumbnail_of(row["location"])
-        row["test_thumbnail"] = _thumbnail(lambda row=row, pairs=pairs: pairs.image_bytes(row["test_row"]))
-        row["shown"] = _shown_address(row["image"])
-    return rows
+    return [
+        row
+        | {
+            "thumbnail": _thumbnail_of(row["location"]),
+            "test_thumbnail": _thumbnail(partial(curated.tests[row["test_set"]].image_bytes, row["test_row"])),
+            "shown": _shown_address(row["image"]),
+        }
+        for row in rows
+    ]
 
 
 @cache
 def _thumbnail_of(location: str | None) -> str | None:
-    return None if location is None else _thumbnail(lambda: read_image(location))
+    return None if location is None else _thumbnail(partial(read_image, location))
 
 
 def _thumbnail(read: Callable[[], bytes]) -> str | None:

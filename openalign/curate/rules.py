@@ -1,8 +1,8 @@
-"""The paper's rules (Section 3), each a name, its section, a sentence and an Ibis expression that says which pairs break it.
+"""The paper's rules (Section 3): each a name, its section, a sentence, and an Ibis expression for the pairs it drops.
 
-The expressions read the columns that `relations` and `looking` put beside each pair: `text`, `unigrams`, `images_of_text`,
-`texts_of_image`, `rare`, `problem`, `width`, `height`, `test_image`. A null (a pair without text has no word count, an
-unreadable image may have no size) breaks nothing: only what could be judged counts.
+The expressions read the columns that `relations` and `judge` put beside each pair: `text`, `unigrams`, `rare`,
+`images_of_text`, `texts_of_image`, `problem`, `width`, `height`, `test_image`. A null (a pair without text has no word
+count, an unreadable image no size) breaks nothing: only what could be judged counts.
 """
 
 from collections.abc import Callable
@@ -133,7 +133,7 @@ RULES: tuple[Rule, ...] = (
         "3.1",
         "The image is a near-duplicate of one in a test set (correlation of at least "
         "{duplicate_correlation:g}, in its details {duplicate_detail:g}).",
-        ("duplicate_hash_bits", "duplicate_correlation", "duplicate_detail"),
+        ("duplicate_hash_bits", "duplicate_correlation", "duplicate_detail", "duplicate_colour"),
         _near_duplicate_of_test,
         of_image=True,
     ),

@@ -25,11 +25,13 @@ class CurateSettings:
     max_aspect_ratio: float = 3.0
     """Longer side over shorter side; it must be smaller (Section 3.1)."""
     duplicate_hash_bits: int = 14
-    """Of 64 bits of perceptual hash: how many may differ in two images that are then compared grey value by grey value."""
+    """Of 64 bits of perceptual hash: how many may differ in two images that are then compared pixel by pixel."""
     duplicate_correlation: float = 0.9
-    """Correlation of two aligned grey thumbnails from which on they are near-duplicates; measured, see docs/curation.md."""
+    """Correlation of two aligned grey thumbnails from which on they are near-duplicates; see docs/curation.md."""
     duplicate_detail: float = 0.82
     """Correlation of their details, which must be reached as well."""
+    duplicate_colour: float = 12.0
+    """Mean difference of Cb and Cr, of 256 levels, up to which the colours of near-duplicates may differ."""
     stored_shorter_side: int = 400
     """Pixels; a larger image is shrunk to it before it is stored, which leaves room for the paper's 346 px."""
     jpeg_quality: int = 90

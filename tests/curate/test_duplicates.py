@@ -14,12 +14,11 @@ from openalign.curate.duplicates import (
     aligned_correlations,
     find_near_duplicates,
     perceptual_hash,
-    thumbnail,
+    thumbnails,
 )
 from openalign.curate.settings import CurateSettings
 from openalign.data.images import decode, resize
 
-SETTINGS = CurateSettings()
 GREY = np.array([0.299, 0.587, 0.114])
 
 
@@ -45,8 +44,8 @@ def encoded(image: Image.Image, quality: int = 88) -> bytes:
 
 
 def fingerprints(images: list[bytes]) -> Fingerprints:
-    squares = [thumbnail(decode(image)) for image in images]
-    return Fingerprints(np.array([perceptual_hash(square) for square in squares]), np.stack(squares))
+    grey, colours = (np.stack(each) for each in zip(*(thumbnails(decode(image)) for image in images), strict=True))
+    return Fingerprints(np.array([perceptual_hash(square) for square in grey]), grey, colours)
 
 
 def cropped(image: Image.Image, share: float) -> Image.Image:
@@ -67,13 +66,7 @@ ORIGINALS = [drawing(seed) for seed in range(40)]
 
 
 def found(corpus: list[bytes], test: list[bytes]) -> dict[int, int]:
-    matches = find_near_duplicates(
-        fingerprints(corpus),
-        fingerprints(test),
-        SETTINGS.duplicate_hash_bits,
-        SETTINGS.duplicate_correlation,
-        SETTINGS.duplicate_detail,
-    )
+    matches = find_near_duplicates(fingerprints(corpus), fingerprints(test), CurateSettings())
     return {match.corpus: match.test for match in matches}
 
 
@@ -112,10 +105,20 @@ def test_of_several_test_images_the_closest_is_named() -> None:
 
 
 def test_nothing_is_found_in_nothing() -> None:
-    nothing = Fingerprints(np.empty(0, np.uint64), np.empty((0, 32, 32), np.uint8))
+    nothing = Fingerprints(np.empty(0, np.uint64), np.empty((0, 32, 32), np.uint8), np.empty((0, 8, 8, 2), np.int8))
     some = fingerprints([encoded(ORIGINALS[0])])
-    assert find_near_duplicates(some, nothing, 64, -1.0, -1.0) == []
-    assert find_near_duplicates(nothing, some, 64, -1.0, -1.0) == []
+    all_alike = CurateSettings(duplicate_hash_bits=64, duplicate_correlation=-1, duplicate_detail=-1)
+    assert find_near_duplicates(some, nothing, all_alike) == []
+    assert find_near_duplicates(nothing, some, all_alike) == []
+
+
+def test_the_same_drawing_in_other_colours_is_another_picture() -> None:
+    original = Image.new("RGB", (300, 240), (220, 200, 150))
+    ImageDraw.Draw(original).ellipse((80, 60, 200, 180), fill=(120, 90, 60), outline=(0, 0, 0), width=6)
+    red, green, blue = original.split()
+    recoloured = Image.merge("RGB", (blue, red, green))
+    assert found([encoded(recoloured)], [encoded(original)]) == {}
+    assert found([encoded(original.convert("L"))], [encoded(original)]) == {0: 0}
 
 
 def test_alignment_undoes_a_shift_that_plain_correlation_does_not_forgive() -> None:
@@ -123,7 +126,7 @@ def test_alignment_undoes_a_shift_that_plain_correlation_does_not_forgive() -> N
     large = Image.fromarray(rng.integers(0, 255, (12, 12, 3)).astype(np.uint8)).resize(
         (320, 320), Image.Resampling.BICUBIC
     )
-    one, other = (thumbnail(np.array(large.crop(box)))[None] for box in ((0, 0, 300, 300), (16, 16, 316, 316)))
+    one, other = (thumbnails(np.array(large.crop(box)))[0][None] for box in ((0, 0, 300, 300), (16, 16, 316, 316)))
     overall, detail = aligned_correlations(one, other)
     assert plain_correlation(one, other) < 0.6 < 0.97 < float(overall[0])
     assert float(detail[0]) > 0.9

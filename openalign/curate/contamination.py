@@ -1,0 +1,73 @@
+"""Which of the judged images are near-duplicates of test images, and of which."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign.curate.duplicates import COLOUR_SIDE, SIDE, Fingerprints, find_near_duplicates
+from openalign.curate.judge import look
+from openalign.curate.settings import CurateSettings
+from openalign.data.pairs import Pairs
+from openalign.errors import OpenAlignError
+from openalign.progress import track
+
+MATCHES = pa.schema(
+    [("image", pa.string()), ("test_set", pa.int32()), ("test_row", pa.int64()), ("test_image", pa.string())]
+)
+"""One row an image that is a near-duplicate of a test image: which set, which row of it, and that row's name."""
+
+_AT_ONCE = 1 << 16
+_Print = tuple[int, bytes, bytes]  # hash, thumbnail, colours
+
+
+def match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) -> tuple[pa.Table, tuple[str, ...]]:
+    """Compare all images of `seen` (Parquet, see judge.JUDGED) with all of `tests`: `MATCHES`.
+
+    Beside them, a sentence for each test image that could not be read.
+    """
+    places, prints, problems = _read_tests(tests, settings)
+    matches = []
+    columns = ["image", "hash", "thumbnail", "colours"]
+    for batch in pq.ParquetFile(seen).iter_batches(_AT_ONCE, columns=columns) if places else ():
+        readable = batch.filter(batch["hash"].is_valid())
+        images, *values = (readable[name].to_pylist() for name in columns)
+        for match in find_near_duplicates(_fingerprints(list(zip(*values, strict=True))), prints, settings):
+            test_set, row = places[match.test]
+            name = tests[test_set].row_name(row)
+            matches.append({"image": images[match.corpus], "test_set": test_set, "test_row": row, "test_image": name})
+    return pa.Table.from_pylist(matches, schema=MATCHES), tuple(problems)
+
+
+def _read_tests(
+    tests: Sequence[Pairs], settings: CurateSettings
+) -> tuple[list[tuple[int, int]], Fingerprints, list[str]]:
+    """(set, row) of each readable test image, what they are found by, and a sentence for each unreadable one."""
+    places: list[tuple[int, int]] = []
+    prints: list[_Print] = []
+    problems: list[str] = []
+    for number, pairs in enumerate(tests):
+        for row in track(range(len(pairs)), "Reading test images"):
+            try:
+                seen = look(pairs.image_bytes(row), False, settings)
+            except OpenAlignError as error:
+                problems.append(str(error))
+                continue
+            if seen.hash is None or seen.thumbnail is None or seen.colours is None:
+                problems.append(f"{pairs.row_name(row)}: {seen.problem}")
+                continue
+            places.append((number, row))
+            prints.append((seen.hash, seen.thumbnail, seen.colours))
+    return places, _fingerprints(prints), problems
+
+
+def _fingerprints(prints: Sequence[_Print]) -> Fingerprints:
+    grey = np.frombuffer(b"".join(thumbnail for _, thumbnail, _ in prints), np.uint8)
+    colours = np.frombuffer(b"".join(colour for _, _, colour in prints), np.int8)
+    return Fingerprints(
+        np.array([number for number, _, _ in prints], np.uint64),
+        grey.reshape(-1, SIDE, SIDE),
+        colours.reshape(-1, COLOUR_SIDE, COLOUR_SIDE, 2),
+    )
