@@ -124,8 +124,8 @@ def _prepare(pairs: Pairs, source_row: int, source: int, model: DualEncoder, old
     except OpenAlignError as error:
         sentence, name = str(error), pairs.row_name(source_row)
         return sentence if name in sentence else f"{name}: {sentence}"
-    text, page = (_cell(pairs, column, source_row) for column in ("text", "page"))
-    row = Row(_UNNUMBERED, _image_name(pairs, source_row), text, page, *size, source, source_row, digest)
+    text, label, page = (_cell(pairs, column, source_row) for column in ("text", "label", "page"))
+    row = Row(_UNNUMBERED, _image_name(pairs, source_row), text or label, page, *size, source, source_row, digest)
     return _Prepared(row, thumbnail, pixels, vector)
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from usearch.compiled import MetricKind
 
 from openalign.errors import OpenAlignError
+from openalign.search.query import unit
 
 VERSION = 1
 EXACT_BELOW = 50_000
@@ -114,12 +115,12 @@ class Store:
         """The `count` rows most similar to a unit vector (D,), best first, and their cosine similarities."""
         count = min(count, self.meta.rows)
         if self._graph is None:
-            found = usearch.index.search(self.vectors, query_D.astype(np.float16), count, MetricKind.IP, exact=True)
+            found = usearch.index.search(self.vectors, query_D.astype(np.float16), count, MetricKind.Cos, exact=True)
         else:
             candidates = min(max(4 * count, _FIRST_CANDIDATES), self.meta.rows)
             found = self._graph.search(query_D, candidates)
         rows = np.sort(np.asarray(found.keys, dtype=np.int64))
-        scores = self.vectors[rows].astype(np.float32) @ query_D
+        scores = unit(self.vectors[rows].astype(np.float32)) @ query_D  # float16 is unit length only to 3 digits
         best = np.argsort(-scores, kind="stable")[:count]
         return rows[best], scores[best]
 
@@ -195,7 +196,7 @@ class StoreWriter:
 
 def _build_graph(folder: Path, shape: tuple[int, int]) -> None:
     vectors: NDArray[np.float16] = np.memmap(folder / "vectors.f16", np.float16, "r", shape=shape)
-    graph = usearch.index.Index(ndim=shape[1], metric="ip", dtype="i8", expansion_search=2 * _FIRST_CANDIDATES)
+    graph = usearch.index.Index(ndim=shape[1], metric="cos", dtype="i8", expansion_search=2 * _FIRST_CANDIDATES)
     for start in range(0, shape[0], _GRAPH_CHUNK):
         chunk = vectors[start : start + _GRAPH_CHUNK]
         graph.add(np.arange(start, start + len(chunk)), chunk)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from openalign.errors import OpenAlignError
 from openalign.search import Index
+from openalign.search.query import unit
 
 
 def colours(hits) -> list[str]:
@@ -57,7 +58,7 @@ def test_what_is_taken_away_is_found_last(index):
 
 def test_answers_equal_a_plain_ranking_of_all_vectors(index):
     query = index.embed_query("yellow", minus=["green"])
-    expected = np.argsort(-(index.vectors.astype(np.float32) @ query), kind="stable")
+    expected = np.argsort(-(unit(index.vectors.astype(np.float32)) @ query), kind="stable")
     assert [hit.row for hit in index.search("yellow", minus=["green"], top=8)] == list(expected)
 
 

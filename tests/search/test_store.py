@@ -32,14 +32,14 @@ def test_with_many_rows_a_graph_finds_what_comparing_all_finds(tmp_path, vectors
         found.append(np.isin(rows, expected).mean())
         assert rows[0] == expected[0]
         # scored exactly, whatever the graph's precision
-        np.testing.assert_allclose(scores, vectors.astype(np.float16).astype(np.float32)[rows] @ query, atol=1e-6)
+        np.testing.assert_allclose(scores, unit(vectors.astype(np.float16).astype(np.float32))[rows] @ query, atol=1e-6)
     assert np.mean(found) > 0.98
 
 
 def test_comparing_all_is_exact(tmp_path, vectors):
     opened = write(tmp_path / "exact", vectors)
     query = unit(vectors[7] + vectors[8])
-    scores = vectors.astype(np.float16).astype(np.float32) @ query
+    scores = unit(vectors.astype(np.float16).astype(np.float32)) @ query
     rows, found = opened.nearest(query, 20)
     assert list(rows) == list(np.argsort(-scores, kind="stable")[:20])
     np.testing.assert_allclose(found, scores[rows], atol=1e-6)

@@ -1,0 +1,94 @@
+"""The search service: a page, and the same queries as JSON, on a port of this machine until Ctrl-C."""
+
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from openalign import __version__
+from openalign.errors import OpenAlignError
+from openalign.model.dual_encoder import DualEncoder
+from openalign.progress import console
+from openalign.search.index import Index
+from openalign.serve.batching import SharedModel
+from openalign.serve.failures import answer_failures
+from openalign.serve.guard import Guard
+from openalign.serve.routes import add_classify, add_page, add_pictures, add_search
+
+
+def create_app(index: Index, model: DualEncoder | None = None) -> FastAPI:
+    """The service over one index; its model is loaded now (or `model` is taken), not at the first query.
+
+    Raises:
+        OpenAlignError: the model cannot be loaded, or the index folder has a damaged `examples.json`.
+    """
+    shared = SharedModel(model or index.model)
+    index = Index(index.store, shared)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        shared.close()
+
+    # The interactive documentation loads scripts from elsewhere, so it is off; /openapi.json says the same.
+    app = FastAPI(title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.add_middleware(Guard)
+    answer_failures(app)
+    add_page(app)
+    add_pictures(app, index)
+    add_search(app, index)
+    add_classify(app, index)
+    return app
+
+
+def serve(
+    index_path: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    model: str | Path | DualEncoder | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve an index until Ctrl-C or SIGTERM; `port` 0 takes a free one. `ready` gets the URL instead of the terminal.
+
+    Raises:
+        OpenAlignError: no index there, its model is missing or another one, or the port is taken or not allowed.
+    """
+    listening = _listen(host, port)  # first, so that a taken port is known before a model is loaded
+    with contextlib.closing(listening):
+        opened = Index.open(index_path, model)
+        server = uvicorn.Server(uvicorn.Config(create_app(opened), log_level="warning", timeout_graceful_shutdown=2))
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{listening.getsockname()[1]}"
+        if ready is not None:
+            ready(url)
+        else:
+            console.print(f"{len(opened):,} images at [bold]{url}[/bold]   (Ctrl-C ends)")
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes the signal on after it has closed
+            server.run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65_535:
+        raise OpenAlignError(f"There is no port {port}; choose one from 1024 to 65535 with --port.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(128)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise OpenAlignError(f"Port {port} on {host} is taken; choose another one with --port.") from None
+        raise OpenAlignError(
+            f"Cannot listen on {host} port {port} ({error.strerror}); choose others with --host and --port."
+        ) from None
+    return listening

@@ -1,0 +1,66 @@
+"""What stands between the network and the service: bodies of a known size, and headers that keep browsers strict."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 20 * 1024 * 1024
+"""Bytes of the largest request: an image and its query."""
+TOO_LARGE = f"The upload is larger than {MAX_BODY // 1024**2} MB; send a smaller image."
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+class Guard:
+    """ASGI middleware: refuses bodies above `MAX_BODY` before they are kept anywhere, and adds `HEADERS`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+        received = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise _TooLarge
+            return message
+
+        try:
+            if _announced(scope) > MAX_BODY:
+                raise _TooLarge
+            await self.app(scope, counted, send_with_headers)
+        except _TooLarge:
+            if not started:
+                await JSONResponse({"error": TOO_LARGE}, 413)(scope, receive, send_with_headers)
+
+
+class _TooLarge(BaseException):
+    """Passes through the handlers of the application, which answer every `Exception` themselves."""
+
+
+def _announced(scope: Scope) -> int:
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0

@@ -1,0 +1,202 @@
+import io
+import socket
+import struct
+import threading
+import zlib
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from openalign.errors import OpenAlignError
+from openalign.serve.app import create_app, serve
+from openalign.serve.guard import MAX_BODY
+
+
+@pytest.fixture
+def client(index):
+    with TestClient(create_app(index), raise_server_exceptions=False) as client:
+        yield client
+
+
+def texts(reply) -> list[str]:
+    assert reply.status_code == 200, reply.text
+    return [hit["text"].split()[0] for hit in reply.json()["hits"]]
+
+
+def png(width: int, height: int) -> bytes:
+    """The header of a PNG of this size, and no pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+
+
+def test_a_text_query_answers_with_pictures_and_scores(client):
+    reply = client.get("/api/search", params={"text": "blue", "top": 3})
+    assert texts(reply) == ["blue"] * 3
+    hit = reply.json()["hits"][0]
+    assert hit["score"] == pytest.approx(1, abs=0.01)
+    assert client.get(hit["thumbnail"]).headers["content-type"] == "image/jpeg"
+    assert client.get(hit["original"]).headers["content-type"] == "image/png"
+
+
+def test_plus_and_minus_may_be_given_several_times(client):
+    assert texts(client.get("/api/search?text=white&minus=red&minus=yellow&top=1")) == ["blue"]
+    assert texts(client.get("/api/search?plus=red&plus=blue&top=1")) == ["violet"]
+
+
+def test_an_indexed_image_can_be_the_query(client):
+    assert texts(client.get("/api/search", params={"row": 0, "top": 1})) == ["red"]
+    assert texts(client.get("/api/search", params={"row": 0, "plus": "blue", "top": 1})) == ["violet"]
+
+
+def test_an_uploaded_image_can_be_the_query_with_texts_beside_it(client, index):
+    image = ("my.png", index.original(0))
+    assert texts(client.post("/api/search", files={"image": image}, data={"top": 2})) == ["red", "red"]
+    with_text = client.post("/api/search", files={"image": image}, data={"text": "blue", "top": 1})
+    assert texts(with_text) == ["violet"]
+    taken = client.post("/api/search", files={"image": image}, data={"minus": ["red"], "top": 48})
+    assert set(texts(taken)[-8:]) == {"red"}
+
+
+def test_labels_of_an_indexed_and_of_an_uploaded_image_agree(client, index):
+    data = {"labels": ["red", "green", "blue"]}
+    by_row = client.post("/api/classify", data=data | {"row": 2}).json()["labels"]
+    uploaded = client.post("/api/classify", data=data, files={"image": ("x", index.original(2))}).json()["labels"]
+    assert by_row == uploaded
+    assert by_row[0]["label"] == "blue"
+    assert sum(each["probability"] for each in by_row) == pytest.approx(1)
+
+
+def test_info_tells_what_the_page_shows(client):
+    info = client.get("/api/info").json()
+    assert (info["name"], info["rows"], info["model"]) == ("paint", 48, "paint")
+    assert info["examples"][1] == {"text": "white", "plus": [], "minus": ["red"], "row": None}
+    assert info["credits"] == "Painted here, https://example.org/licence"
+    assert client.get("/health").json() == {"status": "ok", "rows": 48}
+
+
+def test_without_examples_the_texts_of_the_images_serve(index):
+    (index.store.folder / "examples.json").unlink()
+    examples = TestClient(create_app(index)).get("/api/info").json()["examples"]
+    assert len(examples) == 6
+    assert all("paint" in example["text"] for example in examples)
+
+
+def test_browsing_spreads_over_the_index(client):
+    assert [image["row"] for image in client.get("/api/browse?count=3").json()["images"]] == [0, 24, 47]
+
+
+def test_only_web_addresses_become_links(client):
+    assert client.get("/api/rows/1").json()["page"] is None
+    assert client.get("/api/rows/2").json()["page"] == "https://example.org/2"
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "sentence"),
+    [
+        ("/api/search", 400, "The query is empty"),
+        ("/api/search?text=red&top=0", 422, "top: Input should be greater than or equal to 1."),
+        ("/api/search?text=red&top=many", 422, "top: Input should be a valid integer"),
+        ("/api/search?text=" + "a" * 1001, 422, "text: String should have at most 1000 characters."),
+        ("/api/search?row=48", 404, "There is no image 48: the index has 0 to 47."),
+        ("/api/images/48", 404, "There is no image 48"),
+        ("/api/thumbnails/-1", 404, "There is no image -1"),
+        ("/api/images/..%2f..%2fetc%2fpasswd", 404, "There is nothing at"),
+        ("/static/..%2fapp.py", 404, "There is nothing at"),
+        ("/api/images/1e3", 422, "row: Input should be a valid integer"),
+    ],
+)
+def test_a_mistake_gets_a_status_and_a_sentence(client, address, status, sentence):
+    reply = client.get(address)
+    assert reply.status_code == status
+    assert list(reply.json()) == ["error"]
+    assert sentence in reply.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("upload", "sentence"),
+    [
+        (b"no image at all", "The image cannot be read: not a raster image."),
+        (b"", "empty"),
+        (png(30_000, 30_000), "30000 x 30000"),
+    ],
+)
+def test_what_is_no_image_is_refused(client, upload, sentence):
+    for address, data in (("/api/search", {}), ("/api/classify", {"labels": ["red"]})):
+        reply = client.post(address, files={"image": ("x.png", upload)}, data=data)
+        assert reply.status_code == 400
+        assert sentence in reply.json()["error"]
+
+
+def test_a_large_upload_is_refused_whether_announced_or_not(client):
+    large = b"x" * (MAX_BODY + 1)
+    announced = client.post("/api/search", files={"image": ("x.png", large)})
+    pieces = (large[start : start + 2**20] for start in range(0, len(large), 2**20))
+    streamed = client.post("/api/search", content=pieces, headers={"content-type": "multipart/form-data; boundary=b"})
+    for reply in (announced, streamed):
+        assert reply.status_code == 413
+        assert reply.json() == {"error": "The upload is larger than 20 MB; send a smaller image."}
+
+
+def test_labels_ask_for_one_image_and_at_least_one_label(client):
+    assert "either `image` or `row`" in client.post("/api/classify", data={"labels": ["a"]}).json()["error"]
+    assert client.post("/api/classify", data={"row": 1}).status_code == 422
+    assert "given twice" in client.post("/api/classify", data={"row": 1, "labels": ["red", "red"]}).json()["error"]
+
+
+def test_an_image_that_is_gone_says_so_and_keeps_its_thumbnail(client, index, tmp_path):
+    (tmp_path / "photos" / "00-red.png").unlink()
+    reply = client.get("/api/images/0")
+    assert reply.status_code == 400
+    assert "00-red.png" in reply.json()["error"]
+    assert Image.open(io.BytesIO(client.get("/api/thumbnails/0").content)).format == "JPEG"
+
+
+def test_a_failing_model_is_a_sentence_not_a_traceback(client):
+    reply = client.get("/api/search?text=colourless")  # not a word of the painted model
+    assert reply.status_code == 500
+    assert reply.json() == {"error": "The service failed on this request; its log says why."}
+    assert client.get("/api/search?text=red").status_code == 200
+
+
+def test_every_answer_forbids_what_the_page_does_not_need(client):
+    for address in ("/", "/api/info", "/static/page.js", "/api/search"):
+        headers = client.get(address).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("content", ["{", '"red"', '[{"words": "red"}]', "[3]"])
+def test_damaged_examples_are_named(index, content):
+    (index.store.folder / "examples.json").write_text(content)
+    with pytest.raises(OpenAlignError, match=r"paint\.index/examples\.json: .*write a JSON list"):
+        create_app(index)
+
+
+def test_a_taken_port_is_named_before_anything_is_loaded(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OpenAlignError, match=rf"Port {port} on 127.0.0.1 is taken; choose another one with --port"):
+            serve(tmp_path / "none.index", port=port)
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("203.0.113.1", 8000), ("no such host", 8000)])
+def test_an_impossible_address_is_a_sentence(tmp_path, host, port):
+    with pytest.raises(OpenAlignError, match=r"--port"):
+        serve(tmp_path, host=host, port=port)
+
+
+def test_requests_at_the_same_time_get_their_own_answers(client):
+    answers = {}
+
+    def ask(number: int) -> None:
+        colour = ["red", "green", "blue", "yellow"][number % 4]
+        answers[number] = (colour, texts(client.get("/api/search", params={"text": colour, "top": 1})))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 24
+    assert all(found == [colour] for colour, found in answers.values())
