@@ -155,10 +155,10 @@ def _folder_readers(folder: Path, asked: _Columns) -> Iterator[Reader]:
             for path in held:
                 yield from _readers_of(path, asked)
             return
-    crawls = sorted(path for path in folder.rglob("*.warc*") if path.is_file() and is_warc(path))
+    files = find_files(folder)
+    crawls = [folder / file for file in files if file.lower().endswith((".warc", ".warc.gz"))]
     for path in crawls:
         yield partial(_read_warc, path=path)
-    files = find_files(folder)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
     if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
         yield partial(read_image_folder, folder=folder)

@@ -133,6 +133,16 @@ def test_several_sources_keep_their_order(tmp_path: Path) -> None:
     assert [text for _, text in shown(found)] == ["From the table", "From the crawl"]
 
 
+def test_folder_gives_its_crawls_and_pages_but_nothing_hidden(tmp_path: Path) -> None:
+    folder = tmp_path / "crawl"
+    for name in ("2026", ".partial"):
+        (folder / name).mkdir(parents=True)
+        write_warc(folder / name / "a.warc.gz", {"p": f'<img src="1.jpg" alt="{name}">'.encode()})
+    (folder / "page.html").write_text('<img src="2.jpg" alt="page">')
+    found = extract([folder], tmp_path / "work", workers=1)
+    assert [text for _, text in shown(found)] == ["2026", "page"]
+
+
 def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> None:
     noise = b"\x00\xff\xfe\x81" + bytes((i * i * 37 + i * 11) % 256 for i in range(4000))
     crawl = write_warc(tmp_path / "a.warc.gz", {"bad": b"x" + noise, "p": b'<img src="1.jpg" alt="x">'})
