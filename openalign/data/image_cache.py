@@ -43,7 +43,7 @@ class ImageCache:
         pixels, checksums = mine / "pixels", mine / "checksums"
         needed = len(pairs) * (side * side * 3 + _CHECKSUM_BYTES)
         there = sum(file.stat().st_blocks * 512 for file in (pixels, checksums) if file.exists())
-        free = shutil.disk_usage(folder).free
+        free = _free_bytes(folder)
         if needed - there > free:
             console.print(
                 f"{folder} has {free / 1e9:.1f} GB free, and the decoded images would take {needed / 1e9:.1f} GB: "
@@ -88,6 +88,10 @@ class ImageCache:
         if self._files is None:
             self._files = (os.open(self._folder / "pixels", os.O_RDWR), os.open(self._folder / "checksums", os.O_RDWR))
         return self._files
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
 
 
 def _checksum(data: bytes) -> bytes:

@@ -134,7 +134,9 @@ def _jpeg_orientation(data: bytes) -> int:
 
 def _orientation(read_exif: Callable[[], Image.Exif]) -> int:
     try:
-        return int(read_exif().get(_EXIF_ORIENTATION, 1))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            return int(read_exif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # malformed metadata says nothing about the pixels: take them as they lie
         return 1
 

@@ -228,11 +228,11 @@ def crops_of_step(
 
 
 def _start_worker(worker: int) -> None:
-    """One thread a worker; signals are for the main process, which then ends the workers itself."""
+    """One thread a worker. Ctrl-C is for the main process, which then ends the workers with SIGTERM itself."""
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the run's, inherited here, would keep it from ending
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.data.tables import table_of
 from openalign.errors import OpenAlignError
 
 INDEX_SCHEMA = pa.schema(
@@ -37,7 +38,7 @@ def read_index(tar: Path) -> pa.Table:
             return pq.read_table(sidecar)
         with tarfile.open(tar, "r:") as opened:
             return _index_of(tar, opened)
-    except (tarfile.TarError, pa.ArrowInvalid, OSError) as error:
+    except (tarfile.TarError, pa.ArrowException, OSError) as error:
         raise OpenAlignError(f"{tar} cannot be read as a shard ({error}): fetch or write it again") from None
 
 
@@ -74,7 +75,7 @@ def _table_of(rows: Iterable[dict[str, Any]]) -> pa.Table:
             if name not in INDEX_SCHEMA.names and isinstance(value, str | int | float | bool | None)
         }
         whole.append(row | scalars)
-    return pa.Table.from_pylist(whole) if whole else INDEX_SCHEMA.empty_table()
+    return table_of(whole) if whole else INDEX_SCHEMA.empty_table()
 
 
 def _key_and_suffix(name: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from openalign.data.image_header import ImageError, read_header
 from openalign.data.shard_index import IMAGE_SUFFIXES, INDEX_SCHEMA, index_path, read_index
+from openalign.data.tables import table_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
@@ -99,7 +100,7 @@ class _OpenShard:
         index.unlink(missing_ok=True)  # an index of an older tar must never stand beside the new one
         self._partial.replace(self.path)
         with whole_file(index) as partial:
-            pq.write_table(pa.Table.from_pylist(self.rows), partial)
+            pq.write_table(table_of(self.rows), partial)
 
     def discard(self) -> None:
         self._tar.close()

@@ -81,6 +81,19 @@ def find_columns(
     return image, _find(names, text_column, TEXT_NAMES, "text", where)
 
 
+def table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """A table of rows that need not have the same fields; a field of several kinds becomes text."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except pa.ArrowException:
+            columns[name] = pa.array([None if value is None else str(value) for value in values])
+    return pa.table(columns)
+
+
 def _find(names: Sequence[str], asked: str | None, usual: Sequence[str], role: str, where: str) -> str:
     if asked is not None:
         if asked in names or asked.partition(".")[0] in names:
@@ -221,10 +234,7 @@ def _read_json_line_by_line(path: Path, problems: list[str]) -> pa.Table:
             rows.append(row)
         else:
             problems.append(f"{path} line {number} is not a JSON object, and is left out")
-    try:
-        return pa.Table.from_pylist(rows)
-    except pa.ArrowException as error:
-        raise OpenAlignError(f"{path} has a field of different kinds in different rows ({error})") from None
+    return table_of(rows)
 
 
 def _refuse_other_encodings(path: Path) -> None:

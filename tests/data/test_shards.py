@@ -1,0 +1,138 @@
+"""Shards: what is written is a WebDataset tar that anyone reads, and any sample of it is read at once."""
+
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from openalign.data.images import encode_jpeg
+from openalign.data.shards import ShardImages, ShardWriter, index_path, read_index
+from openalign.errors import OpenAlignError
+
+JPEG = encode_jpeg(np.zeros((8, 12, 3), np.uint8))
+WEBP = b"RIFF\x24\x00\x00\x00WEBPVP8L\x18\x00\x00\x00\x2f\x07\xc0\x01\x00"
+
+
+def write(folder: Path, count: int = 8, samples_per_shard: int = 3) -> list[str]:
+    with ShardWriter(folder, samples_per_shard) as writer:
+        return [
+            writer.write(
+                f"{i:09d}", JPEG + bytes([i]), f"a text, número {i}", {"image": f"http://a.test/{i}.jpg", "width": i}
+            )
+            for i in range(count)
+        ]
+
+
+def test_any_tar_reader_finds_the_samples(tmp_path: Path) -> None:
+    assert write(tmp_path) == ["shard-00000.tar"] * 3 + ["shard-00001.tar"] * 3 + ["shard-00002.tar"] * 2
+    with tarfile.open(tmp_path / "shard-00001.tar") as tar:
+        assert tar.getnames()[:3] == ["000000003.jpg", "000000003.txt", "000000003.json"]
+        members = {name: tar.extractfile(name) for name in tar.getnames()[:3]}
+    with tarfile.open(tmp_path / "shard-00001.tar") as tar:
+        contents = [tar.extractfile(name).read() for name in members]  # type: ignore[union-attr]
+    assert contents[0] == JPEG + b"\x03"
+    assert contents[1].decode() == "a text, número 3"
+    assert json.loads(contents[2]) == {"image": "http://a.test/3.jpg", "width": 3}
+
+
+def test_a_member_is_named_by_what_its_bytes_are(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path) as writer:
+        writer.write("a", WEBP, "", {})
+    with tarfile.open(tmp_path / "shard-00000.tar") as tar:
+        assert tar.getnames()[0] == "a.webp"
+
+
+def test_the_index_leads_to_every_image_also_without_its_sidecar(tmp_path: Path) -> None:
+    write(tmp_path)
+    tars = sorted(tmp_path.glob("*.tar"))
+    stored = [read_index(tar) for tar in tars]
+    for tar in tars:
+        index_path(tar).unlink()
+    rebuilt = [read_index(tar) for tar in tars]
+    for indexes in (stored, rebuilt):
+        images = ShardImages.of(tars, indexes)
+        assert [images.image_bytes(row) for row in range(8)] == [JPEG + bytes([i]) for i in range(8)]
+    assert [table.to_pylist() for table in rebuilt] == [table.to_pylist() for table in stored]
+
+
+def test_equal_samples_give_equal_bytes(tmp_path: Path) -> None:
+    for run in ("one", "two"):
+        write(tmp_path / run)
+    one, two = ({file.name: file.read_bytes() for file in (tmp_path / run).iterdir()} for run in ("one", "two"))
+    assert one == two
+
+
+def test_a_shorter_run_leaves_no_shard_of_a_longer_one(tmp_path: Path) -> None:
+    write(tmp_path, 8)
+    write(tmp_path, 4)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "shard-00000.index.parquet",
+        "shard-00000.tar",
+        "shard-00001.index.parquet",
+        "shard-00001.tar",
+    ]
+
+
+def test_an_interrupted_run_leaves_only_whole_shards(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), ShardWriter(tmp_path, 2) as writer:
+        for i in range(3):
+            writer.write(str(i), JPEG, "text", {})
+        raise KeyboardInterrupt
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["shard-00000.index.parquet", "shard-00000.tar"]
+
+
+def test_images_are_chosen_by_row_and_go_to_workers(tmp_path: Path) -> None:
+    write(tmp_path)
+    tars = sorted(tmp_path.glob("*.tar"))
+    images = ShardImages.of(tars, [read_index(tar) for tar in tars])
+    images.image_bytes(0)
+    chosen = pickle.loads(pickle.dumps(images)).select(np.array([7, 0, 3]))
+    assert [chosen.image_bytes(row)[-1] for row in range(3)] == [7, 0, 3]
+
+
+def test_tars_of_img2dataset_open_with_their_captions_and_urls(tmp_path: Path) -> None:
+    samples = {"000000001": "a dog", "000000002": "a cat"}
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        for key, text in samples.items():
+            described = {"caption": text, "url": f"http://a.test/{key}", "status": "success", "exif": {"a": 1}}
+            for suffix, data in (("jpg", JPEG), ("json", json.dumps(described).encode()), ("txt", text.encode())):
+                member = tarfile.TarInfo(f"{key}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    index = read_index(tmp_path / "00000.tar")
+    assert index["text"].to_pylist() == ["a dog", "a cat"]
+    assert index["url"].to_pylist() == ["http://a.test/000000001", "http://a.test/000000002"]
+    assert ShardImages.of([tmp_path / "00000.tar"], [index]).image_bytes(1) == JPEG
+
+
+def test_a_text_that_is_not_utf8_is_named_with_its_byte(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "00000.tar", "w") as tar:
+        member = tarfile.TarInfo("7.txt")
+        member.size = 4
+        tar.addfile(member, io.BytesIO("café".encode("latin-1")))
+    with pytest.raises(OpenAlignError, match=r"00000\.tar: 7\.txt is not UTF-8 at byte 3"):
+        read_index(tmp_path / "00000.tar")
+
+
+def test_a_tar_that_was_cut_off_is_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    tar = tmp_path / "shard-00000.tar"
+    stored = read_index(tar)
+    tar.write_bytes(tar.read_bytes()[:1500])
+    with pytest.raises(OpenAlignError, match=r"shard-00000\.tar is shorter than its index says"):
+        ShardImages.of([tar], [stored]).image_bytes(2)
+    index_path(tar).unlink()
+    with pytest.raises(OpenAlignError, match=r"shard-00000\.tar cannot be read as a shard"):
+        read_index(tar)
+
+
+def test_the_index_has_one_schema_even_where_a_field_is_missing(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path) as writer:
+        writer.write("a", JPEG, "x", {"page": None})
+        writer.write("b", JPEG, "y", {"page": "p", "language": "en"})
+    assert pq.read_table(tmp_path / "shard-00000.index.parquet").to_pylist()[1]["language"] == "en"

@@ -1,0 +1,156 @@
+"""Tables as people have them: separators, encodings, column names, bad lines."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openalign.data.tables import find_columns, read_table
+from openalign.errors import OpenAlignError
+
+ROWS = [("a.jpg", 'hello, "x" \nyou'), ("b.jpg", "NA"), ("c d.jpg", "Über die Brücke; 苹果 | \t")]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_every_separator_is_recognised_with_and_without_byte_order_mark(
+    tmp_path: Path, separator: str, start: str
+) -> None:
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator).writerows([("File", "Caption"), *ROWS])
+    path = tmp_path / "table.csv"
+    path.write_text(start + text.getvalue(), encoding="utf-8", newline="")
+    assert read_table(path).to_pylist() == [{"image": image, "text": text} for image, text in ROWS]
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), min_size=1), min_size=1))
+def test_csv_and_json_lines_hold_the_same_texts(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("tables")
+    rows = [{"image": f"{i}.jpg", "text": text} for i, text in enumerate(texts)]
+    with (folder / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["image", "text"], quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_table(folder / "t.csv").to_pylist() == read_table(folder / "t.jsonl").to_pylist() == rows
+
+
+def test_columns_of_a_csv_stay_strings(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("file,text,label\na.jpg,12,007\n")
+    assert read_table(path).to_pylist() == [{"image": "a.jpg", "text": "12", "label": "007"}]
+
+
+def test_json_lines_keep_lists_and_never_take_a_text_for_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"file": "a", "text": "2019-01-01", "objects": ["x", "y"]}\n{"file": "b", "text": "2020-01-01"}\n')
+    assert read_table(path).to_pylist() == [
+        {"image": "a", "text": "2019-01-01", "objects": ["x", "y"]},
+        {"image": "b", "text": "2020-01-01", "objects": None},
+    ]
+
+
+def test_a_field_that_is_now_a_number_now_a_text_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"file": "a", "text": "x"}\n{"file": "b", "text": 5, "page": "p"}\n')
+    assert read_table(path).to_pylist() == [
+        {"image": "a", "text": "x", "page": None},
+        {"image": "b", "text": "5", "page": "p"},
+    ]
+
+
+def test_a_field_of_an_object_can_be_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"file": "a", "alt": {"en": "red", "pl": "czerwony"}}\n')
+    assert read_table(path, text_column="alt.pl")["text"].to_pylist() == ["czerwony"]
+    with pytest.raises(OpenAlignError, match=r"column 'alt' holds objects .* as alt\.en"):
+        read_table(path)
+
+
+def test_cc3m_as_published_has_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "Train_GCC-training.tsv"
+    path.write_text('two "dogs"\thttp://a.test/1.jpg\n"a quote\thttp://a.test/2.jpg\n')
+    assert read_table(path).to_pylist() == [
+        {"image": "http://a.test/1.jpg", "text": 'two "dogs"'},
+        {"image": "http://a.test/2.jpg", "text": '"a quote'},
+    ]
+
+
+def test_parquet_and_gzip_are_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"URL": ["u"], "TEXT": pa.array(["t"]).dictionary_encode()}), tmp_path / "t.parquet")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"url,text\nu,t\n"))
+    expected = [{"image": "u", "text": "t"}]
+    assert read_table(tmp_path / "t.parquet").to_pylist() == read_table(tmp_path / "t.csv.gz").to_pylist() == expected
+
+
+def test_usual_names_are_found_in_the_designs_order() -> None:
+    assert find_columns(["url", "title", "Path", "caption"]) == ("Path", "caption")
+    assert find_columns(["a", "b", "text"], image_column="b") == ("b", "text")
+    assert find_columns(["file", "kind"], need_text=False) == ("file", None)
+
+
+@pytest.mark.parametrize(
+    ("header", "asked", "message"),
+    [
+        ("foo,bar", {}, "no image column .* its columns are foo, bar: name one with --image-column"),
+        ("file,bar", {}, "no text column .* its columns are file, bar: name one with --text-column"),
+        ("file,text", {"text_column": "baz"}, "no column 'baz'; its columns are file, text"),
+        ("file,file,text", {}, "two columns called 'file'"),
+    ],
+)
+def test_missing_columns_are_named_with_those_there_are(
+    tmp_path: Path, header: str, asked: dict[str, str], message: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n{','.join('1' * len(header.split(',')))}\n")
+    with pytest.raises(OpenAlignError, match=rf"t\.csv has {message}"):
+        read_table(path, **asked)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+def test_a_line_that_is_not_utf8_is_named(tmp_path: Path, name: str) -> None:
+    lines = {
+        "t.csv": "file,text\na.jpg,x\nb.jpg,café\n",
+        "t.tsv": "file\ttext\na.jpg\tx\nb.jpg\tcafé\n",
+        "t.jsonl": '{"file": "a", "text": "x"}\n{"file": "a", "text": "x"}\n{"file": "a", "text": "café"}\n',
+    }[name]
+    (tmp_path / name).write_bytes(lines.encode("latin-1"))
+    with pytest.raises(OpenAlignError, match=rf"{name} line 3 is not UTF-8"):
+        read_table(tmp_path / name)
+
+
+def test_lines_that_cannot_be_parsed_are_left_out_and_listed(tmp_path: Path) -> None:
+    table, lines = tmp_path / "t.csv", tmp_path / "t.jsonl"
+    table.write_text("file,text\na.jpg,x\nb.jpg,x,y\nc.jpg,z\n")
+    lines.write_text('{"file": "a.jpg", "text": "x"}\nnope\n{"file": "c.jpg", "text": "z"}\n')
+    problems: list[str] = []
+    for path in (table, lines):
+        assert read_table(path, problems=problems)["image"].to_pylist() == ["a.jpg", "c.jpg"]
+    assert problems == [
+        f"{table} row 2 has 3 fields where 2 are expected, and is left out",
+        f"{lines} line 2 is not a JSON object, and is left out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b"file,text\n", "has no rows"),
+        ("t.csv", b"\n\n", "cannot be read as a table"),
+        ("t.jsonl", b'"file"\n', "has no rows"),
+        ("t.parquet", b"PAR1 and no more", "cannot be read as a table"),
+    ],
+)
+def test_a_file_that_is_no_table_says_what_is_wrong(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(OpenAlignError, match=message):
+        read_table(tmp_path / name)

@@ -1,0 +1,88 @@
+"""Word pieces learned from the texts."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from openalign.data.tokenizer import Tokenizer, train_tokenizer
+from openalign.errors import OpenAlignError
+
+TEXTS = [
+    f"{size} {colour} {thing} über dem Haus, 苹果 {number}".capitalize()
+    for number, size in enumerate(("large", "little"))
+    for colour in ("red", "green", "blue", "greenish")
+    for thing in ("apple", "apples", "pineapple", "tree house")
+] * 5
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return train_tokenizer(TEXTS, tmp_path / "tokenizer.json", size=150)
+
+
+def test_equal_texts_in_any_order_give_equal_files(file: Path, tmp_path: Path) -> None:
+    again = train_tokenizer(iter(TEXTS[::-1]), tmp_path / "again.json", size=150)
+    assert again.read_bytes() == file.read_bytes()
+
+
+def test_the_vocabulary_has_at_most_the_size_asked_for(file: Path) -> None:
+    assert Tokenizer.load(file).size <= 150
+
+
+def test_a_text_is_framed_and_padded_to_the_longest(file: Path) -> None:
+    ids_BT, mask_BT = Tokenizer.load(file)(["red apple", "little red apple tree", ""])
+    assert ids_BT.dtype == mask_BT.dtype == "int64"
+    assert ids_BT[:, 0].tolist() == [2, 2, 2]
+    assert mask_BT.sum(axis=1).tolist() == [4, 6, 2]
+    assert ids_BT[2].tolist() == [2, 3, 0, 0, 0, 0]
+
+
+def test_a_long_text_loses_its_end_but_not_its_closing_piece(file: Path) -> None:
+    ids_BT, mask_BT = Tokenizer.load(file)(["red apple " * 50], max_pieces=7)
+    assert ids_BT.shape == mask_BT.shape == (1, 7)
+    assert (ids_BT[0, 0], ids_BT[0, -1]) == (2, 3)
+
+
+def test_case_is_folded_and_accents_are_kept(file: Path) -> None:
+    ids_BT, _ = Tokenizer.load(file)(["Über", "über", "U\u0308ber", "uber"])
+    rows = [row.tolist() for row in ids_BT]
+    assert rows[0] == rows[1] == rows[2] != rows[3]
+
+
+def test_no_texts_give_no_rows(file: Path) -> None:
+    ids_BT, mask_BT = Tokenizer.load(file)([])
+    assert ids_BT.shape == mask_BT.shape == (0, 0)
+
+
+def test_a_saved_folder_opens_with_transformers_and_means_the_same(file: Path, tmp_path: Path) -> None:
+    ours = Tokenizer.load(file)
+    ours.save(tmp_path / "model")
+    texts = ["a large red apple", "苹果 über!", ""]
+    expected = ours(texts)[0].tolist()
+    for theirs in (
+        AutoTokenizer.from_pretrained(tmp_path / "model"),
+        PreTrainedTokenizerFast(tokenizer_file=str(file), pad_token="[PAD]"),
+    ):
+        assert theirs(texts, padding=True)["input_ids"] == expected
+    assert Tokenizer.load(tmp_path / "model")(texts)[0].tolist() == expected
+
+
+def test_it_goes_to_workers(file: Path) -> None:
+    ours = Tokenizer.load(file)
+    assert pickle.loads(pickle.dumps(ours))(["red"])[0].tolist() == ours(["red"])[0].tolist()
+
+
+def test_texts_without_words_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match="no words"):
+        train_tokenizer(["", "  "], tmp_path / "tokenizer.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match=r"tokenizer\.json does not exist: make it with `openalign tokenizer"):
+        Tokenizer.load(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(OpenAlignError, match=r"tokenizer\.json is not a tokenizer"):
+        Tokenizer.load(tmp_path)
