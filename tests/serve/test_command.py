@@ -1,0 +1,58 @@
+"""`openalign serve` as a user runs it: a process, a trained model's folder, a URL, Ctrl-C."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from openalign.data.tokenizer import Tokenizer, train_tokenizer
+from openalign.model import hub
+from openalign.model.align import Align, AlignSettings, TextTowerSettings
+from openalign.model.efficientnet import ImageTowerSettings
+from openalign.search import Index
+
+
+@pytest.fixture
+def index_folder(tmp_path: Path, paint) -> Path:
+    """Two images, indexed with an untrained model of the real kind."""
+    tokenizer = Tokenizer.load(train_tokenizer(["a red apple", "a blue boat"], tmp_path / "tokenizer.json", size=60))
+    settings = AlignSettings(
+        image_tower=ImageTowerSettings(
+            width_multiplier=0.25, kernels=(3,), strides=(2,), channels=(64,), repeats=(1,), expansions=(1,)
+        ),
+        text_tower=TextTowerSettings(width=16, layers=1, heads=2, inner_width=32, max_pieces=16),
+        vocabulary=tokenizer.size,
+        image_size=16,
+        resize_size=20,
+    )
+    hub.save(Align(settings), tokenizer, tmp_path / "model", card="# untrained\n")
+    for colour in ("red", "blue"):
+        paint(tmp_path / "photos" / f"{colour}.jpg", colour)
+    Index.build([tmp_path / "photos"], model=tmp_path / "model", to=tmp_path / "photos.index")
+    return tmp_path / "photos.index"
+
+
+def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
+    command = [sys.executable, "-m", "openalign", "serve", str(index_folder), "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        said = process.stderr.readline()
+        address = re.search(r"2 images at (http://127\.0\.0\.1:\d+)", said)[1]
+        with urllib.request.urlopen(f"{address}/api/search?text=a%20red%20apple&plus=boat") as reply:
+            assert {Path(hit["image"]).name for hit in json.load(reply)["hits"]} == {"red.jpg", "blue.jpg"}
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=20)[1]
+    finally:
+        process.kill()
+    assert (process.returncode, rest) == (0, "")
+
+
+def test_an_opened_index_finds_its_model_again(index_folder):
+    opened = Index.open(index_folder)
+    assert opened.model.fingerprint == opened.store.meta.fingerprint
+    assert len(opened.search("a blue boat")) == 2
