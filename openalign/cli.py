@@ -80,7 +80,7 @@ def curate(
 
     Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report.
 
-    Settings are min_words, max_words, max_images_per_text, min_shorter_side, download and others of docs/curate.md.
+    Settings are min_words, max_words, max_images_per_text, min_shorter_side, download and others of docs/curation.md.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
@@ -326,7 +326,7 @@ def demo(
     to: Annotated[Path, typer.Option(metavar="DIR", help="Where to work; a second run goes on.")] = Path("demo"),
     serve: Annotated[bool, typer.Option(help="Serve the search page at the end.")] = True,
     web_only: Annotated[bool, typer.Option("--web-only", help="Make the miniature web and stop.")] = False,
-    scenes: Annotated[int, typer.Option(min=100, help="Scenes drawn.")] = 26_000,
+    scenes: Annotated[int, typer.Option(min=100, help="Scenes drawn.")] = 28_000,
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
     host: Host = "127.0.0.1",
     port: Port = 8000,
