@@ -51,10 +51,15 @@ def test_a_run_writes_model_checkpoints_log_and_recipe(recipe: Path, tmp_path: P
 
 def test_a_short_run_learns_its_pairs(recipe: Path, tmp_path: Path) -> None:
     changes = {"steps": "60", "batch_size": "36", "checkpoint_every_steps": "60", "loss.label_smoothing": "0.0"}
-    changes |= {"image_tower.drop_path": "0.0", "text_tower.dropout": "0.0", "optimizer.learning_rate": "0.03"}
+    changes |= {
+        "optimizer.name": "adamw",
+        "image_tower.drop_path": "0.0",
+        "text_tower.dropout": "0.0",
+        "optimizer.learning_rate": "0.02",
+    }
     result = train(recipe, set=changes, to=tmp_path / "run")
     first = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])["loss"]
-    assert result.loss < 0.75 * first
+    assert result.loss < 0.7 * first
 
 
 def test_cached_images_change_nothing(recipe: Path, tmp_path: Path) -> None:
