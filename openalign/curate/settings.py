@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from openalign.errors import OpenAlignError
+
 
 @dataclass(frozen=True)
 class CurateSettings:
     """Thresholds of the rules (Section 3 of the paper) and of storage. The defaults are the paper's where it gives one.
 
-    Raises ValueError for a threshold that no pair, or no vocabulary, could meet.
+    Raises OpenAlignError for a threshold that no pair, or no vocabulary, could meet.
     """
 
     min_words: int = 3
@@ -51,7 +53,7 @@ class CurateSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_words <= self.max_words:
-            raise ValueError(f"min_words {self.min_words} must lie between 0 and max_words {self.max_words}")
+            raise OpenAlignError(f"min_words {self.min_words} must lie between 0 and max_words {self.max_words}")
         for name in (
             "max_images_per_text",
             "max_texts_per_image",
@@ -60,4 +62,4 @@ class CurateSettings:
             "pairs_per_shard",
         ):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise OpenAlignError(f"{name} must be at least 1, not {getattr(self, name)}")

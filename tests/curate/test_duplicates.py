@@ -62,7 +62,7 @@ COPIES: dict[str, Callable[[Image.Image], bytes]] = {
     "white border": lambda image: encoded(ImageOps.expand(image, 10, "white")),
     "black border": lambda image: encoded(ImageOps.expand(image, 16, "black")),
 }
-ORIGINALS = [drawing(seed) for seed in range(40)]
+ORIGINALS = [drawing(seed) for seed in range(24)]
 
 
 def found(corpus: list[bytes], test: list[bytes]) -> dict[int, int]:
@@ -95,7 +95,7 @@ def test_copies_are_found_and_lead_to_their_original(name: str) -> None:
 
 
 def test_strangers_are_not_found() -> None:
-    strangers = [encoded(drawing(seed)) for seed in range(1000, 1200)]
+    strangers = [encoded(drawing(seed)) for seed in range(1000, 1120)]
     assert found(strangers, [encoded(original) for original in ORIGINALS]) == {}
 
 
