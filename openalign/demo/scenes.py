@@ -18,6 +18,10 @@ SHORTEST, LONGEST = 210, 400
 """Sides of a scene in px; all are above the paper's 200."""
 
 
+_SIZES = {1: (0.46, 0.78), 2: (0.38, 0.5), 3: (0.3, 0.4)}
+"""An object's longest side over the picture's shorter one, by the number of objects."""
+
+
 class Stream(IntEnum):
     """What random numbers are for; streams of one seed never share a number."""
 
@@ -111,12 +115,11 @@ def arranged(seed: int, number: int, content: Content) -> Scene:
     rng = random_of(seed, Stream.LAYOUT, number)
     width, height = _picture_size(rng)
     arrangement = _arrangement(rng, width, height, kinds)
-    size_range = {1: (0.46, 0.78), 2: (0.38, 0.5), 3: (0.3, 0.4)}[len(kinds)]
     shorter = min(width, height)
-    largest = shorter if arrangement == "alone" else (width if arrangement == "row" else height) / len(kinds) * 0.98
+    room = {"row": width / len(kinds), "column": height / len(kinds)}.get(arrangement, float(shorter))
     objects = []
     for kind, (x, y) in zip(kinds, _centres(rng, arrangement, len(kinds)), strict=True):
-        size = min(rng.uniform(*size_range) * shorter, largest if arrangement != "group" else shorter)
+        size = min(rng.uniform(*_SIZES[len(kinds)]) * shorter, 0.98 * room)
         room_x, room_y = max(0.0, width - size) / 2, max(0.0, height - size) / 2
         x = width / 2 + float(np.clip(x * width, -room_x, room_x))
         y = height / 2 + float(np.clip(y * height, -room_y, room_y))
