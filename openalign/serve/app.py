@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from openalign import __version__
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder
+from openalign.model.onnx_encoder import exported
 from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.batching import SharedModel
@@ -23,10 +24,13 @@ from openalign.serve.routes import add_classify, add_page, add_pictures, add_sea
 def create_app(index: Index, model: DualEncoder | None = None) -> FastAPI:
     """The service over one index; its model is loaded now (or `model` is taken), not at the first query.
 
+    Where `openalign export` left the model as ONNX in `MODEL/onnx`, that is what answers.
+
     Raises:
         OpenAlignError: the model cannot be loaded, or the index folder has a damaged `examples.json`.
     """
-    shared = SharedModel(model or index.model)
+    meta = index.store.meta
+    shared = SharedModel(model or exported(meta.model, meta.fingerprint) or index.model)
     index = Index(index.store, shared)
 
     @contextlib.asynccontextmanager
@@ -61,7 +65,8 @@ def serve(
     listening = _listen(host, port)  # first, so that a taken port is known before a model is loaded
     with contextlib.closing(listening):
         opened = Index.open(index_path, model)
-        server = uvicorn.Server(uvicorn.Config(create_app(opened), log_level="warning", timeout_graceful_shutdown=2))
+        app = create_app(opened, opened.model if model is not None else None)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
         if ready is not None:

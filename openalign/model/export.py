@@ -1,0 +1,126 @@
+"""Both towers as ONNX, for serving without torch's overhead and for programs without torch.
+
+image.onnx       uint8 `pixels` (B, S, S, 3) -> float32 `vectors` (B, D), unit rows
+text.onnx        int64 `ids` and `mask` (B, T) -> float32 `vectors` (B, D), unit rows
+tokenizer.json   what makes ids and mask of a text
+onnx.json        sizes, temperature and the fingerprint of the model
+"""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from openalign.errors import OpenAlignError
+from openalign.files import whole_folder
+from openalign.model import hub
+from openalign.model.align import Align
+
+TOLERANCE = 1e-4
+"""Largest difference of a component of a unit vector between torch and the exported tower."""
+
+
+class ImageTower(nn.Module):
+    """The image side of `Align` as a module of its own."""
+
+    def __init__(self, model: Align) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.model.embed_images(pixels)
+
+
+class TextTower(nn.Module):
+    """The text side of `Align` as a module of its own."""
+
+    def __init__(self, model: Align) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.model.embed_texts(ids, mask)
+
+
+def export(model: str | Path, to: str | Path) -> None:
+    """Write `model`, a folder of ours or ALIGN's by hub name, as ONNX into the folder `to`.
+
+    Written into `MODEL/onnx`, it is what `openalign serve` takes from then on.
+
+    Raises:
+        OpenAlignError: no such model, another kind of dual encoder, `to` holds something else, or ONNX Runtime
+            computes other numbers than torch.
+    """
+    folder = Path(to)
+    encoder = hub.load(model)
+    if not isinstance(encoder, hub.AlignEncoder):
+        raise OpenAlignError(f"{model}: only models of the ALIGN kind can be exported; for others there is `optimum`.")
+    if folder.exists() and any(folder.iterdir()) and not (folder / "onnx.json").is_file():
+        raise OpenAlignError(f"{folder} exists and is not an export; name a new folder with --to.")
+    align = encoder.model.cpu().float()
+    side, pieces = encoder.image_size, align.settings.text_tower.max_pieces
+    pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    ids = torch.arange(2 * (pieces // 2)).reshape(2, -1) % align.settings.vocabulary
+    mask = torch.ones_like(ids)
+    mask[1, 1:] = 0
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=pieces)
+    with whole_folder(folder) as partial:
+        _write(ImageTower(align), {"pixels": pixels}, {"pixels": {0: batch}}, partial / "image.onnx")
+        shapes = {name: {0: batch, 1: length} for name in ("ids", "mask")}
+        _write(TextTower(align), {"ids": ids, "mask": mask}, shapes, partial / "text.onnx")
+        encoder.tokenizer.save(partial)
+        about = {
+            "name": str(model),
+            "fingerprint": encoder.fingerprint,
+            "width": encoder.width,
+            "image_size": side,
+            "resize_size": align.settings.resize_size,
+            "max_pieces": pieces,
+            "temperature": encoder.temperature,
+        }
+        (partial / "onnx.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def _write(tower: nn.Module, inputs: dict[str, Tensor], shapes: dict[str, Any], to: Path) -> None:
+    with _quiet(), torch.inference_mode():
+        torch.onnx.export(
+            tower.eval(),
+            (),
+            to,
+            kwargs=inputs,
+            input_names=list(inputs),
+            output_names=["vectors"],
+            dynamic_shapes=shapes,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        expected = tower(**inputs).numpy()
+    session = onnxruntime.InferenceSession(to, providers=["CPUExecutionProvider"])
+    # Half the batch: a graph that has the batch size burned in would fail here.
+    found = session.run(None, {name: tensor[1:].numpy() for name, tensor in inputs.items()})[0]
+    difference = float(np.abs(found - expected[1:]).max())
+    if not difference < TOLERANCE:
+        raise OpenAlignError(f"{to.name} differs from the model by {difference:.2g}; it was not written.")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks at length about its own workings."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
