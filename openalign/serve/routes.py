@@ -23,6 +23,9 @@ MAX_TEXTS = 16
 MAX_LABELS = 100
 _SHOWN_BY_BROWSERS = {"jpeg", "png", "gif", "webp", "bmp"}
 _FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
+"""For addresses that carry the version of the image (`v`)."""
+_NOT_KEPT = {"cache-control": "no-cache"}
+"""A row number alone may be another image once the index is built again."""
 _FAILURES: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem}}
 
 Text = Annotated[str, Query(max_length=MAX_TEXT)]
@@ -76,20 +79,20 @@ def add_pictures(app: FastAPI, index: Index) -> None:
         return Picture.of(index.row(row))
 
     @app.get("/api/thumbnails/{row}", responses=_FAILURES)
-    def thumbnail(row: int) -> Response:
+    def thumbnail(row: int, v: str = "") -> Response:
         """A small JPEG, its shorter side at most 256 pixels."""
         known(index, row)
-        return Response(index.thumbnail(row), media_type="image/jpeg", headers=_FOR_GOOD)
+        return Response(index.thumbnail(row), media_type="image/jpeg", headers=_FOR_GOOD if v else _NOT_KEPT)
 
     @app.get("/api/images/{row}", responses=_FAILURES)
-    def original(row: int) -> Response:
+    def original(row: int, v: str = "") -> Response:
         """The image file itself; the thumbnail where browsers do not show its format."""
         known(index, row)
         data = index.original(row)
         shown = read_header(data).format
         if shown not in _SHOWN_BY_BROWSERS:
             data, shown = index.thumbnail(row), "jpeg"
-        return Response(data, media_type=f"image/{shown}", headers=_FOR_GOOD)
+        return Response(data, media_type=f"image/{shown}", headers=_FOR_GOOD if v else _NOT_KEPT)
 
 
 def add_search(app: FastAPI, index: Index) -> None:

@@ -86,6 +86,13 @@ def test_browsing_spreads_over_the_index(client):
     assert [image["row"] for image in client.get("/api/browse?count=3").json()["images"]] == [0, 24, 47]
 
 
+def test_only_addresses_with_the_version_of_the_image_are_cached_for_good(client):
+    picture = client.get("/api/rows/5").json()
+    for kind in ("thumbnail", "original"):
+        assert "immutable" in client.get(picture[kind]).headers["cache-control"]
+        assert client.get(picture[kind].split("?")[0]).headers["cache-control"] == "no-cache"
+
+
 def test_only_web_addresses_become_links(client):
     assert client.get("/api/rows/1").json()["page"] is None
     assert client.get("/api/rows/2").json()["page"] == "https://example.org/2"

@@ -9,12 +9,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from openalign.data.tokenizer import Tokenizer, train_tokenizer
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.export import export
 from openalign.search import Index
+from openalign.serve.app import create_app
 
 
 @pytest.fixture
@@ -56,3 +59,12 @@ def test_an_opened_index_finds_its_model_again(index_folder):
     opened = Index.open(index_folder)
     assert opened.model.fingerprint == opened.store.meta.fingerprint
     assert len(opened.search("a blue boat")) == 2
+
+
+def test_an_export_beside_the_model_is_what_answers(index_folder, monkeypatch):
+    opened = Index.open(index_folder)
+    model = Path(opened.store.meta.model)
+    export(model, model / "onnx")
+    monkeypatch.setattr(hub, "load", lambda source: pytest.fail(f"{source} was loaded although it is exported"))
+    with TestClient(create_app(Index.open(index_folder))) as client:
+        assert len(client.get("/api/search?text=a+blue+boat").json()["hits"]) == 2
