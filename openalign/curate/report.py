@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,6 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     ]
 
 
-@cache
 def _thumbnail_of(location: str | None) -> str | None:
     return None if location is None else _thumbnail(partial(read_image, location))
 
