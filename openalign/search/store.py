@@ -32,6 +32,9 @@ _GRAPH_CHUNK = 10_000
 _FIRST_CANDIDATES = 64
 """The graph gives at least this many candidates, which are then scored exactly."""
 
+_EXPANSION = 256
+"""How many nodes of the graph a search keeps in view; more finds more and takes longer."""
+
 _SCHEMA = """
 CREATE TABLE images (
     row INTEGER PRIMARY KEY, image TEXT NOT NULL, text TEXT, page TEXT, width INTEGER NOT NULL, height INTEGER NOT NULL,
@@ -152,7 +155,12 @@ class Store:
 
 
 def _open_graph(path: Path) -> usearch.index.Index | None:
-    return usearch.index.Index.restore(path, view=True) if path.exists() else None
+    if not path.exists():
+        return None
+    graph = usearch.index.Index.restore(path, view=True, expansion_search=_EXPANSION)
+    if graph is None:
+        raise OSError(f"{path.name} is no graph")
+    return graph
 
 
 def spread(total: int, count: int) -> list[int]:
@@ -196,7 +204,7 @@ class StoreWriter:
 
 def _build_graph(folder: Path, shape: tuple[int, int]) -> None:
     vectors: NDArray[np.float16] = np.memmap(folder / "vectors.f16", np.float16, "r", shape=shape)
-    graph = usearch.index.Index(ndim=shape[1], metric="cos", dtype="i8", expansion_search=2 * _FIRST_CANDIDATES)
+    graph = usearch.index.Index(ndim=shape[1], metric="cos", dtype="i8")
     for start in range(0, shape[0], _GRAPH_CHUNK):
         chunk = vectors[start : start + _GRAPH_CHUNK]
         graph.add(np.arange(start, start + len(chunk)), chunk)

@@ -30,7 +30,6 @@ def test_with_many_rows_a_graph_finds_what_comparing_all_finds(tmp_path, vectors
         expected, _ = exact.nearest(query, 10)
         rows, scores = graph.nearest(query, 10)
         found.append(np.isin(rows, expected).mean())
-        assert rows[0] == expected[0]
         # scored exactly, whatever the graph's precision
         np.testing.assert_allclose(scores, unit(vectors.astype(np.float16).astype(np.float32))[rows] @ query, atol=1e-6)
     assert np.mean(found) > 0.98

@@ -153,14 +153,14 @@ def test_examples_are_one_click_away_and_the_mark_leads_home(open_page, address)
 
 def test_more_answers_are_added_below_without_moving_the_others(open_page):
     page = open_page(path="/?text=red")
-    page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished)).then(() => null)")
+    page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => null)")
     before = names(page)
     place = page.locator(".tile").nth(3).bounding_box()
     page.get_by_role("button", name="Show more").click()
     expect(page.locator(".tile")).to_have_count(48)
     assert names(page)[: len(before)] == before
     page.evaluate("scrollTo(0, 0)")
-    page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished)).then(() => null)")
+    page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => null)")
     assert page.locator(".tile").nth(3).bounding_box() == pytest.approx(place, abs=0.01)
     expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
