@@ -35,7 +35,8 @@ def _with_tuples(value: Any) -> Any:
 
 
 def _sentence(settings: type[BaseModel], error: ValidationError) -> str:
-    problem = error.errors()[0]
+    # A misspelled key is both unknown and, if it has no default, missing: the first says what to mend.
+    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _known_keys(settings)

@@ -83,6 +83,19 @@ class Pairs:
             source_rows=self.source_rows[chosen],
         )
 
+    def where(self, column: str, value: str) -> "Pairs":
+        """The pairs whose `column` holds `value`. Raises `OpenAlignError`: no such column, one of lists, or no pair."""
+        if column not in self.table.column_names:
+            known = ", ".join(self.table.column_names)
+            raise OpenAlignError(f"{self.name} has no column `{column}` to choose rows by; it has: {known}.")
+        values = self.table[column]
+        if pa.types.is_nested(values.type):
+            raise OpenAlignError(f"{self.name}: rows cannot be chosen by `{column}`, which holds lists.")
+        rows = np.flatnonzero(pc.fill_null(pc.equal(pc.cast(values, pa.string()), value), False).to_numpy())
+        if not len(rows):
+            raise OpenAlignError(f"{self.name} has no row with {column}={value}.")
+        return self.select(rows)
+
 
 class FileImages:
     """Images that are files: paths relative to `folder`, or absolute."""

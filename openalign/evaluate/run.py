@@ -5,10 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 from rich.table import Table
 
 from openalign.data.pairs import Pairs, open_pairs
@@ -71,7 +67,10 @@ def evaluate(
     else:
         columns = {"image_column": image_column, "text_column": text_column}
         pairs = open_pairs(data, **columns, need_text=chosen.needs_text or distinct_texts)
-    pairs = pairs.select(_rows(pairs, where or {}, distinct_texts))
+    for column, value in (where or {}).items():
+        pairs = pairs.where(column, value)
+    if distinct_texts:
+        pairs = _one_a_text(pairs)
     encoder = hub.load(model) if isinstance(model, str | Path) else model
 
     result = chosen.measure(encoder, pairs, settings)
@@ -96,23 +95,10 @@ def report_table(report: dict[str, Any]) -> Table:
     return PROTOCOLS[report["protocol"]].table(report)
 
 
-def _rows(pairs: Pairs, where: Mapping[str, str], distinct_texts: bool) -> NDArray[np.int64]:
-    """The rows to evaluate, in their order."""
-    keep = np.ones(len(pairs), dtype=bool)
-    for column, value in where.items():
-        if column not in pairs.table.column_names:
-            known = ", ".join(pairs.table.column_names)
-            raise OpenAlignError(f"{pairs.name} has no column `{column}` to choose rows by; it has: {known}.")
-        values = pairs.table[column]
-        if pa.types.is_nested(values.type):
-            raise OpenAlignError(f"{pairs.name}: rows cannot be chosen by `{column}`, which holds lists.")
-        keep &= pc.fill_null(pc.equal(pc.cast(values, pa.string()), value), False).to_numpy()
-    rows = np.flatnonzero(keep)
-    if not len(rows):
-        wanted = ", ".join(f"{column}={value}" for column, value in where.items())
-        raise OpenAlignError(f"{pairs.name} has no row{f' with {wanted}' if wanted else ''}.")
-    if distinct_texts:
-        texts = pairs.table["text"].take(rows).to_pylist()
-        first_rows = {text: row for text, row in zip(reversed(texts), rows[::-1], strict=True) if text is not None}
-        rows = np.array(sorted(first_rows.values()))
-    return np.asarray(rows, dtype=np.int64)
+def _one_a_text(pairs: Pairs) -> Pairs:
+    """The first row of each distinct text."""
+    first_rows: dict[str, int] = {}
+    for row, text in enumerate(pairs.table["text"].to_pylist()):
+        if text is not None:
+            first_rows.setdefault(text, row)
+    return pairs.select(list(first_rows.values()))

@@ -33,6 +33,7 @@ class RunLog:
         self._last_line = time.perf_counter()
         self._first_step = first_step
         self._warned = False
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +47,9 @@ class RunLog:
     def add(self, result: StepResult, batch: Batch, waited: float) -> None:
         """Take in one step: its result, its batch and the seconds it waited for that batch."""
         for problem in batch.problems:
-            console.print(f"Step {batch.step + 1:,}: {problem}", markup=False)
+            if problem not in self._told:  # it comes back with every pass over the data
+                self._told.add(problem)
+                console.print(f"Step {batch.step + 1:,}: {problem}", markup=False)
         self._window.append((batch, waited))
         done = batch.step + 1
         if done % self._recipe.log_every_steps == 0 or done == self._recipe.steps:

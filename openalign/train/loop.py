@@ -1,16 +1,12 @@
 """The run: steps, logs, checkpoints, signals."""
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
-import numpy as np
-import pyarrow.compute as pc
 import torch
 
 from openalign.data.loader import Batch, BatchLoader, LoaderSettings
@@ -24,6 +20,7 @@ from openalign.train.checkpoint import checkpoints_of, restore_checkpoint, save_
 from openalign.train.log import RunLog
 from openalign.train.optim import build_optimizer
 from openalign.train.recipe import Recipe, read_recipe, write_recipe
+from openalign.train.signals import stop_signals
 from openalign.train.step import StepResult, seed_step, train_step
 
 
@@ -118,13 +115,7 @@ def _loader(training: Training, first_step: int) -> BatchLoader:
 def _open_data(recipe: Recipe) -> Pairs:
     pairs = open_pairs(recipe.data, image_column=recipe.image_column, text_column=recipe.text_column)
     for column, value in recipe.where.items():
-        if column not in pairs.table.column_names:
-            raise OpenAlignError(
-                f"{recipe.data}: `where` names the column `{column}`, but the columns are "
-                f"{', '.join(pairs.table.column_names)}."
-            )
-        rows = np.flatnonzero(pc.equal(pairs.table[column].cast("string"), value).to_numpy(zero_copy_only=False))
-        pairs = pairs.select(rows)
+        pairs = pairs.where(column, value)
     if len(pairs) < recipe.batch_size:
         raise OpenAlignError(
             f"{recipe.data}: {len(pairs):,} pairs are fewer than one batch of {recipe.batch_size:,}; "
@@ -139,17 +130,18 @@ def _run_steps(training: Training, loader: BatchLoader, first_step: int) -> Trai
     training.model.train()
     with RunLog(training.run, recipe, first_step) as log, stop_signals() as stop, bar("train", recipe.steps) as running:
         running.advance(first_step)
-        for batch, waited in _timed(loader):
+        for batch, waited in _timed(loader, stop):
             result = _guarded_step(training, batch)
             loss, done = result.loss, batch.step + 1
             running.advance()
             log.add(result, batch, waited)
             running.note(log.note)
-            if done % recipe.checkpoint_every_steps == 0 or done == recipe.steps or stop.asked:
+            if done % recipe.checkpoint_every_steps == 0 or done == recipe.steps:
                 training.save(done, loss)
-            if stop.asked:
-                console.print(f"Stopped after step {done:,}; go on with --resume.")
-                raise KeyboardInterrupt
+        if stop.is_set() and done < recipe.steps:
+            training.save(done, loss)
+            console.print(f"Stopped after step {done:,}; go on with --resume.")
+            raise KeyboardInterrupt
     return TrainResult(training.run, training.run / "model", done, loss, time.perf_counter() - began)
 
 
@@ -171,44 +163,20 @@ def _guarded_step(training: Training, batch: Batch) -> StepResult:
     return result
 
 
-def _timed(loader: BatchLoader) -> Iterator[tuple[Batch, float]]:
-    """Batches, each with the seconds that the step had to wait for it."""
+def _timed(loader: BatchLoader, stop: Event) -> Iterator[tuple[Batch, float]]:
+    """Batches, each with the seconds that the step had to wait for it; none after a request to stop."""
     batches = iter(loader)
-    while True:
+    while not stop.is_set():
         began = time.perf_counter()
-        batch = next(batches, None)
+        try:
+            batch = next(batches, None)
+        except OpenAlignError:
+            if stop.is_set():  # a SIGTERM to the whole process group ends the loader's workers too
+                return
+            raise
         if batch is None:
             return
         yield batch, time.perf_counter() - began
-
-
-class StopRequest:
-    """Set by Ctrl-C or SIGTERM; the run looks at it between steps."""
-
-    asked = False
-
-
-@contextmanager
-def stop_signals() -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second Ctrl-C interrupts at once."""
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def ask(number: int, frame: object) -> None:
-        request.asked = True
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-        console.print("Stopping after this step, with a checkpoint; Ctrl-C again stops at once.")
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _device() -> torch.device:

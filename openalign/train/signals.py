@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM as a request that the run answers between two steps."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+
+from openalign.progress import console
+
+
+@contextmanager
+def stop_signals() -> Iterator[Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
+    asked = Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        # A signal to the whole process group ends the loader's workers too, and torch would raise that in mid-step.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+        console.print("Stopping after this step, with a checkpoint; Ctrl-C again stops at once.")
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
