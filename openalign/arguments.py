@@ -17,6 +17,7 @@ ImageColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Of a table: image paths or URLs; found by its usual names.")
 ]
 TextColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: texts; found by its usual names.")]
+Where = Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; repeat it.")]
 Templates = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Sentences, one a line, with {} where the class name goes.")
 ]

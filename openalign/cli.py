@@ -19,6 +19,7 @@ from openalign.arguments import (
     Port,
     Templates,
     TextColumn,
+    Where,
     comma_separated,
     curate_settings,
     key_values,
@@ -103,18 +104,22 @@ def tokenizer(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Whose texts to learn from.", show_default=False)],
     to: Annotated[Path, typer.Option(metavar="FILE", help="The tokenizer.json to write.", show_default=False)],
     size: Annotated[int, typer.Option(min=10, help="Word pieces at most.")] = 100_000,
+    where: Where = None,
     text_column: TextColumn = None,
 ) -> None:
     """Learn a WordPiece vocabulary from the texts of DATA.
 
     ```
-    openalign tokenizer curated --to curated/tokenizer.json --size 30000
+    openalign tokenizer curated --to tokenizer.json --size 30000
     ```
     """
     from openalign.data.pairs import open_pairs
     from openalign.data.tokenizer import train_tokenizer
 
-    texts = open_pairs(data, text_column=text_column).texts()
+    pairs = open_pairs(data, text_column=text_column)
+    for column, value in key_values(where, "--where").items():
+        pairs = pairs.where(column, value)
+    texts = pairs.texts()
     terminal.say(f"Wrote {train_tokenizer(texts, to, size)} from {len(texts):,} texts.")
 
 
@@ -153,9 +158,7 @@ def evaluate(
     data: Annotated[str, typer.Argument(metavar="DATA", help="What to judge it on.", show_default=False)],
     protocol: Annotated[str, typer.Option(metavar="retrieval|zero-shot", help="How to judge it.")] = "retrieval",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the figures to this file.")] = None,
-    where: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; repeat it.")
-    ] = None,
+    where: Where = None,
     distinct_texts: Annotated[bool, typer.Option("--distinct-texts", help="Only one image of each text.")] = False,
     labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="The classes to choose from (zero-shot).")] = None,
     label_column: Annotated[
