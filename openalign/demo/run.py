@@ -15,6 +15,7 @@ from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
 from openalign.data.pairs import Pairs, open_pairs
 from openalign.data.tokenizer import train_tokenizer
+from openalign.demo.captions import PLACES
 from openalign.demo.web import make_web
 from openalign.evaluate.run import evaluate
 from openalign.files import whole_file
@@ -155,7 +156,13 @@ class Road:
         heldout, unseen = open_pairs(self.to / "heldout"), open_pairs(self.to / "unseen")
         single, single_unseen = one_object(heldout), one_object(unseen)
         labels = sorted(set(single.table["objects"].to_pylist()))
-        zero_shot: dict[str, Any] = {"protocol": "zero-shot", "label_column": "objects", "labels": labels}
+        templates = [f"a {{}} {place['en'][0]}" for place in PLACES.values()]  # a class is its mean over all places
+        zero_shot: dict[str, Any] = {
+            "protocol": "zero-shot",
+            "label_column": "objects",
+            "labels": labels,
+            "templates": templates,
+        }
         results: dict[str, Any] = {
             "heldout": evaluate(model, heldout),
             "heldout_zero_shot": evaluate(model, single, **zero_shot),
