@@ -117,12 +117,12 @@ class Road:
     def stages(self) -> list[Stage]:
         """Every stage, in the order of the road."""
         return [
-            Stage("web", "draw scenes and put them on noisy pages", self.web, 110),
-            Stage("curate", "pages to pairs, by the paper's rules", self.curate, 60),
-            Stage("tokenizer", "word pieces of the kept texts", self.tokenizer, 3),
-            Stage("train", "both towers from scratch", self.train, 320),
+            Stage("web", "draw scenes and put them on noisy pages", self.web, 75),
+            Stage("curate", "pages to pairs, by the paper's rules", self.curate, 45),
+            Stage("tokenizer", "word pieces of the kept texts", self.tokenizer, 5),
+            Stage("train", "both towers from scratch", self.train, 310),
             Stage("evaluate", "what it learned, on scenes it never saw", self.evaluate, 15),
-            Stage("index", "embed the kept images for search", self.index, 40),
+            Stage("index", "embed the kept images for search", self.index, 30),
         ]
 
     def web(self) -> None:
