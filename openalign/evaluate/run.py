@@ -62,15 +62,10 @@ def evaluate(
         templates=read_templates(templates) if isinstance(templates, Path) else tuple(templates or ()),
         batch_size=batch_size,
     )
-    if isinstance(data, Pairs):
-        pairs = data
-    else:
+    if not isinstance(data, Pairs):
         columns = {"image_column": image_column, "text_column": text_column}
-        pairs = open_pairs(data, **columns, need_text=chosen.needs_text or distinct_texts)
-    for column, value in (where or {}).items():
-        pairs = pairs.where(column, value)
-    if distinct_texts:
-        pairs = _one_a_text(pairs)
+        data = open_pairs(data, **columns, need_text=chosen.needs_text or distinct_texts)
+    pairs = _chosen_rows(data, where or {}, distinct_texts)
     encoder = hub.load(model) if isinstance(model, str | Path) else model
 
     result = chosen.measure(encoder, pairs, settings)
@@ -93,6 +88,12 @@ def evaluate(
 def report_table(report: dict[str, Any]) -> Table:
     """What `evaluate` returned, for the terminal."""
     return PROTOCOLS[report["protocol"]].table(report)
+
+
+def _chosen_rows(pairs: Pairs, where: Mapping[str, str], distinct_texts: bool) -> Pairs:
+    for column, value in where.items():
+        pairs = pairs.where(column, value)
+    return _one_a_text(pairs) if distinct_texts else pairs
 
 
 def _one_a_text(pairs: Pairs) -> Pairs:

@@ -1,4 +1,4 @@
-"""glibc's allocator, set for training: with its defaults half of the time on a CPU goes to page faults.
+"""glibc's allocator, set for training: with its defaults much of the time on a CPU goes to page faults.
 
 Every large tensor is a fresh memory map there, given back when freed and faulted in again a moment later. With maps
 off and a high trim threshold the freed pages stay in the process.
