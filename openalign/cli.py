@@ -153,6 +153,28 @@ def train(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs.", show_default=False)],
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="The page; RUN/report.html by default.")] = None,
+) -> None:
+    """Draw a run's curves, settings and checkpoints on one HTML page; several runs are laid over each other.
+
+    A run that still goes on is drawn as far as it has come.
+
+    ```
+    openalign report runs/laptop
+    openalign report runs/adamw runs/lamb --to compare.html
+    ```
+    """
+    if to is None and len(runs) > 1:
+        raise typer.BadParameter("several runs need a page of their own: name it.", param_hint="--to")
+
+    from openalign.train.report import report
+
+    terminal.say(f"Wrote {report(runs, to)}.")
+
+
+@app.command()
 def evaluate(
     model: Model,
     data: Annotated[str, typer.Argument(metavar="DATA", help="What to judge it on.", show_default=False)],

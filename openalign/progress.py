@@ -61,13 +61,20 @@ def display() -> Iterator[Progress]:
 
 @contextmanager
 def bar(description: str, total: int | None = None) -> Iterator[Bar]:
-    """Show a bar named `description` over `total` items while the block runs."""
+    """Show a bar named `description` over `total` items while the block runs.
+
+    It stays when it is done, unless it stood inside another bar: that one may start such bars many times.
+    """
     with display() as progress:
+        inside = any(task.stop_time is None for task in progress.tasks)
         task = progress.add_task(description, total=total, note="")
         try:
             yield Bar(progress, task)
         finally:
-            progress.stop_task(task)
+            if inside:
+                progress.remove_task(task)
+            else:
+                progress.stop_task(task)
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

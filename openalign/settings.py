@@ -44,6 +44,8 @@ def _sentence(settings: type[BaseModel], error: ValidationError) -> str:
         return f"unknown key `{key}`; the nearest known key is `{nearest[0]}`."
     if problem["type"] == "missing":
         return f"the key `{key}` is missing."
+    if problem["type"] == "value_error":  # of a rule that concerns several keys; its message names them
+        return f"{problem['msg'].removeprefix('Value error, ')}."
     return f"`{key}` = {problem['input']!r} does not fit: {problem['msg'][0].lower()}{problem['msg'][1:]}."
 
 

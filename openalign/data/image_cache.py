@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from openalign.data.pairs import Pairs
 from openalign.progress import console
 
-_CHECKSUM_BYTES = 4
+_CHECKSUM_BYTES = 8
 
 
 class ImageCache:
@@ -27,6 +26,7 @@ class ImageCache:
         self._side = side
         self._image_bytes = side * side * 3
         self._files: tuple[int, int] | None = None
+        self._image: NDArray[np.uint8] | None = None
         self._full = False
 
     @classmethod
@@ -57,28 +57,29 @@ class ImageCache:
         return cls(mine, side)
 
     def get(self, row: int) -> NDArray[np.uint8] | None:
-        """The pixels (side, side, 3) of a row, read-only; None if they are not there yet."""
+        """The pixels (side, side, 3) of a row, until the next call; None if they are not there yet."""
         pixels, checksums = self._descriptors()
         stored = os.pread(checksums, _CHECKSUM_BYTES, row * _CHECKSUM_BYTES)
         if stored == bytes(_CHECKSUM_BYTES):
             return None
-        data = os.pread(pixels, self._image_bytes, row * self._image_bytes)
-        return np.frombuffer(data, np.uint8).reshape(self._side, self._side, 3) if _checksum(data) == stored else None
+        if self._image is None:
+            self._image = np.empty((self._side, self._side, 3), np.uint8)
+        read = os.preadv(pixels, [self._image.data], row * self._image_bytes)
+        return self._image if read == self._image_bytes and _checksum(self._image) == stored else None
 
     def put(self, row: int, image: NDArray[np.uint8]) -> None:
         """Keep the pixels (side, side, 3) of a row; once the disk is full nothing more is kept."""
         if self._full:
             return
         pixels, checksums = self._descriptors()
-        data = image.tobytes()
         try:
-            os.pwrite(pixels, data, row * self._image_bytes)
-            os.pwrite(checksums, _checksum(data), row * _CHECKSUM_BYTES)
+            os.pwrite(pixels, np.ascontiguousarray(image).data, row * self._image_bytes)
+            os.pwrite(checksums, _checksum(image), row * _CHECKSUM_BYTES)
         except OSError:
             self._full = True
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_files": None}
+        return self.__dict__ | {"_files": None, "_image": None}
 
     def __del__(self) -> None:
         for number in self.__dict__.get("_files") or ():
@@ -94,6 +95,13 @@ def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _checksum(data: bytes) -> bytes:
-    """CRC-32, never zero, which stands for a row that is not filled."""
-    return (zlib.crc32(data) or 1).to_bytes(_CHECKSUM_BYTES, "little")
+def _checksum(image: NDArray[np.uint8]) -> bytes:
+    """The sum of the pixels as 64-bit words, never zero, which stands for a row that is not filled.
+
+    What a write cut off halfway leaves is zeros, and those change the sum; it takes a tenth of the time of CRC-32.
+    """
+    flat = np.ascontiguousarray(image).reshape(-1)
+    whole = flat.size // 8 * 8
+    words = np.add.reduce(flat[:whole].view(np.uint64), dtype=np.uint64)
+    rest = int.from_bytes(flat[whole:].tobytes(), "little")
+    return (((int(words) + rest) % (1 << 64)) or 1).to_bytes(_CHECKSUM_BYTES, "little")

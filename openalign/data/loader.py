@@ -1,8 +1,8 @@
 """Batches for training: whole batches built in worker processes, the same whatever their number.
 
 Legend: B batch (of this rank), H and W image side in pixels, C = 3 colours, T word pieces.
-Which samples, which crops and which mirror images a step sees are functions of (seed, step) alone, so a resumed run
-goes on exactly, also with other numbers of workers, and with or without the cache of decoded images.
+Which samples, crops, mirror images and words a step sees are functions of (seed, step) alone, so a resumed run goes on
+exactly, also with other numbers of workers, and with or without the cache of decoded images.
 """
 
 import os
@@ -21,12 +21,16 @@ from torch.utils.data import DataLoader, Dataset
 from openalign.data.image_cache import ImageCache
 from openalign.data.images import decode, resize
 from openalign.data.order import samples_of_step
-from openalign.data.pairs import Pairs
+from openalign.data.pairs import Pairs, ids_of
 from openalign.data.tokenizer import MAX_PIECES, Tokenizer
+from openalign.data.word_dropout import drop_words
 from openalign.errors import OpenAlignError
 
 _BATCHES_AHEAD = 4
-_MOST_UNREADABLE_IN_A_ROW = 1_000
+_MOST_UNREADABLE_IN_A_ROW = 20_000
+"""More than a shard holds, as img2dataset writes them: one that lost its end does not end a run."""
+_APART_FROM_CROPS_AND_ORDER = 2 << 192
+"""Crops draw from the generator keyed by (seed, step) from counter 0 on, the order of the samples from 1 << 192."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class LoaderSettings:
     """Mirror every other image, at random."""
     crop: bool = True
     """Crop at a random place; False crops the centre."""
+    word_dropout: float = 0.0
+    """The probability with which each word of a text is left out; one word always stays."""
+    shuffle_block: int = 1
+    """Consecutive rows that stay near each other in the order of an epoch, to be read together; 1 shuffles all."""
 
     def __post_init__(self) -> None:
         if self.image_size > self.resize_size:
@@ -55,6 +63,10 @@ class LoaderSettings:
                 f"image_size {self.image_size} is larger than resize_size {self.resize_size}: "
                 "the crop must fit into the resized image"
             )
+
+
+def _no_ids() -> torch.Tensor:
+    return torch.empty(0, dtype=torch.int64)
 
 
 @dataclass
@@ -70,12 +82,18 @@ class Batch:
     """int64, 0 on padding."""
     rows_B: NDArray[np.int64]
     """The rows of the pairs, after the replacement of unreadable ones."""
+    image_ids_B: torch.Tensor = field(default_factory=_no_ids)
+    """int64, equal where the image is the same (see `Pairs.image_ids`)."""
+    text_ids_B: torch.Tensor = field(default_factory=_no_ids)
+    """int64, equal where the text is the same, before any word of it is dropped."""
     problems: list[str] = field(default_factory=list)
     """A sentence for each image that could not be read, each time it is met."""
     disk_s: float = 0.0
     """Seconds the worker spent reading."""
     decode_s: float = 0.0
     """Seconds the worker spent decoding and resizing."""
+    build_s: float = 0.0
+    """Seconds the worker spent on the whole batch."""
 
 
 class BatchLoader:
@@ -125,20 +143,19 @@ class BatchLoader:
             generator=torch.Generator(),  # else the loader draws from the global one, and the model's dropout changes
         )
         built = iter(loader)
-        while True:
-            try:
-                batch = next(built, None)
-            except RuntimeError as error:
-                if "exited unexpectedly" not in str(error):
-                    raise
-                raise OpenAlignError(
-                    "a loader worker was killed, most likely for want of memory: lower workers or batch_size"
-                ) from None
-            if batch is None:
-                return
-            if isinstance(batch, OpenAlignError):
-                raise batch
-            yield batch
+        try:
+            while (batch := next(built, None)) is not None:
+                if isinstance(batch, OpenAlignError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if "exited unexpectedly" not in str(error):
+                raise
+            raise OpenAlignError(
+                "a loader worker was killed, most likely for want of memory: lower workers or batch_size"
+            ) from None
+        finally:
+            del built  # ends the workers now, not when somebody lets go of the traceback that holds this frame
 
 
 class _Batches(Dataset["Batch | OpenAlignError"]):
@@ -161,18 +178,29 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
             return error
 
     def _build(self, step: int) -> Batch:
+        began = time.perf_counter()
         settings, side = self._settings, self._settings.image_size
-        rows = samples_of_step(step, settings.batch_size, len(self._pairs), settings.seed)[self._share]
+        order = samples_of_step(step, settings.batch_size, len(self._pairs), settings.seed, settings.shuffle_block)
+        rows = order[self._share]
         tops, lefts, mirrored = (drawn[self._share] for drawn in crops_of_step(step, settings))
         images = np.empty((len(rows), side, side, 3), dtype=np.uint8)
         batch = Batch(step, torch.from_numpy(images), torch.empty(0), torch.empty(0), rows)
         for place, (top, left, mirror) in enumerate(zip(tops, lefts, mirrored, strict=True)):
             image = self._readable_image(batch, place)[top : top + side, left : left + side]
             images[place] = image[:, ::-1] if mirror else image
-        texts = self._pairs.texts(batch.rows_B)
-        ids, mask = self._tokenizer(texts, settings.max_pieces)
-        batch.ids_BT, batch.mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
+        self._add_texts(batch)
+        batch.image_ids_B = torch.from_numpy(self._pairs.image_ids(batch.rows_B))
+        batch.build_s = time.perf_counter() - began
         return batch
+
+    def _add_texts(self, batch: Batch) -> None:
+        texts = self._pairs.texts(batch.rows_B)
+        batch.text_ids_B = torch.from_numpy(ids_of(texts))
+        if self._settings.word_dropout:
+            keys = word_keys_of_step(batch.step, self._settings)[self._share]
+            texts = drop_words(texts, self._settings.word_dropout, keys)
+        ids, mask = self._tokenizer(texts, self._settings.max_pieces)
+        batch.ids_BT, batch.mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
 
     def _readable_image(self, batch: Batch, place: int) -> NDArray[np.uint8]:
         """The resized image of the row at `place`, or of the first row after it whose image can be read."""
@@ -227,12 +255,22 @@ def crops_of_step(
     return tops, lefts, mirrored
 
 
+def word_keys_of_step(step: int, settings: LoaderSettings) -> NDArray[np.uint64]:
+    """A random number for the dropped words of each text, (batch_size,), for the whole batch over all ranks."""
+    draw = np.random.Philox(key=[settings.seed, step], counter=_APART_FROM_CROPS_AND_ORDER)
+    return draw.random_raw(settings.batch_size).astype(np.uint64)
+
+
 def _start_worker(worker: int) -> None:
-    """One thread a worker. Ctrl-C is for the main process, which then ends the workers with SIGTERM itself."""
+    """One thread a worker.
+
+    Ctrl-C and SIGTERM, which may go to the whole process group, are for the main process: it answers them between two
+    steps, for which it still wants batches, and then ends the workers by the loader's own means.
+    """
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a handler of the run's, inherited here, would keep it from ending
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -12,9 +12,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from openalign.data.shard_index import IMAGE_SUFFIXES, read_index
+from openalign.data.addresses import is_address, list_tars
+from openalign.data.datasets import (
+    StoredImages,
+    arrow_files,
+    captions_as_rows,
+    parquet_files,
+    part_images,
+    read_arrow,
+)
+from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, read_index
 from openalign.data.shards import ShardImages
-from openalign.data.tables import TABLE_SUFFIXES, find_columns, read_table, table_suffix
+from openalign.data.tables import (
+    TABLE_SUFFIXES,
+    find_columns,
+    read_raw_table,
+    read_table,
+    table_suffix,
+    with_named_columns,
+)
 from openalign.errors import OpenAlignError
 
 __all__ = ["Pairs", "find_columns", "open_pairs", "read_table"]
@@ -46,6 +62,8 @@ class Pairs:
     source_rows: NDArray[np.int64]
     """(N,) the row, from 0, that each pair had in its source."""
     problems: tuple[str, ...] = field(default=())
+    image_key: str = "image"
+    """The column whose equal values mean the same image; where it has none, the row of the source does."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -55,6 +73,14 @@ class Pairs:
         chosen = self.table["text"] if rows is None else self.table["text"].take(pa.array(rows))
         texts: list[str] = pc.fill_null(chosen, "").to_pylist()
         return texts
+
+    def image_ids(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(B,) numbers that are equal where the image is: by its checksum, else path or address, else source row.
+
+        The same in every process and every run.
+        """
+        found: list[str | None] = self.table[self.image_key].take(pa.array(rows)).to_pylist()
+        return ids_of([key or f"row {self.source_rows[row]}" for key, row in zip(found, rows, strict=True)])
 
     def image_bytes(self, row: int) -> bytes:
         """The stored bytes of the image. Raises `OpenAlignError` naming the row if there are none to read."""
@@ -130,56 +156,108 @@ class FileImages:
         return status.st_size, status.st_mtime_ns
 
 
+def ids_of(keys: Sequence[str]) -> NDArray[np.int64]:
+    """64-bit hashes, (N,), of strings; equal for equal strings in every process."""
+    digests = b"".join([hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys])
+    return np.frombuffer(digests, dtype="<i8").astype(np.int64)
+
+
 def open_pairs(
     source: str | Path, *, image_column: str | None = None, text_column: str | None = None, need_text: bool = True
 ) -> Pairs:
-    """Open a DATA argument: folder of shards (or a curated one), folder of images, class folders, table.
+    """Open a DATA argument: folder of shards (or a curated one), folder of images, class folders, table, dataset.
+
+    Shards may lie at an address that fsspec opens (s3://, gs://, http(s)://); everything else is local.
 
     With `need_text`, rows without a text are left out and counted in `problems`; without it they stay.
     Raises `OpenAlignError`: nothing there, no images, no texts, missing columns, text that is not UTF-8.
     """
+    source = str(source).removeprefix("file://")
+    if is_address(source):
+        pairs = _open_address(source)
+        return _with_texts(pairs) if need_text else pairs
     path = Path(source)
-    if str(source).startswith(("http://", "https://")):
-        raise OpenAlignError(f"{source} is an address: download it first, then give the file or folder")
     if not path.exists():
         raise OpenAlignError(f"{path} does not exist")
-    name = str(source)
-    if path.is_dir():
-        pairs = _open_folder(name, path, image_column, text_column, need_text)
-    else:
-        pairs = _open_file(name, path, image_column, text_column, need_text)
+    columns = _Columns(image_column, text_column, need_text)
+    pairs = _open_folder(source, path, columns) if path.is_dir() else _open_file(source, path, columns)
     return _with_texts(pairs) if need_text else pairs
 
 
-def _open_folder(name: str, folder: Path, image_column: str | None, text_column: str | None, need_text: bool) -> Pairs:
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a table are wanted: those asked for, else the usual ones."""
+
+    image: str | None
+    text: str | None
+    need_text: bool
+
+
+def _open_address(address: str) -> Pairs:
+    if table_suffix(Path(address)) is not None:
+        raise OpenAlignError(f"{address} is the address of a table: download it first, then give the file")
+    tars = list_tars(address)
+    if not tars:
+        raise OpenAlignError(f"{address} holds no shards (.tar): only shards can be read at an address")
+    return _open_shards(address, tars)
+
+
+def _open_folder(name: str, folder: Path, columns: _Columns) -> Pairs:
     for place in (folder / "shards", folder):
         listed = next((place / f"pairs{end}" for end in TABLE_SUFFIXES if (place / f"pairs{end}").exists()), None)
         if listed is not None:
-            return _open_table(name, listed, image_column, text_column, need_text)
+            return _open_table(name, listed, columns)
         tars = sorted(place.glob("*.tar")) if place.is_dir() else []
         if tars:
             return _open_shards(name, tars)
+    described = next(
+        (folder / f"metadata{end}" for end in TABLE_SUFFIXES if (folder / f"metadata{end}").exists()), None
+    )
+    if described is not None:
+        return _open_table(name, described, columns)
+    if files := arrow_files(folder):
+        return _pairs_of_table(name, read_arrow(files), files, columns)
+    if files := parquet_files(folder):
+        problems: list[str] = []
+        tables = [read_raw_table(file, columns.image, columns.text, problems) for file in files]
+        return _pairs_of_table(name, pa.concat_tables(tables, promote_options="permissive"), files, columns)
     return _open_images(name, folder)
 
 
-def _open_file(name: str, path: Path, image_column: str | None, text_column: str | None, need_text: bool) -> Pairs:
+def _open_file(name: str, path: Path, columns: _Columns) -> Pairs:
     if path.suffix == ".tar":
         return _open_shards(name, [path])
     if table_suffix(path) is not None:
-        return _open_table(name, path, image_column, text_column, need_text)
+        return _open_table(name, path, columns)
     if any(suffix.lower() in (".warc", ".wat") for suffix in path.suffixes):
         raise OpenAlignError(f"{path} is a crawl: run `openalign curate {path} --to DIR` first, then give DIR")
     raise OpenAlignError(f"{path} is neither a folder nor a table ({', '.join(TABLE_SUFFIXES)}) nor a shard (.tar)")
 
 
-def _open_table(name: str, path: Path, image_column: str | None, text_column: str | None, need_text: bool) -> Pairs:
+def _open_table(name: str, path: Path, columns: _Columns) -> Pairs:
     problems: list[str] = []
-    table = read_table(path, image_column, text_column, need_text=need_text, problems=problems)
-    return _pairs(name, table, FileImages(path.parent, table["image"]), problems)
+    table = read_raw_table(path, columns.image, columns.text, problems)
+    return _pairs_of_table(name, table, [path], columns, problems)
 
 
-def _open_shards(name: str, tars: Sequence[Path]) -> Pairs:
-    indexes = [read_index(tar) for tar in tars]
+def _pairs_of_table(
+    name: str, table: pa.Table, files: Sequence[Path], columns: _Columns, problems: Sequence[str] = ()
+) -> Pairs:
+    """Pairs of a table that names its images, or holds them; a list of captions makes as many pairs."""
+    where = str(files[0]) if len(files) == 1 else name
+    image, text = find_columns(
+        table.column_names, columns.image, columns.text, need_text=columns.need_text, where=where
+    )
+    table, stored = part_images(table, image)
+    table, rows = captions_as_rows(table, text or "", columns.need_text)
+    table = with_named_columns(table, where, image, text, columns.need_text)
+    images = FileImages(files[0].parent, table["image"]) if stored is None else StoredImages(stored, rows, files)
+    return replace(_pairs(name, table, images, problems), source_rows=rows)
+
+
+def _open_shards(name: str, tars: Sequence[Tar]) -> Pairs:
+    problems: list[str] = []
+    indexes = [read_index(tar, problems) for tar in tars]
     if not any(len(index) for index in indexes):
         raise OpenAlignError(f"{name}: the shards hold no samples with an image")
     whole = pa.concat_tables(indexes, promote_options="permissive")
@@ -188,7 +266,13 @@ def _open_shards(name: str, tars: Sequence[Path]) -> Pairs:
     for other in whole.column_names:
         if other not in ("image", "image_offset", "image_size"):
             columns.setdefault(other, whole[other])
-    return _pairs(name, pa.table(columns), images)
+    pairs = _pairs(name, pa.table(columns), images, problems)
+    by_checksum = "sha256" in columns and _is_string(columns["sha256"].type)
+    return replace(pairs, image_key="sha256" if by_checksum else "image")
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _image_column(index: pa.Table) -> str:

@@ -1,6 +1,8 @@
 """The index of a shard: where in the tar each image lies, and what is known of it."""
 
+import io
 import json
+import os
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -9,6 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.data import addresses
 from openalign.data.tables import table_of
 from openalign.errors import OpenAlignError
 
@@ -22,44 +25,85 @@ IMAGE_SUFFIXES = frozenset(
 )
 
 
+Tar = Path | str
+"""A tar on this machine, or the address of one."""
+
+
 def index_path(tar: Path) -> Path:
     """Where the index of `tar` lies: `shard-00000.tar` -> `shard-00000.index.parquet`."""
     return tar.with_suffix(".index.parquet")
 
 
-def read_index(tar: Path) -> pa.Table:
+def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
     """The index of one tar, a row a sample; read out of the tar itself where no sidecar lies beside it.
 
-    Raises `OpenAlignError` if the tar or its index is damaged, or a text in it is not UTF-8.
+    A tar that was cut off gives its whole samples before the cut, and a sentence in `problems`.
+    Raises `OpenAlignError` if the tar or its index is damaged otherwise, or a text in it is not UTF-8.
     """
-    sidecar = index_path(tar)
+    problems = [] if problems is None else problems
     try:
+        if isinstance(tar, str):
+            return _read_index_at(tar, problems)
+        sidecar = index_path(tar)
         if sidecar.exists():
             return pq.read_table(sidecar)
-        with tarfile.open(tar, "r:") as opened:
-            return _index_of(tar, opened)
+        with tar.open("rb") as stream:
+            return _index_of(tar, stream, problems)
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
         raise OpenAlignError(f"{tar} cannot be read as a shard ({error}): fetch or write it again") from None
 
 
-def _index_of(tar: Path, opened: tarfile.TarFile) -> pa.Table:
+def _read_index_at(address: str, problems: list[str]) -> pa.Table:
+    sidecar = address.removesuffix(".tar") + ".index.parquet"
+    if addresses.exists(sidecar):
+        return pq.read_table(io.BytesIO(addresses.read_whole(sidecar)))
+    with addresses.opened(address) as stream:
+        return _index_of(address, stream, problems)
+
+
+def _index_of(tar: Tar, stream: IO[bytes], problems: list[str]) -> pa.Table:
     """One pass over the members: those that share a key, which are neighbours, make a sample."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
     rows: list[dict[str, Any]] = []
+    suffixes: list[set[str]] = []
+    with tarfile.open(fileobj=stream, mode="r:") as opened:
+        cut = _walk(tar, opened, size, rows, suffixes)
+    if cut and rows:
+        if suffixes[-1] < suffixes[0]:  # the sample that the cut went through
+            del rows[-1]
+        problems.append(f"{tar} is cut off after {len(rows):,} samples, which are used: fetch or write it again")
+    return _table_of(row for row in rows if "image_offset" in row)
+
+
+def _walk(tar: Tar, opened: tarfile.TarFile, size: int, rows: list[dict[str, Any]], suffixes: list[set[str]]) -> bool:
+    """Add the samples of a tar of `size` bytes, and the suffixes each has; returns whether the tar is cut off."""
     row: dict[str, Any] = {}
-    for member in opened:
+    while True:
+        try:
+            member = opened.next()
+        except tarfile.ReadError:
+            if not rows:
+                raise
+            return True
+        if member is None:
+            return opened.offset < size < opened.offset + tarfile.BLOCKSIZE  # within a header
         if not member.isfile():
             continue
+        if member.offset_data + member.size > size:
+            return True
         key, suffix = _key_and_suffix(member.name)
         if key != row.get("key"):
             row = {"key": key, "text": None}
             rows.append(row)
+            suffixes.append(set())
+        suffixes[-1].add(suffix)
         if suffix in IMAGE_SUFFIXES:
             row |= {"image_offset": member.offset_data, "image_size": member.size}
         elif suffix in ("txt", "caption"):
             row["text"] = _read_text(tar, opened, member)
         elif suffix == "json":
             row["_metadata"] = _read_text(tar, opened, member)
-    return _table_of(row for row in rows if "image_offset" in row)
 
 
 def _table_of(rows: Iterable[dict[str, Any]]) -> pa.Table:
@@ -85,7 +129,7 @@ def _key_and_suffix(name: str) -> tuple[str, str]:
     return str(path.with_name(stem)) if stem else name, suffix.lower()
 
 
-def _read_text(tar: Path, opened: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+def _read_text(tar: Tar, opened: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     stored: IO[bytes] | None = opened.extractfile(member)
     try:
         return stored.read().decode() if stored is not None else ""

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from openalign.data import addresses
 from openalign.data.image_header import ImageError, read_header
-from openalign.data.shard_index import IMAGE_SUFFIXES, INDEX_SCHEMA, index_path, read_index
+from openalign.data.shard_index import IMAGE_SUFFIXES, INDEX_SCHEMA, Tar, index_path, read_index
 from openalign.data.tables import table_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
@@ -120,7 +121,7 @@ class ShardImages:
     _MOST_OPEN = 256
 
     def __init__(
-        self, tars: Sequence[Path], tar_of_row: NDArray[np.int32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]
+        self, tars: Sequence[Tar], tar_of_row: NDArray[np.int32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]
     ) -> None:
         self.tars = list(tars)
         self._tar_of_row = tar_of_row
@@ -129,7 +130,7 @@ class ShardImages:
         self._files: OrderedDict[int, _Descriptor] = OrderedDict()
 
     @classmethod
-    def of(cls, tars: Sequence[Path], indexes: Sequence[pa.Table]) -> Self:
+    def of(cls, tars: Sequence[Tar], indexes: Sequence[pa.Table]) -> Self:
         """The images of `tars`, whose `read_index` tables are `indexes`, rows one after the other."""
         tar_of_row = np.repeat(np.arange(len(tars), dtype=np.int32), [len(index) for index in indexes])
         offsets, sizes = (
@@ -143,19 +144,25 @@ class ShardImages:
 
     def image_bytes(self, row: int) -> bytes:
         """The stored bytes of one image. Raises `OpenAlignError` if its tar is gone or shorter than its index says."""
-        tar = int(self._tar_of_row[row])
-        size = int(self._sizes[row])
+        tar, offset, size = int(self._tar_of_row[row]), int(self._offsets[row]), int(self._sizes[row])
+        place = self.tars[tar]
+        data = addresses.read_range(place, offset, size) if isinstance(place, str) else self._pread(tar, offset, size)
+        if len(data) < size:
+            raise OpenAlignError(f"{place} is shorter than its index says: delete the index or fetch it again")
+        return data
+
+    def _pread(self, tar: int, offset: int, size: int) -> bytes:
         try:
-            data = os.pread(self._descriptor(tar).number, size, int(self._offsets[row]))
+            return os.pread(self._descriptor(tar).number, size, offset)
         except OSError as error:
             raise OpenAlignError(f"{self.tars[tar]} cannot be read: {error.strerror}") from None
-        if len(data) < size:
-            raise OpenAlignError(f"{self.tars[tar]} is shorter than its index says: delete the index or fetch it again")
-        return data
 
     def identity(self) -> bytes:
         """Changes when the stored images do: by the tars' sizes and times, and the places within them."""
-        tars = [(tar.stat().st_size, tar.stat().st_mtime_ns) for tar in self.tars]
+        tars = [
+            addresses.state(tar) if isinstance(tar, str) else (tar.stat().st_size, tar.stat().st_mtime_ns)
+            for tar in self.tars
+        ]
         return repr(tars).encode() + self._tar_of_row.tobytes() + self._offsets.tobytes() + self._sizes.tobytes()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -164,7 +171,7 @@ class ShardImages:
     def _descriptor(self, tar: int) -> "_Descriptor":
         known = self._files.get(tar)
         if known is None:
-            known = self._files[tar] = _Descriptor(self.tars[tar])
+            known = self._files[tar] = _Descriptor(Path(self.tars[tar]))
             if len(self._files) > self._MOST_OPEN:
                 self._files.popitem(last=False)
         return known

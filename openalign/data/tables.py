@@ -43,7 +43,12 @@ def read_table(
     out and gets a sentence in `problems`. Another column that is already called `image` or `text` is left out.
     Raises `OpenAlignError`: no such columns, no rows, not UTF-8 (with the line), not a table.
     """
-    problems = [] if problems is None else problems
+    table = read_raw_table(path, image_column, text_column, [] if problems is None else problems)
+    return with_named_columns(table, str(path), image_column, text_column, need_text)
+
+
+def read_raw_table(path: Path, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+    """Read a table as it is, its columns under their own names; what is wrong with it as in `read_table`."""
     if path.stat().st_size == 0:
         raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
     suffix = table_suffix(path)
@@ -60,7 +65,7 @@ def read_table(
         raise OpenAlignError(f"{path} cannot be read as a table: {reason}") from None
     if len(table) == 0:
         raise OpenAlignError(f"{path} has no rows: it needs one for each image")
-    return _with_named_columns(table, path, image_column, text_column, need_text)
+    return table
 
 
 def find_columns(
@@ -113,23 +118,24 @@ def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
     return next((by_lower[name] for name in usual if name in by_lower), None)
 
 
-def _with_named_columns(
-    table: pa.Table, path: Path, image_column: str | None, text_column: str | None, need_text: bool
+def with_named_columns(
+    table: pa.Table, where: str, image_column: str | None, text_column: str | None, need_text: bool
 ) -> pa.Table:
+    """The columns `image` and `text` as strings, then the others. Raises `OpenAlignError` naming `where`."""
     names = table.column_names
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise OpenAlignError(f"{path} has two columns called {twice!r}: rename one")
-    image, text = find_columns(names, image_column, text_column, need_text=need_text, where=str(path))
-    columns = {"image": _strings(table, image, path)}
-    columns["text"] = pa.nulls(len(table), pa.string()) if text is None else _strings(table, text, path)
+        raise OpenAlignError(f"{where} has two columns called {twice!r}: rename one")
+    image, text = find_columns(names, image_column, text_column, need_text=need_text, where=where)
+    columns = {"image": _strings(table, image, where)}
+    columns["text"] = pa.nulls(len(table), pa.string()) if text is None else _strings(table, text, where)
     for name in names:
         if name not in (image, text):
             columns.setdefault(name, table[name])
     return pa.table(columns)
 
 
-def _strings(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
+def _strings(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     """A column as strings; `alt.en` is the field `en` of a column `alt` of objects."""
     outer, _, inner = (name, "", "") if name in table.column_names else name.partition(".")
     column = table[outer]
@@ -139,7 +145,7 @@ def _strings(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
         named = pa.types.is_struct(kind) and len(kind) > 0
         fields = f": name one of its fields, as {outer}.{kind[0].name}" if named else ""
-        raise OpenAlignError(f"{path}: column {outer!r} holds {_kind_name(kind)} where text is needed{fields}")
+        raise OpenAlignError(f"{where}: column {outer!r} holds {_kind_name(kind)} where text is needed{fields}")
     return column.cast(pa.string())
 
 

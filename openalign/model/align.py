@@ -1,6 +1,7 @@
 """ALIGN's dual encoder: EfficientNet and BERT towers into one space of unit vectors (paper section 4)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,10 +38,19 @@ class AlignSettings(Settings):
     resize_size: int = 346
     """Side of the square that an image is resized to before the crop, in pixels."""
     initial_temperature: float = 1.0
+    embedding_width: int | None = None
+    """Width D of the shared space. None takes the image tower's, which then needs no linear layer (the main model);
+    another adds one to the image tower (640, 320, 160 and 80 in paper tables 8 to 10)."""
+
+    @property
+    def width(self) -> int:
+        """Width D of the shared space."""
+        return self.embedding_width or self.image_tower.width
 
 
 class Align(nn.Module):
-    """Two towers and one temperature. The text tower alone is projected: the shared width is the image tower's.
+    """Two towers and one temperature. [CLS] of the text tower is projected to the shared width, and the pooled image
+    features too where that width is not their own.
 
     The temperature is learned through its logarithm. The paper learns it directly, which a 1.2 M-step schedule
     can afford; a run of a few thousand steps would jump past zero, and a step in the logarithm is a relative one.
@@ -51,35 +61,62 @@ class Align(nn.Module):
         self.settings = settings
         self.vision_model = EfficientNet(settings.image_tower)
         self.text_model = BertModel(bert_config(settings), add_pooling_layer=False)
-        self.text_projection = nn.Linear(settings.text_tower.width, settings.image_tower.width)
-        nn.init.xavier_uniform_(self.text_projection.weight)
-        nn.init.zeros_(self.text_projection.bias)
+        self.text_projection = _projection(settings.text_tower.width, settings.width)
+        narrowed = settings.width != settings.image_tower.width
+        self.image_projection = _projection(settings.image_tower.width, settings.width) if narrowed else None
         self.log_temperature = nn.Parameter(torch.tensor(math.log(settings.initial_temperature)))
 
     @property
     def width(self) -> int:
         """Width D of the shared embedding."""
-        return self.settings.image_tower.width
+        return self.settings.width
 
     @property
     def temperature(self) -> Tensor:
         """The scalar that cosines are divided by, differentiable."""
         return self.log_temperature.exp()
 
+    def recompute_activations(self) -> None:
+        """Keep less of the forward pass and compute it again in the backward pass (gradient checkpointing)."""
+        self.vision_model.encoder.recompute = True
+        self.text_model.config.use_cache = False  # of decoders; transformers would warn that the two do not go together
+        text: Any = self.text_model
+        # Newer releases of transformers have a new name for it, and warn at the old one.
+        enable = getattr(text, "activation_checkpointing_enable", None) or text.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+
+    def forward(self, images_BHWC: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Both embeddings of B pairs, each (B, D): what training calls, so that wrappers of modules see one call."""
+        return self.embed_images(images_BHWC), self.embed_texts(ids_BT, mask_BT)
+
     def embed_images(self, images_BHWC: Tensor) -> Tensor:
         """uint8 pixels of shape (B, H, W, 3) -> unit rows of shape (B, D)."""
         # (B, H, W, 3) seen as (B, 3, H, W) is PyTorch's channels_last layout: no copy, and the fast one.
         pixels_BCHW = images_BHWC.permute(0, 3, 1, 2).to(self.log_temperature.dtype) / 127.5 - 1.0
-        return functional.normalize(self.vision_model(pixels_BCHW), dim=1)
+        features_BC = self.vision_model(pixels_BCHW)
+        if self.image_projection is not None:
+            features_BC = self.image_projection(features_BC)
+        return self._unit(features_BC)
 
     def embed_texts(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """Word-piece ids and their mask, both (B, T) -> unit rows of shape (B, D), from [CLS]."""
-        return functional.normalize(self.text_projection(self.class_token(ids_BT, mask_BT)), dim=1)
+        return self._unit(self.text_projection(self.class_token(ids_BT, mask_BT)))
 
     def class_token(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """[CLS] before the projection, shape (B, text width): the paper's word vector (section 7)."""
         hidden_BTC: Tensor = self.text_model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
         return hidden_BTC[:, 0]
+
+    def _unit(self, rows_BD: Tensor) -> Tensor:
+        """Unit rows in the precision of the weights: bfloat16 would round the norms of the loss's inputs."""
+        return functional.normalize(rows_BD.to(self.log_temperature.dtype), dim=1)
+
+
+def _projection(inputs: int, outputs: int) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
 
 
 def bert_config(settings: AlignSettings) -> BertConfig:

@@ -1,6 +1,7 @@
 """Our settings as the configuration of a Hugging Face `AlignModel` folder, and back.
 
-What that format has no word for stands in a section `openalign`: how the image tower pads, and the sizes in pixels.
+What that format has no word for stands in a section `openalign`: how the image tower pads, the sizes in pixels, and the
+width that a linear layer brings the pooled image features to.
 """
 
 from typing import Any
@@ -31,10 +32,15 @@ def config_from(settings: AlignSettings) -> dict[str, Any]:
             "hidden_dim": tower.width,
             "drop_connect_rate": tower.drop_path,
         },
-        projection_dim=tower.width,
+        projection_dim=settings.width,
         temperature_init_value=settings.initial_temperature,
     ).to_dict()
-    ours = {"padding": tower.padding, "image_size": settings.image_size, "resize_size": settings.resize_size}
+    ours = {
+        "padding": tower.padding,
+        "image_size": settings.image_size,
+        "resize_size": settings.resize_size,
+        "embedding_width": settings.embedding_width,
+    }
     return {**config, "architectures": ["AlignModel"], "openalign": ours}
 
 
@@ -75,6 +81,7 @@ def settings_from(config: dict[str, Any], where: str) -> AlignSettings:
             image_size=ours["image_size"],
             resize_size=ours["resize_size"],
             initial_temperature=float(align.temperature_init_value),
+            embedding_width=ours.get("embedding_width"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise OpenAlignError(f"{where}/config.json: not an ALIGN configuration: {error}") from None

@@ -5,12 +5,14 @@ Shapes: B batch, C channels, H height, W width.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
+from openalign.model.batch_norm import BatchNorm
 from openalign.settings import Settings
 
 DIVISOR = 8  # channel counts are multiples of this, as published
@@ -40,7 +42,7 @@ class ImageTowerSettings(Settings):
 
     @property
     def width(self) -> int:
-        """Channels of the pooled output, which is the width of the shared embedding."""
+        """Channels of the pooled output."""
         return round_channels(self.channels[-1], self.width_multiplier)
 
 
@@ -49,13 +51,6 @@ def round_channels(channels: int, multiplier: float) -> int:
     scaled = channels * multiplier
     rounded = max(DIVISOR, int(scaled + DIVISOR / 2) // DIVISOR * DIVISOR)
     return rounded + DIVISOR if rounded < 0.9 * scaled else rounded
-
-
-class BatchNorm(nn.BatchNorm2d):
-    """Batch norm with the published constants: epsilon 1e-3, and a running average that keeps 0.99 a step."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=1e-3, momentum=0.01)
 
 
 class Convolution(nn.Conv2d):
@@ -73,7 +68,7 @@ class Convolution(nn.Conv2d):
         if self.stride[0] > 1:
             top, bottom = self._pads(input.shape[-2])
             left, right = self._pads(input.shape[-1])
-            input = functional.pad(input, (left, right, top, bottom))
+            input = _pad(input, (left, right, top, bottom))
         return super().forward(input)
 
     def _pads(self, size: int) -> tuple[int, int]:
@@ -82,6 +77,31 @@ class Convolution(nn.Conv2d):
         kernel, stride = self.kernel_size[0], self.stride[0]
         total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
         return total // 2, total - total // 2
+
+
+def _pad(x_BCHW: Tensor, pads: tuple[int, int, int, int]) -> Tensor:
+    """Zeros on the left, right, top and bottom."""
+    if torch.is_grad_enabled() and x_BCHW.requires_grad:
+        padded: Tensor = _DensePad.apply(x_BCHW, pads)  # type: ignore[no-untyped-call]
+        return padded
+    return functional.pad(x_BCHW, pads)
+
+
+class _DensePad(torch.autograd.Function):
+    """Padding whose gradient lies densely in channels_last: on a CPU batch norm's backward pass takes many times as
+    long on the cut-out view that `pad` hands back."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BCHW: Tensor, pads: tuple[int, int, int, int]) -> Tensor:
+        ctx.pads = pads
+        return functional.pad(x_BCHW, pads)
+
+    @staticmethod
+    def backward(ctx: Any, grad_BCHW: Tensor) -> tuple[Tensor, None]:
+        left, right, top, bottom = ctx.pads
+        height, width = grad_BCHW.shape[-2:]
+        inner_BCHW = grad_BCHW[:, :, top : height - bottom, left : width - right]
+        return inner_BCHW.contiguous(memory_format=torch.channels_last), None
 
 
 class Stem(nn.Module):
@@ -212,10 +232,15 @@ class Encoder(nn.Module):
                 )
                 inputs = outputs
         self.blocks = nn.ModuleList(blocks)
+        self.recompute = False
+        """Keep only each block's input for the backward pass, and compute the block again there."""
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         for block in self.blocks:
-            x_BCHW = block(x_BCHW)
+            if self.recompute and torch.is_grad_enabled():
+                x_BCHW = checkpoint(block, x_BCHW, use_reentrant=False)
+            else:
+                x_BCHW = block(x_BCHW)
         return x_BCHW
 
 

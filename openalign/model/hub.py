@@ -6,7 +6,7 @@ with the names of `AlignModel`, `tokenizer.json`, `preprocessor_config.json` and
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from safetensors.torch import load_file, save_file
 from openalign.data.images import resize
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
-from openalign.model.align import Align
+from openalign.model.align import Align, AlignSettings
 from openalign.model.config import config_from, preprocessor_from, settings_from
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.transformers_encoder import TransformersEncoder
 
 WEIGHTS = "model.safetensors"
+LOG_TEMPERATURE = "log_temperature"
 UNUSED_BY_US = "text_model.pooler."  # of AlignModel; the paper projects [CLS] itself
 
 
@@ -76,7 +77,7 @@ def load(source: str | Path) -> DualEncoder:
     Raises:
         OpenAlignError: no such folder or name, a folder without a model, weights that do not fit the configuration.
     """
-    folder = _folder_of(source)
+    folder = folder_of(source)
     settings = _read_json(folder / "config.json")
     fingerprint = fingerprint_of(folder)
     if settings.get("model_type") != "align":
@@ -96,9 +97,23 @@ def load_align(folder: Path) -> Align:
     Raises:
         OpenAlignError: the folder's weights are missing, damaged or of another shape than its configuration.
     """
-    model = Align(settings_from(_read_json(folder / "config.json"), str(folder)))
+    model = Align(align_settings(folder))
     load_weights(model, folder / WEIGHTS)
+    # The weights hold the temperature, of which we learn the logarithm: taken back from there, it would lose bits.
+    exact = _read_json(folder / "config.json").get("openalign", {}).get(LOG_TEMPERATURE)
+    if exact is not None:
+        model.log_temperature.data.fill_(exact)
     return model
+
+
+def align_settings(folder: Path) -> AlignSettings:
+    """The settings of the model in an `AlignModel` folder. Raises `OpenAlignError` for another kind of model."""
+    config = _read_json(folder / "config.json")
+    if config.get("model_type") != "align":
+        raise OpenAlignError(
+            f"{folder}: holds a model of type {config.get('model_type')!r}; only ALIGN can be trained."
+        )
+    return settings_from(config, str(folder))
 
 
 def load_weights(model: Align, path: Path) -> None:
@@ -132,16 +147,23 @@ def load_weights(model: Align, path: Path) -> None:
     model.load_state_dict(state, strict=False)
 
 
-def save(model: Align, tokenizer: Tokenizer, folder: Path, card: str) -> None:
-    """Write the Hugging Face folder of `model`; `card` is its README in Markdown."""
+def save(
+    model: Align, tokenizer: Tokenizer, folder: Path, card: str, state: Mapping[str, torch.Tensor] | None = None
+) -> None:
+    """Write the Hugging Face folder of `model`; `card` is its README in Markdown.
+
+    `state` stands for the model's own state dict, where that is cut across processes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.contiguous() for name, tensor in (state or model.state_dict()).items()}
     state["temperature"] = state.pop("log_temperature").exp()
     width = model.settings.text_tower.width
     # AlignModel expects BERT's pooler, which takes no part in the embeddings; without it, it would warn.
     state |= {f"{UNUSED_BY_US}dense.weight": torch.zeros(width, width), f"{UNUSED_BY_US}dense.bias": torch.zeros(width)}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    _write_json(folder / "config.json", config_from(model.settings))
+    config = config_from(model.settings)
+    config["openalign"][LOG_TEMPERATURE] = float(model.log_temperature.detach())
+    _write_json(folder / "config.json", config)
     _write_json(folder / "preprocessor_config.json", preprocessor_from(model.settings))
     tokenizer.save(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -159,7 +181,12 @@ def fingerprint_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _folder_of(source: str | Path) -> Path:
+def folder_of(source: str | Path) -> Path:
+    """The folder of a model: as given, its RUN/model, or the local copy of one on the Hugging Face hub.
+
+    Raises:
+        OpenAlignError: no such folder or name, or no model in it.
+    """
     folder = Path(source)
     if folder.is_dir():
         if (folder / "config.json").is_file():

@@ -1,105 +1,292 @@
 """The normalised-softmax contrastive loss (paper section 4.1), without ever holding the N x N matrix of logits.
 
-Row and column log-sum-exps are streamed in blocks of rows and recomputed in the backward pass: memory is O(N D).
-Shapes: N pairs, D embedding width, K rows of one block.
+Row and column log-sum-exps are streamed tile by tile and recomputed in the backward pass: memory is O(N D). What is
+linear in the logits, the targets, needs sums of embeddings only. Shapes: N pairs of the whole batch, n of this
+process (all of them in a run of one process), D embedding width, K x L one tile.
 """
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from openalign.errors import OpenAlignError
 
-BLOCK_ROWS = 1024
+TILE = 1024  # a tile of logits stays in the cache between the product that makes it and the sums over it
 UNIT_TOLERANCE = 1e-2  # squared norms of bf16 unit rows stray by less than this
+PLAIN_EXPONENT = 64.0  # up to here exp(z) and sums of a million of them fit a float32 without subtracting a maximum
 
 
 def contrastive_loss(
-    images_ND: Tensor, texts_ND: Tensor, temperature: Tensor | float, label_smoothing: float = 0.1
+    images_ND: Tensor,
+    texts_ND: Tensor,
+    temperature: Tensor | float,
+    label_smoothing: float = 0.1,
+    *,
+    image_ids_N: Tensor | None = None,
+    text_ids_N: Tensor | None = None,
+    group: dist.ProcessGroup | None = None,
 ) -> Tensor:
     """Image-to-text plus text-to-image cross-entropy over in-batch negatives: the sum of both, not their mean.
 
-    With z_ij = x_i . y_j / t and smoothing e, each direction is the mean over i of
-    logsumexp_j z_ij - (1 - e) z_ii - e mean_j z_ij, and mean_j z_ij is one dot product: x_i . mean(y) / t.
+    With z_ij = x_i . y_j / t, positives P_i of pair i and smoothing e, each direction is the mean over i of
+    logsumexp_j z_ij - (1 - e) mean_{j in P_i} z_ij - e mean_j z_ij. P_i is i itself, and where ids are given every pair
+    of equal text or equal image too.
 
     Args:
         images_ND: unit rows, shape (N, D), N >= 2.
         texts_ND: unit rows, shape (N, D); row i is the text of image i.
         temperature: positive scalar; a tensor to learn it.
         label_smoothing: share of the target spread evenly over all N (0.1 in the paper).
+        image_ids_N, text_ids_N: int64, shape (N,), equal where the image or the text is.
+        group: the processes that share the batch. Each gives its own n rows, equally many, of the N = n * processes.
 
     Returns:
-        A float32 scalar (float64 for float64 inputs), differentiable once in both embeddings and the temperature.
+        A float32 scalar (float64 for float64 inputs), differentiable once in both embeddings and the temperature. In a
+        group every process gets the loss of the whole batch, its derivative in its own rows, and its own part of the
+        derivative in the temperature: gradients of parameters are to be summed over the processes, not averaged.
 
     Raises:
-        OpenAlignError: shapes that differ, N < 2, rows that are not finite unit vectors, a temperature <= 0.
+        OpenAlignError: shapes that differ, N < 2, rows that are not finite unit vectors, a temperature <= 0, ids that
+            do not fit. In a group every process raises when one of them does.
     """
-    _check(images_ND, texts_ND, label_smoothing)
     dtype = torch.float64 if images_ND.dtype == torch.float64 else torch.float32
     temperature = torch.as_tensor(temperature, dtype=dtype, device=images_ND.device)
-    if not (temperature.detach() > 0):
-        raise OpenAlignError(f"The temperature must be positive, not {float(temperature.detach())}.")
-    loss: Tensor = _Contrastive.apply(images_ND.to(dtype), texts_ND.to(dtype), temperature, label_smoothing)  # type: ignore[no-untyped-call]
+    ids = _Ids(image_ids_N, text_ids_N)
+    _check(_problem(images_ND, texts_ND, temperature, label_smoothing, ids, group), images_ND, group)
+    shared = _Shared(group)
+    positives = _Positives.of(ids, shared, dtype) if image_ids_N is not None or text_ids_N is not None else None
+    loss: Tensor = _Contrastive.apply(  # type: ignore[no-untyped-call]
+        images_ND.to(dtype), texts_ND.to(dtype), temperature, label_smoothing, positives, shared
+    )
     return loss
 
 
-def _check(images_ND: Tensor, texts_ND: Tensor, label_smoothing: float) -> None:
-    if images_ND.ndim != 2 or images_ND.shape != texts_ND.shape:
-        raise OpenAlignError(
-            f"Image and text embeddings must both have shape (N, D), "
-            f"not {tuple(images_ND.shape)} and {tuple(texts_ND.shape)}."
-        )
-    if len(images_ND) < 2:
-        raise OpenAlignError("The contrastive loss needs at least 2 pairs in a batch: one pair has no negatives.")
+@dataclass(frozen=True)
+class _Ids:
+    """What tells equal images and equal texts of this process's rows, each (n,) or None."""
+
+    images_n: Tensor | None
+    texts_n: Tensor | None
+
+
+def _problem(
+    images_nD: Tensor,
+    texts_nD: Tensor,
+    temperature: Tensor,
+    label_smoothing: float,
+    ids: _Ids,
+    group: dist.ProcessGroup | None,
+) -> str | None:
+    """What is wrong with the inputs of this process, in a sentence."""
+    if images_nD.ndim != 2 or images_nD.shape != texts_nD.shape:
+        shapes = f"{tuple(images_nD.shape)} and {tuple(texts_nD.shape)}"
+        return f"Image and text embeddings must both have shape (N, D), not {shapes}."
+    if len(images_nD) * _size(group) < 2:
+        return "The contrastive loss needs at least 2 pairs in a batch: one pair has no negatives."
     if not 0.0 <= label_smoothing < 1.0:
-        raise OpenAlignError(f"Label smoothing must lie in [0, 1), not {label_smoothing}.")
-    for name, rows_ND in (("image", images_ND), ("text", texts_ND)):
-        stray = (rows_ND.detach().float().square().sum(1) - 1.0).abs().max()
+        return f"Label smoothing must lie in [0, 1), not {label_smoothing}."
+    if not (temperature.detach() > 0):
+        return f"The temperature must be positive, not {float(temperature.detach())}."
+    for name, ids_n in (("image", ids.images_n), ("text", ids.texts_n)):
+        if ids_n is not None and (ids_n.shape != images_nD.shape[:1] or ids_n.dtype != torch.int64):
+            return f"The {name} ids must be int64 of shape ({len(images_nD)},), not {ids_n.dtype} {tuple(ids_n.shape)}."
+    for name, rows_nD in (("image", images_nD), ("text", texts_nD)):
+        stray = (rows_nD.detach().float().square().sum(1) - 1.0).abs().amax()
         if not (stray <= UNIT_TOLERANCE):  # also catches NaN
-            raise OpenAlignError(
-                f"The {name} embeddings must be finite unit vectors; a squared norm is off by {float(stray):.3g}."
-            )
+            return f"The {name} embeddings must be finite unit vectors; a squared norm is off by {float(stray):.3g}."
+    return None
+
+
+def _check(problem: str | None, images_nD: Tensor, group: dist.ProcessGroup | None) -> None:
+    """Raise what is wrong here or in any other process: one that raised alone would leave the others waiting."""
+    if group is not None:
+        rows = images_nD.shape[0] if images_nD.ndim else 0
+        verdict_3 = torch.tensor([int(problem is not None), rows, -rows], device=images_nD.device)
+        dist.all_reduce(verdict_3, op=dist.ReduceOp.MAX, group=group)
+        elsewhere, most, fewest = verdict_3.tolist()
+        if problem is None and most != -fewest:
+            problem = f"Every process must give equally many pairs; they gave between {-fewest} and {most}."
+        if problem is None and elsewhere:
+            problem = "Another process of the group was given embeddings that cannot be used; see its message."
+    if problem is not None:
+        raise OpenAlignError(problem)
+
+
+def _size(group: dist.ProcessGroup | None) -> int:
+    return 1 if group is None else dist.get_world_size(group)
+
+
+class _Shared:
+    """The batch as its processes share it; in a run of one process everything is already here."""
+
+    def __init__(self, group: dist.ProcessGroup | None) -> None:
+        self._group = group
+        self._processes = _size(group)
+        self._rank = 0 if group is None else dist.get_rank(group)
+
+    def own(self, rows_N: Tensor) -> Tensor:
+        """The rows of this process among those of all."""
+        return rows_N if self._group is None else rows_N.chunk(self._processes)[self._rank]
+
+    def gathered(self, rows_n: Tensor) -> Tensor:
+        """The rows of all processes, in the order of their ranks."""
+        if self._group is None:
+            return rows_n
+        rows_N = rows_n.new_empty((self._processes * len(rows_n), *rows_n.shape[1:]))
+        dist.all_gather_into_tensor(rows_N, rows_n.contiguous(), group=self._group)
+        return rows_N
+
+    def summed(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self._group is not None:
+            dist.all_reduce(tensor, group=self._group)
+        return tensor
+
+    def own_sum(self, rows_ND: Tensor) -> Tensor:
+        """The rows of this process of the sum over all processes."""
+        if self._group is None:
+            return rows_ND
+        own_nD = rows_ND.new_empty((len(rows_ND) // self._processes, *rows_ND.shape[1:]))
+        dist.reduce_scatter_tensor(own_nD, rows_ND, group=self._group)
+        return own_nD
+
+    def log_sum(self, logs_N: Tensor) -> Tensor:
+        """log of the sum over all processes of exp(logs_N)."""
+        if self._group is None:
+            return logs_N
+        return self.gathered(logs_N[None]).logsumexp(0)
+
+
+class _Positives:
+    """Which pairs are each other's positives, as sums over them: equal texts plus equal images less equal both."""
+
+    def __init__(self, classes: list[tuple[float, Tensor]], dtype: torch.dtype) -> None:
+        self._classes = classes
+        ones_N1 = torch.ones(len(classes[0][1]), 1, dtype=dtype, device=classes[0][1].device)
+        self.share_N1 = 1.0 / self.sum(ones_N1)
+        """One over the number of positives of each pair, (N, 1)."""
+
+    @classmethod
+    def of(cls, ids: _Ids, shared: _Shared, dtype: torch.dtype) -> "_Positives":
+        """From the ids of all processes."""
+        numbered = [
+            torch.unique(shared.gathered(ids_n), return_inverse=True)[1]
+            for ids_n in (ids.images_n, ids.texts_n)
+            if ids_n is not None
+        ]
+        classes = [(1.0, class_N) for class_N in numbered]
+        if len(numbered) == 2:
+            both_N = numbered[0] * (int(numbered[1].max()) + 1) + numbered[1]
+            classes.append((-1.0, torch.unique(both_N, return_inverse=True)[1]))
+        return cls(classes, dtype)
+
+    def sum(self, rows_ND: Tensor) -> Tensor:
+        """For each pair the sum of the rows of its positives, (N, D)."""
+        total_ND = torch.zeros_like(rows_ND)
+        for sign, class_N in self._classes:
+            sums_CD = rows_ND.new_zeros(int(class_N.max()) + 1, rows_ND.shape[1]).index_add_(0, class_N, rows_ND)
+            total_ND.add_(sums_CD[class_N], alpha=sign)
+        return total_ND
+
+
+def _target_sums(rows_ND: Tensor, positives: _Positives | None) -> Tensor:
+    """For each pair the sum over its positives j of (1/|P_i| + 1/|P_j|) rows_j: the targets of both directions."""
+    if positives is None:
+        return 2.0 * rows_ND
+    share_N1 = positives.share_N1
+    return share_N1 * positives.sum(rows_ND) + positives.sum(share_N1 * rows_ND)
 
 
 class _Contrastive(torch.autograd.Function):
+    """Forward: log-sum-exps and targets. Backward: dL/dz_ij = (row softmax + column softmax - targets) / N, the
+    softmaxes tile by tile, the targets without a matrix."""
+
     @staticmethod
-    def forward(ctx: Any, x_ND: Tensor, y_ND: Tensor, temperature: Tensor, smoothing: float) -> Tensor:
-        count = len(x_ND)
-        rows_N = x_ND.new_empty(count)
-        columns_N = x_ND.new_full((count,), -math.inf)
-        for start in range(0, count, BLOCK_ROWS):
-            z_KN = (x_ND[start : start + BLOCK_ROWS] @ y_ND.T).div_(temperature)
-            rows_N[start : start + BLOCK_ROWS] = z_KN.logsumexp(1)
-            columns_N = torch.logaddexp(columns_N, z_KN.logsumexp(0))
-        matched = (x_ND * y_ND).sum() / temperature
-        mean_z = (x_ND.sum(0) @ y_ND.sum(0)) / count / temperature
-        ctx.save_for_backward(x_ND, y_ND, temperature, rows_N, columns_N)
-        ctx.smoothing = smoothing
-        targets = (1.0 - smoothing) * matched + smoothing * mean_z
-        return (rows_N.sum() + columns_N.sum() - 2.0 * targets) / count
+    def forward(
+        ctx: Any,
+        x_nD: Tensor,
+        y_nD: Tensor,
+        temperature: Tensor,
+        smoothing: float,
+        positives: _Positives | None,
+        shared: _Shared,
+    ) -> Tensor:
+        y_ND = shared.gathered(y_nD)
+        count = len(y_ND)
+        rows_n, columns_N = _log_sum_exps(x_nD, y_ND, float(temperature))
+        columns_N = shared.log_sum(columns_N)
+        targets_nD = (1.0 - smoothing) * shared.own(_target_sums(y_ND, positives)) + 2.0 * smoothing * y_ND.mean(0)
+        own = rows_n.sum() - (x_nD * targets_nD).sum() / temperature
+        ctx.save_for_backward(x_nD, y_ND, temperature, rows_n, columns_N, targets_nD)
+        ctx.smoothing, ctx.positives, ctx.shared = smoothing, positives, shared
+        return (shared.summed(own) + columns_N.sum()) / count
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        x_ND, y_ND, temperature, rows_N, columns_N = ctx.saved_tensors
-        count, smoothing = len(x_ND), ctx.smoothing
-        # dL/dz_ij = (softmax over row i + softmax over column j - 2 (1 - e) [i = j] - 2 e / N) / N; the two last
-        # terms need no matrix.
-        dx_ND = -2.0 * ((1.0 - smoothing) * y_ND + smoothing * y_ND.mean(0))
-        dy_ND = -2.0 * ((1.0 - smoothing) * x_ND + smoothing * x_ND.mean(0))
-        for start in range(0, count, BLOCK_ROWS):
-            x_KD = x_ND[start : start + BLOCK_ROWS]
-            z_KN = (x_KD @ y_ND.T).div_(temperature)
-            p_KN = (z_KN - rows_N[start : start + BLOCK_ROWS, None]).exp_()
-            p_KN += z_KN.sub_(columns_N).exp_()
-            dx_ND[start : start + BLOCK_ROWS] += p_KN @ y_ND
-            dy_ND.addmm_(p_KN.T, x_KD)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        x_nD, y_ND, temperature, rows_n, columns_N, targets_nD = ctx.saved_tensors
+        shared, count = ctx.shared, len(y_ND)
+        dx_nD, dy_ND = _softmax_sums(x_nD, y_ND, float(temperature), rows_n, columns_N)
+        dx_nD -= targets_nD
+        # Every process adds what its own images ask of all texts.
+        x_ND = x_nD
+        if len(x_nD) != count:
+            x_ND = torch.zeros_like(y_ND)
+            shared.own(x_ND).copy_(x_nD)
+        dy_ND -= (1.0 - ctx.smoothing) * _target_sums(x_ND, ctx.positives)
+        dy_ND -= 2.0 * ctx.smoothing / count * x_nD.sum(0)
         scale = grad / (count * temperature)
-        dx_ND *= scale
-        dy_ND *= scale
+        dx_nD *= scale
+        dy_nD = shared.own_sum(dy_ND) * scale
         # sum_ij dL/dz_ij z_ij = sum_i x_i . dL/dx_i, so the temperature needs no matrix either.
-        dtemperature = -(x_ND * dx_ND).sum() / temperature
-        return dx_ND, dy_ND, dtemperature, None
+        return dx_nD, dy_nD, -(x_nD * dx_nD).sum() / temperature, None, None, None
+
+
+def _tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
+    for top in range(0, rows, TILE):
+        for left in range(0, columns, TILE):
+            yield slice(top, top + TILE), slice(left, left + TILE)
+
+
+def _log_sum_exps(x_nD: Tensor, y_ND: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Over z = x y' / t: the log-sum-exps of its rows (n,), and of its columns (N,)."""
+    x_nD = x_nD / temperature
+    if 1.0 / temperature <= PLAIN_EXPONENT:
+        row_sums_n, column_sums_N = x_nD.new_zeros(len(x_nD)), x_nD.new_zeros(len(y_ND))
+        for rows, columns in _tiles(len(x_nD), len(y_ND)):
+            e_KL = (x_nD[rows] @ y_ND[columns].T).exp_()
+            row_sums_n[rows] += e_KL.sum(1)
+            column_sums_N[columns] += e_KL.sum(0)
+        return row_sums_n.log_(), column_sums_N.log_()
+    rows_n, columns_N = x_nD.new_full((len(x_nD),), -math.inf), x_nD.new_full((len(y_ND),), -math.inf)
+    for rows, columns in _tiles(len(x_nD), len(y_ND)):
+        z_KL = x_nD[rows] @ y_ND[columns].T
+        rows_n[rows] = torch.logaddexp(rows_n[rows], z_KL.logsumexp(1))
+        columns_N[columns] = torch.logaddexp(columns_N[columns], z_KL.logsumexp(0))
+    return rows_n, columns_N
+
+
+def _softmax_sums(
+    x_nD: Tensor, y_ND: Tensor, temperature: float, rows_n: Tensor, columns_N: Tensor
+) -> tuple[Tensor, Tensor]:
+    """With p the row softmax plus the column softmax of z: p y (n, D), and p' x (N, D)."""
+    scaled_nD = x_nD / temperature
+    dx_nD, dy_ND = torch.zeros_like(x_nD), torch.zeros_like(y_ND)
+    plain = 1.0 / temperature <= PLAIN_EXPONENT
+    by_row_n, by_column_N = ((-rows_n).exp(), (-columns_N).exp()) if plain else (rows_n, columns_N)
+    for rows, columns in _tiles(len(x_nD), len(y_ND)):
+        z_KL = scaled_nD[rows] @ y_ND[columns].T
+        if plain:
+            p_KL = z_KL.exp_().mul_(by_row_n[rows, None] + by_column_N[columns])
+        else:
+            p_KL = (z_KL - by_row_n[rows, None]).exp_()
+            p_KL += z_KL.sub_(by_column_N[columns]).exp_()
+        dx_nD[rows].addmm_(p_KL, y_ND[columns])
+        dy_ND[columns].addmm_(p_KL.T, x_nD[rows])
+    return dx_nD, dy_ND

@@ -14,12 +14,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align
+from openalign.train.parallel import ALONE, Processes, whole
 from openalign.train.recipe import Recipe, write_recipe
 
 STATE = "training_state"
@@ -38,18 +40,25 @@ def save_checkpoint(
     recipe: Recipe,
     step: int,
     loss: float,
+    processes: Processes = ALONE,
 ) -> Path:
     """Write the state after `step` steps, point RUN/model at it, and forget the oldest ones.
+
+    Every process calls it, since each may hold a part of the state; the first one writes.
 
     Raises:
         OpenAlignError: the disk is full or cannot be written; what was there before is untouched.
     """
     target = run / "checkpoints" / f"step-{step:08d}"
+    weights = {name: whole(tensor) for name, tensor in model.state_dict().items()}
+    tensors, state = _training_state(model, optimizer, step)
+    if not processes.first:
+        return target
     try:
         with whole_folder(target) as folder:
-            hub.save(model, tokenizer, folder, card=model_card(recipe, step, loss))
+            hub.save(model, tokenizer, folder, card=model_card(recipe, step, loss), state=weights)
             write_recipe(recipe, folder / "recipe.toml")
-            _save_state(folder / STATE, model, optimizer, step)
+            _write_state(folder / STATE, tensors, state)
         with whole_folder(run / "model") as folder:
             _link_files(target, folder)
     except (OSError, SafetensorError) as error:
@@ -61,13 +70,21 @@ def save_checkpoint(
     return target
 
 
-def restore_checkpoint(folder: Path, model: Align, optimizer: torch.optim.Optimizer) -> int:
-    """Load weights and training state bit for bit; returns the number of steps that were done.
+def load_checkpoint_weights(folder: Path, model: Align) -> None:
+    """Fill a model that is not yet cut across processes with the weights of a checkpoint.
 
     Raises:
         OpenAlignError: the checkpoint is of another shape than the recipe, or damaged.
     """
     hub.load_weights(model, folder / hub.WEIGHTS)
+
+
+def restore_training_state(folder: Path, model: Align, optimizer: torch.optim.Optimizer) -> int:
+    """Give the optimizer its moments back, bit for bit; returns the number of steps that were done.
+
+    Raises:
+        OpenAlignError: the training state is missing or damaged.
+    """
     try:
         tensors = load_file(folder / STATE / "optimizer.safetensors")
         state = json.loads((folder / STATE / "state.json").read_text(encoding="utf-8"))
@@ -88,13 +105,7 @@ def restore_checkpoint(folder: Path, model: Align, optimizer: torch.optim.Optimi
 
 def model_card(recipe: Recipe, step: int, loss: float) -> str:
     """The README of a checkpoint: what it is, how it was made, how to use it."""
-    if recipe.image_tower.padding == "same":
-        port = (
-            'The image tower pads as TensorFlow does (`padding = "same"`). The `AlignModel` of transformers pads\n'
-            "otherwise: it opens this folder but does not give equal numbers; `openalign.load` does."
-        )
-    else:
-        port = "The `AlignModel` of transformers opens this folder and gives equal numbers."
+    start = f"fine-tuned from {recipe.start_from}" if recipe.start_from else "trained from scratch"
     return f"""---
 library_name: openalign
 pipeline_tag: zero-shot-image-classification
@@ -103,7 +114,7 @@ tags: [align, dual-encoder, image-text]
 
 # ALIGN dual encoder after {step:,} of {recipe.steps:,} steps
 
-EfficientNet and BERT towers, trained from scratch on images and their alt-texts with openalign.
+EfficientNet and BERT towers, {start} on images and their alt-texts with openalign.
 Loss at this step: {loss:.3f}.
 
 ```python
@@ -113,26 +124,47 @@ model = openalign.load("this folder")
 model.embed_texts(["a red apple"])
 ```
 
-{port}
+{_in_transformers(recipe)}
 
 The recipe, as it was run, is `recipe.toml`.
 """
 
 
-def _save_state(folder: Path, model: Align, optimizer: torch.optim.Optimizer, step: int) -> None:
-    folder.mkdir()
+def _in_transformers(recipe: Recipe) -> str:
+    """What the folder is worth to `AlignModel` there."""
+    if recipe.embedding_width not in (None, recipe.image_tower.width):
+        return (
+            "A linear layer follows the image tower. The `AlignModel` of transformers has none and cannot use this\n"
+            "folder; `openalign.load` does."
+        )
+    if recipe.image_tower.padding == "same":
+        return (
+            'The image tower pads as TensorFlow does (`padding = "same"`). The `AlignModel` of transformers pads\n'
+            "otherwise: it opens this folder but does not give equal numbers; `openalign.load` does."
+        )
+    return "The `AlignModel` of transformers opens this folder and gives equal numbers."
+
+
+def _training_state(
+    model: Align, optimizer: torch.optim.Optimizer, step: int
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The optimizer's tensors as `MOMENT/PARAMETER`, and the rest as JSON."""
     tensors = {"log_temperature": model.log_temperature.detach()}
     names: dict[str, list[str]] = {}
     numbers: dict[str, dict[str, float]] = {}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{key}/{name}"] = value.contiguous()
+                tensors[f"{key}/{name}"] = whole(value).contiguous()
                 names.setdefault(name, []).append(key)
-            else:
+            elif value is not None:  # SGD's momentum before its first step
                 numbers.setdefault(name, {})[key] = value
+    return tensors, {"step": step, "tensors": names, "numbers": numbers}
+
+
+def _write_state(folder: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+    folder.mkdir()
     save_file(tensors, folder / "optimizer.safetensors")
-    state = {"step": step, "tensors": names, "numbers": numbers}
     (folder / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
 
 
@@ -140,6 +172,8 @@ def _laid_out_like(parameter: torch.Tensor, stored: torch.Tensor) -> torch.Tenso
     """Strides as the optimizer made them: sums over another layout would round otherwise, and bits would differ."""
     if stored.shape != parameter.shape:
         return stored
+    if isinstance(parameter, DTensor):
+        return distribute_tensor(stored.to(parameter.device), parameter.device_mesh, parameter.placements)
     return torch.empty_like(parameter).copy_(stored)
 
 

@@ -1,19 +1,24 @@
-"""LAMB (You et al., ICLR 2020) and the paper's schedule (section 5)."""
+"""LAMB (You et al., ICLR 2020), the optimizers it is compared with, and the paper's schedule (section 5)."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from openalign.train.parallel import whole
 from openalign.train.recipe import OptimizerSettings
 
 
-def learning_rate(step: int, *, peak: float, warmup_steps: int, steps: int) -> float:
-    """Learning rate of `step` (from 0): linear from zero to `peak` over the warm-up, then linear to zero at `steps`."""
-    if step < warmup_steps:
-        return peak * (step + 1) / warmup_steps
-    return peak * (steps - step) / max(steps - warmup_steps, 1)
+def learning_rate(step: int, settings: OptimizerSettings, steps: int) -> float:
+    """Learning rate of `step` (from 0): linear from zero to its peak over the warm-up, then down to zero at `steps`."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    left = (steps - step) / max(steps - settings.warmup_steps, 1)
+    if settings.decay == "cosine":
+        left = 0.5 * (1.0 - math.cos(math.pi * left))
+    return settings.learning_rate * left
 
 
 class Lamb(torch.optim.Optimizer):
@@ -68,11 +73,11 @@ class Lamb(torch.optim.Optimizer):
 
 
 def trust_ratios(parameters: list[Tensor], update: tuple[Tensor, ...]) -> list[Tensor]:
-    """|w| / |u| for each tensor, and 1 where either norm is zero."""
-    pairs = zip(torch._foreach_norm(parameters), torch._foreach_norm(update), strict=True)
-    return [
-        torch.where((weight > 0) & (change > 0), weight / change, torch.ones_like(weight)) for weight, change in pairs
-    ]
+    """|w| / |u| for each tensor, over all the processes it is cut across, and 1 where either norm is zero."""
+    weights, changes = (
+        torch.stack([whole(norm) for norm in torch._foreach_norm(tensors)]) for tensors in (parameters, list(update))
+    )
+    return list(torch.where((weights > 0) & (changes > 0), weights / changes, 1.0).unbind())
 
 
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
@@ -85,6 +90,8 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     betas = (settings.beta1, settings.beta2)
     if settings.name == "lamb":
         return Lamb(groups, betas=betas, epsilon=settings.epsilon)
+    if settings.name == "sgd":
+        return torch.optim.SGD(groups, lr=0.0, momentum=settings.beta1, foreach=True)
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=settings.epsilon, foreach=True)
 
 

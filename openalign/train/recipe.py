@@ -1,6 +1,7 @@
 """A recipe: everything that decides what a training run does, read from TOML into frozen, strict settings."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -14,18 +15,20 @@ from openalign.model.align import AlignSettings, TextTowerSettings
 from openalign.model.efficientnet import ImageTowerSettings
 from openalign.settings import Settings
 
-PATH_KEYS = ("data", "tokenizer")
+PATH_KEYS = ("data", "tokenizer", "start_from", "held_out.data")
 
 
 class OptimizerSettings(Settings):
     """How the weights move. The defaults are the paper's (section 5)."""
 
-    name: Literal["lamb", "adamw"] = "lamb"
-    """LAMB (You et al. 2020), or AdamW (Loshchilov & Hutter 2019)."""
+    name: Literal["lamb", "adamw", "sgd"] = "lamb"
+    """LAMB (You et al. 2020), AdamW (Loshchilov & Hutter 2019), or SGD with momentum `beta1`; the paper tried all."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """At the end of the warm-up; it then falls linearly to zero at the last step."""
+    """At the end of the warm-up; it then falls to zero at the last step. 1e-5 with `start_from` (section 5.1)."""
     warmup_steps: int = Field(default=10_000, ge=0)
-    """Steps over which the learning rate rises linearly from zero."""
+    """Steps over which the learning rate rises linearly from zero. None with `start_from`."""
+    decay: Literal["linear", "cosine"] = "linear"
+    """How the learning rate falls after the warm-up."""
     weight_decay: float = Field(default=1e-5, ge=0)
     """Not applied to batch norm, layer norm, biases and the temperature."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
@@ -33,32 +36,60 @@ class OptimizerSettings(Settings):
     epsilon: float = Field(default=1e-6, gt=0)
 
 
+FINE_TUNING = {"learning_rate": 1e-5, "warmup_steps": 0}
+"""Defaults of `OptimizerSettings` in a recipe that starts from a trained model (paper section 5.1)."""
+
+
 class LossSettings(Settings):
     """The contrastive loss (paper section 4.1)."""
 
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     temperature: float = Field(default=1.0, gt=0)
-    """Initial value; the paper's run falls from 1.0 to about 1/64."""
+    """Initial value; the paper's run falls from 1.0 to about 1/64. A model that is started from brings its own."""
     learn_temperature: bool = True
     """False keeps it fixed (the ablation of paper table 8)."""
+    equal_pairs_are_positives: bool = False
+    """Count pairs of equal text or equal image in a batch as further positives, not as negatives. Not in the paper."""
+
+
+class HeldOutSettings(Settings):
+    """Pairs that are never learned from, and on which recall is measured while the run goes."""
+
+    data: str
+    """Any DATA."""
+    where: dict[str, str] = Field(default_factory=dict)
+    image_column: str | None = None
+    text_column: str | None = None
+    every_steps: int = Field(default=1000, gt=0)
+    most: int = Field(default=5000, gt=1)
+    """Pairs measured, the first ones: recall among 5,000 is what papers print for COCO."""
 
 
 class Recipe(Settings):
-    """One run. Sizes in pixels are sides of squares."""
+    """One run. Sizes in pixels are sides of squares; P is the number of processes."""
 
     data: str
     """Any DATA: a folder of shards or images, or a table."""
-    tokenizer: str
-    """`tokenizer.json`, or a folder that holds one."""
+    tokenizer: str | None = None
+    """`tokenizer.json`, or a folder that holds one; that of `start_from` where it is given."""
     where: dict[str, str] = Field(default_factory=dict)
     """Only rows whose column has this value, such as {split = "train"}."""
     image_column: str | None = None
     text_column: str | None = None
+    start_from: str | None = None
+    """A model folder of ALIGN's kind, or its name on the Hugging Face hub, to fine-tune: it brings towers, sizes and
+    tokenizer."""
+    held_out: HeldOutSettings | None = None
 
     steps: int = Field(gt=0)
     """Optimizer steps (1.2 million in the paper)."""
-    batch_size: int = Field(ge=2)
-    """Pairs a step, all of them each other's negatives (16,384 in the paper)."""
+    batch_size: int = Field(default=256, ge=2)
+    """Pairs a step over all processes, all of them each other's negatives (16,384 in the paper)."""
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    """Pairs a process takes through the towers at once. Fewer than its share of the batch cost a second forward pass,
+    and memory for this many only; the gradients stay those of the whole batch. None takes the whole share at once."""
+    batch_norm_group: int | None = Field(default=None, ge=1)
+    """Pairs that share batch-norm statistics (16 on the paper's TPU cores); None takes the micro-batch."""
     seed: int = Field(default=0, ge=0)
     """Sample order, crops, flips, dropout, stochastic depth and initial weights follow from it."""
     image_size: int = Field(default=289, ge=8)
@@ -67,23 +98,57 @@ class Recipe(Settings):
     """Side that images are resized to before the crop; by default in the paper's proportion, 346 to 289."""
     flip: bool = True
     """Mirror half of the images; wrong where texts tell left from right."""
+    word_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Probability that a word of a text is left out, at least one staying. Not in the paper."""
+    shuffle_block: int = Field(default=1, ge=1)
+    """Neighbouring rows read together: shuffling moves blocks of them and mixes some blocks, for storage that is slow
+    at random access. 1 shuffles row by row."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the towers' arithmetic; weights, loss and optimizer are float32. bfloat16 is for GPUs."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """With P > 1: each process holds the whole model, or a P-th of weights, gradients and moments (FSDP2)."""
+    compile: bool = False
+    """Let torch.compile fuse the towers; worth its minutes of start on a GPU."""
+    recompute_activations: bool = False
+    """Gradient checkpointing in both towers: a third more time for a fraction of the memory."""
+
     checkpoint_every_steps: int = Field(default=1000, gt=0)
+    checkpoint_every_minutes: float | None = Field(default=None, gt=0)
+    """In addition; minutes since the last checkpoint."""
     keep_checkpoints: int = Field(default=3, gt=0)
     log_every_steps: int = Field(default=10, gt=0)
     workers: int = Field(default=1, ge=0)
-    """Processes that read and decode images."""
+    """Processes that read and decode images, for each training process."""
     cache_images: bool = False
     """Keep decoded images on disk, resized: worth it where the set fits and an epoch is short."""
 
+    embedding_width: int | None = Field(default=None, ge=1)
+    """Width of the shared space; None takes the image tower's."""
     image_tower: ImageTowerSettings = ImageTowerSettings()
     text_tower: TextTowerSettings = TextTowerSettings()
     loss: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fine_tuning_defaults(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or "start_from" not in values:
+            return values
+        given = values.get("optimizer", {})
+        return {**values, "optimizer": {**FINE_TUNING, **given}} if isinstance(given, Mapping) else values
+
     @model_validator(mode="after")
-    def _crop_fits(self) -> "Recipe":
+    def _sizes_fit(self) -> "Recipe":
         if self.resize_size is not None and self.resize_size < self.image_size:
             raise ValueError(f"resize_size {self.resize_size} must be at least image_size {self.image_size}")
+        if self.tokenizer is None and self.start_from is None:
+            raise ValueError("a run from scratch needs `tokenizer`; `openalign tokenizer DATA --to FILE` makes one")
+        micro, group = self.micro_batch_size or self.batch_size, self.batch_norm_group
+        if self.batch_size % micro:
+            raise ValueError(f"micro_batch_size {micro} must divide batch_size {self.batch_size}")
+        if group is not None and micro % group:
+            raise ValueError(f"batch_norm_group {group} must divide the {micro} pairs of a forward pass")
         return self
 
     @property
@@ -100,6 +165,31 @@ class Recipe(Settings):
             image_size=self.image_size,
             resize_size=self.resized,
             initial_temperature=self.loss.temperature,
+            embedding_width=self.embedding_width,
+        )
+
+    def shaped_like(self, model: AlignSettings, folder: Path) -> "Recipe":
+        """This recipe for fine-tuning `model`, stored in `folder`: towers, sizes and tokenizer are the model's.
+
+        Raises:
+            OpenAlignError: the recipe asks for another tower than the model has.
+        """
+        for name in ("image_tower", "text_tower", "embedding_width"):
+            if name in self.model_fields_set and getattr(self, name) != getattr(model, name):
+                raise OpenAlignError(
+                    f"`{name}` is not that of {self.start_from}: leave it out, since start_from brings its own."
+                )
+        size = self.image_size if "image_size" in self.model_fields_set else model.image_size
+        scaled = round(model.resize_size * size / model.image_size)
+        return self.model_copy(
+            update={
+                "image_tower": model.image_tower,
+                "text_tower": model.text_tower,
+                "embedding_width": model.embedding_width,
+                "image_size": size,
+                "resize_size": self.resize_size or scaled,
+                "tokenizer": self.tokenizer or str(folder),
+            }
         )
 
 
@@ -119,8 +209,7 @@ def read_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> R
     _anchor_paths(values, file.parent)
     for key, text in (changes or {}).items():
         change = _parse_value(text)
-        _anchor_paths(anchored := {key: change}, Path.cwd())
-        _assign(values, key, anchored[key])
+        _assign(values, key, _anchored(key, change, Path.cwd()) if key in PATH_KEYS else change)
     return Recipe.read(values, str(file))
 
 
@@ -146,9 +235,20 @@ def _bundled() -> list[str]:
 
 
 def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    for key in PATH_KEYS:
-        if isinstance(values.get(key), str):
-            values[key] = str((folder / values[key]).resolve())
+    for dotted in PATH_KEYS:
+        table, _, key = dotted.rpartition(".")
+        holder = values.get(table, {}) if table else values
+        if isinstance(holder, dict) and isinstance(holder.get(key), str):
+            holder[key] = _anchored(key, holder[key], folder)
+
+
+def _anchored(key: str, value: Any, folder: Path) -> Any:
+    """A path relative to `folder` as an absolute one; addresses and names of models on the hub stay as they are."""
+    if not isinstance(value, str) or "://" in value:
+        return value
+    path = folder / Path(value).expanduser()
+    names_a_hub_model = key == "start_from" and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", value) and not path.exists()
+    return value if names_a_hub_model else str(path.resolve())
 
 
 def _parse_value(text: str) -> Any:

@@ -1,8 +1,13 @@
 """Batches depend on (seed, step) alone: not on workers, ranks, the cache, or where a run was taken up again."""
 
+import hashlib
+import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,9 +15,10 @@ import torch
 
 from openalign.data.image_cache import ImageCache
 from openalign.data.images import decode, encode_jpeg, resize
-from openalign.data.loader import Batch, BatchLoader, LoaderSettings, crops_of_step
+from openalign.data.loader import Batch, BatchLoader, LoaderSettings, crops_of_step, word_keys_of_step
 from openalign.data.order import samples_of_step
-from openalign.data.pairs import Pairs, open_pairs
+from openalign.data.pairs import Pairs, ids_of, open_pairs
+from openalign.data.shards import ShardWriter
 from openalign.data.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
@@ -42,7 +48,7 @@ def tokenizer(pairs: Pairs, tmp_path: Path) -> Tokenizer:
 
 
 def batches(
-    pairs: Pairs, tokenizer: Tokenizer, first: int = 0, last: int = 6, cache: Path | None = None, **changes: int
+    pairs: Pairs, tokenizer: Tokenizer, first: int = 0, last: int = 6, cache: Path | None = None, **changes: Any
 ) -> list[Batch]:
     ranks = {name: changes.pop(name) for name in ("rank", "world_size") if name in changes}
     settings = replace(SETTINGS, **changes)
@@ -57,6 +63,8 @@ def assert_equal(some: Sequence[Batch], others: Sequence[Batch]) -> None:
         assert torch.equal(one.ids_BT, other.ids_BT)
         assert torch.equal(one.mask_BT, other.mask_BT)
         assert np.array_equal(one.rows_B, other.rows_B)
+        assert torch.equal(one.image_ids_B, other.image_ids_B)
+        assert torch.equal(one.text_ids_B, other.text_ids_B)
         assert one.problems == other.problems
 
 
@@ -83,11 +91,88 @@ def test_a_run_taken_up_again_goes_on_the_same(pairs: Pairs, tokenizer: Tokenize
     assert_equal(batches(pairs, tokenizer)[4:], batches(pairs, tokenizer, first=4))
 
 
-def test_ranks_share_the_batch_of_one(pairs: Pairs, tokenizer: Tokenizer) -> None:
-    shares = [batches(pairs, tokenizer, rank=rank, world_size=2) for rank in range(2)]
-    for whole, *parts in zip(batches(pairs, tokenizer), *shares, strict=True):
+@pytest.mark.parametrize("changes", [{}, {"word_dropout": 0.5, "shuffle_block": 4}])
+def test_ranks_share_the_batch_of_one(pairs: Pairs, tokenizer: Tokenizer, changes: dict[str, Any]) -> None:
+    shares = [batches(pairs, tokenizer, rank=rank, world_size=2, **changes) for rank in range(2)]
+    for whole, *parts in zip(batches(pairs, tokenizer, **changes), *shares, strict=True):
         assert torch.equal(whole.images_BHWC, torch.cat([part.images_BHWC for part in parts]))
         assert np.array_equal(whole.rows_B, np.concatenate([part.rows_B for part in parts]))
+        for name in ("image_ids_B", "text_ids_B"):
+            assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
+        texts = [row[mask.bool()].tolist() for row, mask in zip(whole.ids_BT, whole.mask_BT, strict=True)]
+        parts_texts = [
+            row[mask.bool()].tolist() for part in parts for row, mask in zip(part.ids_BT, part.mask_BT, strict=True)
+        ]
+        assert texts == parts_texts
+
+
+def test_dropped_words_change_with_the_step_and_nothing_else_does(pairs: Pairs, tokenizer: Tokenizer) -> None:
+    plain, dropped = batches(pairs, tokenizer), batches(pairs, tokenizer, word_dropout=0.5)
+    for one, other in zip(plain, dropped, strict=True):
+        assert torch.equal(one.images_BHWC, other.images_BHWC)
+        assert torch.equal(one.text_ids_B, other.text_ids_B)
+        assert other.mask_BT.sum() < one.mask_BT.sum()
+        assert (other.mask_BT.sum(1) > 2).all()
+    assert_equal(dropped, batches(pairs, tokenizer, word_dropout=0.5, workers=2))
+    assert_equal(dropped[4:], batches(pairs, tokenizer, first=4, word_dropout=0.5))
+    keys = [word_keys_of_step(step, SETTINGS).tobytes() for step in range(9)]
+    assert len(set(keys)) == 9
+
+
+def test_equal_images_and_equal_texts_have_equal_ids(folder: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    table = tmp_path / "pairs.csv"
+    table.write_text("file,text\n" + "".join(f"images/0{i % 4}.jpg,text {i % 3}\n" for i in range(8)))
+    batch = batches(open_pairs(table), tokenizer, last=1)[0]
+    order = np.argsort(batch.rows_B)
+    images, texts = batch.image_ids_B.numpy()[order], batch.text_ids_B.numpy()[order]
+    assert images.dtype == texts.dtype == np.int64
+    assert np.array_equal(images[:, None] == images, np.arange(8)[:, None] % 4 == np.arange(8) % 4)
+    assert np.array_equal(texts[:, None] == texts, np.arange(8)[:, None] % 3 == np.arange(8) % 3)
+
+
+def test_images_of_shards_are_equal_where_their_checksums_are(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    with ShardWriter(tmp_path / "with") as with_checksums, ShardWriter(tmp_path / "without") as without:
+        for i in range(8):
+            image = encode_jpeg(np.full((40, 40, 3), i // 2, np.uint8))
+            address = {"image": f"http://a.test/{i // 4}"}
+            with_checksums.write(f"{i}", image, f"text {i}", address | {"sha256": hashlib.sha256(image).hexdigest()})
+            without.write(f"{i}", image, f"text {i}", address)
+    rows = np.arange(8)
+    for name, shared_by in (("with", 2), ("without", 4)):
+        ids = open_pairs(tmp_path / name).image_ids(rows)
+        assert np.array_equal(ids[:, None] == ids, rows[:, None] // shared_by == rows // shared_by)
+
+
+def test_ids_are_the_same_in_every_process() -> None:
+    assert ids_of(["a red apple", ""]).tolist() == [8200019768709763039, -5426141060434712860]
+
+
+def test_workers_outlive_a_sigterm_to_the_whole_process_group(pairs: Pairs, tokenizer: Tokenizer) -> None:
+    loader = BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=40)
+    running = iter(loader)
+    met = [next(running)]
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    for worker in workers:
+        os.kill(cast(int, worker.pid), signal.SIGTERM)
+    met += running
+    assert [batch.step for batch in met] == list(range(40))
+    del running
+    for worker in workers:
+        worker.join(10)
+        assert worker.exitcode == 0
+
+
+def test_a_loader_left_in_the_middle_leaves_no_worker(pairs: Pairs, tokenizer: Tokenizer) -> None:
+    running = iter(BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=1000))
+    next(running)
+    assert len(multiprocessing.active_children()) == 2
+    running.close()  # type: ignore[attr-defined]
+    assert not multiprocessing.active_children()
+
+
+def test_the_seconds_of_a_batch_include_those_of_its_parts(pairs: Pairs, tokenizer: Tokenizer) -> None:
+    assert all(batch.build_s > batch.disk_s + batch.decode_s > 0 for batch in batches(pairs, tokenizer))
 
 
 def test_the_cache_changes_nothing_but_the_work(pairs: Pairs, tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openalign.data.order import permute, samples_of_step
+from openalign.data.order import BLOCKS_IN_WINDOW, permute, permute_blocks, samples_of_step
 
 
 @settings(max_examples=100, deadline=None)
@@ -23,6 +23,40 @@ def test_steps_walk_through_the_epochs_without_a_gap(count: int, batch_size: int
     everything = np.arange(count, dtype=np.uint64)
     epochs = [permute(everything, count, seed, epoch) for epoch in range(len(walked) // count + 1)]
     assert np.array_equal(walked, np.concatenate(epochs)[: len(walked)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(count=st.integers(1, 3000), block=st.integers(1, 200), batch_size=st.integers(1, 500), seed=st.integers(0, 99))
+def test_with_blocks_an_epoch_still_holds_every_sample_once(count: int, block: int, batch_size: int, seed: int) -> None:
+    steps = 2 * count // batch_size + 1
+    walked = np.concatenate([samples_of_step(step, batch_size, count, seed, block) for step in range(steps)])
+    for epoch in range(2):
+        assert np.array_equal(np.sort(walked[epoch * count : (epoch + 1) * count]), np.arange(count))
+
+
+@settings(max_examples=50, deadline=None)
+@given(count=st.integers(1, 3000), block=st.integers(2, 200), seed=st.integers(0, 99))
+def test_any_part_of_a_block_shuffle_is_that_part_of_the_whole(count: int, block: int, seed: int) -> None:
+    everything = np.arange(count, dtype=np.uint64)
+    part = np.random.default_rng(seed).integers(0, count, 50)
+    whole = permute_blocks(everything, count, seed, 3, block)
+    assert np.array_equal(permute_blocks(everything[part], count, seed, 3, block), whole[part])
+
+
+def test_a_window_of_a_block_shuffle_reads_few_long_runs() -> None:
+    block, count = 32, 100_000
+    window = block * BLOCKS_IN_WINDOW
+    for step in range(20):
+        rows = samples_of_step(step, window, count, seed=1, block=block)
+        runs = 1 + np.count_nonzero(np.diff(np.sort(rows)) > 1)
+        assert runs <= BLOCKS_IN_WINDOW + 1  # one block may be parted by the rotation
+        assert abs(np.corrcoef(rows, np.arange(window))[0, 1]) < 0.2
+
+
+def test_epochs_and_seeds_have_their_own_order_of_blocks() -> None:
+    everything = np.arange(1000, dtype=np.uint64)
+    orders = {permute_blocks(everything, 1000, seed, epoch, 7).tobytes() for seed in range(5) for epoch in range(5)}
+    assert len(orders) == 25
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:

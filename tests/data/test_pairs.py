@@ -121,7 +121,7 @@ def test_an_address_cannot_be_read_before_it_is_fetched(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("nowhere", "nowhere does not exist"),
-        ("http://a.test/", "is an address: download it first"),
+        ("http://a.test/photos.csv", "is the address of a table: download it first"),
         ("empty", "holds no shards, no pairs.csv and no images"),
         ("bare", "holds 2 images but no texts"),
         ("crawl.warc.gz", "is a crawl: run `openalign curate"),

@@ -89,6 +89,29 @@ def test_a_folder_of_the_port_opens_here(tokenizer: Tokenizer, tmp_path: Path) -
     assert ours.settings.image_tower.padding == "hf"
 
 
+def test_weights_come_back_bit_for_bit(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    model = randomised(Align(tiny("same", tokenizer.size)))
+    model.log_temperature.data.fill_(-3.1415926)
+    save(model, tokenizer, tmp_path / "model", card="# a model\n")
+    back = load_align(tmp_path / "model").state_dict()
+    assert back.keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, back[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_linear_layer_brings_the_image_features_to_another_width(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    settings = tiny("same", tokenizer.size).model_copy(update={"embedding_width": 24})
+    model = randomised(Align(settings))
+    assert model.embed_images(torch.zeros(2, 32, 32, 3, dtype=torch.uint8)).shape == (2, 24)
+    save(model, tokenizer, tmp_path / "model", card="# a model\n")
+    encoder = load(tmp_path / "model")
+    assert encoder.width == 24
+    assert encoder.embed_texts(TEXTS).shape == (3, 24)
+    assert torch.equal(
+        load_align(tmp_path / "model").state_dict()["image_projection.weight"],
+        model.state_dict()["image_projection.weight"],
+    )
+
+
 def test_settings_survive_the_round_trip_through_the_folders_configuration() -> None:
     settings = tiny("same", 77)
     assert settings_from(config_from(settings), "here") == settings

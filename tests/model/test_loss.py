@@ -5,51 +5,99 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn import functional
 
 from openalign.errors import OpenAlignError
 from openalign.model import loss as loss_module
 from openalign.model.loss import contrastive_loss
+from tests.model.dense_loss import dense_gradients, relative_error, unit_rows
+
+SMOOTHING = (0.0, 0.1, 0.5)
 
 
-def unit_rows(count: int, width: int, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return functional.normalize(torch.randn(count, width, generator=generator, dtype=torch.float64), dim=1)
+def inputs(count: int, width: int, temperature: float, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """float64 embeddings of which each pair is somewhat alike, and the temperature."""
+    x_ND = unit_rows(count, width, seed)
+    y_ND = torch.nn.functional.normalize(x_ND + unit_rows(count, width, seed + 1), dim=1)
+    return x_ND, y_ND, torch.tensor(temperature, dtype=torch.float64)
 
 
-def dense_loss(x_ND: Tensor, y_ND: Tensor, temperature: Tensor, smoothing: float) -> Tensor:
-    z_NN = x_ND @ y_ND.T / temperature
-    target = torch.arange(len(z_NN))
-    return functional.cross_entropy(z_NN, target, label_smoothing=smoothing) + functional.cross_entropy(
-        z_NN.T, target, label_smoothing=smoothing
-    )
+def ids_of(count: int, seed: int) -> Tensor:
+    return torch.randint(0, max(2, count // 2), (count,), generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None, max_examples=40)
+def assert_equals_dense(
+    values: tuple[Tensor, Tensor, Tensor], smoothing: float, tolerance: float, *ids: Tensor | None
+) -> None:
+    leaves = [value.clone().requires_grad_() for value in values]
+    image_ids_N, text_ids_N = ids or (None, None)
+    loss = contrastive_loss(*leaves, smoothing, image_ids_N=image_ids_N, text_ids_N=text_ids_N)  # type: ignore[misc]
+    expected, gradients = dense_gradients(values, smoothing, *ids)
+    # A loss or gradient that all but vanishes is compared with the size of its terms.
+    assert abs(float(loss.detach()) - float(expected)) <= tolerance * max(abs(float(expected)), 1e-3)
+    for own, other in zip(torch.autograd.grad(loss, leaves), gradients, strict=True):
+        assert (own.double() - other).norm() <= tolerance * max(float(other.norm()), 1e-3)
+
+
+@settings(deadline=None, max_examples=60)
 @given(
     count=st.integers(2, 70),
-    block=st.integers(1, 80),
+    tile=st.integers(1, 80),
     temperature=st.floats(0.005, 2.0),
-    smoothing=st.sampled_from([0.0, 0.1, 0.5]),
+    smoothing=st.sampled_from(SMOOTHING),
     seed=st.integers(0, 1000),
+    with_ids=st.booleans(),
 )
 def test_loss_and_gradients_equal_dense_cross_entropy(
-    count: int, block: int, temperature: float, smoothing: float, seed: int
+    count: int, tile: int, temperature: float, smoothing: float, seed: int, with_ids: bool
 ) -> None:
-    values = [unit_rows(count, 5, seed), unit_rows(count, 5, seed + 1), torch.tensor(temperature, dtype=torch.float64)]
-    ours, dense = ([value.clone().requires_grad_() for value in values] for _ in range(2))
+    ids = (ids_of(count, seed), ids_of(count, seed + 1)) if with_ids else ()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loss_module, "BLOCK_ROWS", block)
-        loss = contrastive_loss(*ours, label_smoothing=smoothing)  # type: ignore[misc]
-        loss.backward()
-    expected = dense_loss(*dense, smoothing)
-    expected.backward()
-    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-9)
-    for own, other in zip(ours, dense, strict=True):
-        torch.testing.assert_close(own.grad, other.grad, rtol=1e-7, atol=1e-7)
+        patch.setattr(loss_module, "TILE", tile)
+        assert_equals_dense(inputs(count, 5, temperature, seed), smoothing, 1e-9, *ids)
 
 
-def test_a_temperature_below_one_88th_does_not_overflow() -> None:
+@pytest.mark.parametrize("temperature", [0.005, 0.02, 0.1, 2.0])
+@pytest.mark.parametrize(("count", "tile"), [(4099, 1024), (4096, 1024), (1000, 333)])
+def test_large_batches_equal_dense_cross_entropy(count: int, tile: int, temperature: float) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loss_module, "TILE", tile)
+        assert_equals_dense(inputs(count, 64, temperature), 0.1, 1e-9)
+
+
+@pytest.mark.parametrize("temperature", [0.0156, 0.0157, 0.1, 1.0])  # on both sides of the plain exponent
+@pytest.mark.parametrize("count", [2, 257, 4099])
+def test_float32_is_within_a_hundred_thousandth(count: int, temperature: float) -> None:
+    x_ND, y_ND, t = inputs(count, 64, temperature)
+    assert_equals_dense((x_ND.float(), y_ND.float(), t.float()), 0.1, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_inputs_are_summed_in_float32(dtype: torch.dtype) -> None:
+    x_ND, y_ND, t = inputs(300, 64, 0.05)
+    x, y = (value.to(dtype).requires_grad_() for value in (x_ND, y_ND))
+    loss = contrastive_loss(x, y, t.float())
+    expected, (dx, _, _) = dense_gradients((x, y, t.float()), 0.1)
+    assert loss.dtype == torch.float32
+    assert abs(float(loss.detach()) - float(expected)) < 1e-5 * float(expected)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None and x.grad.dtype == dtype
+    assert relative_error(x.grad, dx) < torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize(("with_images", "with_texts"), [(True, False), (False, True), (True, True)])
+def test_equal_images_and_equal_texts_are_positives(with_images: bool, with_texts: bool) -> None:
+    image_ids_N = ids_of(40, 1) if with_images else None
+    text_ids_N = ids_of(40, 2) if with_texts else None
+    assert_equals_dense(inputs(40, 6, 0.2), 0.1, 1e-9, image_ids_N, text_ids_N)
+
+
+def test_ids_that_are_all_different_change_nothing() -> None:
+    x_ND, y_ND, t = inputs(20, 6, 0.2)
+    plain = contrastive_loss(x_ND, y_ND, t)
+    torch.testing.assert_close(contrastive_loss(x_ND, y_ND, t, text_ids_N=torch.arange(20)), plain)
+
+
+def test_a_temperature_far_below_one_88th_does_not_overflow() -> None:
     x = unit_rows(8, 4, 0).float()
     assert torch.isfinite(contrastive_loss(x, x, 0.002))
 
@@ -69,6 +117,7 @@ def test_gradient_scales_with_the_gradient_it_is_given() -> None:
         (2 * torch.eye(3), torch.eye(3), 0.1, "image embeddings must be finite unit vectors"),
         (torch.eye(3), torch.full((3, 3), torch.nan), 0.1, "text embeddings must be finite unit vectors"),
         (torch.eye(3), torch.eye(3), -1.0, "temperature must be positive"),
+        (torch.eye(3), torch.eye(3), torch.nan, "temperature must be positive"),
     ],
 )
 def test_unusable_inputs_are_refused_in_a_sentence(
@@ -76,3 +125,9 @@ def test_unusable_inputs_are_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(OpenAlignError, match=message):
         contrastive_loss(images, texts, temperature)
+
+
+@pytest.mark.parametrize("ids", [torch.arange(4), torch.arange(3).float(), torch.zeros(3, 1, dtype=torch.int64)])
+def test_ids_that_do_not_fit_are_refused(ids: Tensor) -> None:
+    with pytest.raises(OpenAlignError, match=r"text ids must be int64 of shape \(3,\)"):
+        contrastive_loss(torch.eye(3), torch.eye(3), 0.1, text_ids_N=ids)

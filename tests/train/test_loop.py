@@ -19,6 +19,7 @@ from openalign.model.hub import load
 from openalign.train import loop
 from openalign.train.checkpoint import checkpoints_of
 from openalign.train.loop import train
+from openalign.train.parallel import Replica
 
 COMMAND = "import sys; from openalign.train.loop import train; train(sys.argv[1], to=sys.argv[2], resume=True)"
 
@@ -129,11 +130,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_samples(
 ) -> None:
     plain_step = loop.train_step
 
-    def poisoned(model: torch.nn.Module, optimizer: object, batch: Batch, settings: object) -> object:
+    def poisoned(replica: Replica, optimizer: object, batch: Batch, settings: object) -> object:
         if batch.step == 4:
             with torch.no_grad():
-                next(model.parameters()).fill_(torch.nan)
-        return plain_step(model, optimizer, batch, settings)  # type: ignore[arg-type]
+                next(replica.model.parameters()).fill_(torch.nan)
+        return plain_step(replica, optimizer, batch, settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "train_step", poisoned)
     with pytest.raises(OpenAlignError, match=r"Step 5 diverged.*pairs\.csv row.*step-00000004"):

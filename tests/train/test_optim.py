@@ -58,8 +58,27 @@ def test_norms_biases_and_scalars_are_neither_decayed_nor_adapted() -> None:
     [(0, 1e-7), (4_999, 0.5e-3), (9_999, 1e-3), (10_000, 1e-3), (605_000, 0.5e-3), (1_200_000, 0.0)],
 )
 def test_schedule_is_the_papers_at_its_corners(step: int, expected: float) -> None:
-    assert learning_rate(step, peak=1e-3, warmup_steps=10_000, steps=1_200_000) == pytest.approx(expected)
+    assert learning_rate(step, OptimizerSettings(), 1_200_000) == pytest.approx(expected)
 
 
 def test_schedule_without_warmup_starts_at_the_peak() -> None:
-    assert learning_rate(0, peak=1.0, warmup_steps=0, steps=10) == 1.0
+    assert learning_rate(0, OptimizerSettings(learning_rate=1.0, warmup_steps=0), 10) == 1.0
+
+
+@pytest.mark.parametrize(("step", "expected"), [(2, 1.0), (6, 0.5), (10, 0.0)])
+def test_cosine_decay_falls_from_the_peak_to_zero(step: int, expected: float) -> None:
+    settings = OptimizerSettings(learning_rate=1.0, warmup_steps=2, decay="cosine")
+    assert learning_rate(step, settings, 10) == pytest.approx(expected)
+
+
+def test_sgd_is_torchs_with_momentum() -> None:
+    weight = nn.Parameter(torch.tensor([[1.0]]))
+    module = nn.Module()
+    module.weight = weight
+    optimizer = build_optimizer(module, OptimizerSettings(name="sgd", weight_decay=0.0))
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1
+    for _ in range(2):
+        weight.grad = torch.tensor([[1.0]])
+        optimizer.step()
+    assert weight.item() == pytest.approx(1.0 - 0.1 - 0.1 * 1.9)

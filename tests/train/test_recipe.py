@@ -51,7 +51,7 @@ def test_a_missing_key_is_named(recipe: Path) -> None:
 
 
 def test_an_unknown_recipe_names_those_that_come_along() -> None:
-    with pytest.raises(OpenAlignError, match="demo, laptop, paper"):
+    with pytest.raises(OpenAlignError, match="demo, finetune-coco, finetune-flickr30k, laptop, paper"):
         read_recipe("nothing")
 
 

@@ -1,0 +1,61 @@
+"""Training step on a CPU: pairs/s of EfficientNet-B0 and a mini text tower, ours beside open_clip and AlignModel.
+
+    python bench/train_step.py --peer-python PEER/bin/python
+
+Each framework runs in a process of its own, as it ships and with freed memory kept (our allocator setting, see
+openalign/train/allocator.py); the processes take turns, and the median over all rounds is printed.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from measure import show, write
+
+STEP = Path(__file__).parent / "peers" / "train_step.py"
+SIZES = ((64, 256), (224, 32))  # side in pixels, pairs a step
+KEEP = "--keep-freed-memory"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer-python", help="Python of an environment with open_clip (bench/README.md)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=6, help="timed steps a round")
+    options = parser.parse_args()
+    runs = [("openalign", sys.executable, [KEEP]), ("AlignModel", sys.executable, [])]
+    runs.append(("AlignModel, freed memory kept", sys.executable, [KEEP]))
+    if options.peer_python:
+        runs.append(("open_clip", options.peer_python, []))
+        runs.append(("open_clip, freed memory kept", options.peer_python, [KEEP]))
+
+    rows = []
+    for side, size in SIZES:
+        rates: dict[str, list[float]] = {name: [] for name, _, _ in runs}
+        for _ in range(options.rounds):
+            for name, python, flags in runs:
+                framework = name.partition(",")[0].replace("AlignModel", "align")
+                command = [python, str(STEP), framework, str(side), str(size), str(options.steps), *flags]
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900)
+                rates[name] += json.loads(done.stdout.splitlines()[-1])
+        ours = statistics.median(rates["openalign"])
+        for name, found in rates.items():
+            median = statistics.median(found)
+            rows.append(
+                {
+                    "what": f"{name}, {side} px, batch {size}",
+                    "pairs/s": round(median, 1),
+                    "slowest": round(min(found), 1),
+                    "fastest": round(max(found), 1),
+                    "openalign is": f"{ours / median:.2f}x",
+                }
+            )
+    show("Training step, EfficientNet-B0 + 4 layers of 256, texts of 16 word pieces", rows)
+    print(f"Wrote {write('train_step', rows)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Shards at an address: any that fsspec opens (s3://, gs://, http(s)://, memory://), read by ranges of bytes.
+
+Nothing is kept between calls: fsspec keeps its connections by process itself, so forked and spawned workers are safe.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
+
+import fsspec
+
+from openalign.errors import OpenAlignError
+
+_TRIES = 3
+_FIRST_PAUSE_S = 0.5
+_Found = TypeVar("_Found")
+
+
+def is_address(source: str) -> bool:
+    """Whether a DATA argument is an address and not a local path."""
+    return len(urlsplit(source).scheme) > 1 and "://" in source
+
+
+def list_tars(address: str) -> list[str]:
+    """The addresses of the tars right below `address`, sorted; itself if it is a tar."""
+    if address.endswith(".tar"):
+        return [address]
+    files, path = _file_system(address)
+    names = _tried(lambda: files.ls(path, detail=False), address)
+    return sorted(files.unstrip_protocol(name) for name in names if str(name).endswith(".tar"))
+
+
+def exists(address: str) -> bool:
+    files, path = _file_system(address)
+    return bool(_tried(lambda: files.exists(path), address))
+
+
+def read_whole(address: str) -> bytes:
+    files, path = _file_system(address)
+    return bytes(_tried(lambda: files.cat_file(path), address))
+
+
+def read_range(address: str, start: int, size: int) -> bytes:
+    """`size` bytes from `start` on, fewer at the end. Raises `OpenAlignError` if there are none to be had."""
+    files, path = _file_system(address)
+    data = bytes(_tried(lambda: files.cat_file(path, start=start, end=start + size), address))
+    if len(data) > size:
+        raise OpenAlignError(f"{address}: the server sends whole files only, where parts (HTTP Range) are needed")
+    return data
+
+
+def state(address: str) -> str:
+    """Changes when the file does, as far as its server says: by size, time and tag."""
+    files, path = _file_system(address)
+    told = _tried(lambda: files.info(path), address)
+    return repr([address, *(str(told.get(name)) for name in ("size", "ETag", "etag", "mtime", "LastModified"))])
+
+
+@contextmanager
+def opened(address: str) -> Iterator[IO[bytes]]:
+    """The file, to read through; seekable."""
+    files, path = _file_system(address)
+    with _tried(lambda: files.open(path, "rb"), address) as stream:
+        yield stream
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    try:
+        files, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        raise OpenAlignError(f"{address} cannot be opened: {error}") from None
+    except ValueError as error:
+        raise OpenAlignError(f"{address} is no address that can be read: {error}") from None
+    return files, path
+
+
+def _tried(read: Callable[[], _Found], address: str) -> _Found:
+    """What `read` gives, tried again after a moment: a replaced pair would make two runs differ.
+
+    Whatever the many file systems raise is an `OpenAlignError` in the end.
+    """
+    for attempt in range(_TRIES):
+        try:
+            return read()
+        except FileNotFoundError:
+            raise OpenAlignError(f"{address} does not exist") from None
+        except Exception as error:  # each file system has exceptions of its own
+            reason = str(error).partition("\n")[0] or type(error).__name__
+        if attempt < _TRIES - 1:
+            time.sleep(_FIRST_PAUSE_S * 2**attempt)
+    raise OpenAlignError(f"{address} cannot be read ({reason})")
