@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from activations import Model, counted
 from measure import show, write
 
-from openalign.model.loss import BLOCK_ROWS
+from openalign.model.loss import TILE
 from openalign.model.scales import PAPER_PIECES
 from openalign.train.recipe import Recipe, read_recipe
 
@@ -102,9 +102,9 @@ def update_bytes(model: Model, gpus: int, parallel: str) -> float:
 
 
 def loss_bytes(model: Model, batch: int, share: int) -> float:
-    """The loss: both embeddings of the whole batch and their gradients, and blocks of logits; never N x N."""
-    blocks = 3 * min(BLOCK_ROWS, share) * batch * SINGLE
-    return 4 * batch * model.width * SINGLE + blocks
+    """The loss: both embeddings of the whole batch and their gradients, and tiles of logits; never N x N."""
+    tiles = 3 * min(TILE, share) * min(TILE, batch) * SINGLE
+    return 4 * batch * model.width * SINGLE + tiles
 
 
 def planned(model: Model, recipe: Recipe, gpus: int, parallel: str, recompute: bool) -> Plan:
@@ -146,7 +146,7 @@ def exchanged_bytes(plan: Plan, model: Model) -> float:
     if plan.parallel == "ddp":
         return part * (2 * SINGLE * model.parameters + embeddings)
     passes = plan.share / plan.micro * (2 + (plan.micro < plan.share))
-    return part * ((passes * HALF + SINGLE) * model.parameters + embeddings)
+    return part * ((passes + 1) * SINGLE * model.parameters + embeddings)
 
 
 def step_seconds(plan: Plan, model: Model) -> float:

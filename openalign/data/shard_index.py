@@ -69,9 +69,11 @@ def _index_of(tar: Tar, stream: IO[bytes], problems: list[str]) -> pa.Table:
     suffixes: list[set[str]] = []
     with tarfile.open(fileobj=stream, mode="r:") as opened:
         cut = _walk(tar, opened, size, rows, suffixes)
-    if cut and rows:
-        if suffixes[-1] < suffixes[0]:  # the sample that the cut went through
-            del rows[-1]
+    if cut:
+        if len(rows) < 2 or suffixes[-1] < suffixes[0]:  # the cut went through it; of a lone one nobody can tell
+            del rows[-1:]
+        if not rows:
+            raise tarfile.ReadError("it is cut off within its first sample")
         problems.append(f"{tar} is cut off after {len(rows):,} samples, which are used: fetch or write it again")
     return _table_of(row for row in rows if "image_offset" in row)
 

@@ -18,7 +18,7 @@ from openalign.data.images import decode, encode_jpeg, resize
 from openalign.data.loader import Batch, BatchLoader, LoaderSettings, crops_of_step, word_keys_of_step
 from openalign.data.order import samples_of_step
 from openalign.data.pairs import Pairs, ids_of, open_pairs
-from openalign.data.shards import ShardWriter
+from openalign.data.shards import ShardWriter, read_index
 from openalign.data.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
@@ -237,6 +237,31 @@ def test_without_one_readable_image_the_run_ends_with_a_sentence(
     ) as error:
         batches(open_pairs(folder), tokenizer, workers=workers)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_rows_behind_the_end_of_a_cut_shard_are_named_and_replaced(
+    tmp_path: Path, tokenizer: Tokenizer, workers: int
+) -> None:
+    with ShardWriter(tmp_path / "shards", samples_per_shard=6) as writer:
+        for i in range(12):
+            writer.write(
+                f"{i}", encode_jpeg(np.full((40, 40, 3), 20 * i, np.uint8)), f"text {i}", {"image": f"{i}.jpg"}
+            )
+    tar = tmp_path / "shards" / "shard-00000.tar"
+    offsets = read_index(tar)["image_offset"].to_pylist()
+    tar.write_bytes(tar.read_bytes()[: offsets[4] + 10])
+    whole = open_pairs(tmp_path / "shards")
+    met = batches(whole, tokenizer, workers=workers)
+    said = {problem for batch in met for problem in batch.problems}
+    assert said == {
+        f"{whole.row_name(row)}: {tar} is shorter than its index says: delete the index or fetch it again; "
+        f"{whole.row_name(6)} takes its place"
+        for row in (4, 5)
+    }
+    for batch in met:
+        wanted = samples_of_step(batch.step, 8, 12, 5)
+        assert np.array_equal(batch.rows_B, np.where((wanted == 4) | (wanted == 5), 6, wanted))
 
 
 def test_crops_lie_within_the_image_and_reach_its_edges() -> None:

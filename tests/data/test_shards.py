@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign.data.images import encode_jpeg
+from openalign.data.pairs import open_pairs
 from openalign.data.shards import ShardImages, ShardWriter, index_path, read_index
 from openalign.errors import OpenAlignError
 
@@ -136,3 +137,36 @@ def test_the_index_has_one_schema_even_where_a_field_is_missing(tmp_path: Path) 
         writer.write("a", JPEG, "x", {"page": None})
         writer.write("b", JPEG, "y", {"page": "p", "language": "en"})
     assert pq.read_table(tmp_path / "shard-00000.index.parquet").to_pylist()[1]["language"] == "en"
+
+
+def cut(tar: Path, end: int) -> None:
+    index_path(tar).unlink(missing_ok=True)
+    tar.write_bytes(tar.read_bytes()[:end])
+
+
+@pytest.mark.parametrize("end", range(300, 6 * 3 * 512, 700))
+def test_a_tar_cut_off_gives_its_whole_samples(tmp_path: Path, end: int) -> None:
+    write(tmp_path, 6, samples_per_shard=6)
+    tar = tmp_path / "shard-00000.tar"
+    with tarfile.open(tar) as opened:
+        ends = [member.offset_data + member.size for member in opened if member.name.endswith(".json")]
+    before = read_index(tar)
+    cut(tar, end)
+    whole = sum(each <= end for each in ends)
+    problems: list[str] = []
+    if whole == 0:
+        with pytest.raises(OpenAlignError, match="cannot be read as a shard"):
+            read_index(tar, problems)
+        return
+    rows = read_index(tar, problems)
+    assert rows.to_pylist() == before.to_pylist()[:whole]
+    assert [f"{tar} is cut off after {whole} samples" in problem for problem in problems] == [True]
+
+
+def test_a_shard_cut_off_behind_a_whole_one_leaves_the_rest_and_a_sentence(tmp_path: Path) -> None:
+    write(tmp_path, 6, samples_per_shard=3)
+    cut(tmp_path / "shard-00001.tar", 8 * 512 + 100)
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == [f"a text, número {i}" for i in range(len(pairs))]
+    assert len(pairs) == 4
+    assert "shard-00001.tar is cut off after 1 samples" in pairs.problems[0]

@@ -1,0 +1,140 @@
+"""Shards at an address give the same pairs as the same shards on disk, by ranges of bytes."""
+
+import functools
+import re
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+import torch
+
+from openalign.data import addresses
+from openalign.data.images import encode_jpeg
+from openalign.data.loader import Batch, BatchLoader, LoaderSettings
+from openalign.data.pairs import Pairs, open_pairs
+from openalign.data.shards import ShardWriter
+from openalign.data.tokenizer import Tokenizer, train_tokenizer
+from openalign.errors import OpenAlignError
+
+COUNT = 12
+
+
+class RangeHandler(SimpleHTTPRequestHandler):
+    """Files of a folder and parts of them, as object stores serve them; `/whole/` serves whole files only."""
+
+    asked: list[str | None]
+
+    def do_GET(self) -> None:
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        path = Path(self.translate_path(self.path))
+        if wanted is None or not path.is_file() or "whole" in self.path:
+            super().do_GET()
+            return
+        self.asked.append(self.path)
+        first, last = int(wanted[1]), int(wanted[2])
+        data = path.read_bytes()
+        self.send_response(206)
+        part = data[first : last + 1]
+        self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with ShardWriter(tmp_path / "shards", samples_per_shard=5) as writer:
+        for i in range(COUNT):
+            colours = np.random.default_rng(i).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+            writer.write(f"{i}", encode_jpeg(colours), f"picture {i}", {"image": f"http://a.test/{i}"})
+    return tmp_path / "shards"
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[str]:
+    handler = type("Handler", (RangeHandler,), {"asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder.parent)))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def memory(folder: Path) -> Iterator[str]:
+    files = fsspec.filesystem("memory")
+    for file in folder.iterdir():
+        files.pipe_file(f"/bucket/{file.name}", file.read_bytes())
+    yield "memory://bucket"
+    files.rm("/bucket", recursive=True)
+
+
+def batches(pairs: Pairs, tokenizer: Tokenizer, workers: int) -> list[Batch]:
+    settings = LoaderSettings(batch_size=4, seed=1, image_size=24, resize_size=32, workers=workers)
+    return list(BatchLoader(pairs, tokenizer, settings, first_step=0, last_step=4))
+
+
+def assert_same(some: Pairs, others: Pairs) -> None:
+    assert some.table.equals(others.table)
+    assert all(some.image_bytes(row) == others.image_bytes(row) for row in range(len(others)))
+
+
+def test_shards_in_memory_give_the_pairs_of_those_on_disk(folder: Path, memory: str) -> None:
+    assert_same(open_pairs(memory), open_pairs(folder))
+    assert len(open_pairs(f"{memory}/shard-00002.tar")) == 2
+    assert_same(open_pairs(f"file://{folder}"), open_pairs(folder))
+
+
+def test_without_its_sidecar_a_shard_is_indexed_by_one_pass(folder: Path, memory: str) -> None:
+    files = fsspec.filesystem("memory")
+    for file in folder.glob("*.parquet"):
+        files.rm(f"/bucket/{file.name}")
+    assert_same(open_pairs(memory), open_pairs(folder))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_over_http_are_those_of_the_files(folder: Path, server: str, tmp_path: Path, workers: int) -> None:
+    local, remote = open_pairs(folder), open_pairs(f"{server}/shards/")
+    tokenizer = Tokenizer.load(train_tokenizer(local.texts(), tmp_path / "tokenizer.json", 100))
+    assert remote.image_bytes(0) == local.image_bytes(0)  # connections of this process must not reach the workers
+    for one, other in zip(batches(local, tokenizer, 0), batches(remote, tokenizer, workers), strict=True):
+        assert torch.equal(one.images_BHWC, other.images_BHWC)
+        assert torch.equal(one.ids_BT, other.ids_BT)
+        assert other.problems == []
+
+
+def test_the_fingerprint_follows_the_file_at_the_address(memory: str) -> None:
+    before = open_pairs(memory).fingerprint()
+    assert open_pairs(memory).fingerprint() == before
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/bucket/shard-00000.tar", files.cat_file("/bucket/shard-00000.tar") + bytes(512))
+    assert open_pairs(memory).fingerprint() != before
+
+
+def test_a_server_without_ranges_is_told_from_one_that_has_them(folder: Path, server: str) -> None:
+    (folder.parent / "whole").symlink_to(folder)
+    with pytest.raises(OpenAlignError, match="the server sends whole files only"):
+        open_pairs(f"{server}/whole/").image_bytes(0)
+
+
+def test_what_is_not_there_is_a_sentence(server: str, memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "_FIRST_PAUSE_S", 0.01)
+    fsspec.filesystem("memory").pipe_file("/other/readme.txt", b"x")
+    for address, message in (
+        ("memory://nowhere", "memory://nowhere does not exist"),
+        ("memory://other", r"holds no shards \(\.tar\)"),
+        (f"{server}/nothing.tar", "nothing.tar does not exist"),
+        ("http://127.0.0.1:9/shards", "cannot be read"),
+        ("gopher://a/b", "gopher://a/b is no address that can be read"),
+    ):
+        with pytest.raises(OpenAlignError, match=message) as error:
+            open_pairs(address)
+        assert "\n" not in str(error.value)
