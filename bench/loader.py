@@ -3,8 +3,9 @@
     python bench/loader.py --peer-python PYTHON     a Python that has webdataset and open_clip
 
 The same 2,000 JPEGs (shorter side 346 to 400 pixels, quality 90) in the same shards, to batches of 64 at 289 pixels:
-ours as in training (resize, random crop, mirror, word pieces), the peer as open_clip's training script ships it. Each
-run is a process's first batches skipped and the rest of the pass timed; runs alternate, medians count.
+ours as in training (resize, random crop, mirror, word pieces; uint8, which the model normalises), the peer as
+open_clip's training script ships it (random resized crop, no mirror, normalised float32). Of each pass the first
+batches are skipped and the rest is timed; passes alternate, medians count.
 """
 
 import argparse

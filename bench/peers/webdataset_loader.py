@@ -1,4 +1,4 @@
-"""webdataset as open_clip's training script builds it, timed; prints images/s of each repeat's steady part as JSON.
+"""webdataset as open_clip's training script builds it, timed; prints images/s of one pass as JSON.
 
     python bench/peers/webdataset_loader.py FOLDER SIDE BATCH SKIP
 

@@ -5,10 +5,12 @@ Which samples, crops, mirror images and words a step sees are functions of (seed
 exactly, also with other numbers of workers, and with or without the cache of decoded images.
 """
 
+import atexit
 import os
 import signal
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,7 +133,14 @@ class BatchLoader:
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch]:
+        running = self._run()
+        # At the interpreter's end torch leaves its workers to multiprocessing, which would wait for ever for those that
+        # ignore SIGTERM; what is registered now runs before that.
+        atexit.register(_close, weakref.ref(running))
+        return running
+
+    def _run(self) -> Generator[Batch]:
         loader = DataLoader(
             self._batches,
             batch_size=None,
@@ -156,6 +165,12 @@ class BatchLoader:
             ) from None
         finally:
             del built  # ends the workers now, not when somebody lets go of the traceback that holds this frame
+
+
+def _close(running: "weakref.ref[Generator[Batch]]") -> None:
+    generator = running()
+    if generator is not None:
+        generator.close()
 
 
 class _Batches(Dataset["Batch | OpenAlignError"]):

@@ -70,11 +70,13 @@ def _index_of(tar: Tar, stream: IO[bytes], problems: list[str]) -> pa.Table:
     with tarfile.open(fileobj=stream, mode="r:") as opened:
         cut = _walk(tar, opened, size, rows, suffixes)
     if cut:
-        if len(rows) < 2 or suffixes[-1] < suffixes[0]:  # the cut went through it; of a lone one nobody can tell
-            del rows[-1:]
+        if rows and (suffixes[-1] < suffixes[0] or rows[-1]["text"] is None):  # the cut was within a header of it
+            del rows[-1]
         if not rows:
             raise tarfile.ReadError("it is cut off within its first sample")
-        problems.append(f"{tar} is cut off after {len(rows):,} samples, which are used: fetch or write it again")
+        problems.append(
+            f"{tar} is cut off or damaged after {len(rows):,} samples, which are used: fetch or write it again"
+        )
     return _table_of(row for row in rows if "image_offset" in row)
 
 
@@ -92,13 +94,14 @@ def _walk(tar: Tar, opened: tarfile.TarFile, size: int, rows: list[dict[str, Any
             return opened.offset < size < opened.offset + tarfile.BLOCKSIZE  # within a header
         if not member.isfile():
             continue
-        if member.offset_data + member.size > size:
-            return True
         key, suffix = _key_and_suffix(member.name)
         if key != row.get("key"):
             row = {"key": key, "text": None}
             rows.append(row)
             suffixes.append(set())
+        if member.offset_data + member.size > size:
+            del rows[-1], suffixes[-1]
+            return True
         suffixes[-1].add(suffix)
         if suffix in IMAGE_SUFFIXES:
             row |= {"image_offset": member.offset_data, "image_size": member.size}

@@ -20,8 +20,6 @@ def stop_signals() -> Iterator[Event]:
 
     def ask(number: int, frame: object) -> None:
         asked.set()
-        # A signal to the whole process group ends the loader's workers too, and torch would raise that in mid-step.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, before[signal.SIGINT])
         console.print("Stopping after this step, with a checkpoint; Ctrl-C again stops at once.")
 

@@ -4,6 +4,8 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -167,8 +169,28 @@ def test_a_loader_left_in_the_middle_leaves_no_worker(pairs: Pairs, tokenizer: T
     running = iter(BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=1000))
     next(running)
     assert len(multiprocessing.active_children()) == 2
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     assert not multiprocessing.active_children()
+
+
+def test_a_program_that_still_holds_its_loader_comes_to_an_end(folder: Path, tmp_path: Path) -> None:
+    """Workers that ignore SIGTERM must be ended before multiprocessing waits for them at the interpreter's end."""
+    program = f"""
+from pathlib import Path
+from openalign.data.loader import BatchLoader, LoaderSettings
+from openalign.data.pairs import open_pairs
+from openalign.data.tokenizer import Tokenizer, train_tokenizer
+pairs = open_pairs({str(folder)!r})
+tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path({str(tmp_path / "tokenizer.json")!r}), 100))
+settings = LoaderSettings(batch_size=4, seed=1, image_size=24, resize_size=32, workers=2)
+running = iter(BatchLoader(pairs, tokenizer, settings, first_step=0, last_step=1000))
+next(running)
+held = [running]
+held.append(held)
+raise KeyboardInterrupt
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 def test_the_seconds_of_a_batch_include_those_of_its_parts(pairs: Pairs, tokenizer: Tokenizer) -> None:
