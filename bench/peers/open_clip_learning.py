@@ -24,12 +24,17 @@ from PIL import Image
 
 SIDE = 64
 BATCH = 256
-WARM_UP = 100
+WARM_UP = 0.1
+"""Of the steps."""
 
 
 def build() -> CustomTextCLIP:
     vision = CLIPVisionCfg(
-        timm_model_name="efficientnet_b0", timm_model_pretrained=False, timm_pool="", timm_proj="linear", image_size=SIDE
+        timm_model_name="efficientnet_b0",
+        timm_model_pretrained=False,
+        timm_pool="",
+        timm_proj="linear",
+        image_size=SIDE,
     )
     text = CLIPTextCfg(context_length=77, vocab_size=49_408, width=256, heads=4, layers=4)
     return CustomTextCLIP(embed_dim=320, vision_cfg=vision, text_cfg=text)
@@ -58,7 +63,7 @@ def train(table: Path, folder: Path, steps: int, rate: float, seed: int) -> None
     images = [Image.open(pair["file"]).convert("RGB") for pair in pairs]
     model, loss, augment = build().train(), ClipLoss(), transform(train=True)
     optimizer = optimizer_of(model, rate)
-    schedule = cosine_lr(optimizer, rate, WARM_UP, steps)
+    schedule = cosine_lr(optimizer, rate, round(WARM_UP * steps), steps)
     order: list[int] = []
     for step in range(steps):
         if len(order) < BATCH:

@@ -63,7 +63,8 @@ def read_arrow(files: Sequence[Path]) -> pa.Table:
 def part_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedArray | None]:
     """The table with names in place of the images that `column` holds, and the images' bytes; None if it holds none.
 
-    A name is the image's `path` where those tell all rows apart, else the number of its row.
+    A name is the image's `path` where those tell all rows apart, else the number of its row. Where every row has just a
+    `path` and no bytes, the images are these files.
     """
     if column not in table.column_names:
         return table, None
@@ -72,6 +73,8 @@ def part_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedArray
         if images.type.get_field_index("path") >= 0:
             paths = pc.struct_field(images, "path").cast(pa.string())
         images = pc.struct_field(images, "bytes")
+        if paths is not None and images.null_count == len(images):  # saved without embedding: the files lie elsewhere
+            return table.set_column(table.column_names.index(column), column, paths), None
     if not (pa.types.is_binary(images.type) or pa.types.is_large_binary(images.type)):
         return table, None
     if paths is None or paths.null_count or pc.count_distinct(paths).as_py() < len(paths):

@@ -30,6 +30,7 @@ from openalign.files import whole_file
 __all__ = ["IMAGE_SUFFIXES", "ShardImages", "ShardWriter", "index_path", "read_index"]
 
 _BLOCK = tarfile.BLOCKSIZE
+_SHORTER = "{} is shorter than its index says: delete the index or fetch it again"
 
 
 class ShardWriter:

@@ -153,7 +153,9 @@ class _Shared:
         if self._group is None:
             return rows_ND
         own_nD = rows_ND.new_empty((len(rows_ND) // self._processes, *rows_ND.shape[1:]))
-        dist.reduce_scatter_tensor(own_nD, rows_ND, group=self._group)
+        # Newer releases of torch have a new name for it, and warn at the old one.
+        scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+        scatter(own_nD, rows_ND, group=self._group)
         return own_nD
 
     def log_sum(self, logs_N: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from openalign.data import addresses
 from openalign.data.images import encode_jpeg
 from openalign.data.loader import Batch, BatchLoader, LoaderSettings
 from openalign.data.pairs import Pairs, open_pairs
-from openalign.data.shards import ShardWriter
+from openalign.data.shards import ShardWriter, index_path, read_index
 from openalign.data.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
@@ -26,9 +26,14 @@ COUNT = 12
 class RangeHandler(SimpleHTTPRequestHandler):
     """Files of a folder and parts of them, as object stores serve them; `/whole/` serves whole files only."""
 
-    asked: list[str | None]
+    asked: list[str]
+    failures: list[int]
+    """The status codes of the next answers."""
 
     def do_GET(self) -> None:
+        if self.failures:
+            self.send_error(self.failures.pop())
+            return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         path = Path(self.translate_path(self.path))
         if wanted is None or not path.is_file() or "whole" in self.path:
@@ -37,6 +42,9 @@ class RangeHandler(SimpleHTTPRequestHandler):
         self.asked.append(self.path)
         first, last = int(wanted[1]), int(wanted[2])
         data = path.read_bytes()
+        if first >= len(data):
+            self.send_error(416)
+            return
         self.send_response(206)
         part = data[first : last + 1]
         self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(data)}")
@@ -58,14 +66,24 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[str]:
-    handler = type("Handler", (RangeHandler,), {"asked": []})
+def serving(folder: Path) -> Iterator[tuple[ThreadingHTTPServer, type[RangeHandler]]]:
+    handler = type("Handler", (RangeHandler,), {"asked": [], "failures": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder.parent)))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server, handler
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def server(serving: tuple[ThreadingHTTPServer, type[RangeHandler]]) -> str:
+    return f"http://127.0.0.1:{serving[0].server_port}"
+
+
+@pytest.fixture
+def handler(serving: tuple[ThreadingHTTPServer, type[RangeHandler]]) -> type[RangeHandler]:
+    return serving[1]
 
 
 @pytest.fixture
@@ -117,6 +135,44 @@ def test_the_fingerprint_follows_the_file_at_the_address(memory: str) -> None:
     files = fsspec.filesystem("memory")
     files.pipe_file("/bucket/shard-00000.tar", files.cat_file("/bucket/shard-00000.tar") + bytes(512))
     assert open_pairs(memory).fingerprint() != before
+
+
+def test_a_read_that_fails_is_tried_again(
+    folder: Path, server: str, handler: type[RangeHandler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "_FIRST_PAUSE_S", 0.01)
+    remote = open_pairs(f"{server}/shards")
+    handler.failures += [503, 500]
+    assert remote.image_bytes(3) == open_pairs(folder).image_bytes(3)
+    handler.failures += [503] * 3
+    with pytest.raises(OpenAlignError, match=r"row 4 .*shard-00000\.tar cannot be read \(503"):
+        remote.image_bytes(3)
+
+
+def test_rows_behind_the_end_of_a_cut_shard_are_named_without_asking_for_each(
+    folder: Path, server: str, handler: type[RangeHandler]
+) -> None:
+    remote = open_pairs(f"{server}/shards")
+    tar = folder / "shard-00000.tar"
+    offsets = read_index(tar)["image_offset"].to_pylist()
+    tar.write_bytes(tar.read_bytes()[: offsets[2]])
+    assert remote.image_bytes(1)
+    handler.asked.clear()
+    for row in (2, 3, 4):
+        with pytest.raises(OpenAlignError, match=rf"row {row + 1} .*shard-00000\.tar is shorter than its index says"):
+            remote.image_bytes(row)
+    assert handler.asked == ["/shards/shard-00000.tar"]
+    assert remote.image_bytes(5)
+
+
+def test_a_shard_cut_off_at_an_address_gives_its_whole_samples(folder: Path, server: str) -> None:
+    tar = folder / "shard-00002.tar"
+    offsets = read_index(tar)["image_offset"].to_pylist()
+    tar.write_bytes(tar.read_bytes()[: offsets[1] + 100])
+    index_path(tar).unlink()
+    remote = open_pairs(f"{server}/shards")
+    assert len(remote) == 11
+    assert remote.problems[0].startswith(f"{server}/shards/shard-00002.tar is cut off or damaged after 1 samples")
 
 
 def test_a_server_without_ranges_is_told_from_one_that_has_them(folder: Path, server: str) -> None:

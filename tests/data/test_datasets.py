@@ -66,6 +66,14 @@ def test_images_whose_paths_do_not_tell_them_apart_are_different_images(tmp_path
         assert len(set(open_pairs(tmp_path / "t.parquet").image_ids(np.arange(6)))) == 6
 
 
+def test_a_dataset_that_only_names_its_image_files_opens_them(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEGS[0])
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": None, "path": str(tmp_path / "a.jpg")}], kind)
+    pairs = open_pairs(save_to_disk(tmp_path / "saved", pa.table({"image": images, "text": ["a dog"]})))
+    assert pairs.image_bytes(0) == JPEGS[0]
+
+
 def test_a_list_of_captions_makes_a_pair_of_each_with_the_same_image(tmp_path: Path) -> None:
     captions = pa.array([["a dog", "a brown dog"], [], None, ["a cat"]], pa.list_(pa.string()))
     pq.write_table(stored(0, 4).drop_columns(["text"]).append_column("caption", captions), tmp_path / "t.parquet")

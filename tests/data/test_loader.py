@@ -286,6 +286,24 @@ def test_rows_behind_the_end_of_a_cut_shard_are_named_and_replaced(
         assert np.array_equal(batch.rows_B, np.where((wanted == 4) | (wanted == 5), 6, wanted))
 
 
+def test_an_image_damaged_in_the_middle_of_a_shard_is_named_and_replaced(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    with ShardWriter(tmp_path / "shards") as writer:
+        for i in range(9):
+            writer.write(
+                f"{i}", encode_jpeg(np.full((40, 40, 3), 20 * i, np.uint8)), f"text {i}", {"image": f"{i}.jpg"}
+            )
+    tar = tmp_path / "shards" / "shard-00000.tar"
+    with tar.open("r+b") as file:
+        file.seek(read_index(tar)["image_offset"].to_pylist()[4])
+        file.write(bytes(100))
+    pairs = open_pairs(tmp_path / "shards")
+    met = batches(pairs, tokenizer)
+    said = {problem for batch in met for problem in batch.problems}
+    assert len(said) == 1
+    assert said.pop().startswith(f"{pairs.row_name(4)}: ")
+    assert all(4 not in batch.rows_B for batch in met)
+
+
 def test_crops_lie_within_the_image_and_reach_its_edges() -> None:
     tops, lefts, mirrored = crops_of_step(0, replace(SETTINGS, batch_size=1000))
     assert (tops.min(), tops.max(), lefts.min(), lefts.max()) == (0, 8, 0, 8)

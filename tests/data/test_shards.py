@@ -163,6 +163,30 @@ def test_a_tar_cut_off_gives_its_whole_samples(tmp_path: Path, end: int) -> None
     assert [f"{tar} is cut off or damaged after {whole} samples" in problem for problem in problems] == [True]
 
 
+def test_a_tar_that_ends_between_two_samples_is_cut_off_too(tmp_path: Path) -> None:
+    write(tmp_path, 6, samples_per_shard=6)
+    tar = tmp_path / "shard-00000.tar"
+    with tarfile.open(tar) as opened:
+        cut(tar, next(member.offset for member in opened if member.name == "000000004.jpg"))
+    problems: list[str] = []
+    assert len(read_index(tar, problems)) == 4
+    assert len(problems) == 1
+
+
+@pytest.mark.parametrize("end", [0, 100, -100])
+def test_a_damaged_index_is_named_with_what_to_do(tmp_path: Path, end: int) -> None:
+    write(tmp_path)
+    index = index_path(tmp_path / "shard-00001.tar")
+    index.write_bytes(index.read_bytes()[:end])
+    with pytest.raises(
+        OpenAlignError, match=r"shard-00001\.index\.parquet cannot be read as an index .*delete it"
+    ) as error:
+        open_pairs(tmp_path)
+    assert "\n" not in str(error.value)
+    index.unlink()
+    assert len(open_pairs(tmp_path)) == 8
+
+
 def test_of_a_lone_sample_cut_off_an_image_with_its_text_is_enough(tmp_path: Path) -> None:
     write(tmp_path, 1)
     tar = tmp_path / "shard-00000.tar"
