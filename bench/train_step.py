@@ -53,8 +53,15 @@ def main() -> None:
                     "openalign is": f"{ours / median:.2f}x",
                 }
             )
+    versions = peer_versions(options.peer_python) if options.peer_python else []
     show("Training step, EfficientNet-B0 + 4 layers of 256, texts of 16 word pieces", rows)
-    print(f"Wrote {write('train_step', rows)}")
+    print(f"Wrote {write('train_step', rows, peer_versions=versions)}")
+
+
+def peer_versions(python: str) -> list[str]:
+    """What stands in the peers' environment."""
+    done = subprocess.run([python, "-m", "pip", "freeze"], check=True, stdout=subprocess.PIPE, text=True)
+    return [line for line in done.stdout.splitlines() if line.startswith(("open_clip", "timm", "torch"))]
 
 
 if __name__ == "__main__":
