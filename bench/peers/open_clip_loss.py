@@ -2,7 +2,7 @@
 
     python bench/peers/open_clip_loss.py openalign|open_clip|dense COUNT WIDTH DEVICE REPEATS
 
-All take the same unit rows at temperature 0.05, in float32. `dense` is the whole matrix of logits and torch's
+All take the same unit rows at temperature 0.0625, in float32. `dense` is the whole matrix of logits and torch's
 cross-entropy both ways with label smoothing 0.1, as openalign's; open_clip's ClipLoss has no smoothing, and halves
 the sum. Nothing of openalign is imported for a peer.
 """
@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-TEMPERATURE = 0.05
+TEMPERATURE = 0.0625
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -63,17 +64,17 @@ def seconds(loss: Loss, leaves: list[Tensor]) -> float:
     return time.perf_counter() - began
 
 
-def peak_bytes(loss: Loss, leaves: list[Tensor]) -> int:
-    """What one pass holds at most beyond its inputs, gradients included."""
+def measured(loss: Loss, leaves: list[Tensor], repeats: int) -> dict[str, Any]:
+    """Seconds of every pass, and what they hold at most beyond the inputs, gradients included."""
     if leaves[0].is_cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        seconds(loss, leaves)
-        return torch.cuda.max_memory_allocated() - before
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew from what is held now
-    before = resident("VmRSS")
-    seconds(loss, leaves)
-    return resident("VmHWM") - before
+    else:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew from what is held now
+        before = resident("VmRSS")
+    passes = [seconds(loss, leaves) for _ in range(repeats)]
+    peak = torch.cuda.max_memory_allocated() if leaves[0].is_cuda else resident("VmHWM")
+    return {"seconds": passes, "peak_bytes": peak - before}
 
 
 def resident(key: str) -> int:
@@ -87,9 +88,7 @@ def main() -> None:
     count, width, repeats = (int(sys.argv[place]) for place in (2, 3, 5))
     loss = {"openalign": openalign, "open_clip": open_clip, "dense": dense}[implementation]()
     seconds(loss, inputs(256, width, device))  # libraries load their parts before anything is measured
-    leaves = inputs(count, width, device)
-    peak = peak_bytes(loss, leaves)
-    print(json.dumps({"seconds": [seconds(loss, leaves) for _ in range(repeats)], "peak_bytes": peak}))
+    print(json.dumps(measured(loss, inputs(count, width, device), repeats)))
 
 
 if __name__ == "__main__":

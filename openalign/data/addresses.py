@@ -15,6 +15,8 @@ from openalign.errors import OpenAlignError
 
 _TRIES = 3
 _FIRST_PAUSE_S = 0.5
+_BEHIND_THE_END = 416
+"""HTTP's answer to a range that begins where the file has ended."""
 _Found = TypeVar("_Found")
 
 
@@ -43,9 +45,18 @@ def read_whole(address: str) -> bytes:
 
 
 def read_range(address: str, start: int, size: int) -> bytes:
-    """`size` bytes from `start` on, fewer at the end. Raises `OpenAlignError` if there are none to be had."""
+    """`size` bytes from `start` on, fewer at the end, none behind it. Raises `OpenAlignError` if it cannot be read."""
     files, path = _file_system(address)
-    data = bytes(_tried(lambda: files.cat_file(path, start=start, end=start + size), address))
+
+    def read() -> bytes:
+        try:
+            return bytes(files.cat_file(path, start=start, end=start + size))
+        except Exception as error:
+            if getattr(error, "status", None) == _BEHIND_THE_END:
+                return b""
+            raise
+
+    data = _tried(read, address)
     if len(data) > size:
         raise OpenAlignError(f"{address}: the server sends whole files only, where parts (HTTP Range) are needed")
     return data

@@ -46,7 +46,7 @@ def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
             return _read_index_at(tar, problems)
         sidecar = index_path(tar)
         if sidecar.exists():
-            return pq.read_table(sidecar)
+            return _read_sidecar(str(sidecar), sidecar.read_bytes())
         with tar.open("rb") as stream:
             return _index_of(tar, stream, problems)
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
@@ -56,9 +56,19 @@ def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
 def _read_index_at(address: str, problems: list[str]) -> pa.Table:
     sidecar = address.removesuffix(".tar") + ".index.parquet"
     if addresses.exists(sidecar):
-        return pq.read_table(io.BytesIO(addresses.read_whole(sidecar)))
+        return _read_sidecar(sidecar, addresses.read_whole(sidecar))
     with addresses.opened(address) as stream:
         return _index_of(address, stream, problems)
+
+
+def _read_sidecar(name: str, data: bytes) -> pa.Table:
+    try:
+        return pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OpenAlignError(
+            f"{name} cannot be read as an index ({reason}): delete it, and the tar is read instead"
+        ) from None
 
 
 def _index_of(tar: Tar, stream: IO[bytes], problems: list[str]) -> pa.Table:
@@ -91,7 +101,7 @@ def _walk(tar: Tar, opened: tarfile.TarFile, size: int, rows: list[dict[str, Any
                 raise
             return True
         if member is None:
-            return opened.offset < size < opened.offset + tarfile.BLOCKSIZE  # within a header
+            return size < opened.offset + tarfile.BLOCKSIZE  # without the empty block that closes a tar
         if not member.isfile():
             continue
         key, suffix = _key_and_suffix(member.name)

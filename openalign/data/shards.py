@@ -129,6 +129,7 @@ class ShardImages:
         self._offsets = offsets
         self._sizes = sizes
         self._files: OrderedDict[int, _Descriptor] = OrderedDict()
+        self._ends: dict[int, int] = {}  # of the tars found to be cut off: no request is spent on what lies behind
 
     @classmethod
     def of(cls, tars: Sequence[Tar], indexes: Sequence[pa.Table]) -> Self:
@@ -147,9 +148,12 @@ class ShardImages:
         """The stored bytes of one image. Raises `OpenAlignError` if its tar is gone or shorter than its index says."""
         tar, offset, size = int(self._tar_of_row[row]), int(self._offsets[row]), int(self._sizes[row])
         place = self.tars[tar]
+        if offset + size > self._ends.get(tar, offset + size):
+            raise OpenAlignError(_SHORTER.format(place))
         data = addresses.read_range(place, offset, size) if isinstance(place, str) else self._pread(tar, offset, size)
         if len(data) < size:
-            raise OpenAlignError(f"{place} is shorter than its index says: delete the index or fetch it again")
+            self._ends[tar] = offset + len(data)
+            raise OpenAlignError(_SHORTER.format(place))
         return data
 
     def _pread(self, tar: int, offset: int, size: int) -> bytes:

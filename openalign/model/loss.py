@@ -1,13 +1,15 @@
 """The normalised-softmax contrastive loss (paper section 4.1), without ever holding the N x N matrix of logits.
 
 Row and column log-sum-exps are streamed tile by tile and recomputed in the backward pass: memory is O(N D). What is
-linear in the logits, the targets, needs sums of embeddings only. Shapes: N pairs of the whole batch, n of this
-process (all of them in a run of one process), D embedding width, K x L one tile.
+linear in the logits, the targets, needs sums of embeddings only. On NVIDIA GPUs with Triton the tiles are those of
+`loss_triton.py`. Shapes: N pairs of the whole batch, n of this process (all of them in a run of one process), D
+embedding width, K x L one tile.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -17,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from openalign.errors import OpenAlignError
 
-TILE = 1024  # a tile of logits stays in the cache between the product that makes it and the sums over it
+TILE = 2048  # a tile of logits stays in the cache between the product that makes it and the sums over it
 UNIT_TOLERANCE = 1e-2  # squared norms of bf16 unit rows stray by less than this
 PLAIN_EXPONENT = 64.0  # up to here exp(z) and sums of a million of them fit a float32 without subtracting a maximum
 
@@ -58,11 +60,12 @@ def contrastive_loss(
     dtype = torch.float64 if images_ND.dtype == torch.float64 else torch.float32
     temperature = torch.as_tensor(temperature, dtype=dtype, device=images_ND.device)
     ids = _Ids(image_ids_N, text_ids_N)
-    _check(_problem(images_ND, texts_ND, temperature, label_smoothing, ids, group), images_ND, group)
+    problem = _problem(images_ND, texts_ND, temperature, label_smoothing, ids, group)
+    _check(problem, images_ND, texts_ND, ids, group)
     shared = _Shared(group)
     positives = _Positives.of(ids, shared, dtype) if image_ids_N is not None or text_ids_N is not None else None
     loss: Tensor = _Contrastive.apply(  # type: ignore[no-untyped-call]
-        images_ND.to(dtype), texts_ND.to(dtype), temperature, label_smoothing, positives, shared
+        images_ND.to(dtype), texts_ND.to(dtype), temperature.reshape(()), label_smoothing, positives, shared
     )
     return loss
 
@@ -91,6 +94,8 @@ def _problem(
         return "The contrastive loss needs at least 2 pairs in a batch: one pair has no negatives."
     if not 0.0 <= label_smoothing < 1.0:
         return f"Label smoothing must lie in [0, 1), not {label_smoothing}."
+    if temperature.numel() != 1:
+        return f"The temperature must be one number, not a tensor of shape {tuple(temperature.shape)}."
     if not (temperature.detach() > 0):
         return f"The temperature must be positive, not {float(temperature.detach())}."
     for name, ids_n in (("image", ids.images_n), ("text", ids.texts_n)):
@@ -103,19 +108,34 @@ def _problem(
     return None
 
 
-def _check(problem: str | None, images_nD: Tensor, group: dist.ProcessGroup | None) -> None:
+def _check(
+    problem: str | None, images_nD: Tensor, texts_nD: Tensor, ids: _Ids, group: dist.ProcessGroup | None
+) -> None:
     """Raise what is wrong here or in any other process: one that raised alone would leave the others waiting."""
     if group is not None:
-        rows = images_nD.shape[0] if images_nD.ndim else 0
-        verdict_3 = torch.tensor([int(problem is not None), rows, -rows], device=images_nD.device)
-        dist.all_reduce(verdict_3, op=dist.ReduceOp.MAX, group=group)
-        elsewhere, most, fewest = verdict_3.tolist()
-        if problem is None and most != -fewest:
-            problem = f"Every process must give equally many pairs; they gave between {-fewest} and {most}."
+        # What must be alike everywhere, or an exchange further on would never end: a maximum of each and its negative.
+        given = (
+            *(images_nD.shape if images_nD.ndim == 2 else (0, 0)),
+            *(rows.element_size() for rows in (images_nD, texts_nD)),
+            *(int(found is not None) for found in (ids.images_n, ids.texts_n)),
+        )
+        verdict = torch.tensor([problem is not None, *given, *(-value for value in given)], device=images_nD.device)
+        dist.all_reduce(verdict, op=dist.ReduceOp.MAX, group=group)
+        elsewhere, *extremes = verdict.tolist()
+        most, fewest = extremes[: len(given)], [-value for value in extremes[len(given) :]]
+        if problem is None and most != fewest:
+            problem = _difference(most, fewest)
         if problem is None and elsewhere:
             problem = "Another process of the group was given embeddings that cannot be used; see its message."
     if problem is not None:
         raise OpenAlignError(problem)
+
+
+def _difference(most: list[int], fewest: list[int]) -> str:
+    """What differs between processes, in a sentence."""
+    if most[0] != fewest[0]:
+        return f"Every process must give equally many pairs; they gave between {fewest[0]} and {most[0]}."
+    return "Every process must give embeddings of one width and dtype, and the same kinds of ids; they differ."
 
 
 def _size(group: dist.ProcessGroup | None) -> int:
@@ -221,20 +241,22 @@ class _Contrastive(torch.autograd.Function):
     ) -> Tensor:
         y_ND = shared.gathered(y_nD)
         count = len(y_ND)
-        rows_n, columns_N = _log_sum_exps(x_nD, y_ND, float(temperature))
+        with _full_precision(x_nD):
+            rows_n, columns_N = _log_sum_exps(x_nD, y_ND, float(temperature))
         columns_N = shared.log_sum(columns_N)
         targets_nD = (1.0 - smoothing) * shared.own(_target_sums(y_ND, positives)) + 2.0 * smoothing * y_ND.mean(0)
         own = rows_n.sum() - (x_nD * targets_nD).sum() / temperature
         ctx.save_for_backward(x_nD, y_ND, temperature, rows_n, columns_N, targets_nD)
         ctx.smoothing, ctx.positives, ctx.shared = smoothing, positives, shared
-        return (shared.summed(own) + columns_N.sum()) / count
+        return ((shared.summed(own) + columns_N.sum()) / count).to(temperature.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         x_nD, y_ND, temperature, rows_n, columns_N, targets_nD = ctx.saved_tensors
         shared, count = ctx.shared, len(y_ND)
-        dx_nD, dy_ND = _softmax_sums(x_nD, y_ND, float(temperature), rows_n, columns_N)
+        with _full_precision(x_nD):
+            dx_nD, dy_ND = _softmax_sums(x_nD, y_ND, float(temperature), rows_n, columns_N)
         dx_nD -= targets_nD
         # Every process adds what its own images ask of all texts.
         x_ND = x_nD
@@ -250,22 +272,27 @@ class _Contrastive(torch.autograd.Function):
         return dx_nD, dy_nD, -(x_nD * dx_nD).sum() / temperature, None, None, None
 
 
-def _tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
-    for top in range(0, rows, TILE):
-        for left in range(0, columns, TILE):
-            yield slice(top, top + TILE), slice(left, left + TILE)
+def _full_precision(rows: Tensor) -> torch.autocast:
+    """Products as they are written, also where a caller's autocast would make them in half precision."""
+    return torch.autocast(rows.device.type, enabled=False)
 
 
 def _log_sum_exps(x_nD: Tensor, y_ND: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Over z = x y' / t: the log-sum-exps of its rows (n,), and of its columns (N,)."""
+    if _runs_triton(x_nD):
+        from openalign.model import loss_triton
+
+        return loss_triton.log_sum_exps(x_nD, y_ND, temperature)
     x_nD = x_nD / temperature
     if 1.0 / temperature <= PLAIN_EXPONENT:
         row_sums_n, column_sums_N = x_nD.new_zeros(len(x_nD)), x_nD.new_zeros(len(y_ND))
+        kept_KL = _tile_like(x_nD)
         for rows, columns in _tiles(len(x_nD), len(y_ND)):
-            e_KL = (x_nD[rows] @ y_ND[columns].T).exp_()
+            e_KL = _product(x_nD[rows], y_ND[columns], kept_KL).exp_()
             row_sums_n[rows] += e_KL.sum(1)
             column_sums_N[columns] += e_KL.sum(0)
-        return row_sums_n.log_(), column_sums_N.log_()
+        # The backward pass takes their exponentials: a float32 logarithm near 1/t would cost it up to 1/t roundings.
+        return row_sums_n.double().log_(), column_sums_N.double().log_()
     rows_n, columns_N = x_nD.new_full((len(x_nD),), -math.inf), x_nD.new_full((len(y_ND),), -math.inf)
     for rows, columns in _tiles(len(x_nD), len(y_ND)):
         z_KL = x_nD[rows] @ y_ND[columns].T
@@ -278,17 +305,53 @@ def _softmax_sums(
     x_nD: Tensor, y_ND: Tensor, temperature: float, rows_n: Tensor, columns_N: Tensor
 ) -> tuple[Tensor, Tensor]:
     """With p the row softmax plus the column softmax of z: p y (n, D), and p' x (N, D)."""
+    if _runs_triton(x_nD):
+        from openalign.model import loss_triton
+
+        return loss_triton.softmax_sums(x_nD, y_ND, temperature, rows_n, columns_N)
     scaled_nD = x_nD / temperature
     dx_nD, dy_ND = torch.zeros_like(x_nD), torch.zeros_like(y_ND)
     plain = 1.0 / temperature <= PLAIN_EXPONENT
-    by_row_n, by_column_N = ((-rows_n).exp(), (-columns_N).exp()) if plain else (rows_n, columns_N)
+    by_row_n, by_column_N = rows_n, columns_N
+    if plain:
+        by_row_n, by_column_N = ((-logs).exp().to(x_nD.dtype) for logs in (rows_n, columns_N))
+    kept_KL, weights_KL = _tile_like(x_nD), _tile_like(x_nD)
     for rows, columns in _tiles(len(x_nD), len(y_ND)):
-        z_KL = scaled_nD[rows] @ y_ND[columns].T
+        z_KL = _product(scaled_nD[rows], y_ND[columns], kept_KL)
         if plain:
-            p_KL = z_KL.exp_().mul_(by_row_n[rows, None] + by_column_N[columns])
+            weight_KL = weights_KL[: z_KL.shape[0], : z_KL.shape[1]]
+            torch.add(by_row_n[rows, None], by_column_N[columns], out=weight_KL)
+            p_KL = z_KL.exp_().mul_(weight_KL)
         else:
             p_KL = (z_KL - by_row_n[rows, None]).exp_()
             p_KL += z_KL.sub_(by_column_N[columns]).exp_()
         dx_nD[rows].addmm_(p_KL, y_ND[columns])
         dy_ND[columns].addmm_(p_KL.T, x_nD[rows])
     return dx_nD, dy_ND
+
+
+def _tile_like(rows: Tensor) -> Tensor:
+    """Room for one tile, kept from one to the next: fresh memory for each would cost as much as its arithmetic."""
+    return rows.new_empty(TILE, TILE)
+
+
+def _product(x_KD: Tensor, y_LD: Tensor, kept_KL: Tensor) -> Tensor:
+    """x y', written into the room of a tile."""
+    return torch.mm(x_KD, y_LD.T, out=kept_KL[: len(x_KD), : len(y_LD)])
+
+
+def _runs_triton(rows: Tensor) -> bool:
+    """Whether the kernels take these rows: float32 on an NVIDIA GPU with TF32, and Triton is there."""
+    return (
+        rows.is_cuda
+        and rows.dtype == torch.float32
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(rows.device) >= (8, 0)
+        and find_spec("triton") is not None
+    )
+
+
+def _tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
+    for top in range(0, rows, TILE):
+        for left in range(0, columns, TILE):
+            yield slice(top, top + TILE), slice(left, left + TILE)

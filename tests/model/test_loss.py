@@ -71,6 +71,13 @@ def test_float32_is_within_a_hundred_thousandth(count: int, temperature: float) 
     assert_equals_dense((x_ND.float(), y_ND.float(), t.float()), 0.1, 1e-5)
 
 
+@pytest.mark.parametrize(("count", "temperature"), [(8, 0.05), (257, 0.02)])
+def test_float32_loses_nothing_to_logarithms_of_large_sums(count: int, temperature: float) -> None:
+    for seed in range(20):
+        x_ND, y_ND, t = inputs(count, 64, temperature, seed)
+        assert_equals_dense((x_ND.float(), y_ND.float(), t.float()), 0.1, 2e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_inputs_are_summed_in_float32(dtype: torch.dtype) -> None:
     x_ND, y_ND, t = inputs(300, 64, 0.05)
@@ -102,6 +109,31 @@ def test_a_temperature_far_below_one_88th_does_not_overflow() -> None:
     assert torch.isfinite(contrastive_loss(x, x, 0.002))
 
 
+@pytest.mark.parametrize("temperature", [0.005, 0.05])
+@pytest.mark.parametrize("backward_too", [False, True])
+def test_autocast_does_not_make_the_products_coarser(temperature: float, backward_too: bool) -> None:
+    x, y = (value.float().requires_grad_() for value in inputs(300, 64, 1.0)[:2])
+    expected, _ = dense_gradients((x, y, torch.tensor(temperature)), 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = contrastive_loss(x, y, temperature)
+        with torch.autocast("cpu", torch.bfloat16, enabled=backward_too):
+            found = torch.autograd.grad(loss, (x, y))
+    plain = torch.autograd.grad(contrastive_loss(x, y, temperature), (x, y))
+    assert loss.dtype == torch.float32
+    assert abs(float(loss.detach()) - float(expected)) < 1e-5 * max(float(expected), 1e-3)
+    for cast, other in zip(found, plain, strict=True):
+        assert torch.equal(cast, other)
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_a_temperature_of_one_number_in_any_shape_gives_a_scalar(shape: tuple[int, ...]) -> None:
+    temperature = torch.full(shape, 0.1, requires_grad=True)
+    loss = contrastive_loss(torch.eye(3), torch.eye(3), temperature)
+    assert loss.shape == ()
+    (gradient,) = torch.autograd.grad(loss, temperature)
+    assert gradient.shape == shape
+
+
 def test_gradient_scales_with_the_gradient_it_is_given() -> None:
     x, y = unit_rows(6, 3, 0).requires_grad_(), unit_rows(6, 3, 1)
     (once,) = torch.autograd.grad(contrastive_loss(x, y, 0.1), x)
@@ -117,11 +149,13 @@ def test_gradient_scales_with_the_gradient_it_is_given() -> None:
         (2 * torch.eye(3), torch.eye(3), 0.1, "image embeddings must be finite unit vectors"),
         (torch.eye(3), torch.full((3, 3), torch.nan), 0.1, "text embeddings must be finite unit vectors"),
         (torch.eye(3), torch.eye(3), -1.0, "temperature must be positive"),
+        (torch.eye(3), torch.eye(3), 0.0, "temperature must be positive"),
         (torch.eye(3), torch.eye(3), torch.nan, "temperature must be positive"),
+        (torch.eye(3), torch.eye(3), torch.ones(3), "temperature must be one number"),
     ],
 )
 def test_unusable_inputs_are_refused_in_a_sentence(
-    images: Tensor, texts: Tensor, temperature: float, message: str
+    images: Tensor, texts: Tensor, temperature: Tensor | float, message: str
 ) -> None:
     with pytest.raises(OpenAlignError, match=message):
         contrastive_loss(images, texts, temperature)

@@ -1,5 +1,8 @@
 """The loss over the batch of several gloo processes against the dense loss of the whole batch."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,19 @@ from openalign.model.loss import contrastive_loss
 from tests.model.dense_loss import dense_gradients, unit_rows
 
 WIDTH = 16
+TIMEOUT = timedelta(seconds=60)  # what waits for ever is an error after this
+Spoil = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch of all processes, and what its last process does differently."""
+
+    count: int
+    temperature: float = 0.1
+    with_ids: bool = False
+    spoil: Spoil = torch.clone
+    last_has_ids: bool = True
 
 
 @pytest.fixture(autouse=True)
@@ -28,28 +44,36 @@ def whole_batch(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, t
     return unit_rows(count, WIDTH, 1), unit_rows(count, WIDTH, 2), *ids
 
 
-def compute(rank: int, processes: int, folder: Path, case: dict[str, Any]) -> None:
-    """One process: the loss and its gradients in its own rows, into a file; or the sentence it raised."""
+def compute(rank: int, processes: int, folder: Path, cases: list[Case]) -> None:
+    """One process: of each case the loss and its gradients in its own rows, or the sentence it raised, into a file."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=processes)
-    x_ND, y_ND, image_ids_N, text_ids_N = (rows.chunk(processes)[rank] for rows in whole_batch(case["count"]))
-    if rank == case.get("spoilt"):
-        x_ND = case["spoil"](x_ND)
-        y_ND = y_ND[: len(x_ND)]
-    leaves = [x_ND.requires_grad_(), y_ND.requires_grad_(), torch.tensor(case["temperature"], dtype=torch.float64)]
-    leaves[2].requires_grad_()
-    ids = {"image_ids_N": image_ids_N, "text_ids_N": text_ids_N} if case["with_ids"] else {}
-    try:
-        loss = contrastive_loss(*leaves, 0.1, group=dist.group.WORLD, **ids)  # type: ignore[misc]
-        torch.save({"loss": loss.detach(), "gradients": torch.autograd.grad(loss, leaves)}, folder / f"{rank}.pt")
-    except OpenAlignError as error:
-        torch.save({"error": str(error)}, folder / f"{rank}.pt")
+    dist.init_process_group("gloo", f"file://{folder}/meeting", timeout=TIMEOUT, rank=rank, world_size=processes)
+    torch.save([computed(rank, processes, case) for case in cases], folder / f"{rank}.pt")
     dist.destroy_process_group()
 
 
-def run(processes: int, folder: Path, **case: Any) -> list[dict[str, Any]]:
-    multiprocessing.start_processes(compute, (processes, folder, case), nprocs=processes, start_method="spawn")
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(processes)]
+def computed(rank: int, processes: int, case: Case) -> dict[str, Any]:
+    x_nD, y_nD, *ids = (rows.chunk(processes)[rank] for rows in whole_batch(case.count))
+    last = rank == processes - 1
+    if last:
+        x_nD, y_nD = case.spoil(x_nD), case.spoil(y_nD)
+    image_ids_n, text_ids_n = ids if case.with_ids and (case.last_has_ids or not last) else (None, None)
+    leaves = [x_nD, y_nD, torch.tensor(case.temperature, dtype=torch.float64)]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    try:
+        loss = contrastive_loss(
+            x_nD, y_nD, leaves[2], 0.1, image_ids_N=image_ids_n, text_ids_N=text_ids_n, group=dist.group.WORLD
+        )
+        return {"loss": loss.detach(), "gradients": torch.autograd.grad(loss, leaves)}
+    except OpenAlignError as error:
+        return {"error": str(error)}
+
+
+def run(processes: int, folder: Path, cases: list[Case]) -> list[tuple[dict[str, Any], ...]]:
+    """Of each case, what each process found: one start of the processes for all cases."""
+    multiprocessing.start_processes(compute, (processes, folder, cases), nprocs=processes, start_method="spawn")
+    return list(zip(*(torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(processes)), strict=True))
 
 
 def twice(rows: torch.Tensor) -> torch.Tensor:
@@ -57,31 +81,41 @@ def twice(rows: torch.Tensor) -> torch.Tensor:
 
 
 def shortened(rows: torch.Tensor) -> torch.Tensor:
-    return rows[:-1]
+    return rows[:-1].clone()
+
+
+def narrowed(rows: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(rows[:, :-1], dim=1)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-@pytest.mark.parametrize(("temperature", "with_ids"), [(0.005, False), (0.07, True), (2.0, False)])
-def test_processes_together_compute_the_loss_of_the_whole_batch(
-    processes: int, temperature: float, with_ids: bool, tmp_path: Path
-) -> None:
-    found = run(processes, tmp_path, count=1038, temperature=temperature, with_ids=with_ids)
-    x_ND, y_ND, *ids = whole_batch(1038)
-    values = (x_ND, y_ND, torch.tensor(temperature, dtype=torch.float64))
-    expected, (dx, dy, dt) = dense_gradients(values, 0.1, *(ids if with_ids else ()))
-    for result in found:
-        torch.testing.assert_close(result["loss"], expected, rtol=1e-9, atol=1e-9)
-    own = [torch.cat([result["gradients"][place] for result in found]) for place in (0, 1)]
-    torch.testing.assert_close(own[0], dx, rtol=1e-7, atol=1e-10)
-    torch.testing.assert_close(own[1], dy, rtol=1e-7, atol=1e-10)
-    torch.testing.assert_close(sum(result["gradients"][2] for result in found), dt, rtol=1e-7, atol=1e-10)
+def test_processes_together_compute_the_loss_of_the_whole_batch(processes: int, tmp_path: Path) -> None:
+    cases = [
+        Case(count, temperature, with_ids)
+        for count in (6, 1038, 2304)  # a few pairs, a tile and a few, and several tiles
+        for temperature in (0.005, 0.07, 2.0)
+        for with_ids in (False, True)
+    ]
+    for case, found in zip(cases, run(processes, tmp_path, cases), strict=True):
+        x_ND, y_ND, *ids = whole_batch(case.count)
+        values = (x_ND, y_ND, torch.tensor(case.temperature, dtype=torch.float64))
+        expected, (dx, dy, dt) = dense_gradients(values, 0.1, *(ids if case.with_ids else ()))
+        for result in found:
+            torch.testing.assert_close(result["loss"], expected, rtol=1e-9, atol=1e-9)
+        own = [torch.cat([result["gradients"][place] for result in found]) for place in (0, 1)]
+        torch.testing.assert_close(own[0], dx, rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(own[1], dy, rtol=1e-7, atol=1e-10)
+        torch.testing.assert_close(sum(result["gradients"][2] for result in found), dt, rtol=1e-7, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "here", "elsewhere"),
-    [(twice, "finite unit vectors", "Another process"), (shortened, "equally many", "equally many")],
-)
-def test_what_is_wrong_in_one_process_is_raised_in_all(spoil: Any, here: str, elsewhere: str, tmp_path: Path) -> None:
-    found = run(2, tmp_path, count=8, temperature=0.1, with_ids=False, spoilt=1, spoil=spoil)
-    assert here in found[1]["error"]
-    assert elsewhere in found[0]["error"]
+def test_what_is_wrong_in_one_process_is_raised_in_all(tmp_path: Path) -> None:
+    expected = {
+        Case(8, spoil=twice): ("Another process", "finite unit vectors"),
+        Case(8, spoil=shortened): ("equally many", "equally many"),
+        Case(8, spoil=narrowed): ("one width and dtype", "one width and dtype"),
+        Case(8, spoil=torch.Tensor.float): ("one width and dtype", "one width and dtype"),
+        Case(8, with_ids=True, last_has_ids=False): ("the same kinds of ids", "the same kinds of ids"),
+    }
+    for (elsewhere, here), found in zip(expected.values(), run(2, tmp_path, list(expected)), strict=True):
+        assert elsewhere in found[0]["error"]
+        assert here in found[1]["error"]
