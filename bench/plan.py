@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from activations import Model, counted
 from measure import show, write
 
-
 from openalign.model.scales import PAPER_PIECES
 from openalign.train.recipe import Recipe, read_recipe
 
