@@ -58,6 +58,7 @@ def row_of(name: str, python: str, count: int, device: str) -> dict[str, Any]:
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=1800)
     found = json.loads(done.stdout.splitlines()[-1])
     seconds = statistics.median(found["seconds"])
+    print(f"{name}, N = {count:,}: {seconds:.3f} s, {found['peak_bytes'] / 1e6:,.0f} MB", flush=True)
     return {
         "what": f"{name}, N = {count:,}",
         "seconds": round(seconds, 4),

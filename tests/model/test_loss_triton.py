@@ -4,7 +4,9 @@ The interpreter computes in float32, so what three parts of TF32 lose can show o
 """
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,6 +27,20 @@ loss_triton = pytest.importorskip("openalign.model.loss_triton", reason="Triton 
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
 # The interpreter subtracts -inf from -inf in the masked rows of a ragged tile, which are never stored.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in subtract:RuntimeWarning")
+
+# In a process of its own, for what the interpreter runs cannot be compiled. Prints the bytes of shared memory.
+COMPILE = """
+import sys, triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from openalign.model import loss_triton
+for kernel in (loss_triton._log_sum_exps_of_tile, loss_triton._softmaxes_of_tile):
+    types = {name: "*fp32" if name.endswith("_ptr") else "i32" for name in kernel.arg_names}
+    types |= {"scale": "fp32", "WIDTH": "constexpr"}
+    source = ASTSource(kernel, types, {"WIDTH": 640})
+    target = GPUTarget("cuda", int(sys.argv[1]), 32)
+    print(triton.compile(source, target=target, options={"num_warps": loss_triton.WARPS}).metadata.shared)
+"""
 
 
 def rows_of(count: int, width: int, seed: int) -> Tensor:
@@ -115,3 +131,19 @@ def test_both_passes_run_on_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None
     x_ND, y_ND = rows_of(20, 8, 1).requires_grad_(), rows_of(20, 8, 2)
     contrastive_loss(x_ND, y_ND, 0.0625).backward()  # type: ignore[no-untyped-call]
     assert called == ["log_sum_exps", "softmax_sums"]
+
+
+# Shared memory a block may take, from NVIDIA's table of compute capabilities.
+@pytest.mark.parametrize(("capability", "limit_kib"), [(80, 163), (86, 99), (90, 227)])
+def test_kernels_compile_and_fit_shared_memory(capability: int, limit_kib: int) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE, str(capability)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=environment,
+    )
+    sizes = [int(line) for line in done.stdout.split()]
+    assert len(sizes) == 2 and max(sizes) <= limit_kib * 1024, sizes
