@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from openalign.errors import OpenAlignError
 
-TILE = 2048  # a tile of logits stays in the cache between the product that makes it and the sums over it
+TILE = 2048  # side of a tile of logits, the fastest of 512, 1,024 and 2,048 at N = 4,096 on two cores
 UNIT_TOLERANCE = 1e-2  # squared norms of bf16 unit rows stray by less than this
 PLAIN_EXPONENT = 64.0  # up to here exp(z) and sums of a million of them fit a float32 without subtracting a maximum
 
