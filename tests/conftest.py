@@ -1,17 +1,21 @@
 """Shared: painted images, a model whose right answers anyone can see, and a real one trained by the commands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from typer.testing import CliRunner
 
-from openalign.cli import app
 from openalign.model.dual_encoder import DualEncoder, read_image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = Path("/usr/bin/chromium")
 
 COLOURS = {
     "red": (225, 40, 40),
@@ -71,6 +75,19 @@ def paint() -> Callable[..., Path]:
     return paint
 
 
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium; tests that ask for it skip where it is absent."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
 TINY = (
     "steps=6", "batch_size=8", "image_size=32", "resize_size=36", "checkpoint_every_steps=3", "log_every_steps=1",
     "cache_images=false", "workers=0", "optimizer.warmup_steps=2", "text_tower.width=32", "text_tower.inner_width=64",
@@ -95,6 +112,10 @@ class Road:
 @pytest.fixture(scope="session")
 def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
     """The commands tokenizer, train and index, run on a table of 24 paintings with its column `label`."""
+    from typer.testing import CliRunner  # here, since tests of training run where the command line's library is not
+
+    from openalign.cli import app
+
     folder = tmp_path_factory.mktemp("road")
     lines = ["file,text,label"]
     for number in range(24):

@@ -144,11 +144,6 @@ class Recipe(Settings):
             raise ValueError(f"resize_size {self.resize_size} must be at least image_size {self.image_size}")
         if self.tokenizer is None and self.start_from is None:
             raise ValueError("a run from scratch needs `tokenizer`; `openalign tokenizer DATA --to FILE` makes one")
-        micro, group = self.micro_batch_size or self.batch_size, self.batch_norm_group
-        if self.batch_size % micro:
-            raise ValueError(f"micro_batch_size {micro} must divide batch_size {self.batch_size}")
-        if group is not None and micro % group:
-            raise ValueError(f"batch_norm_group {group} must divide the {micro} pairs of a forward pass")
         return self
 
     @property

@@ -2,18 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
+from tests.browser import opened
 from tests.curate.crawl import drawing, encoded, write_crawl
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +29,6 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(curated: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((curated / "report.json").read_text(encoding="utf-8"))
     return loaded
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
-    """The page, and what it complained about or asked the network for."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
-    page.goto(path.as_uri())
-    return page, complaints
 
 
 def test_report_json_has_its_stable_keys(report: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from openalign.errors import OpenAlignError
-from openalign.model import loss as loss_module
+from openalign.model import loss_tiles
 from openalign.model.loss import contrastive_loss
 from tests.model.dense_loss import dense_gradients, relative_error, unit_rows
 
@@ -52,7 +52,7 @@ def test_loss_and_gradients_equal_dense_cross_entropy(
 ) -> None:
     ids = (ids_of(count, seed), ids_of(count, seed + 1)) if with_ids else ()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loss_module, "TILE", tile)
+        patch.setattr(loss_tiles, "TILE", tile)
         assert_equals_dense(inputs(count, 5, temperature, seed), smoothing, 1e-6, *ids)
 
 
@@ -60,7 +60,7 @@ def test_loss_and_gradients_equal_dense_cross_entropy(
 @pytest.mark.parametrize(("count", "tile"), [(4099, 1024), (4096, 1024), (1000, 333)])
 def test_large_batches_equal_dense_cross_entropy(count: int, tile: int, temperature: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loss_module, "TILE", tile)
+        patch.setattr(loss_tiles, "TILE", tile)
         assert_equals_dense(inputs(count, 64, temperature), 0.1, 1e-6)
 
 

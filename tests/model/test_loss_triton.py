@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from openalign.model import loss as loss_module
+from openalign.model import loss_tiles
 from openalign.model.loss import contrastive_loss
 from tests.model.dense_loss import dense_gradients, relative_error, unit_rows
 
-ON_GPU = torch.cuda.is_available() and loss_module._runs_triton(torch.empty(0, device="cuda"))
+ON_GPU = torch.cuda.is_available() and loss_module._sums_for(torch.empty(0, device="cuda")) is not loss_tiles
 if not ON_GPU:
     # Read as Triton's own functions are defined, so it is too late once anything has imported Triton.
     if "triton" in sys.modules and os.environ.get("TRITON_INTERPRET") != "1":
@@ -108,7 +109,7 @@ def test_loss_on_the_kernels_equals_dense_cross_entropy(
     temperature: float, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not ON_GPU:
-        monkeypatch.setattr(loss_module, "_runs_triton", lambda rows: True)
+        monkeypatch.setattr(loss_module, "_sums_for", lambda rows: loss_triton)
     x_ND, y_ND = rows_of(300, 64, 1).to(dtype), rows_of(300, 64, 2).to(dtype)
     t = torch.tensor(temperature, device=DEVICE)
     leaves = [value.clone().requires_grad_() for value in (x_ND, y_ND, t)]
@@ -123,7 +124,7 @@ def test_loss_on_the_kernels_equals_dense_cross_entropy(
 
 def test_both_passes_run_on_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     if not ON_GPU:
-        monkeypatch.setattr(loss_module, "_runs_triton", lambda rows: True)
+        monkeypatch.setattr(loss_module, "_sums_for", lambda rows: loss_triton)
     called = []
     for name in ("log_sum_exps", "softmax_sums"):
         kernel = getattr(loss_triton, name)

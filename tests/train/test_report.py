@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 from typer.testing import CliRunner
 
 from openalign.cli import app
@@ -17,8 +16,8 @@ from openalign.errors import OpenAlignError
 from openalign.train.chart import Axis, Curve, averaged, draw, short_number, stacked, thinned
 from openalign.train.recipe import read_recipe, write_recipe
 from openalign.train.report import read_run, report
+from tests.browser import opened
 
-CHROMIUM = Path("/usr/bin/chromium")
 STEPS = 40
 
 
@@ -73,27 +72,6 @@ def page(run: Path) -> str:
 def compared(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     other = write_run(run.parent / "lamb", recall=False, changes={"optimizer.name": "lamb"})
     return report([run, other], tmp_path_factory.mktemp("page") / "compare.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
-    """The page, and what it complained about or asked the network for."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
-    page.goto(path.as_uri())
-    return page, complaints
 
 
 def headings(page: str) -> list[str]:
