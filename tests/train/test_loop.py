@@ -146,6 +146,20 @@ def test_fewer_pairs_than_a_batch_is_an_error_that_says_what_to_change(recipe: P
         train(recipe, set={"batch_size": "64"}, to=tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"micro_batch_size": "5"}, "micro_batch_size 5 does not divide the 12 pairs"),
+        ({"micro_batch_size": "6", "batch_norm_group": "4"}, "batch_norm_group 4 does not divide the 6 pairs"),
+    ],
+)
+def test_parts_that_do_not_divide_the_batch_are_refused(
+    recipe: Path, tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    with pytest.raises(OpenAlignError, match=message):
+        train(recipe, set=changes, to=tmp_path / "run")
+
+
 def test_where_keeps_only_the_named_rows(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="1 pairs are fewer"):
         train(recipe, set={"where": '{text = "a red square number 0"}'}, to=tmp_path / "run")

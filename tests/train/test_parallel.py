@@ -74,6 +74,24 @@ def test_bfloat16_arithmetic_stays_near_float32(recipe: Path, tmp_path: Path, pa
         torch.testing.assert_close(weights(tmp_path / "bfloat16")[name], tensor, rtol=0.1, atol=0.1)
 
 
+def test_a_model_cut_across_processes_is_measured_as_a_whole_one(recipe: Path, tmp_path: Path) -> None:
+    changes = BASE | {"held_out.data": str(recipe.with_name("pairs.csv")), "held_out.every_steps": "2"}
+    train(recipe, set=changes, to=tmp_path / "one")
+    done = run_on(2, recipe, tmp_path / "two", changes | {"parallel": '"fsdp"'})
+    assert done.returncode == 0, done.stderr
+    recalls = [
+        [
+            record["recall"]
+            for line in (tmp_path / run / "log.jsonl").read_text().splitlines()
+            if "recall" in (record := json.loads(line))
+        ]
+        for run in ("one", "two")
+    ]
+    assert len(recalls[0]) == len(recalls[1]) == 3
+    for one, two in zip(*recalls, strict=True):
+        assert two == pytest.approx(one, abs=0.06)  # a near tie may fall either way
+
+
 def test_an_uneven_share_is_refused_in_a_sentence(recipe: Path, tmp_path: Path) -> None:
     done = run_on(2, recipe, tmp_path / "run", BASE | {"batch_size": "15", "micro_batch_size": "15"})
     assert done.returncode != 0
