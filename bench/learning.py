@@ -39,7 +39,8 @@ TEMPLATES = (
     "{}", "Men {}", "Women {}", "Unisex {}", "Men Black {}", "Men Blue {}", "Men Grey {}", "Women White {}",
     "Women Pink {}", "Women Brown {}", "Black {}", "Blue {}", "White {}", "Red {}",
 )  # fmt: skip
-"""In the words that begin titles: whom for, and a colour."""
+"""In the words that begin titles: whom for, and a colour. Each is filled with the name of a class as it is given, which is
+mostly a plural, and with its singular, since titles name one thing."""
 
 
 def main() -> None:
@@ -53,18 +54,18 @@ def main() -> None:
         rows.append(row)
         show(title, rows)
         path = write(options.name, rows, minutes=options.minutes, templates=TEMPLATES, settings=options.set)
-    print(f"Wrote {path}")
+        print(f"Wrote {path}")
 
 
 def figures(work: Path, options: argparse.Namespace, budget: float) -> Iterator[dict[str, Any]]:
     """A row a trained model: ours for each seed, then the peer's."""
-    for seed in options.seeds:
-        yield judged("openalign", work, openalign_run(work, "train", seed, budget, options.set))
-    if options.peer_python:
+    for seed in options.seeds if "ours" in options.of else ():
+        yield {"seed": seed, **judged("openalign", work, openalign_run(work, "train", seed, budget, options.set))}
+    if "peer" in options.of:
         rate = best_peer_rate(work, options)
         for seed in options.seeds:
             run = peer_run(work, "train", seed, budget, options.peer_python, rate)
-            yield judged(f"open_clip, lr {rate:g}", work, run)
+            yield {"seed": seed, **judged(f"open_clip, lr {rate:g}", work, run)}
 
 
 def parse() -> argparse.Namespace:
@@ -75,6 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=lambda given: [int(part) for part in given.split(",")], default=[0, 1])
     parser.add_argument("--peer-python", help="Python of an environment with open_clip (bench/README.md)")
     parser.add_argument("--peer-lrs", type=lambda given: [float(part) for part in given.split(",")], default=[1e-3])
+    parser.add_argument("--of", default="ours,peer", help="or one of the two, to split the hours; name two files then")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change recipes/laptop.toml")
     parser.add_argument("--name", default="learning", help="of the file in bench/results")
     parser.add_argument("--work", type=Path, help="keep models and tables here")
@@ -108,8 +110,16 @@ def prepare(data: Path, work: Path) -> None:
         train_tokenizer([row["title"] for row in tables[name]], work / f"{name}.tokenizer.json", VOCABULARY)
 
 
-def openalign_run(work: Path, table: str, seed: int, budget: float, changes: Sequence[str]) -> dict[str, Any]:
-    """Train ours for `budget` CPU seconds."""
+def openalign_run(
+    work: Path,
+    table: str,
+    seed: int,
+    budget: float,
+    changes: Sequence[str],
+    steps: int | None = None,
+    name: str = "openalign",
+) -> dict[str, Any]:
+    """Train ours for `budget` CPU seconds, or the steps given."""
 
     def command(steps: int, to: Path) -> list[str]:
         given = [
@@ -122,7 +132,7 @@ def openalign_run(work: Path, table: str, seed: int, budget: float, changes: Seq
         settings = [part for setting in given for part in ("--set", setting)]
         return [sys.executable, "-m", "openalign", "train", "laptop", *settings, "--to", str(to)]
 
-    return timed_run(command, work / f"openalign-{table}-{seed}", budget)
+    return timed_run(command, work / f"{name}-{table}-{seed}", budget, steps)
 
 
 def peer_run(work: Path, table: str, seed: int, budget: float, python: str, rate: float) -> dict[str, Any]:
@@ -135,12 +145,15 @@ def peer_run(work: Path, table: str, seed: int, budget: float, python: str, rate
     return {**run, "python": python}
 
 
-def timed_run(command: Callable[[int, Path], list[str]], to: Path, budget: float) -> dict[str, Any]:
-    """Measure what a step costs, then run as many as the budget holds."""
-    few, more = (cpu_seconds(command(steps, to.with_name(f"{to.name}-{steps}"))) for steps in CALIBRATION_STEPS)
-    each = (more - few) / (CALIBRATION_STEPS[1] - CALIBRATION_STEPS[0])
-    steps = int(budget / each)
-    print(f"{to.name}: {each:.2f} CPU s a step, {steps:,} steps", flush=True)
+def timed_run(
+    command: Callable[[int, Path], list[str]], to: Path, budget: float, steps: int | None = None
+) -> dict[str, Any]:
+    """Run the steps given, or else measure what a step costs and run as many as the budget holds."""
+    if steps is None:
+        few, more = (cpu_seconds(command(tried, to.with_name(f"{to.name}-{tried}"))) for tried in CALIBRATION_STEPS)
+        each = (more - few) / (CALIBRATION_STEPS[1] - CALIBRATION_STEPS[0])
+        steps = int(budget / each)
+        print(f"{to.name}: {each:.2f} CPU s a step, {steps:,} steps", flush=True)
     return {"to": to, "steps": steps, "cpu_s": cpu_seconds(command(steps, to))}
 
 
@@ -171,7 +184,7 @@ def judged(name: str, work: Path, run: dict[str, Any], table: str = "val") -> di
     with (work / f"{table}.csv").open(encoding="utf-8") as file:
         photos = list(csv.DictReader(file))
     classes = sorted({photo["articleType"] for photo in photos})
-    prompts = [template.format(label) for label in classes for template in TEMPLATES]
+    prompts = [template.format(form) for label in classes for form in (label, singular(label)) for template in TEMPLATES]
     texts = [photo["title"] for photo in photos]
     images_ND, texts_ND, prompts_PD = embedded(run, [photo["file"] for photo in photos], texts, prompts)
     first = sorted({title: row for row, title in reversed(list(enumerate(texts)))}.values())
@@ -180,11 +193,19 @@ def judged(name: str, work: Path, run: dict[str, Any], table: str = "val") -> di
     for way, queries_ND, answers_ND in (("T2I", texts_ND, images_ND), ("I2T", images_ND, texts_ND)):
         ranks_N = ranks(queries_ND[first], answers_ND[first], diagonal_N2)
         figures |= {f"{way} R@{k}": round(100 * share_within(ranks_N, k), 1) for k in (1, 10)}
-    means_CD = prompts_PD.reshape(len(classes), len(TEMPLATES), -1).mean(1)
+    means_CD = prompts_PD.reshape(len(classes), 2 * len(TEMPLATES), -1).mean(1)
     means_CD /= np.linalg.norm(means_CD, axis=1, keepdims=True)
     answers = (images_ND @ means_CD.T).argmax(1)
     right = [classes[answer] == photo["articleType"] for answer, photo in zip(answers, photos, strict=True)]
     return {**figures, f"zero-shot of {len(classes)}": round(100 * float(np.mean(right)), 1)}
+
+
+def singular(label: str) -> str:
+    """The last word of an English label in the singular, by its ending: Watches, Watch; Dresses, Dress; Ties, Tie."""
+    for ending, kept in (("ches", 2), ("shes", 2), ("sses", 2), ("arves", None), ("ss", 0), ("s", 1)):
+        if label.endswith(ending):
+            return f"{label[:-3]}f" if kept is None else label[: len(label) - kept]
+    return label
 
 
 def embedded(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from activations import Model, counted
 from measure import show, write
 
+from openalign.model.loss_tiles import TILE
 from openalign.model.scales import PAPER_PIECES
 from openalign.train.recipe import Recipe, read_recipe
 
@@ -36,7 +37,6 @@ IMAGES_PER_CORE_SECOND = 700
 PAIRS = 1_800_000_000
 BYTES_A_TEXT = 100
 HALF, SINGLE = 2, 4  # bytes of a number
-TILE = 1024  # side of a tile of logits; the loss holds about three (model/loss.py)
 HIDDEN = 0.5  # of the exchange, behind the arithmetic
 DAY = 86_400
 CLUSTERS = (8, 64, 512)
@@ -102,7 +102,7 @@ def update_bytes(model: Model, gpus: int, parallel: str) -> float:
 
 
 def loss_bytes(model: Model, batch: int, share: int) -> float:
-    """The loss: both embeddings of the whole batch and their gradients, and tiles of logits; never N x N."""
+    """The loss: both embeddings of the whole batch and their gradients, and about three tiles of logits; never N x N."""
     tiles = 3 * min(TILE, share) * min(TILE, batch) * SINGLE
     return 4 * batch * model.width * SINGLE + tiles
 
