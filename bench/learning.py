@@ -39,8 +39,8 @@ TEMPLATES = (
     "{}", "Men {}", "Women {}", "Unisex {}", "Men Black {}", "Men Blue {}", "Men Grey {}", "Women White {}",
     "Women Pink {}", "Women Brown {}", "Black {}", "Blue {}", "White {}", "Red {}",
 )  # fmt: skip
-"""In the words that begin titles: whom for, and a colour. Each is filled with the name of a class as it is given, which is
-mostly a plural, and with its singular, since titles name one thing."""
+"""In the words that begin titles: whom for, and a colour. Each is filled with the name of a class as given, mostly a
+plural, and with its singular, since titles name one thing."""
 
 
 def main() -> None:
@@ -184,7 +184,9 @@ def judged(name: str, work: Path, run: dict[str, Any], table: str = "val") -> di
     with (work / f"{table}.csv").open(encoding="utf-8") as file:
         photos = list(csv.DictReader(file))
     classes = sorted({photo["articleType"] for photo in photos})
-    prompts = [template.format(form) for label in classes for form in (label, singular(label)) for template in TEMPLATES]
+    prompts = [
+        template.format(form) for label in classes for form in (label, singular(label)) for template in TEMPLATES
+    ]
     texts = [photo["title"] for photo in photos]
     images_ND, texts_ND, prompts_PD = embedded(run, [photo["file"] for photo in photos], texts, prompts)
     first = sorted({title: row for row, title in reversed(list(enumerate(texts)))}.values())

@@ -102,7 +102,7 @@ def update_bytes(model: Model, gpus: int, parallel: str) -> float:
 
 
 def loss_bytes(model: Model, batch: int, share: int) -> float:
-    """The loss: both embeddings of the whole batch and their gradients, and about three tiles of logits; never N x N."""
+    """The loss: both embeddings of the whole batch and their gradients, and three tiles of logits; never N x N."""
     tiles = 3 * min(TILE, share) * min(TILE, batch) * SINGLE
     return 4 * batch * model.width * SINGLE + tiles
 
