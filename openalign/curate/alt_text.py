@@ -1,7 +1,7 @@
-"""One page -> its images and their alt texts: lazy-load attributes, srcset, base address, entities, blanks."""
+"""One page -> its images and their texts: lazy-load attributes, srcset, base address, entities, blanks."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -21,11 +21,14 @@ LAZY_SRC = (
     "data-hi-res-src",
 )
 LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set")
+TEXT_SOURCES = ("alt", "title", "aria-label", "figcaption")
+"""What may describe an image: attributes of the tag, and the caption of the figure around it. The paper takes alt."""
+_BREAKS = ("br", "p", "div", "li", "td", "h1", "h2", "h3", "h4", "h5", "h6")
 
 
 @dataclass(frozen=True)
 class ImageTag:
-    """One <img>: the absolute addresses it may show, the likeliest first, and its text (None: no alt attribute)."""
+    """One <img>: the absolute addresses it may show, the likeliest first, and its text (None: it has none)."""
 
     addresses: tuple[str, ...]
     text: str | None
@@ -37,10 +40,11 @@ def clean_text(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def image_tags(page: str, url: str) -> list[ImageTag]:
+def image_tags(page: str, url: str, text_from: Sequence[str] = ("alt",)) -> list[ImageTag]:
     """Return every <img> of an HTML page in document order; `url` is the page's own address.
 
-    A tag without any address that can be fetched (only a data: URL, no `src`) has empty `addresses`.
+    The text is the first of `text_from`, some of `TEXT_SOURCES`, that says anything; "" where all that are there are
+    empty. A tag without any address that can be fetched (only a data: URL, no `src`) has empty `addresses`.
     """
     # Half of a surrogate pair, which JSON tables can hold, is no text that UTF-8 could carry.
     tree = LexborHTMLParser(page.encode("utf-8", errors="replace"))
@@ -48,7 +52,7 @@ def image_tags(page: str, url: str) -> list[ImageTag]:
     for node in tree.css("base[href]"):
         base = resolve(url, node.attributes.get("href") or "") or url
         break
-    return [_image_tag(node, base) for node in tree.css("img")]
+    return [_image_tag(node, base, text_from) for node in tree.css("img")]
 
 
 def pairs_of_page(html: bytes, url: str, charset: str | None) -> list[tuple[str, str | None]]:
@@ -57,11 +61,31 @@ def pairs_of_page(html: bytes, url: str, charset: str | None) -> list[tuple[str,
     return [(tag.addresses[0], tag.text) for tag in image_tags(page or "", url) if tag.addresses]
 
 
-def _image_tag(node: LexborNode, base: str) -> ImageTag:
+def _image_tag(node: LexborNode, base: str, text_from: Sequence[str]) -> ImageTag:
     attributes = node.attributes
     addresses = (resolve(base, candidate) for candidate in _candidates(node, attributes))
-    text = clean_text(attributes["alt"] or "") if "alt" in attributes else None
+    found = [text for source in text_from if (text := _text(node, attributes, source)) is not None]
+    text = next(filter(None, found), "" if found else None)
     return ImageTag(tuple(dict.fromkeys(address for address in addresses if address)), text)
+
+
+def _text(node: LexborNode, attributes: dict[str, str | None], source: str) -> str | None:
+    if source != "figcaption":
+        return clean_text(attributes[source] or "") if source in attributes else None
+    around = node.parent
+    while around is not None and around.tag != "figure":
+        around = around.parent
+    caption = around.css_first("figcaption") if around is not None else None
+    return clean_text(_shown_text(caption)) if caption is not None else None
+
+
+def _shown_text(node: LexborNode) -> str:
+    """Return the text of a node, parted where a line is broken and not where only the type changes."""
+    pieces = (
+        each.text_content or "" if each.is_text_node else " " * (each.tag in _BREAKS)
+        for each in node.traverse(include_text=True)
+    )
+    return "".join(pieces)
 
 
 def _candidates(node: LexborNode, attributes: dict[str, str | None]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import os
 import posixpath
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
@@ -33,7 +34,9 @@ def find_files(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def read_pages(part: PartWriter, folder: Path, pages: list[str], base_url: str | None) -> None:
+def read_pages(
+    part: PartWriter, folder: Path, pages: list[str], base_url: str | None, text_from: Sequence[str] = ("alt",)
+) -> None:
     """Add the images of `pages` (paths relative to `folder`) to `part`.
 
     An image that lies in the folder is named by its path, or by its address below `base_url` where that is given.
@@ -50,7 +53,7 @@ def read_pages(part: PartWriter, folder: Path, pages: list[str], base_url: str |
         if page.lower().endswith(MARKDOWN_SUFFIXES):
             html = _markdown().render(html)
         address = base + quote(page)
-        for tag in image_tags(html, address):
+        for tag in image_tags(html, address, text_from):
             names: list[str] = []
             for image in tag.addresses:
                 name, found = _name(image, base, folder, page, files)

@@ -87,6 +87,7 @@ def _curate(
         image_column=settings.image_column,
         text_column=settings.text_column,
         base_url=settings.base_url,
+        text_from=settings.text_sources,
     )
     if pq.read_metadata(extracted.occurrences).num_rows == 0:
         raise OpenAlignError(f"no image was found in {', '.join(map(str, sources))}: nothing to curate")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from openalign.curate.alt_text import TEXT_SOURCES
 from openalign.errors import OpenAlignError
 
 
@@ -44,6 +45,8 @@ class CurateSettings:
     """Whether images that the sources only link to are fetched."""
     allow_private_hosts: bool = False
     """Whether fetching may reach loopback and private addresses."""
+    text_from: str = "alt"
+    """Of pages: what an image's text is, the first of these that says anything: alt, title, aria-label, figcaption."""
     image_column: str | None = None
     """Of source tables; None finds it by its usual names."""
     text_column: str | None = None
@@ -63,3 +66,11 @@ class CurateSettings:
         ):
             if getattr(self, name) < 1:
                 raise OpenAlignError(f"{name} must be at least 1, not {getattr(self, name)}")
+        unknown = [source for source in self.text_sources if source not in TEXT_SOURCES]
+        if unknown:
+            raise OpenAlignError(f"text_from: there is no {unknown[0]!r}; there are {', '.join(TEXT_SOURCES)}")
+
+    @property
+    def text_sources(self) -> tuple[str, ...]:
+        """`text_from` in its parts."""
+        return tuple(source.strip() for source in self.text_from.split(","))

@@ -54,15 +54,17 @@ def extract(
     image_column: str | None = None,
     text_column: str | None = None,
     base_url: str | None = None,
+    text_from: Sequence[str] = ("alt",),
 ) -> Extracted:
     """Read all `sources` (paths or globs, each taken for what it is) and write the two tables into `work`.
 
-    WARC files; HTML or Markdown pages and folders of them (addresses relative to `base_url`, else to the folder);
-    tables; shards; folders of images. The rows and their order do not depend on how many `workers` (processes) read.
+    WARC files; HTML or Markdown pages and folders of them (addresses relative to `base_url`, else to the folder; texts
+    as `text_from` says, see `alt_text.TEXT_SOURCES`); tables; shards; folders of images. The rows and their order do
+    not depend on how many `workers` (processes) read.
 
     Raises OpenAlignError if a source is missing or of no known kind, or if there is no image in any.
     """
-    asked = _Columns(image_column, text_column, base_url)
+    asked = _Asked(image_column, text_column, base_url, text_from)
     readers = [reader for source in sources for path in _paths_of(str(source)) for reader in _readers_of(path, asked)]
     work.mkdir(parents=True, exist_ok=True)
     occurrences, images = work / "occurrences.parquet", work / "images.parquet"
@@ -106,12 +108,13 @@ def read_image(location: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """How to read what has rows or relative addresses."""
+class _Asked:
+    """How sources of a kind are to be read: the columns of tables, the addresses and texts of pages."""
 
     image: str | None
     text: str | None
     base_url: str | None
+    text_from: Sequence[str]
 
 
 def _paths_of(source: str) -> list[Path]:
@@ -128,7 +131,7 @@ def _paths_of(source: str) -> list[Path]:
     return paths
 
 
-def _readers_of(path: Path, asked: _Columns) -> Iterator[Reader]:
+def _readers_of(path: Path, asked: _Asked) -> Iterator[Reader]:
     """Yield what reads each file, or each few pages, of one source."""
     if path.is_dir():
         yield from _folder_readers(path, asked)
@@ -137,9 +140,11 @@ def _readers_of(path: Path, asked: _Columns) -> Iterator[Reader]:
     elif table_suffix(path):
         yield partial(read_listing, path=path, image_column=asked.image, text_column=asked.text)
     elif path.suffix.lower() in PAGE_SUFFIXES:
-        yield partial(read_pages, folder=path.parent, pages=[path.name], base_url=asked.base_url)
+        yield partial(
+            read_pages, folder=path.parent, pages=[path.name], base_url=asked.base_url, text_from=asked.text_from
+        )
     elif is_warc(path):
-        yield partial(_read_warc, path=path)
+        yield partial(_read_warc, path=path, text_from=asked.text_from)
     else:
         raise OpenAlignError(
             f"{path} is no source that curate knows: give a WARC file (.warc, .warc.gz), a folder of pages or images, "
@@ -147,7 +152,7 @@ def _readers_of(path: Path, asked: _Columns) -> Iterator[Reader]:
         )
 
 
-def _folder_readers(folder: Path, asked: _Columns) -> Iterator[Reader]:
+def _folder_readers(folder: Path, asked: _Asked) -> Iterator[Reader]:
     """Shards, else a list of pairs, else WARC files and pages, else images: the first that is there."""
     for place in (folder / "shards", folder):
         listed = [place / f"pairs{suffix}" for suffix in TABLE_SUFFIXES if (place / f"pairs{suffix}").is_file()]
@@ -158,14 +163,14 @@ def _folder_readers(folder: Path, asked: _Columns) -> Iterator[Reader]:
     files = find_files(folder)
     crawls = [folder / file for file in files if file.lower().endswith((".warc", ".warc.gz"))]
     for path in crawls:
-        yield partial(_read_warc, path=path)
+        yield partial(_read_warc, path=path, text_from=asked.text_from)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
     if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
         yield partial(read_image_folder, folder=folder)
         return
     for start in range(0, len(pages), _PAGES_PER_PART):
         chosen = pages[start : start + _PAGES_PER_PART]
-        yield partial(read_pages, folder=folder, pages=chosen, base_url=asked.base_url)
+        yield partial(read_pages, folder=folder, pages=chosen, base_url=asked.base_url, text_from=asked.text_from)
     if not crawls and not pages:
         raise OpenAlignError(f"{folder} holds no WARC files, pages, images, tables or shards.")
 
@@ -179,7 +184,7 @@ def _is_about_the_folder(page: str) -> bool:
     return "/" not in page and page.partition(".")[0].lower() in _ABOUT_THE_FOLDER
 
 
-def _read_warc(part: PartWriter, path: Path) -> None:
+def _read_warc(part: PartWriter, path: Path, text_from: Sequence[str]) -> None:
     for finding in scan(path):
         part.records += 1
         if isinstance(finding, StoredImage):
@@ -187,16 +192,16 @@ def _read_warc(part: PartWriter, path: Path) -> None:
         elif isinstance(finding, Damage):
             part.problems.append(finding.problem)
         elif isinstance(finding, StoredPage):
-            _read_stored_page(part, finding)
+            _read_stored_page(part, finding, text_from)
 
 
-def _read_stored_page(part: PartWriter, page: StoredPage) -> None:
+def _read_stored_page(part: PartWriter, page: StoredPage, text_from: Sequence[str]) -> None:
     text = decode_page(page.body, page.charset)
     if text is None:
         part.problems.append(f"{page.url} is not text in any known encoding.")
         return
     part.pages += 1
-    for tag in image_tags(text, page.url):
+    for tag in image_tags(text, page.url, text_from):
         part.add_tag(tag.addresses, tag.text, page.url)
 
 

@@ -28,6 +28,20 @@ def test_missing_alt_is_none_and_empty_alt_is_empty() -> None:
     assert texts('<img src=a><img src=b alt=""><img src=c alt><img src=d alt="  ">') == [None, "", "", ""]
 
 
+def test_other_descriptions_stand_in_where_they_are_asked_for() -> None:
+    html = """<figure><a><img src=a alt="" title=" A  title "></a>
+        <figcaption>The <b>cap</b>tion<br>of <i>it</i>.</figcaption></figure>
+        <img src=b aria-label="A label" alt="An alt"><img src=c title=""><img src=d>"""
+
+    def found(*text_from: str) -> list[str | None]:
+        return [tag.text for tag in image_tags(html, PAGE, text_from)]
+
+    assert found("alt") == ["", "An alt", None, None]
+    assert found("alt", "title", "figcaption") == ["A title", "An alt", "", None]
+    assert found("figcaption", "title") == ["The caption of it.", None, "", None]
+    assert found("aria-label", "alt") == ["", "A label", None, None]
+
+
 @given(st.text(max_size=50))
 def test_cleaning_gives_nfc_without_double_blanks(text: str) -> None:
     cleaned = clean_text(text)
