@@ -17,7 +17,7 @@ from openalign.curate.charset import decode_page
 from openalign.curate.folders import PAGE_SUFFIXES, find_files, read_pages
 from openalign.curate.listings import read_image_folder, read_listing, read_shard
 from openalign.curate.parts import PartSummary, PartWriter, join_parts
-from openalign.curate.warc import Damage, StoredImage, StoredPage, is_warc, read_payload, scan
+from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.data.shards import IMAGE_SUFFIXES
 from openalign.data.tables import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
@@ -147,8 +147,8 @@ def _readers_of(path: Path, asked: _Asked) -> Iterator[Reader]:
         yield partial(_read_warc, path=path, text_from=asked.text_from)
     else:
         raise OpenAlignError(
-            f"{path} is no source that curate knows: give a WARC file (.warc, .warc.gz), a folder of pages or images, "
-            f"a table ({', '.join(TABLE_SUFFIXES)}) or shards (.tar)."
+            f"{path} is no source that curate knows: give a WARC file ({', '.join(WARC_SUFFIXES)}), "
+            f"a folder of pages or images, a table ({', '.join(TABLE_SUFFIXES)}) or shards (.tar)."
         )
 
 
@@ -161,7 +161,7 @@ def _folder_readers(folder: Path, asked: _Asked) -> Iterator[Reader]:
                 yield from _readers_of(path, asked)
             return
     files = find_files(folder)
-    crawls = [folder / file for file in files if file.lower().endswith((".warc", ".warc.gz"))]
+    crawls = [folder / file for file in files if file.lower().endswith(WARC_SUFFIXES)]
     for path in crawls:
         yield partial(_read_warc, path=path, text_from=asked.text_from)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]

@@ -1,14 +1,17 @@
-"""WARC files: pages and stored images of a crawl, and random access to one stored image."""
+"""WARC files, plain or compressed record by record (gzip, zstd): pages, stored images, access to one of these."""
 
+import io
 import mmap
 import os
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from fastwarc.stream_io import ZstdReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from openalign.curate.addresses import normalise
@@ -24,7 +27,11 @@ _IMAGE_MAGIC = re.compile(
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HTML_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
 _GZIP = b"\x1f\x8b\x08"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # opens the frame that holds a file's dictionary (IIPC, WARC with Zstandard)
 _WARC = b"WARC/1."
+WARC_SUFFIXES = (".warc", ".warc.gz", ".warc.zst")
+_MAX_DICTIONARY_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ Finding = StoredPage | StoredImage | OtherRecord | Damage
 
 def is_warc(path: Path) -> bool:
     """Tell whether the file at `path` is a WARC, by its name or else its first bytes."""
-    if path.name.lower().endswith((".warc", ".warc.gz")):
+    if path.name.lower().endswith(WARC_SUFFIXES):
         return True
     with path.open("rb") as stream:
         return stream.read(len(_WARC)) == _WARC
@@ -94,17 +101,20 @@ def scan(path: Path) -> Iterator[Finding]:
 def _scan(stream: BinaryIO, path: Path) -> Iterator[Finding]:
     """Walk over the records; after damage start anew at the next place where one opens."""
     start: int | None = 0
+    last: int | None = None
     unsettled: Damage | None = None  # whether it lies before or in the record after it shows when that one is read
     while start is not None:
-        stream.seek(start)
         finding: Finding | None = None
         try:
-            for record in ArchiveIterator(stream, parse_http=False):
+            for place, record in _records(stream, start):
                 if unsettled:
                     yield unsettled
                     unsettled = None
-                start = record.stream_pos
-                finding = _judge(record, path, stream)
+                start = place
+                finding = _judge(record, path, start)
+                if isinstance(finding, StoredImage) and (start == last or not _can_be_reached(stream, start)):
+                    raise _compressed_as_a_whole(path)
+                last = start
                 yield finding
             break
         except OSError as error:
@@ -125,8 +135,7 @@ def read_payload(path: Path, offset: int) -> bytes:
     """
     try:
         with path.open("rb") as stream:
-            stream.seek(offset)
-            for record in ArchiveIterator(stream, parse_http=False):
+            for _, record in _records(stream, offset):
                 parse_http(record)
                 return read_body(record)
     except (OSError, Unreadable) as error:
@@ -134,24 +143,39 @@ def read_payload(path: Path, offset: int) -> bytes:
     raise OpenAlignError(_sentence(path, offset, "the file ends before it"))
 
 
-def _judge(record: WarcRecord, path: Path, stream: BinaryIO) -> Finding:
+def _records(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecord]]:
+    """The records from byte `offset` on, which must be the start of one, each with where it starts."""
+    dictionary = _dictionary(stream) if offset else None  # from the start on, the reader finds it by itself
+    stream.seek(offset)
+    if dictionary is None:
+        yield from ((record.stream_pos, record) for record in ArchiveIterator(stream, parse_http=False))
+        return
+    frames = ZstdReader(stream, dictionary=dictionary)
+    for record in ArchiveIterator(frames, parse_http=False):
+        yield frames.frame_start_position() or 0, record  # `stream_pos` is the next frame's here
+
+
+def _dictionary(stream: BinaryIO) -> bytes | None:
+    """The dictionary of a zstd file that has one, without which no record can be read: its first frame's content."""
+    head = os.pread(stream.fileno(), 8, 0)
+    if not head.startswith(_ZSTD_DICTIONARY) or len(head) < 8:
+        return None
+    (size,) = struct.unpack("<I", head[4:])
+    stored = os.pread(stream.fileno(), min(size, _MAX_DICTIONARY_BYTES), 8)
+    return ZstdReader(io.BytesIO(stored)).read(_MAX_DICTIONARY_BYTES) if stored.startswith(_ZSTD) else stored
+
+
+def _judge(record: WarcRecord, path: Path, offset: int) -> Finding:
     if record.record_type not in (WarcRecordType.response, WarcRecordType.resource):
         return OtherRecord()
-    offset = record.stream_pos
     url = normalise(record.headers.get("WARC-Target-URI") or "")
     try:
         parse_http(record)
         if url is None or not _succeeded(record):
             return OtherRecord()
-        finding = _content(record, url, offset)
+        return _content(record, url, offset)
     except (OSError, Unreadable) as error:
         return Damage(_sentence(path, offset, str(error)))
-    if isinstance(finding, StoredImage) and not _can_be_reached(stream, offset):
-        raise OpenAlignError(
-            f"{path} is gzipped as a whole, not record by record, so its images cannot be reached one by one; "
-            f"rewrite it with `fastwarc recompress {path} NEW.warc.gz`."
-        )
-    return finding
 
 
 def _content(record: WarcRecord, url: str, offset: int) -> Finding:
@@ -175,25 +199,37 @@ def _succeeded(record: WarcRecord) -> bool:
 
 
 def _can_be_reached(stream: BinaryIO, offset: int) -> bool:
-    """Tell whether a record starts at byte `offset`: one inside a longer gzip member does not."""
+    """Tell whether a record starts at byte `offset`: one inside a longer gzip member or zstd frame does not."""
     head = os.pread(stream.fileno(), len(_WARC), offset)
-    return head.startswith((_GZIP, _WARC))
+    return head.startswith((_GZIP, _ZSTD, _WARC))
+
+
+def _compressed_as_a_whole(path: Path) -> OpenAlignError:
+    return OpenAlignError(
+        f"{path} is compressed as a whole, not record by record, so its images cannot be reached one by one; "
+        f"rewrite it with `fastwarc recompress {path} NEW.warc.gz`."
+    )
 
 
 def _next_record(stream: BinaryIO, start: int) -> int | None:
     """Return where, from byte `start` on, the next record begins that opens as a WARC record; None if none does."""
+    dictionary = _dictionary(stream)
     with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        marks = re.compile(re.escape(_GZIP) if data[:2] == _GZIP[:2] else re.escape(_WARC))
-        for found in marks.finditer(data, start):
-            if found[0] == _WARC or _unzipped_start(data[found.start() : found.start() + 256]) == _WARC:
+        mark = next((magic for magic in (_GZIP, _ZSTD) if data[: len(magic)] == magic), _WARC)
+        mark = _ZSTD if data[: len(_ZSTD_DICTIONARY)] == _ZSTD_DICTIONARY else mark
+        for found in re.compile(re.escape(mark)).finditer(data, start):
+            if mark == _WARC or _decompressed_start(data, found.start(), mark, dictionary) == _WARC:
                 return found.start()
     return None
 
 
-def _unzipped_start(member: bytes) -> bytes:
+def _decompressed_start(data: mmap.mmap, start: int, mark: bytes, dictionary: bytes | None) -> bytes:
     try:
-        return zlib.decompressobj(wbits=31).decompress(member, len(_WARC))
-    except zlib.error:
+        if mark == _GZIP:
+            return zlib.decompressobj(wbits=31).decompress(data[start : start + 256], len(_WARC))
+        # A zstd block gives nothing before it is whole, and may be 128 kB long.
+        return ZstdReader(io.BytesIO(data[start : start + (1 << 18)]), dictionary=dictionary).read(len(_WARC))
+    except (OSError, zlib.error):
         return b""
 
 

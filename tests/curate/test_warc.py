@@ -2,10 +2,13 @@
 
 import gzip
 import io
+import struct
 import zlib
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from fastwarc.stream_io import ZstdWriter
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
@@ -17,31 +20,55 @@ HTML = '<html><img src="a.png" alt="Größe"></html>'.encode()
 SITE = "http://example.org/"
 
 
-class Crawl:
-    """A WARC file under construction."""
+DICTIONARY = b"".join(b"WARC/1.0 WARC-Type: response Content-Type: application/http; %d " % n for n in range(40))
 
-    def __init__(self, path: Path, zipped: bool = True) -> None:
+
+def frame(record: bytes) -> bytes:
+    return bytes(pa.compress(record, codec="zstd", asbytes=True))
+
+
+def frames_with_dictionary(record: bytes) -> tuple[bytes, bytes]:
+    """The frame that holds the dictionary, and the record's own that needs it."""
+    stream = io.BytesIO()
+    writer = ZstdWriter(stream, dictionary=DICTIONARY, compress_dictionary_frame=True)
+    writer.write(record)
+    writer.close()
+    both = stream.getvalue()
+    end = 8 + struct.unpack("<I", both[4:8])[0]
+    return both[:end], both[end:]
+
+
+class Crawl:
+    """A WARC file under construction, compressed as its name says."""
+
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.offsets: dict[str, int] = {}
         self._stream = path.open("wb")
-        self._writer = WARCWriter(self._stream, gzip=zipped)
+        if path.name == "dictionary.warc.zst":
+            self._stream.write(frames_with_dictionary(b"")[0])
 
     def add(self, name: str, body: bytes, kind: str = "", status: str = "200 OK", **headers: str) -> None:
         fields = [(key.replace("_", "-"), value) for key, value in headers.items()]
         http = StatusAndHeaders(status, [("Content-Type", kind)] * bool(kind) + fields, protocol="HTTP/1.1")
-        record = self._writer.create_warc_record(SITE + name, "response", payload=io.BytesIO(body), http_headers=http)
-        self._stream.flush()
+        plain = io.BytesIO()
+        writer = WARCWriter(plain, gzip=self.path.suffix == ".gz")
+        record = writer.create_warc_record(SITE + name, "response", payload=io.BytesIO(body), http_headers=http)
+        writer.write_record(record)
         self.offsets[name] = self._stream.tell()
-        self._writer.write_record(record)
+        if self.path.name == "dictionary.warc.zst":
+            self._stream.write(frames_with_dictionary(plain.getvalue())[1])
+        else:
+            self._stream.write(frame(plain.getvalue()) if self.path.suffix == ".zst" else plain.getvalue())
 
     def close(self) -> Path:
         self._stream.close()
         return self.path
 
 
-@pytest.fixture(params=["crawl.warc.gz", "crawl.warc"])
+@pytest.fixture(params=["crawl.warc.gz", "crawl.warc", "crawl.warc.zst", "dictionary.warc.zst"])
 def crawl(request: pytest.FixtureRequest, tmp_path: Path) -> Crawl:
-    return Crawl(tmp_path / request.param, zipped=request.param.endswith(".gz"))
+    return Crawl(tmp_path / request.param)
 
 
 def test_pages_and_images_are_told_apart_by_their_bytes(crawl: Crawl) -> None:
@@ -116,20 +143,23 @@ def test_damage_inside_a_compressed_record_is_named_by_its_offset(tmp_path: Path
 
 @pytest.mark.parametrize("missing", [30, 200])
 def test_truncated_file_gives_what_is_whole_and_one_problem(crawl: Crawl, missing: int) -> None:
-    path, (_, _, three) = three_images(crawl)
+    path, (_, two, three) = three_images(crawl)
     path.write_bytes(path.read_bytes()[:-missing])
     *whole, damage = scan(path)
     assert [image.url for image in whole if isinstance(image, StoredImage)] == [SITE + "one", SITE + "two"]
     assert isinstance(damage, Damage)
-    assert f"record at byte {three}:" in damage.problem
+    # Of a zstd frame that is cut off nothing can be read: then it is what follows the last whole record.
+    named = two if path.suffix == ".zst" else three
+    assert f"record at byte {named}:" in damage.problem
     with pytest.raises(OpenAlignError, match=f"record at byte {three}"):
         read_payload(path, three)
 
 
-def test_file_that_is_gzipped_as_a_whole_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    path, _ = three_images(Crawl(tmp_path / "crawl.warc", zipped=False))
-    whole = tmp_path / "whole.warc.gz"
-    whole.write_bytes(gzip.compress(path.read_bytes()))
+@pytest.mark.parametrize(("compress", "suffix"), [(gzip.compress, "gz"), (frame, "zst")])
+def test_file_that_is_compressed_as_a_whole_is_refused_with_the_remedy(tmp_path: Path, compress, suffix) -> None:  # type: ignore[no-untyped-def]
+    path, _ = three_images(Crawl(tmp_path / "crawl.warc"))
+    whole = tmp_path / f"whole.warc.{suffix}"
+    whole.write_bytes(compress(path.read_bytes()))
     with pytest.raises(OpenAlignError, match="fastwarc recompress"):
         list(scan(whole))
 
