@@ -18,6 +18,7 @@ from openalign.curate.folders import PAGE_SUFFIXES, find_files, read_pages
 from openalign.curate.listings import read_image_folder, read_listing, read_shard
 from openalign.curate.parts import PartSummary, PartWriter, join_parts
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
+from openalign.curate.wat import ListedPage, tags_of
 from openalign.data.shards import IMAGE_SUFFIXES
 from openalign.data.tables import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
@@ -193,6 +194,10 @@ def _read_warc(part: PartWriter, path: Path, text_from: Sequence[str]) -> None:
             part.problems.append(finding.problem)
         elif isinstance(finding, StoredPage):
             _read_stored_page(part, finding, text_from)
+        elif isinstance(finding, ListedPage):
+            part.pages += 1
+            for tag in tags_of(finding, text_from):
+                part.add_tag(tag.addresses, tag.text, finding.url)
 
 
 def _read_stored_page(part: PartWriter, page: StoredPage, text_from: Sequence[str]) -> None:

@@ -1,4 +1,7 @@
-"""WARC files, plain or compressed record by record (gzip, zstd): pages, stored images, access to one of these."""
+"""WARC files, plain or compressed record by record (gzip, zstd): pages, stored images, access to one of these.
+
+A WAT file is one as well, of records that hold what a page linked to.
+"""
 
 import io
 import mmap
@@ -16,6 +19,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from openalign.curate.addresses import normalise
 from openalign.curate.payload import Unreadable, expect_whole, header, parse_http, read_body
+from openalign.curate.wat import ListedPage, read_listed_page
 from openalign.errors import OpenAlignError
 
 _MAGIC_BYTES = 32
@@ -30,7 +34,7 @@ _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # opens the frame that holds a file's dictionary (IIPC, WARC with Zstandard)
 _WARC = b"WARC/1."
-WARC_SUFFIXES = (".warc", ".warc.gz", ".warc.zst")
+WARC_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".wat", ".wat.gz")
 _MAX_DICTIONARY_BYTES = 16 << 20
 
 
@@ -63,7 +67,7 @@ class Damage:
     problem: str
 
 
-Finding = StoredPage | StoredImage | OtherRecord | Damage
+Finding = StoredPage | StoredImage | ListedPage | OtherRecord | Damage
 
 
 def is_warc(path: Path) -> bool:
@@ -166,6 +170,8 @@ def _dictionary(stream: BinaryIO) -> bytes | None:
 
 
 def _judge(record: WarcRecord, path: Path, offset: int) -> Finding:
+    if record.record_type == WarcRecordType.metadata and header(record, "Content-Type") == "application/json":
+        return _listed(record, path, offset)
     if record.record_type not in (WarcRecordType.response, WarcRecordType.resource):
         return OtherRecord()
     url = normalise(record.headers.get("WARC-Target-URI") or "")
@@ -174,6 +180,13 @@ def _judge(record: WarcRecord, path: Path, offset: int) -> Finding:
         if url is None or not _succeeded(record):
             return OtherRecord()
         return _content(record, url, offset)
+    except (OSError, Unreadable) as error:
+        return Damage(_sentence(path, offset, str(error)))
+
+
+def _listed(record: WarcRecord, path: Path, offset: int) -> Finding:
+    try:
+        return read_listed_page(read_body(record)) or OtherRecord()
     except (OSError, Unreadable) as error:
         return Damage(_sentence(path, offset, str(error)))
 
