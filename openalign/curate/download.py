@@ -17,7 +17,16 @@ from yarl import URL
 
 from openalign.curate.addresses import host_of, normalise
 from openalign.curate.ledger import Entry, open_ledger, read_ledger, write_entry
-from openalign.curate.network import USER_AGENT, Failed, PublicResolver, Refused, Robots, follow, read_at_most
+from openalign.curate.network import (
+    USER_AGENT,
+    Failed,
+    PublicResolver,
+    Refused,
+    Robots,
+    follow,
+    read_at_most,
+    refuse_opted_out,
+)
 from openalign.curate.warc import looks_like_image
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
@@ -203,6 +212,7 @@ async def _image_of(response: aiohttp.ClientResponse, limits: Limits) -> bytes:
         raise Failed(f"HTTP {response.status}", _retry_after(response))
     if response.status != 200:
         raise Refused(f"HTTP {response.status}")
+    refuse_opted_out(response)
     too_large = f"larger than {limits.max_bytes / (1 << 20):g} MB"
     if (response.content_length or 0) > limits.max_bytes:
         raise Refused(too_large)

@@ -16,6 +16,7 @@ from yarl import URL
 from openalign.curate.addresses import resolve
 
 USER_AGENT = "openalign/0.1"
+_OPT_OUT = ("noai", "noimageai")
 _ROBOTS_BYTES = 512 << 10  # RFC 9309 asks for 500 KiB at least
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -94,6 +95,19 @@ async def follow(
             raise Refused(f"HTTP {response.status} leads to no address")
         url = URL(target, encoded=True)
     raise Refused(f"more than {redirects} redirects")
+
+
+def refuse_opted_out(response: aiohttp.ClientResponse) -> None:
+    """Raise Refused where X-Robots-Tag keeps the answer from machine learning, for everyone or for us by name."""
+    for value in response.headers.getall("X-Robots-Tag", []):
+        named = "*"
+        for part in value.lower().split(","):
+            name, colon, rest = part.partition(":")  # a name holds for all directives that follow it
+            if colon:
+                named = name.strip()
+            directive = (rest if colon else part).strip()
+            if directive in _OPT_OUT and named in ("*", USER_AGENT.partition("/")[0]):
+                raise Refused(f"X-Robots-Tag says {directive}")
 
 
 async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:

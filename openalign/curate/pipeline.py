@@ -144,7 +144,16 @@ def _fetch(remote: ir.Table, work: Path, settings: CurateSettings) -> pa.Table:
     urls = remote.order_by("first").image.to_pyarrow().to_pylist() if settings.download else []
     if not urls:
         return schema.empty_table()
-    return download.fetch(urls, work / "downloads", allow_private=settings.allow_private_hosts).select(schema.names)
+    limits = download.Limits(
+        at_once=settings.fetch_at_once,
+        at_once_per_host=settings.fetch_per_host,
+        max_bytes=settings.fetch_max_bytes,
+        seconds=settings.fetch_seconds,
+        redirects=settings.fetch_redirects,
+        attempts=settings.fetch_attempts,
+    )
+    fetched = download.fetch(urls, work / "downloads", allow_private=settings.allow_private_hosts, limits=limits)
+    return fetched.select(schema.names)
 
 
 def _judge(asked: Path, work: Path, workers: int, settings: CurateSettings) -> Path:

@@ -45,6 +45,18 @@ class CurateSettings:
     """Whether images that the sources only link to are fetched."""
     allow_private_hosts: bool = False
     """Whether fetching may reach loopback and private addresses."""
+    fetch_at_once: int = 32
+    """Requests at the same time, over all hosts."""
+    fetch_per_host: int = 4
+    """Requests at the same time to one host."""
+    fetch_max_bytes: int = 20 << 20
+    """Of one image; a larger one is refused."""
+    fetch_seconds: float = 30.0
+    """For one try, redirects and robots.txt included."""
+    fetch_redirects: int = 5
+    """From one address to the next, at most."""
+    fetch_attempts: int = 3
+    """Tries of an address that fails for reasons that may pass."""
     text_from: str = "alt"
     """Of pages: what an image's text is, the first of these that says anything: alt, title, aria-label, figcaption."""
     image_column: str | None = None
@@ -63,6 +75,10 @@ class CurateSettings:
             "vocabulary",
             "stored_shorter_side",
             "pairs_per_shard",
+            "fetch_at_once",
+            "fetch_per_host",
+            "fetch_max_bytes",
+            "fetch_attempts",
         ):
             if getattr(self, name) < 1:
                 raise OpenAlignError(f"{name} must be at least 1, not {getattr(self, name)}")

@@ -1,6 +1,7 @@
 """Fetching from a real server on loopback: what is kept, what is refused, and what is never asked."""
 
 import asyncio
+import gzip
 import hashlib
 import json
 import signal
@@ -23,6 +24,13 @@ from openalign.curate.sources import read_image
 from openalign.errors import OpenAlignError
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(2000)
+BOMB = gzip.compress(JPEG + bytes(50 << 20))
+OPTED_OUT = {
+    "noai.jpg": ["noindex, NoAI"],
+    "noimageai.jpg": ["all", "noimageai"],
+    "named.jpg": ["otherbot: noindex, noai", "openalign: noai"],
+    "others.jpg": ["otherbot: noindex, noai"],
+}
 QUICK = Limits(seconds=1.0, max_bytes=100_000, longest_wait=1.0)
 
 
@@ -86,6 +94,12 @@ class Server:
             return web.Response(body=JPEG + bytes(200_000))
         if name == "endless.jpg":
             return web.Response(body=pieces())
+        if name in OPTED_OUT:
+            return web.Response(body=JPEG, headers=[("X-Robots-Tag", value) for value in OPTED_OUT[name]])
+        if name == "bomb.jpg":
+            return web.Response(body=BOMB, headers={"Content-Encoding": "gzip", "Content-Type": "image/jpeg"})
+        if name == "short.jpg":
+            return CutOff()
         if name == "slow.jpg":
             await asyncio.sleep(3)
         if name == "busy.jpg" and self.asked[request.path] == 1:
@@ -103,6 +117,18 @@ class Server:
         if name in ("one.jpg", "slow.jpg", "busy.jpg", "secret/a.jpg"):
             return web.Response(body=JPEG, content_type="image/jpeg")
         raise web.HTTPNotFound
+
+
+class CutOff(web.Response):
+    """Promises more than it sends."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + JPEG)
+        request.transport.close()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -143,6 +169,11 @@ def test_images_are_kept_whole_under_the_hash_of_their_address(server: Server, t
         ("html.jpg", "not an image but image/jpeg"),
         ("loop", "more than 5 redirects"),
         ("to-file", "HTTP 302 leads to no address"),
+        ("noai.jpg", "X-Robots-Tag says noai"),
+        ("noimageai.jpg", "X-Robots-Tag says noimageai"),
+        ("named.jpg", "X-Robots-Tag says noai"),
+        ("others.jpg", None),
+        ("bomb.jpg", "larger than 0.0953674 MB"),
         ("large.jpg", "larger than 0.0953674 MB"),
         ("endless.jpg", "larger than 0.0953674 MB"),
         ("secret/a.jpg", "robots.txt of 127.0.0.1 forbids it"),
@@ -150,7 +181,7 @@ def test_images_are_kept_whole_under_the_hash_of_their_address(server: Server, t
         ("much-too-busy.jpg", "HTTP 429"),
     ],
 )
-def test_what_cannot_be_had_has_a_reason(server: Server, tmp_path: Path, name: str, problem: str) -> None:
+def test_what_cannot_be_had_has_a_reason(server: Server, tmp_path: Path, name: str, problem: str | None) -> None:
     assert problems([name, "one.jpg"], server, tmp_path) == [problem, None]
     assert server.asked["/secret/a.jpg"] == 0
 
@@ -161,6 +192,13 @@ def test_slow_server_is_given_up_within_the_time(server: Server, tmp_path: Path)
     table = fetch([f"{server.address}/slow.jpg"], tmp_path, allow_private=True, limits=limits)
     assert table["problem"].to_pylist() == ["no whole answer within 0.3 s"]
     assert time.monotonic() - started < 2
+
+
+def test_an_answer_that_is_cut_off_is_tried_again_and_then_named(server: Server, tmp_path: Path) -> None:
+    [problem, none] = problems(["short.jpg", "one.jpg"], server, tmp_path)
+    assert none is None
+    assert problem is not None and "not" in problem.lower()
+    assert server.asked["/short.jpg"] == QUICK.attempts
 
 
 def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
@@ -197,12 +235,13 @@ def test_one_host_sees_few_requests_at_once(server: Server, tmp_path: Path) -> N
     assert server.asked["/robots.txt"] == 1
 
 
-def test_dead_host_and_odd_addresses_do_not_raise(tmp_path: Path) -> None:
+def test_dead_host_and_odd_addresses_do_not_raise(server: Server, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     urls = [
         f"http://127.0.0.1:{port}/a.jpg",
+        f"https://{server.address.partition('//')[2]}/one.jpg",  # speaks no TLS
         "ftp://a.org/x",
         "http://[::1/x",
         "http://a b/x",
@@ -212,7 +251,7 @@ def test_dead_host_and_odd_addresses_do_not_raise(tmp_path: Path) -> None:
     ]
     found = fetch(urls, tmp_path, allow_private=True, limits=QUICK)["problem"].to_pylist()
     assert all(found)
-    assert found[1:] == ["not an http(s) address"] * 6
+    assert found[2:] == ["not an http(s) address"] * 6
 
 
 class FixedResolver(AbstractResolver):
