@@ -69,6 +69,10 @@ def curate(
     test_set: Annotated[
         list[str] | None, typer.Option(metavar="DATA", help="Drop near-duplicates of these images; repeat it.")
     ] = None,
+    unsafe_images: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Drop what it takes for pornographic: a Hugging Face classifier, nudenet."),
+    ] = None,
     engine: Annotated[str, typer.Option(metavar="local|spark", help="Where the rules run.")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores by default.")] = None,
     image_column: ImageColumn = None,
@@ -88,8 +92,8 @@ def curate(
     openalign curate photos.csv --to curated --set min_shorter_side=50
     ```
     """
-    columns = {"image_column": image_column, "text_column": text_column}
-    given = {name: column for name, column in columns.items() if column is not None}
+    options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
+    given = {name: value for name, value in options.items() if value is not None}
     settings = curate_settings(key_values(changes, "--set") | given)
 
     from openalign.curate.pipeline import curate

@@ -8,11 +8,13 @@ import hashlib
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 import pyarrow as pa
 import torch
@@ -88,6 +90,29 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
         colours=colours.tobytes(),
         stored=stored,
     )
+
+
+class StoredImages:
+    """The JPEGs that workers left behind: few files, read at known places. A context manager."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, IO[bytes]] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "StoredImages":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def read(self, row: Mapping[str, Any]) -> bytes:
+        """The JPEG of a row of `JUDGED` whose `stored_in` is not null."""
+        path = row["stored_in"]
+        if path not in self._files:
+            opened = Path(path).open("rb")  # noqa: SIM115 - the stack closes it
+            self._files[path] = self._stack.enter_context(opened)
+        self._files[path].seek(row["stored_at"])
+        return self._files[path].read(row["stored_size"])
 
 
 def judge_images(

@@ -4,11 +4,10 @@ import glob
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ibis.expr.types as ir
 import py3langid
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
+from openalign.curate.judge import StoredImages
 from openalign.curate.settings import CurateSettings
 from openalign.data.shards import ShardWriter
 from openalign.errors import OpenAlignError
@@ -52,7 +52,7 @@ def write_kept(backend: Backend, judged: ir.Table, work: Path, folder: Path, set
     with (
         ShardWriter(folder / "shards", settings.pairs_per_shard) as shards,
         pq.ParquetWriter(folder / "pairs.parquet", KEPT) as table,
-        _StoredImages() as images,
+        StoredImages() as images,
         bar("Writing shards", kept.metadata.num_rows) as running,
     ):
         number = 0
@@ -72,28 +72,6 @@ def write_dropped(backend: Backend, judged: ir.Table, path: Path) -> None:
     """Write dropped.parquet: `image`, `text`, `page` and `reasons`, every rule that the pair breaks, in their order."""
     dropped = judged.filter(judged.dropped).order_by("occurrence")
     backend.to_parquet(dropped.select("image", "text", "page", "reasons"), path)
-
-
-class _StoredImages:
-    """The JPEGs that workers left behind: few files, read at known places. A context manager."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, IO[bytes]] = {}
-        self._stack = ExitStack()
-
-    def __enter__(self) -> "_StoredImages":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def read(self, row: dict[str, Any]) -> bytes:
-        path = row["stored_in"]
-        if path not in self._files:
-            opened = Path(path).open("rb")  # noqa: SIM115 - the stack closes it
-            self._files[path] = self._stack.enter_context(opened)
-        self._files[path].seek(row["stored_at"])
-        return self._files[path].read(row["stored_size"])
 
 
 def describe_run(

@@ -22,6 +22,7 @@ from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import Extracted, extract
 from openalign.curate.summary import Curated
+from openalign.curate.unsafe import score_images
 from openalign.data.pairs import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
@@ -99,8 +100,10 @@ def _curate(
     asked = _find_images(backend, measured, extracted, work, settings)
     seen = _judge(asked, work, workers, settings)
     matches, problems = match_tests(seen, tests, settings)
-    running = [rule for rule in RULES if why_not_run(rule, test_set=bool(tests)) is None]
-    looked = backend.read_parquet(seen).left_join(ibis.memtable(matches), "image").drop("image_right")
+    running = [rule for rule in RULES if why_not_run(rule, settings, test_set=bool(tests)) is None]
+    looked = backend.read_parquet(seen)
+    for found in (score_images(seen, settings), matches):
+        looked = looked.left_join(ibis.memtable(found), "image").drop("image_right")
     judged = relations.judge_pairs(backend, measured, looked, running, settings)
     write_kept(backend, judged, work, folder, settings)
     write_dropped(backend, judged, folder / "dropped.parquet")

@@ -106,6 +106,4 @@ def judge_pairs(
 
 
 def _breaks(rule: Rule, pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    if rule.broken is None:
-        return ibis.literal(False)
     return rule.broken(pairs, settings).fill_null(False)

@@ -1,8 +1,8 @@
 """The paper's rules (Section 3): each a name, its section, a sentence, and an Ibis expression for the pairs it drops.
 
 The expressions read the columns that `relations` and `judge` put beside each pair: `text`, `unigrams`, `rare`,
-`images_of_text`, `texts_of_image`, `problem`, `width`, `height`, `test_image`. A null (a pair without text has no word
-count, an unreadable image no size) breaks nothing: only what could be judged counts.
+`images_of_text`, `texts_of_image`, `problem`, `width`, `height`, `unsafe`, `test_image`. A null (a pair without text
+has no word count, an unreadable image no size) breaks nothing: only what could be judged counts.
 """
 
 from collections.abc import Callable
@@ -22,15 +22,15 @@ class Rule:
     """One reason to drop a pair.
 
     `sentence` says what is dropped, with the names of settings in braces; `settings` are those that make the threshold;
-    `broken` gives a boolean column over the pairs, None where a model would have to judge; `of_image` tells the rules
-    that read the image from those that the relations alone decide.
+    `broken` gives a boolean column over the pairs; `of_image` tells the rules that read the image from those that the
+    relations alone decide.
     """
 
     name: str
     section: str
     sentence: str
     settings: tuple[str, ...]
-    broken: Expression | None
+    broken: Expression
     of_image: bool = False
 
     def threshold(self, settings: CurateSettings) -> dict[str, Any]:
@@ -72,6 +72,10 @@ def _aspect_ratio(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
     # A product and no quotient, so that 900 x 300 is exactly at the border on every engine.
     longer, shorter = ibis.greatest(pairs.width, pairs.height), ibis.least(pairs.width, pairs.height)
     return longer >= shorter * settings.max_aspect_ratio
+
+
+def _unsafe_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.unsafe >= settings.unsafe_threshold
 
 
 def _near_duplicate_of_test(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
@@ -127,7 +131,14 @@ RULES: tuple[Rule, ...] = (
         _aspect_ratio,
         of_image=True,
     ),
-    Rule("unsafe_image", "3.1", "A model takes the image for pornographic.", (), None, of_image=True),
+    Rule(
+        "unsafe_image",
+        "3.1",
+        "A model takes the image for pornographic, by {unsafe_threshold:g} of 1 or more.",
+        ("unsafe_images", "unsafe_threshold"),
+        _unsafe_image,
+        of_image=True,
+    ),
     Rule(
         "near_duplicate_of_test",
         "3.1",
@@ -142,10 +153,10 @@ RULES: tuple[Rule, ...] = (
 TEXT_RULES = tuple(rule for rule in RULES if not rule.of_image)
 
 
-def why_not_run(rule: Rule, *, test_set: bool) -> str | None:
+def why_not_run(rule: Rule, settings: CurateSettings, *, test_set: bool) -> str | None:
     """The reason why `rule` judges nothing in this run; None when it runs."""
-    if rule.broken is None:
-        return "no model that recognises such images is part of this version"
+    if rule.name == "unsafe_image" and settings.unsafe_images is None:
+        return "no model that recognises such images was named"
     if rule.name == "near_duplicate_of_test" and not test_set:
         return "no test set was named"
     return None

@@ -27,6 +27,12 @@ class CurateSettings:
     """Pixels; the shorter side must be greater (Section 3.1)."""
     max_aspect_ratio: float = 3.0
     """Longer side over shorter side; it must be smaller (Section 3.1)."""
+    unsafe_images: str | None = None
+    """The model that recognises pornographic images: a name or folder of transformers, or nudenet; None: no model."""
+    unsafe_labels: str = "nsfw,porn,hentai,explicit,unsafe"
+    """Which of that model's classes are meant, upper or lower case; nudenet has no classes to choose from."""
+    unsafe_threshold: float = 0.5
+    """What the model's scores of these classes must add up to, of 1."""
     duplicate_hash_bits: int = 14
     """Of 64 bits of perceptual hash: how many may differ in two images that are then compared pixel by pixel."""
     duplicate_correlation: float = 0.9
@@ -85,6 +91,11 @@ class CurateSettings:
         unknown = [source for source in self.text_sources if source not in TEXT_SOURCES]
         if unknown:
             raise OpenAlignError(f"text_from: there is no {unknown[0]!r}; there are {', '.join(TEXT_SOURCES)}")
+
+    @property
+    def unsafe_label_names(self) -> tuple[str, ...]:
+        """`unsafe_labels` in its parts."""
+        return tuple(label.strip().lower() for label in self.unsafe_labels.split(","))
 
     @property
     def text_sources(self) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
         images=_.image.nunique(),
         texts=_.text.nunique(),
     )
-    running = [rule for rule in RULES if why_not_run(rule, test_set=bool(curated.tests)) is None]
+    running = [rule for rule in RULES if why_not_run(rule, curated.settings, test_set=bool(curated.tests)) is None]
     scores = score_rules(curated.backend, judged, truth, running) if truth else None
     problems = [*curated.extracted.problems, *curated.problems]
     report = {
@@ -87,7 +87,7 @@ def _rule_numbers(curated: Curated, running: list[Rule], scores: dict[str, Any] 
         entry: dict[str, Any] = {"name": rule.name, "section": rule.section, "says": rule.described(settings)}
         entry["threshold"] = rule.threshold(settings)
         if rule not in running:
-            entries.append(entry | {"ran": False, "why_not": why_not_run(rule, test_set=bool(curated.tests))})
+            entries.append(entry | {"ran": False, "why_not": why_not_run(rule, settings, test_set=bool(curated.tests))})
             continue
         remaining -= row[f"{rule.name} first"]
         entry |= {

@@ -22,7 +22,7 @@ from openalign.curate.words import split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 
 PAPER = CurateSettings()
-LOOKED = pa.schema([*JUDGED, ("test_image", pa.string())])
+LOOKED = pa.schema([*JUDGED, ("unsafe", pa.float64()), ("test_image", pa.string())])
 Pair = tuple[str, str | None]
 
 
@@ -41,7 +41,7 @@ def reasons_of(
         found = relations.collect_pairs(backend, relations.open_occurrences(backend, path))
         texts = relations.collect_texts(backend, found, asked.vocabulary)
         measured = relations.measure_pairs(backend, found, texts, asked)
-        running = [rule for rule in RULES if why_not_run(rule, test_set=True) is None]
+        running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
         seen = ibis.memtable(pa.Table.from_pylist(looked or [], schema=LOOKED))
         judged = relations.judge_pairs(backend, measured, seen, running, asked).to_pyarrow().to_pylist()
         backend.disconnect()

@@ -1,0 +1,105 @@
+"""Pornographic images (paper section 3.1), as a model of the user's choice sees them.
+
+The paper does not name its classifier, and none comes with openalign: `unsafe_images` names an image-classification
+model of the transformers library (a folder, or a name on the Hugging Face hub), or `nudenet`, a small detector that
+`pip install 'openalign[nudenet]'` brings along.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from openalign.curate.judge import StoredImages
+from openalign.curate.settings import CurateSettings
+from openalign.errors import OpenAlignError
+from openalign.progress import bar
+
+SCORES = pa.schema([("image", pa.string()), ("unsafe", pa.float64())])
+"""One row an image that was asked about: how sure the model is, from 0 to 1, that it is pornographic."""
+
+Scorer = Callable[[Sequence[bytes]], list[float]]
+"""Encoded images -> a score each."""
+
+NUDENET = "nudenet"
+_NUDE = (
+    "FEMALE_GENITALIA_EXPOSED",
+    "MALE_GENITALIA_EXPOSED",
+    "FEMALE_BREAST_EXPOSED",
+    "BUTTOCKS_EXPOSED",
+    "ANUS_EXPOSED",
+)
+_AT_ONCE = 32
+
+
+def score_images(seen: Path, settings: CurateSettings) -> pa.Table:
+    """Ask the model about every image of `seen` (Parquet, see judge.JUDGED) that could be kept: `SCORES`.
+
+    Raises OpenAlignError if the model cannot be had, or has no class among `unsafe_labels`.
+    """
+    if settings.unsafe_images is None:
+        return SCORES.empty_table()
+    score = open_scorer(settings.unsafe_images, settings.unsafe_label_names)
+    judged = pq.ParquetFile(seen)
+    columns = ["image", "stored_in", "stored_at", "stored_size"]
+    parts = []
+    with StoredImages() as images, bar("Looking for unsafe images", judged.metadata.num_rows) as running:
+        for batch in judged.iter_batches(_AT_ONCE, columns=columns):
+            rows = batch.filter(batch["stored_in"].is_valid()).to_pylist()
+            scores = score([images.read(row) for row in rows]) if rows else []
+            parts.append(pa.table({"image": [row["image"] for row in rows], "unsafe": scores}, schema=SCORES))
+            running.advance(batch.num_rows)
+    return pa.concat_tables([SCORES.empty_table(), *parts])
+
+
+def open_scorer(name: str, labels: Sequence[str]) -> Scorer:
+    """The model of this name. Raises OpenAlignError where it cannot be had, or knows no class among `labels`."""
+    return _open_nudenet() if name == NUDENET else _open_classifier(name, labels)
+
+
+def _open_classifier(name: str, labels: Sequence[str]) -> Scorer:
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    try:
+        model: Any = AutoModelForImageClassification.from_pretrained(name, use_safetensors=True).eval()
+        processor: Any = AutoImageProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise OpenAlignError(
+            f"unsafe_images: {name} could not be read as an image-classification model: {reason}"
+        ) from error
+    known: dict[int, str] = model.config.id2label
+    unsafe = [place for place, label in known.items() if label.strip().lower() in labels]
+    if not unsafe:
+        raise OpenAlignError(
+            f"unsafe_images: none of the classes of {name} ({', '.join(known.values())}) is among unsafe_labels "
+            f"({', '.join(labels)}); name those that are unsafe with --set unsafe_labels=..."
+        )
+
+    def score(images: Sequence[bytes]) -> list[float]:
+        pixels = [Image.open(io.BytesIO(image)).convert("RGB") for image in images]
+        with torch.inference_mode():
+            shares_BC = model(**processor(images=pixels, return_tensors="pt")).logits.softmax(1)
+        scores: list[float] = shares_BC[:, unsafe].sum(1).clamp(max=1).tolist()
+        return scores
+
+    return score
+
+
+def _open_nudenet() -> Scorer:
+    try:
+        from nudenet import NudeDetector
+    except ImportError as error:
+        raise OpenAlignError("unsafe_images: nudenet is not installed: pip install 'openalign[nudenet]'") from error
+    detector = NudeDetector()
+
+    def score(images: Sequence[bytes]) -> list[float]:
+        found = (detector.detect(image) for image in images)
+        return [max((part["score"] for part in parts if part["class"] in _NUDE), default=0.0) for parts in found]
+
+    return score
