@@ -6,13 +6,18 @@ import pyarrow as pa
 
 from openalign.curate.addresses import normalise
 from openalign.curate.alt_text import clean_text
+from openalign.curate.parquet_images import holds_images, read_parquet_images
 from openalign.curate.parts import PartWriter
 from openalign.data.pairs import open_pairs, read_table
 from openalign.data.shards import read_index
+from openalign.data.tables import table_suffix
 
 
 def read_listing(part: PartWriter, path: Path, image_column: str | None, text_column: str | None) -> None:
-    """Add the rows of a table to `part`; its paths are relative to the table's folder."""
+    """Add the rows of a table to `part`: its paths are relative to its folder, unless it holds the images itself."""
+    if table_suffix(path) == ".parquet" and holds_images(path, image_column):
+        read_parquet_images(part, path, image_column, text_column)
+        return
     table = read_table(path, image_column, text_column, problems=part.problems)
     _add_rows(part, table, path.parent, f"{path} row")
 

@@ -11,11 +11,14 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
+
 from openalign import progress
 from openalign.curate.alt_text import image_tags
 from openalign.curate.charset import decode_page
 from openalign.curate.folders import PAGE_SUFFIXES, find_files, read_pages
 from openalign.curate.listings import read_image_folder, read_listing, read_shard
+from openalign.curate.parquet_images import SCHEME, read_parquet_image
 from openalign.curate.parts import PartSummary, PartWriter, join_parts
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curate.wat import ListedPage, tags_of
@@ -89,7 +92,8 @@ def extract(
 def read_image(location: str) -> bytes:
     """Return the bytes that a `location` of `Extracted.images` stands for.
 
-    `file://PATH`, `warc://FILE#OFFSET` or `tar://FILE#OFFSET+SIZE`, paths as they are, without percent-encoding.
+    `file://PATH`, `warc://FILE#OFFSET`, `tar://FILE#OFFSET+SIZE` or `parquet://FILE#COLUMN+GROUP+ROW`, paths as they
+    are, without percent-encoding.
 
     Raises OpenAlignError if they cannot be read.
     """
@@ -100,12 +104,15 @@ def read_image(location: str) -> bytes:
     try:
         if scheme == "file":
             return Path(place).read_bytes()
+        if scheme == SCHEME:
+            return read_parquet_image(place)
         file, _, span = place.rpartition("#")
         offset, _, size = span.partition("+")
         with Path(file).open("rb") as stream:
             return os.pread(stream.fileno(), int(size), int(offset))
-    except OSError as error:
-        raise OpenAlignError(f"{location} could not be read: {error.strerror or error}.") from error
+    except (OSError, pa.ArrowException) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OpenAlignError(f"{location} could not be read: {reason}.") from error
 
 
 @dataclass(frozen=True)
@@ -154,11 +161,16 @@ def _readers_of(path: Path, asked: _Asked) -> Iterator[Reader]:
 
 
 def _folder_readers(folder: Path, asked: _Asked) -> Iterator[Reader]:
-    """Shards, else a list of pairs, else WARC files and pages, else images: the first that is there."""
+    """Shards, else a list of pairs, else Parquet files, else WARC files and pages, else images: the first there is."""
     for place in (folder / "shards", folder):
         listed = [place / f"pairs{suffix}" for suffix in TABLE_SUFFIXES if (place / f"pairs{suffix}").is_file()]
         if held := sorted(place.glob("*.tar")) or listed[:1]:
             for path in held:
+                yield from _readers_of(path, asked)
+            return
+    for place in (folder, folder / "data"):
+        if tables := [file for file in sorted(place.glob("*.parquet")) if not file.name.endswith(".index.parquet")]:
+            for path in tables:
                 yield from _readers_of(path, asked)
             return
     files = find_files(folder)

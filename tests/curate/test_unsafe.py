@@ -38,7 +38,9 @@ def test_scores_are_the_shares_of_the_unsafe_classes_in_order(tmp_path: Path) ->
     assert together == pytest.approx([score([image])[0] for image in images], rel=1e-3)
     assert all(0 <= one <= 1 for one in together) and max(together) > 1.2 * min(together)
     rest = open_scorer(str(tmp_path), ("neutral", "drawing"))
-    assert [one + other for one, other in zip(together, rest(images), strict=True)] == pytest.approx([1.0] * 5, abs=1e-5)
+    assert [one + other for one, other in zip(together, rest(images), strict=True)] == pytest.approx(
+        [1.0] * 5, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("unsafe", [True, False])
