@@ -1,4 +1,4 @@
-"""Which of the judged images are near-duplicates of test images, and of which."""
+"""Which of the judged images are near-duplicates of test images, and of which: by hash, or by a model's embeddings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.curate.duplicates import COLOUR_SIDE, SIDE, Fingerprints, find_near_duplicates
+from openalign.curate.embeddings import nearest_test_images
 from openalign.curate.judge import look
 from openalign.curate.settings import CurateSettings
 from openalign.data.pairs import Pairs
 from openalign.errors import OpenAlignError
+from openalign.model.hub import load
 from openalign.progress import track
 
 MATCHES = pa.schema(
@@ -28,6 +30,11 @@ def match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) ->
 
     Beside them, a sentence for each test image that could not be read.
     """
+    if settings.duplicate_model is not None and tests:
+        close, problems = nearest_test_images(load(settings.duplicate_model), seen, tests, settings.duplicate_cosine)
+        return _table([(image, number, row, tests[number].row_name(row)) for image, number, row in close]), tuple(
+            problems
+        )
     places, prints, problems = _read_tests(tests, settings)
     matches = []
     columns = ["image", "hash", "thumbnail", "colours"]
@@ -36,9 +43,12 @@ def match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) ->
         images, *values = (readable[name].to_pylist() for name in columns)
         for match in find_near_duplicates(_fingerprints(list(zip(*values, strict=True))), prints, settings):
             test_set, row = places[match.test]
-            name = tests[test_set].row_name(row)
-            matches.append({"image": images[match.corpus], "test_set": test_set, "test_row": row, "test_image": name})
-    return pa.Table.from_pylist(matches, schema=MATCHES), tuple(problems)
+            matches.append((images[match.corpus], test_set, row, tests[test_set].row_name(row)))
+    return _table(matches), tuple(problems)
+
+
+def _table(matches: Sequence[tuple[str, int, int, str]]) -> pa.Table:
+    return pa.Table.from_pylist([dict(zip(MATCHES.names, match, strict=True)) for match in matches], schema=MATCHES)
 
 
 def _read_tests(

@@ -11,10 +11,12 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis import _
 from ibis.backends.duckdb import Backend
 
 from openalign.curate import download, relations
 from openalign.curate.contamination import match_tests
+from openalign.curate.embeddings import similarities
 from openalign.curate.judge import JUDGED, judge_images
 from openalign.curate.outputs import describe_run, standing_report, write_dropped, write_kept
 from openalign.curate.report import write_report
@@ -26,6 +28,7 @@ from openalign.curate.unsafe import score_images
 from openalign.data.pairs import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
+from openalign.model.hub import load
 from openalign.progress import bar, console
 
 _IMAGES_AT_ONCE = 64
@@ -100,6 +103,7 @@ def _curate(
     asked = _find_images(backend, measured, extracted, work, settings)
     seen = _judge(asked, work, workers, settings)
     matches, problems = match_tests(seen, tests, settings)
+    measured = _with_similarity(backend, measured, seen, work, settings)
     running = [rule for rule in RULES if why_not_run(rule, settings, test_set=bool(tests)) is None]
     looked = backend.read_parquet(seen)
     for found in (score_images(seen, settings), matches):
@@ -110,6 +114,20 @@ def _curate(
     return Curated(
         backend, occurrences, judged, backend.read_parquet(seen), extracted, tuple(tests), problems, folder, settings
     )
+
+
+def _with_similarity(
+    backend: Backend, measured: ir.Table, seen: Path, work: Path, settings: CurateSettings
+) -> ir.Table:
+    """The pairs with `similarity`, where a model is to score them and their image is stored."""
+    if settings.similarity_model is None:
+        return measured
+    stored = backend.read_parquet(seen).filter(_.stored_in.notnull())
+    columns = ["occurrence", "image", "text", "stored_in", "stored_at", "stored_size"]
+    scored = measured.filter(measured.text.notnull()).inner_join(stored, "image").select(columns)
+    backend.to_parquet(scored.order_by("image", "occurrence"), work / "scored.parquet")
+    found = similarities(load(settings.similarity_model), work / "scored.parquet")
+    return measured.left_join(ibis.memtable(found), "occurrence").drop("occurrence_right")
 
 
 def _find_images(

@@ -1,8 +1,9 @@
 """The paper's rules (Section 3): each a name, its section, a sentence, and an Ibis expression for the pairs it drops.
 
 The expressions read the columns that `relations` and `judge` put beside each pair: `text`, `unigrams`, `rare`,
-`images_of_text`, `texts_of_image`, `problem`, `width`, `height`, `unsafe`, `test_image`. A null (a pair without text
-has no word count, an unreadable image no size) breaks nothing: only what could be judged counts.
+`images_of_text`, `texts_of_image`, `problem`, `width`, `height`; and those that models and searches add where they are
+asked to: `unsafe`, `test_image`, `similarity`. A null (a pair without text has no word count, an unreadable image no
+size) breaks nothing: only what could be judged counts.
 """
 
 from collections.abc import Callable
@@ -82,6 +83,10 @@ def _near_duplicate_of_test(pairs: ir.Table, settings: CurateSettings) -> ir.Boo
     return pairs.test_image.notnull()
 
 
+def _low_similarity(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.similarity < settings.min_similarity
+
+
 RULES: tuple[Rule, ...] = (
     Rule("no_text", "3", "The image has no alt-text, or an empty one.", (), _no_text),
     Rule(
@@ -142,10 +147,21 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "near_duplicate_of_test",
         "3.1",
-        "The image is a near-duplicate of one in a test set (correlation of at least "
-        "{duplicate_correlation:g}, in its details {duplicate_detail:g}).",
-        ("duplicate_hash_bits", "duplicate_correlation", "duplicate_detail", "duplicate_colour"),
+        "The image is a near-duplicate of one in a test set (correlation of at least {duplicate_correlation:g}, in its "
+        "details {duplicate_detail:g}; where a model judges, a cosine above {duplicate_cosine:g}).",
+        (
+            *("duplicate_hash_bits", "duplicate_correlation", "duplicate_detail", "duplicate_colour"),
+            *("duplicate_model", "duplicate_cosine"),
+        ),
         _near_duplicate_of_test,
+        of_image=True,
+    ),
+    Rule(
+        "low_similarity",
+        "not in the paper",
+        "A model finds that the text does not fit the image: their cosine is below {min_similarity}.",
+        ("similarity_model", "min_similarity"),
+        _low_similarity,
         of_image=True,
     ),
 )
@@ -157,6 +173,8 @@ def why_not_run(rule: Rule, settings: CurateSettings, *, test_set: bool) -> str 
     """The reason why `rule` judges nothing in this run; None when it runs."""
     if rule.name == "unsafe_image" and settings.unsafe_images is None:
         return "no model that recognises such images was named"
+    if rule.name == "low_similarity" and settings.similarity_model is None:
+        return "no model that scores pairs was named"
     if rule.name == "near_duplicate_of_test" and not test_set:
         return "no test set was named"
     return None

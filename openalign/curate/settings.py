@@ -41,6 +41,14 @@ class CurateSettings:
     """Correlation of their details, which must be reached as well."""
     duplicate_colour: float = 12.0
     """Mean difference of Cb and Cr, of 256 levels, up to which the colours of near-duplicates may differ."""
+    duplicate_model: str | None = None
+    """A dual encoder (folder or hub name) that finds near-duplicates of test images instead, as in the paper."""
+    duplicate_cosine: float = 0.975
+    """Of two embeddings of that model; closer images are near-duplicates (Appendix A)."""
+    similarity_model: str | None = None
+    """A dual encoder that scores how well each text fits its image. Not in the paper."""
+    min_similarity: float | None = None
+    """The cosine that model must give a pair; what is a good one differs from model to model. Not in the paper."""
     stored_shorter_side: int = 400
     """Pixels; a larger image is shrunk to it before it is stored, which leaves room for the paper's 346 px."""
     jpeg_quality: int = 90
@@ -88,6 +96,8 @@ class CurateSettings:
         ):
             if getattr(self, name) < 1:
                 raise OpenAlignError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if (self.min_similarity is None) != (self.similarity_model is None):
+            raise OpenAlignError("similarity_model and min_similarity go together: give both or neither")
         unknown = [source for source in self.text_sources if source not in TEXT_SOURCES]
         if unknown:
             raise OpenAlignError(f"text_from: there is no {unknown[0]!r}; there are {', '.join(TEXT_SOURCES)}")
