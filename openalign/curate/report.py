@@ -8,8 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import jinja2
+from ibis import _
 
 from openalign.curate.sources import read_image
 from openalign.curate.summary import Curated, summarise
@@ -49,8 +51,9 @@ def render_page(curated: Curated, report: dict[str, Any]) -> str:
 
 def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
     """`count` of the pairs, spread over them by hash, distinct texts first."""
-    columns = ["image", "text", "page", "width", "height", "problem", "location", "images_of_text", "unigrams"]
-    rows = pairs.order_by(pairs.image.hash()).select(columns).limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
+    columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams"]
+    shown = pairs.select(*columns, location=_may_be_shown(pairs))
+    rows = shown.order_by(_.image.hash()).limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
     rows.sort(key=lambda row: row["location"] is None)  # a picture says more; the order by hash stays otherwise
     seen: set[str | None] = set()
     fresh: list[dict[str, Any]] = []
@@ -68,8 +71,9 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     """Training images beside the test images that they nearly duplicate."""
     judged = curated.judged
     hits = judged.filter(judged.test_image.notnull()).distinct(on="image", keep="first")
-    columns = ["image", "location", "test_set", "test_row", "test_image"]
-    rows = hits.order_by(hits.image.hash()).select(columns).limit(_EXAMPLES).to_pyarrow().to_pylist()
+    columns = ["image", "test_set", "test_row", "test_image"]
+    chosen = hits.select(*columns, location=_may_be_shown(hits))
+    rows = chosen.order_by(_.image.hash()).limit(_EXAMPLES).to_pyarrow().to_pylist()
     return [
         row
         | {
@@ -79,6 +83,13 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _may_be_shown(pairs: ir.Table) -> ir.StringValue:
+    """Where the image lies. Where a model looked for pornographic ones, null unless it saw this one and let it pass."""
+    if "unsafe_image" not in pairs.columns:
+        return pairs.location
+    return (pairs.unsafe.notnull() & ~pairs.unsafe_image).ifelse(pairs.location, ibis.null(str))
 
 
 def _thumbnail_of(location: str | None) -> str | None:

@@ -56,6 +56,8 @@ def test_what_the_model_takes_for_unsafe_is_dropped(tmp_path: Path, unsafe: bool
     # Every image that could be kept was asked about, whatever else is wrong with it; a broken one cannot be.
     assert broken == ({"good.jpg", "large.png", "banner.jpg", "copy.jpg"} if unsafe else set())
     assert (report["pairs"]["kept"] == 0) == unsafe
+    page = (tmp_path / "curated" / "report.html").read_text(encoding="utf-8")
+    assert ("data:image/jpeg" in page) != unsafe, "what is unsafe is not shown, not even small"
 
 
 def test_without_a_model_the_report_says_that_the_rule_did_not_run(tmp_path: Path) -> None:
