@@ -1,6 +1,7 @@
 """What the first bytes of an image say, read without decoding, and what can be wrong with them."""
 
 import io
+import logging
 import struct
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,7 @@ MAX_PIXELS = 100_000_000
 TOO_MANY_PIXELS = f"more than {MAX_PIXELS // 10**6} million pixels"
 
 Image.init()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with an image is said once, by us
 # Pillow would also open formats that run other programs (EPS) or that no web page shows; those stay closed.
 _WANTED = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "ICO", "PPM")
 _PILLOW_FORMATS = [name for name in _WANTED if name in Image.OPEN]
