@@ -2,6 +2,12 @@
 
 import io
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,6 +153,42 @@ def test_outputs_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     run([table], tmp_path / "two", workers=2)
     for name in ("pairs.parquet", "dropped.parquet", "shards/shard-00000.tar"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from openalign.curate.pipeline import curate
+from openalign.curate.settings import CurateSettings
+asked = CurateSettings(download=False, pairs_per_shard=40)
+curate([Path(sys.argv[1])], to=Path(sys.argv[2]), workers=2, settings=asked)
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, seed: int) -> None:
+    table = table_of(tmp_path / "in", 150)
+    asked = CurateSettings(download=False, pairs_per_shard=40)
+    began = time.monotonic()
+    run([table], tmp_path / "whole", workers=2, settings=asked)
+    took = time.monotonic() - began
+    with subprocess.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
+        while not list(tmp_path.glob(".out*")):  # past the imports, which take longer than the work
+            assert running.poll() is None
+            time.sleep(0.01)
+        time.sleep(random.Random(seed).random() * took)
+        os.killpg(running.pid, signal.SIGKILL)
+    run([table], tmp_path / "out", workers=2, settings=asked)
+    files = files_below(tmp_path / "whole")
+    assert files_below(tmp_path / "out") == files
+    for name in files:
+        if name.name not in ("report.json", "report.html"):  # which name the folder's own paths
+            assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
