@@ -8,6 +8,7 @@ from openalign.curate.addresses import normalise
 from openalign.curate.alt_text import clean_text
 from openalign.curate.parquet_images import holds_images, read_parquet_images
 from openalign.curate.parts import PartWriter
+from openalign.curate.places import Place, full_name
 from openalign.data.pairs import open_pairs, read_table
 from openalign.data.shards import read_index
 from openalign.data.tables import table_suffix
@@ -27,7 +28,7 @@ def read_image_folder(part: PartWriter, folder: Path) -> None:
     _add_rows(part, open_pairs(folder, need_text=False).table, folder, f"{folder} image")
 
 
-def read_shard(part: PartWriter, tar: Path) -> None:
+def read_shard(part: PartWriter, tar: Place) -> None:
     """Add the samples of one tar, named by the address or path they came from, else by the tar and their key."""
     index = read_index(tar)
     origin = next((name for name in ("image", "url") if name in index.column_names), None)
@@ -35,7 +36,7 @@ def read_shard(part: PartWriter, tar: Path) -> None:
         part.records += 1
         image = str(row.get(origin) or f"{tar}/{row['key']}")
         part.add_tag([normalise(image) or image], _text(row["text"]), None)
-        part.add_stored(normalise(image) or image, f"tar://{tar.absolute()}#{row['image_offset']}+{row['image_size']}")
+        part.add_stored(normalise(image) or image, f"tar://{full_name(tar)}#{row['image_offset']}+{row['image_size']}")
 
 
 def _add_rows(part: PartWriter, table: pa.Table, folder: Path, row_name: str) -> None:

@@ -17,6 +17,7 @@ from ibis.backends.duckdb import Backend
 
 from openalign.curate.judge import StoredImages
 from openalign.curate.settings import CurateSettings
+from openalign.data import addresses
 from openalign.data.shards import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
@@ -95,7 +96,10 @@ def describe_run(
 
 
 def _stamps(source: str) -> Iterator[str]:
-    """One line a file that `source` (a file, a folder or a pattern) stands for, in order of their names."""
+    """One line a file that `source` (a file, a folder, a pattern, an address) stands for, in order of their names."""
+    if addresses.is_address(source):
+        yield from (f"{addresses.state(address)}\n" for address in addresses.matching(source))
+        return
     matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     for path in [Path(source)] if Path(source).exists() else map(Path, matching):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

@@ -1,8 +1,6 @@
 """Sources -> occurrences: every image of every page with its text, and where the bytes at hand lie."""
 
-import glob
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,6 +18,7 @@ from openalign.curate.folders import PAGE_SUFFIXES, find_files, read_pages
 from openalign.curate.listings import read_image_folder, read_listing, read_shard
 from openalign.curate.parquet_images import SCHEME, read_parquet_image
 from openalign.curate.parts import PartSummary, PartWriter, join_parts
+from openalign.curate.places import Place, bytes_at, full_name, opened, place_of, places_of
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curate.wat import ListedPage, tags_of
 from openalign.data.shards import IMAGE_SUFFIXES
@@ -69,7 +68,7 @@ def extract(
     Raises OpenAlignError if a source is missing or of no known kind, or if there is no image in any.
     """
     asked = _Asked(image_column, text_column, base_url, text_from)
-    readers = [reader for source in sources for path in _paths_of(str(source)) for reader in _readers_of(path, asked)]
+    readers = [reader for source in sources for path in places_of(str(source)) for reader in _readers_of(path, asked)]
     work.mkdir(parents=True, exist_ok=True)
     occurrences, images = work / "occurrences.parquet", work / "images.parquet"
     with TemporaryDirectory(dir=work) as folder:
@@ -100,7 +99,7 @@ def read_image(location: str) -> bytes:
     scheme, _, place = location.partition("://")
     if scheme == "warc":
         file, _, offset = place.rpartition("#")
-        return read_payload(Path(file), int(offset))
+        return read_payload(place_of(file), int(offset))
     try:
         if scheme == "file":
             return Path(place).read_bytes()
@@ -108,8 +107,8 @@ def read_image(location: str) -> bytes:
             return read_parquet_image(place)
         file, _, span = place.rpartition("#")
         offset, _, size = span.partition("+")
-        with Path(file).open("rb") as stream:
-            return os.pread(stream.fileno(), int(size), int(offset))
+        with opened(place_of(file)) as stream:
+            return bytes_at(stream, int(offset), int(size))
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or error
         raise OpenAlignError(f"{location} could not be read: {reason}.") from error
@@ -125,23 +124,11 @@ class _Asked:
     text_from: Sequence[str]
 
 
-def _paths_of(source: str) -> list[Path]:
-    """Return the paths that a source names; a pattern is one only where no file has just that name."""
-    if Path(source).exists():
-        return [Path(source)]
-    if source.startswith(("http://", "https://")):
-        raise OpenAlignError(f"{source} is an address: crawl it first (wget --warc-file) and give the WARC file.")
-    if not glob.has_magic(source):
-        raise OpenAlignError(f"{source} does not exist.")
-    paths = sorted(map(Path, glob.glob(source, recursive=True)))  # noqa: PTH207 - Path.glob knows no absolute patterns
-    if not paths:
-        raise OpenAlignError(f"{source} matches no file.")
-    return paths
-
-
-def _readers_of(path: Path, asked: _Asked) -> Iterator[Reader]:
+def _readers_of(path: Place, asked: _Asked) -> Iterator[Reader]:
     """Yield what reads each file, or each few pages, of one source."""
-    if path.is_dir():
+    if isinstance(path, str):
+        yield _reader_of_address(path, asked)
+    elif path.is_dir():
         yield from _folder_readers(path, asked)
     elif path.suffix.lower() == ".tar":
         yield partial(read_shard, tar=path)
@@ -158,6 +145,17 @@ def _readers_of(path: Path, asked: _Asked) -> Iterator[Reader]:
             f"{path} is no source that curate knows: give a WARC file ({', '.join(WARC_SUFFIXES)}), "
             f"a folder of pages or images, a table ({', '.join(TABLE_SUFFIXES)}) or shards (.tar)."
         )
+
+
+def _reader_of_address(address: str, asked: _Asked) -> Reader:
+    if address.lower().endswith(".tar"):
+        return partial(read_shard, tar=address)
+    if address.lower().endswith(WARC_SUFFIXES):
+        return partial(_read_warc, path=address, text_from=asked.text_from)
+    raise OpenAlignError(
+        f"{address}: at an address only WARC files ({', '.join(WARC_SUFFIXES)}) and shards (.tar) can be read. Fetch a "
+        f"table first; of a page, make a WARC file (wget --warc-file)."
+    )
 
 
 def _folder_readers(folder: Path, asked: _Asked) -> Iterator[Reader]:
@@ -197,11 +195,11 @@ def _is_about_the_folder(page: str) -> bool:
     return "/" not in page and page.partition(".")[0].lower() in _ABOUT_THE_FOLDER
 
 
-def _read_warc(part: PartWriter, path: Path, text_from: Sequence[str]) -> None:
+def _read_warc(part: PartWriter, path: Place, text_from: Sequence[str]) -> None:
     for finding in scan(path):
         part.records += 1
         if isinstance(finding, StoredImage):
-            part.add_stored(finding.url, f"warc://{path.absolute()}#{finding.offset}")
+            part.add_stored(finding.url, f"warc://{full_name(path)}#{finding.offset}")
         elif isinstance(finding, Damage):
             part.problems.append(finding.problem)
         elif isinstance(finding, StoredPage):

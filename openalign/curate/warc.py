@@ -4,14 +4,11 @@ A WAT file is one as well, of records that hold what a page linked to.
 """
 
 import io
-import mmap
-import os
 import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from fastwarc.stream_io import ZstdReader
@@ -19,6 +16,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from openalign.curate.addresses import normalise
 from openalign.curate.payload import Unreadable, expect_whole, header, parse_http, read_body
+from openalign.curate.places import Place, bytes_at, opened
 from openalign.curate.wat import ListedPage, read_listed_page
 from openalign.errors import OpenAlignError
 
@@ -36,6 +34,7 @@ _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # opens the frame that holds a file's di
 _WARC = b"WARC/1."
 WARC_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".wat", ".wat.gz")
 _MAX_DICTIONARY_BYTES = 16 << 20
+_SEARCHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,11 @@ class Damage:
 Finding = StoredPage | StoredImage | ListedPage | OtherRecord | Damage
 
 
-def is_warc(path: Path) -> bool:
+def is_warc(path: Place) -> bool:
     """Tell whether the file at `path` is a WARC, by its name or else its first bytes."""
-    if path.name.lower().endswith(WARC_SUFFIXES):
+    if str(path).lower().endswith(WARC_SUFFIXES):
         return True
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         return stream.read(len(_WARC)) == _WARC
 
 
@@ -83,7 +82,7 @@ def looks_like_image(head: bytes) -> bool:
     return _IMAGE_MAGIC.match(head) is not None
 
 
-def scan(path: Path) -> Iterator[Finding]:
+def scan(path: Place) -> Iterator[Finding]:
     """Yield what each record of a WARC file holds, in file order.
 
     A damaged record becomes a `Damage`, and reading goes on at the next record that can be found.
@@ -91,7 +90,7 @@ def scan(path: Path) -> Iterator[Finding]:
     Raises OpenAlignError if the file cannot be opened, or is gzipped as a whole.
     """
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             empty = True
             for finding in _scan(stream, path):
                 empty = False
@@ -102,7 +101,7 @@ def scan(path: Path) -> Iterator[Finding]:
         raise OpenAlignError(f"{path} could not be opened: {error.strerror or error}.") from error
 
 
-def _scan(stream: BinaryIO, path: Path) -> Iterator[Finding]:
+def _scan(stream: BinaryIO, path: Place) -> Iterator[Finding]:
     """Walk over the records; after damage start anew at the next place where one opens."""
     start: int | None = 0
     last: int | None = None
@@ -132,13 +131,13 @@ def _scan(stream: BinaryIO, path: Path) -> Iterator[Finding]:
         yield unsettled
 
 
-def read_payload(path: Path, offset: int) -> bytes:
+def read_payload(path: Place, offset: int) -> bytes:
     """Return the HTTP body (content encodings undone) of the record at byte `offset` of a WARC file.
 
     Raises OpenAlignError if there is no whole record there.
     """
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             for _, record in _records(stream, offset):
                 parse_http(record)
                 return read_body(record)
@@ -161,15 +160,15 @@ def _records(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecord]]:
 
 def _dictionary(stream: BinaryIO) -> bytes | None:
     """The dictionary of a zstd file that has one, without which no record can be read: its first frame's content."""
-    head = os.pread(stream.fileno(), 8, 0)
+    head = bytes_at(stream, 0, 8)
     if not head.startswith(_ZSTD_DICTIONARY) or len(head) < 8:
         return None
     (size,) = struct.unpack("<I", head[4:])
-    stored = os.pread(stream.fileno(), min(size, _MAX_DICTIONARY_BYTES), 8)
+    stored = bytes_at(stream, 8, min(size, _MAX_DICTIONARY_BYTES))
     return ZstdReader(io.BytesIO(stored)).read(_MAX_DICTIONARY_BYTES) if stored.startswith(_ZSTD) else stored
 
 
-def _judge(record: WarcRecord, path: Path, offset: int) -> Finding:
+def _judge(record: WarcRecord, path: Place, offset: int) -> Finding:
     if record.record_type == WarcRecordType.metadata and header(record, "Content-Type") == "application/json":
         return _listed(record, path, offset)
     if record.record_type not in (WarcRecordType.response, WarcRecordType.resource):
@@ -184,7 +183,7 @@ def _judge(record: WarcRecord, path: Path, offset: int) -> Finding:
         return Damage(_sentence(path, offset, str(error)))
 
 
-def _listed(record: WarcRecord, path: Path, offset: int) -> Finding:
+def _listed(record: WarcRecord, path: Place, offset: int) -> Finding:
     try:
         return read_listed_page(read_body(record)) or OtherRecord()
     except (OSError, Unreadable) as error:
@@ -213,11 +212,10 @@ def _succeeded(record: WarcRecord) -> bool:
 
 def _can_be_reached(stream: BinaryIO, offset: int) -> bool:
     """Tell whether a record starts at byte `offset`: one inside a longer gzip member or zstd frame does not."""
-    head = os.pread(stream.fileno(), len(_WARC), offset)
-    return head.startswith((_GZIP, _ZSTD, _WARC))
+    return bytes_at(stream, offset, len(_WARC)).startswith((_GZIP, _ZSTD, _WARC))
 
 
-def _compressed_as_a_whole(path: Path) -> OpenAlignError:
+def _compressed_as_a_whole(path: Place) -> OpenAlignError:
     return OpenAlignError(
         f"{path} is compressed as a whole, not record by record, so its images cannot be reached one by one; "
         f"rewrite it with `fastwarc recompress {path} NEW.warc.gz`."
@@ -227,24 +225,29 @@ def _compressed_as_a_whole(path: Path) -> OpenAlignError:
 def _next_record(stream: BinaryIO, start: int) -> int | None:
     """Return where, from byte `start` on, the next record begins that opens as a WARC record; None if none does."""
     dictionary = _dictionary(stream)
-    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        mark = next((magic for magic in (_GZIP, _ZSTD) if data[: len(magic)] == magic), _WARC)
-        mark = _ZSTD if data[: len(_ZSTD_DICTIONARY)] == _ZSTD_DICTIONARY else mark
-        for found in re.compile(re.escape(mark)).finditer(data, start):
-            if mark == _WARC or _decompressed_start(data, found.start(), mark, dictionary) == _WARC:
-                return found.start()
+    head = bytes_at(stream, 0, len(_ZSTD_DICTIONARY))
+    mark = _GZIP if head.startswith(_GZIP) else _ZSTD if head in (_ZSTD, _ZSTD_DICTIONARY) else _WARC
+    while block := bytes_at(stream, start, _SEARCHED_BYTES):
+        for found in re.finditer(re.escape(mark), block):
+            place = start + found.start()
+            if mark == _WARC or _decompressed_start(stream, place, mark, dictionary) == _WARC:
+                return place
+        if len(block) < _SEARCHED_BYTES:
+            break
+        start += len(block) - len(mark) + 1  # a mark may lie across two blocks
     return None
 
 
-def _decompressed_start(data: mmap.mmap, start: int, mark: bytes, dictionary: bytes | None) -> bytes:
+def _decompressed_start(stream: BinaryIO, start: int, mark: bytes, dictionary: bytes | None) -> bytes:
     try:
         if mark == _GZIP:
-            return zlib.decompressobj(wbits=31).decompress(data[start : start + 256], len(_WARC))
+            return zlib.decompressobj(wbits=31).decompress(bytes_at(stream, start, 256), len(_WARC))
         # A zstd block gives nothing before it is whole, and may be 128 kB long.
-        return ZstdReader(io.BytesIO(data[start : start + (1 << 18)]), dictionary=dictionary).read(len(_WARC))
+        frame = io.BytesIO(bytes_at(stream, start, 1 << 18))
+        return ZstdReader(frame, dictionary=dictionary).read(len(_WARC))
     except (OSError, zlib.error):
         return b""
 
 
-def _sentence(path: Path, offset: int, reason: str) -> str:
+def _sentence(path: Place, offset: int, reason: str) -> str:
     return f"{path}, record at byte {offset}: {reason[:1].lower()}{reason[1:]}."

@@ -3,6 +3,7 @@
 Nothing is kept between calls: fsspec keeps its connections by process itself, so forked and spawned workers are safe.
 """
 
+import glob
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,21 @@ def list_tars(address: str) -> list[str]:
     files, path = _file_system(address)
     names = _tried(lambda: files.ls(path, detail=False), address)
     return sorted(files.unstrip_protocol(name) for name in names if str(name).endswith(".tar"))
+
+
+def matching(pattern: str) -> list[str]:
+    """The addresses that a pattern matches, sorted; one without `*`, `?` or `[` stands for itself, as any http(s) does.
+
+    Raises `OpenAlignError` if nothing matches, or the place cannot be listed.
+    """
+    scheme, _, place = pattern.partition("://")
+    if scheme in ("http", "https") or not glob.has_magic(place):
+        return [pattern]
+    files, path = _file_system(pattern)
+    found = sorted(files.unstrip_protocol(name) for name in _tried(lambda: files.glob(path), pattern))
+    if not found:
+        raise OpenAlignError(f"{pattern} matches no file")
+    return found
 
 
 def exists(address: str) -> bool:
@@ -70,10 +86,10 @@ def state(address: str) -> str:
 
 
 @contextmanager
-def opened(address: str) -> Iterator[IO[bytes]]:
-    """The file, to read through; seekable."""
+def opened(address: str, block_bytes: int | None = None) -> Iterator[IO[bytes]]:
+    """The file, to read through; seekable. `block_bytes` are asked for at once, by default as many as fsspec likes."""
     files, path = _file_system(address)
-    with _tried(lambda: files.open(path, "rb"), address) as stream:
+    with _tried(lambda: files.open(path, "rb", block_size=block_bytes), address) as stream:
         yield stream
 
 
