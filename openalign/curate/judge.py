@@ -5,20 +5,17 @@ of its own; only measurements travel.
 """
 
 import hashlib
-import multiprocessing
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import torch
 
+from openalign.curate.batches import map_batches
 from openalign.curate.duplicates import perceptual_hash, thumbnails
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
@@ -122,23 +119,7 @@ def judge_images(
 
     An image with a `problem` already is passed on with it. JPEGs to keep are appended to files in `work`.
     """
-    if workers == 1:
-        yield from (judge_batch(batch, work, settings) for batch in batches)
-        return
-    # No fork: the parent runs threads (DuckDB, torch, the progress display) whose locks a forked child would inherit.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        todo = iter(batches)
-        running: deque[Future[pa.RecordBatch]] = deque()
-        try:
-            for batch in islice(todo, 2 * workers):
-                running.append(pool.submit(judge_batch, batch, work, settings))
-            while running:
-                yield running.popleft().result()
-                for batch in islice(todo, 1):
-                    running.append(pool.submit(judge_batch, batch, work, settings))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return map_batches(partial(judge_batch, work=work, settings=settings), batches, workers)
 
 
 def judge_batch(batch: pa.RecordBatch, work: Path, settings: CurateSettings) -> pa.RecordBatch:

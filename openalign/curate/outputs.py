@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
-import py3langid
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from openalign.curate.judge import StoredImages
+from openalign.curate.languages import language_of
 from openalign.curate.settings import CurateSettings
 from openalign.data import addresses
 from openalign.data.shards import ShardWriter
@@ -61,7 +61,7 @@ def write_kept(backend: Backend, judged: ir.Table, work: Path, folder: Path, set
             rows = batch.to_pylist()
             for row in rows:
                 row["key"] = f"{number:09d}"
-                row["language"] = py3langid.classify(row["text"])[0]
+                row["language"] = language_of(row["text"])
                 metadata = {name: row[name] for name in _METADATA}
                 row["shard"] = shards.write(row["key"], images.read(row), row["text"], metadata)
                 number += 1

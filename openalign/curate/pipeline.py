@@ -18,6 +18,7 @@ from openalign.curate import download, relations
 from openalign.curate.contamination import match_tests
 from openalign.curate.embeddings import similarities
 from openalign.curate.judge import JUDGED, judge_images
+from openalign.curate.languages import classify_texts
 from openalign.curate.outputs import describe_run, standing_report, write_dropped, write_kept
 from openalign.curate.report import write_report
 from openalign.curate.rules import RULES, why_not_run
@@ -99,7 +100,9 @@ def _curate(
         occurrences = relations.open_occurrences(backend, extracted.occurrences)
         pairs = relations.collect_pairs(backend, occurrences)
         texts = relations.collect_texts(backend, pairs, settings.vocabulary)
-        measured = relations.measure_pairs(backend, pairs, texts, settings)
+    if settings.language_codes:
+        texts = _with_languages(backend, texts, work, workers)
+    measured = relations.measure_pairs(backend, pairs, texts, settings)
     asked = _find_images(backend, measured, extracted, work, settings)
     seen = _judge(asked, work, workers, settings)
     matches, problems = match_tests(seen, tests, settings)
@@ -114,6 +117,13 @@ def _curate(
     return Curated(
         backend, occurrences, judged, backend.read_parquet(seen), extracted, tuple(tests), problems, folder, settings
     )
+
+
+def _with_languages(backend: Backend, texts: ir.Table, work: Path, workers: int) -> ir.Table:
+    """The texts with their `language`."""
+    backend.to_parquet(texts.select("text"), work / "texts.parquet")
+    classify_texts(work / "texts.parquet", work / "languages.parquet", workers)
+    return texts.inner_join(backend.read_parquet(work / "languages.parquet"), "text")
 
 
 def _with_similarity(

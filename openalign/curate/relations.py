@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 from ibis import _
 from ibis.backends.duckdb import Backend
 
-from openalign.curate.rules import TEXT_RULES, Rule
+from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.words import bigrams, rare_count, unigrams
 from openalign.errors import OpenAlignError
@@ -75,7 +75,8 @@ def measure_pairs(backend: Backend, pairs: ir.Table, texts: ir.Table, settings: 
     """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, `text_passes` (no text rule is broken)."""
     per_image = pairs.filter(pairs.text.notnull()).group_by("image").agg(texts_of_image=_.count())
     measured = pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")
-    broken = [_breaks(rule, measured, settings) for rule in TEXT_RULES]
+    rules = [rule for rule in RULES if not rule.of_image and why_not_run(rule, settings, test_set=False) is None]
+    broken = [_breaks(rule, measured, settings) for rule in rules]
     return backend.create_table("measured", measured.mutate(text_passes=~ibis.or_(*broken)))
 
 

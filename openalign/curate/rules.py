@@ -2,8 +2,8 @@
 
 The expressions read the columns that `relations` and `judge` put beside each pair: `text`, `unigrams`, `rare`,
 `images_of_text`, `texts_of_image`, `problem`, `width`, `height`; and those that models and searches add where they are
-asked to: `unsafe`, `test_image`, `similarity`. A null (a pair without text has no word count, an unreadable image no
-size) breaks nothing: only what could be judged counts.
+asked to: `language`, `unsafe`, `test_image`, `similarity`. A null (a pair without text has no word count, an unreadable
+image no size) breaks nothing: only what could be judged counts.
 """
 
 from collections.abc import Callable
@@ -59,6 +59,10 @@ def _texts_per_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanVal
 
 def _rare_token(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
     return pairs.rare
+
+
+def _other_language(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return ~pairs.language.isin(settings.language_codes)
 
 
 def _unreadable_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
@@ -118,6 +122,13 @@ RULES: tuple[Rule, ...] = (
         _rare_token,
     ),
     Rule(
+        "other_language",
+        "not in the paper",
+        "The text is guessed to be in another language than those asked for.",
+        ("languages",),
+        _other_language,
+    ),
+    Rule(
         "unreadable_image", "3.1", "The image is missing, truncated or no image.", (), _unreadable_image, of_image=True
     ),
     Rule(
@@ -166,11 +177,11 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-TEXT_RULES = tuple(rule for rule in RULES if not rule.of_image)
-
 
 def why_not_run(rule: Rule, settings: CurateSettings, *, test_set: bool) -> str | None:
     """The reason why `rule` judges nothing in this run; None when it runs."""
+    if rule.name == "other_language" and not settings.language_codes:
+        return "no language was asked for"
     if rule.name == "unsafe_image" and settings.unsafe_images is None:
         return "no model that recognises such images was named"
     if rule.name == "low_similarity" and settings.similarity_model is None:

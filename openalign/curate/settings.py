@@ -17,6 +17,8 @@ class CurateSettings:
     """Unigrams; a text with fewer is dropped (Section 3.2)."""
     max_words: int = 20
     """Unigrams; a text with more is dropped (Section 3.2)."""
+    languages: str | None = None
+    """Codes such as en,de: a text whose language is guessed to be another is dropped. None, as in the paper: any."""
     max_images_per_text: int = 10
     """Distinct images; a text that more of them share is dropped (Section 3.2)."""
     max_texts_per_image: int = 1000
@@ -96,11 +98,19 @@ class CurateSettings:
         ):
             if getattr(self, name) < 1:
                 raise OpenAlignError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for code in self.language_codes:
+            if not 2 <= len(code) <= 3:
+                raise OpenAlignError(f"languages: {code!r} is no language code, such as en or de")
         if (self.min_similarity is None) != (self.similarity_model is None):
             raise OpenAlignError("similarity_model and min_similarity go together: give both or neither")
         unknown = [source for source in self.text_sources if source not in TEXT_SOURCES]
         if unknown:
             raise OpenAlignError(f"text_from: there is no {unknown[0]!r}; there are {', '.join(TEXT_SOURCES)}")
+
+    @property
+    def language_codes(self) -> tuple[str, ...]:
+        """`languages` in its parts."""
+        return tuple(code.strip().lower() for code in (self.languages or "").split(",") if code.strip())
 
     @property
     def unsafe_label_names(self) -> tuple[str, ...]:
