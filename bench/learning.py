@@ -173,11 +173,12 @@ def best_peer_rate(work: Path, options: argparse.Namespace) -> float:
     rates: list[float] = options.peer_lrs
     if len(rates) == 1:
         return rates[0]
-    found = {}
+    found: dict[float, dict[str, Any]] = {}
     for rate in rates:
         run = peer_run(work, "search", 0, options.search_minutes * 60 * CORES, options.peer_python, rate)
         found[rate] = judged(f"open_clip, lr {rate:g}", work, run, "dev")
         print(found[rate], flush=True)
+        write("learning_search", list(found.values()), minutes=options.search_minutes)
     return max(found, key=lambda rate: found[rate]["T2I R@1"] + found[rate]["I2T R@1"])
 
 
