@@ -3,13 +3,11 @@
 import codecs
 import re
 
-from charset_normalizer import from_bytes
+from openalign.data.charset import by_mark, detected
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _DECLARED = re.compile(rb"""<meta[^>]{0,400}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _XML_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.:-]+)""", re.IGNORECASE)
 _HEAD = 4096
-_SAMPLE = 32_768
 # Browsers read these labels as the wider encodings that pages really use (WHATWG Encoding, "names and labels").
 _WIDER = {
     "ascii": "cp1252",
@@ -23,11 +21,6 @@ _WIDER = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
 }
-# What pages that declare nothing are written in. Left to choose among all, the detector takes French for Baltic.
-_UNDECLARED = (
-    *("cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256"),
-    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
-)
 
 
 def decode_page(page: bytes, declared: str | None = None) -> str | None:
@@ -36,15 +29,15 @@ def decode_page(page: bytes, declared: str | None = None) -> str | None:
     The order is the browsers': byte order mark, HTTP header (`declared`), `<meta charset>`; then, as many pages declare
     nothing, UTF-8 where the bytes allow it, else detection. Bytes that do not fit a declared charset become U+FFFD.
     """
-    for mark, charset in _BOMS:
-        if page.startswith(mark):
-            return page[len(mark) :].decode(charset, errors="replace")
+    if marked := by_mark(page):
+        return marked[0]
     if stated := _codec(declared) or _declared_inside(page[:_HEAD]):
         return page.decode(stated, errors="replace")
     try:
         return page.decode("utf-8")
     except UnicodeDecodeError:
-        return _detected(page)
+        found = detected(page)
+        return found[0] if found else None
 
 
 def _declared_inside(head: bytes) -> str | None:
@@ -62,15 +55,3 @@ def _codec(label: str | None) -> str | None:
     except (LookupError, ValueError):
         return None
     return _WIDER.get(name, name)
-
-
-def _detected(page: bytes) -> str | None:
-    """Return the page as charset-normalizer reads its lines that are not ASCII, which alone tell; None if it cannot."""
-    telling = b"\n".join(line for line in page.splitlines() if not line.isascii())[:_SAMPLE]
-    matches = from_bytes(telling, cp_isolation=list(_UNDECLARED))
-    best = matches.best()
-    if best is None:
-        return None
-    as_good = {name for match in matches if match.coherence >= best.coherence for name in match.could_be_from_charset}
-    # Western European where that is as likely as its neighbours, which is what browsers assume too.
-    return page.decode("cp1252" if "cp1252" in as_good else best.encoding, errors="replace")

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from openalign.data.charset import by_mark, detected
 from openalign.errors import OpenAlignError
 
 IMAGE_NAMES = ("image", "file", "filepath", "file_name", "path", "url")
@@ -40,8 +42,9 @@ def read_table(
     """Read a table: columns `image` (string) and `text` (string), then the others, rows in their order.
 
     CSV and TSV columns are all strings; JSON Lines and Parquet keep their types. A line that cannot be parsed is left
-    out and gets a sentence in `problems`. Another column that is already called `image` or `text` is left out.
-    Raises `OpenAlignError`: no such columns, no rows, not UTF-8 (with the line), not a table.
+    out and gets a sentence in `problems`; so does a file that is not UTF-8, whose encoding is guessed. Another column
+    that is already called `image` or `text` is left out.
+    Raises `OpenAlignError`: no such columns, no rows, text in no known encoding (with the line), not a table.
     """
     table = read_raw_table(path, image_column, text_column, [] if problems is None else problems)
     return with_named_columns(table, str(path), image_column, text_column, need_text)
@@ -51,21 +54,71 @@ def read_raw_table(path: Path, image_column: str | None, text_column: str | None
     """Read a table as it is, its columns under their own names; what is wrong with it as in `read_table`."""
     if path.stat().st_size == 0:
         raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
-    suffix = table_suffix(path)
     try:
-        if suffix in DELIMITED:
-            table = _read_delimited(path, problems)
-        elif suffix in JSON_LINES:
-            table = _read_json_lines(path, image_column, text_column, problems)
-        else:
-            table = pq.read_table(path)
+        table, noted = _read(_Source(path), image_column, text_column)
+        problems += noted
     except (pa.ArrowException, OSError) as error:
-        _refuse_other_encodings(path)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OpenAlignError(f"{path} cannot be read as a table: {reason}") from None
     if len(table) == 0:
         raise OpenAlignError(f"{path} has no rows: it needs one for each image")
     return table
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A table's file, and its content in UTF-8 where the file is in another encoding."""
+
+    path: Path
+    content: bytes | None = None
+
+    def stream(self) -> pa.NativeFile:
+        if self.content is not None:
+            return pa.BufferReader(self.content)
+        return pa.input_stream(self.path, compression="detect")
+
+    def recoded(self) -> tuple["_Source", str] | None:
+        """The same in UTF-8 and a sentence that says so; None where its encoding is not what is wrong.
+
+        Raises OpenAlignError where the text is in no known encoding.
+        """
+        if table_suffix(self.path) == ".parquet":
+            return None
+        with self.stream() as stream:
+            data: bytes = stream.read()
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            found = by_mark(data) or detected(data)
+            if found is None:
+                raise OpenAlignError(_not_utf8(self.path, 1 + data.count(b"\n", 0, error.start))) from None
+            text, charset = found
+            sentence = f"{self.path} is not UTF-8, and is read as {charset}: save it as UTF-8 if that is wrong"
+            return _Source(self.path, text.encode("utf-8", errors="replace")), sentence
+        return None
+
+
+def _read(source: _Source, image_column: str | None, text_column: str | None) -> tuple[pa.Table, list[str]]:
+    """The table in whatever encoding, and what there is to say of it."""
+    problems: list[str] = []
+    try:
+        return _parse(source, image_column, text_column, problems), problems
+    except (pa.ArrowException, UnicodeDecodeError):
+        recoded = source.recoded()
+        if recoded is None:
+            raise
+    source, sentence = recoded
+    problems = [sentence]
+    return _parse(source, image_column, text_column, problems), problems
+
+
+def _parse(source: _Source, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+    suffix = table_suffix(source.path)
+    if suffix in DELIMITED:
+        return _read_delimited(source, problems)
+    if suffix in JSON_LINES:
+        return _read_json_lines(source, image_column, text_column, problems)
+    return pq.read_table(source.path)
 
 
 def find_columns(
@@ -153,8 +206,8 @@ def _kind_name(kind: pa.DataType) -> str:
     return "objects" if pa.types.is_struct(kind) else "lists" if pa.types.is_nested(kind) else f"{kind} values"
 
 
-def _read_delimited(path: Path, problems: list[str]) -> pa.Table:
-    header = _first_line(path)
+def _read_delimited(source: _Source, problems: list[str]) -> pa.Table:
+    path, header = source.path, _first_line(source)
     delimiter = "\t" if table_suffix(path) == ".tsv" else _delimiter(header)
     fields = next(csv.reader([header], delimiter=delimiter), [])
     names = _names_without_header(fields)
@@ -176,19 +229,14 @@ def _read_delimited(path: Path, problems: list[str]) -> pa.Table:
     )
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False)  # in one thread a bad row knows its number
     strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names or fields})
-    with pa.input_stream(path, compression="detect") as stream:
+    with source.stream() as stream:
         return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
 
 
-def _first_line(path: Path) -> str:
-    with pa.input_stream(path, compression="detect") as stream:
+def _first_line(source: _Source) -> str:
+    with source.stream() as stream:
         start: bytes = stream.read(1 << 20)
-    line = start.splitlines()[0] if start else b""
-    try:
-        return line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        _refuse_other_encodings(path)
-        raise
+    return (start.splitlines()[0] if start else b"").decode("utf-8-sig")
 
 
 def _delimiter(header: str) -> str:
@@ -203,56 +251,46 @@ def _names_without_header(fields: Sequence[str]) -> list[str] | None:
     return ["image", "text"] if addresses[0] else ["text", "image"]
 
 
-def _read_json_lines(path: Path, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+def _read_json_lines(
+    source: _Source, image_column: str | None, text_column: str | None, problems: list[str]
+) -> pa.Table:
     try:
-        table = _parse_json_lines(path, None)
+        table = _parse_json_lines(source, None)
     except pa.ArrowInvalid:
-        return _read_json_line_by_line(path, problems)
-    image, text = find_columns(table.column_names, image_column, text_column, need_text=False, where=str(path))
+        return _read_json_line_by_line(source, problems)
+    image, text = find_columns(table.column_names, image_column, text_column, need_text=False, where=str(source.path))
     # The reader takes strings that look like times for times; these two columns are never meant so.
     times = [name for name in (image, text) if name in table.column_names and pa.types.is_temporal(table[name].type)]
-    return _parse_json_lines(path, pa.schema([(name, pa.string()) for name in times])) if times else table
+    return _parse_json_lines(source, pa.schema([(name, pa.string()) for name in times])) if times else table
 
 
-def _parse_json_lines(path: Path, schema: pa.Schema | None) -> pa.Table:
+def _parse_json_lines(source: _Source, schema: pa.Schema | None) -> pa.Table:
     options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
-    with pa.input_stream(path, compression="detect") as stream:
+    with source.stream() as stream:
         table = pyarrow.json.read_json(stream, parse_options=options)
     table.validate(full=True)  # the reader itself lets bytes pass that are not UTF-8
     return table
 
 
-def _read_json_line_by_line(path: Path, problems: list[str]) -> pa.Table:
+def _read_json_line_by_line(source: _Source, problems: list[str]) -> pa.Table:
     """The slow way, for a file in which some line is no JSON object: those lines are left out."""
     rows: list[dict[str, Any]] = []
-    with pa.input_stream(path, compression="detect") as stream:
+    with source.stream() as stream:
         lines = stream.read().split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        text = line.decode("utf-8-sig")
         try:
-            row = json.loads(line.decode("utf-8-sig"))
-        except UnicodeDecodeError:
-            raise OpenAlignError(_not_utf8(path, number)) from None
+            row = json.loads(text)
         except ValueError:
             row = None
         if isinstance(row, dict):
             rows.append(row)
         else:
-            problems.append(f"{path} line {number} is not a JSON object, and is left out")
+            problems.append(f"{source.path} line {number} is not a JSON object, and is left out")
     return table_of(rows)
 
 
-def _refuse_other_encodings(path: Path) -> None:
-    if table_suffix(path) == ".parquet":
-        return
-    with pa.input_stream(path, compression="detect") as stream:
-        for number, line in enumerate(stream.read().split(b"\n"), 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                raise OpenAlignError(_not_utf8(path, number)) from None
-
-
 def _not_utf8(path: Path, line: int) -> str:
-    return f"{path} line {line} is not UTF-8: save the file as UTF-8 and try again"
+    return f"{path} line {line} is not UTF-8, nor text in another known encoding: save the file as UTF-8 and try again"

@@ -1,5 +1,6 @@
 """Tables as people have them: separators, encodings, column names, bad lines."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -116,15 +117,31 @@ def test_missing_columns_are_named_with_those_there_are(
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
-def test_a_line_that_is_not_utf8_is_named(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "shift_jis", "utf-16", "utf-16-be"])
+def test_a_table_that_is_not_utf8_is_read_in_its_encoding_and_said(tmp_path: Path, name: str, encoding: str) -> None:
+    others = {"cp1251": "Красное яблоко лежит на столе", "shift_jis": "テーブルの上に赤いりんごがあります"}
+    word = others.get(encoding, "Café près d'ici")
     lines = {
-        "t.csv": "file,text\na.jpg,x\nb.jpg,café\n",
-        "t.tsv": "file\ttext\na.jpg\tx\nb.jpg\tcafé\n",
-        "t.jsonl": '{"file": "a", "text": "x"}\n{"file": "a", "text": "x"}\n{"file": "a", "text": "café"}\n',
+        "t.csv": f"file,text\na.jpg,x\nb.jpg,{word}\n",
+        "t.tsv": f"file\ttext\na.jpg\tx\nb.jpg\t{word}\n",
+        "t.jsonl": f'{{"file": "a.jpg", "text": "x"}}\n{{"file": "b.jpg", "text": "{word}"}}\n',
     }[name]
-    (tmp_path / name).write_bytes(lines.encode("latin-1"))
-    with pytest.raises(OpenAlignError, match=rf"{name} line 3 is not UTF-8"):
-        read_table(tmp_path / name)
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    (tmp_path / name).write_bytes(mark + lines.encode(encoding))
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    assert table.select(["image", "text"]).to_pylist() == [
+        {"image": "a.jpg", "text": "x"},
+        {"image": "b.jpg", "text": word},
+    ]
+    [problem] = problems
+    assert f"{name} is not UTF-8, and is read as" in problem
+
+
+def test_bytes_that_are_no_text_are_named_with_the_line(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"file,text\na.jpg,x\nb.jpg," + bytes(range(128, 256)) * 40 + b"\n")
+    with pytest.raises(OpenAlignError, match=r"t\.csv line 3 is not UTF-8"):
+        read_table(tmp_path / "t.csv")
 
 
 def test_lines_that_cannot_be_parsed_are_left_out_and_listed(tmp_path: Path) -> None:
