@@ -3,7 +3,7 @@
 import itertools
 import tempfile
 from collections import Counter, defaultdict
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +206,12 @@ def test_every_rule_says_its_threshold() -> None:
     assert "3" in said["word_count"] and "20" in said["word_count"]
     assert "100,000,000" in said["rare_token"]
     assert all("{" not in sentence for sentence in said.values())
+
+
+def test_every_setting_and_rule_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "curation.md").read_text(encoding="utf-8")
+    named = [*(field.name for field in fields(CurateSettings)), *(rule.name for rule in RULES)]
+    assert [name for name in named if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize(("engine", "says"), [("spark", "not available yet"), ("flink", "no engine 'flink'")])
