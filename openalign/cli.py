@@ -77,6 +77,9 @@ def curate(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores by default.")] = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
+    retry: Annotated[
+        str | None, typer.Option(metavar="failed", help="Ask again for images that could not be fetched last time.")
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A threshold or other setting; repeat it.")
     ] = None,
@@ -95,10 +98,20 @@ def curate(
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
     given = {name: value for name, value in options.items() if value is not None}
     settings = curate_settings(key_values(changes, "--set") | given)
+    if retry not in (None, "failed"):
+        raise typer.BadParameter(f"{retry!r} is not known; there is: failed.", param_hint="--retry")
 
     from openalign.curate.pipeline import curate
 
-    report = curate(sources, to=to, engine=engine, test_set=test_set or (), workers=workers, settings=settings)
+    report = curate(
+        sources,
+        to=to,
+        engine=engine,
+        test_set=test_set or (),
+        workers=workers,
+        settings=settings,
+        retry_failed=retry is not None,
+    )
     terminal.print_table(terminal.curated_table(report))
     terminal.list_problems(report["problems"]["first"], report["problems"]["count"])
 

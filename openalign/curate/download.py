@@ -16,7 +16,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from openalign.curate.addresses import host_of, normalise
-from openalign.curate.ledger import Entry, open_ledger, read_ledger, write_entry
+from openalign.curate.ledger import LEDGER, Entry, open_ledger, read_ledger, write_entry
 from openalign.curate.network import (
     USER_AGENT,
     Failed,
@@ -31,8 +31,6 @@ from openalign.curate.warc import looks_like_image
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import bar
-
-LEDGER = "ledger.jsonl"
 
 
 @dataclass(frozen=True)

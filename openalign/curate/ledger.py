@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+LEDGER = "ledger.jsonl"
+
 
 @dataclass(frozen=True)
 class Entry:

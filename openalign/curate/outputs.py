@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from ibis.backends.duckdb import Backend
 
 from openalign.curate.judge import StoredImages
 from openalign.curate.languages import language_of
+from openalign.curate.ledger import LEDGER, read_ledger
 from openalign.curate.settings import CurateSettings
 from openalign.data import addresses
 from openalign.data.shards import ShardWriter
@@ -23,7 +25,7 @@ from openalign.errors import OpenAlignError
 from openalign.progress import bar
 
 NAMES = ("shards", "pairs.parquet", "dropped.parquet", "report.html", "report.json")
-"""Everything that a curated folder holds, the last one written last."""
+"""Everything that a curated folder holds, the last one written last; beside it the ledger, if images were fetched."""
 
 KEPT = pa.schema(
     [
@@ -75,6 +77,17 @@ def write_dropped(backend: Backend, judged: ir.Table, path: Path) -> None:
     backend.to_parquet(dropped.select("image", "text", "page", "reasons"), path)
 
 
+def keep_ledger(downloads: Path, folder: Path) -> None:
+    """Put the ledger of what was fetched, if anything was, beside the outputs."""
+    if (downloads / LEDGER).exists():
+        shutil.copyfile(downloads / LEDGER, folder / LEDGER)
+
+
+def failed_downloads(folder: Path) -> int:
+    """How many addresses of the ledger in `folder` failed for reasons that may pass."""
+    return sum(entry.status == "failed" for entry in read_ledger(folder / LEDGER).values())
+
+
 def describe_run(
     sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, settings: CurateSettings
 ) -> dict[str, Any]:
@@ -117,7 +130,7 @@ def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if not folder.is_dir():
         raise OpenAlignError(f"{folder} is a file: name a folder to curate to")
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in NAMES)
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER))
     if foreign:
         raise OpenAlignError(
             f"{folder} holds {foreign[0]}, which no curation wrote: name a new folder, or move away what is in this one"

@@ -19,7 +19,14 @@ from openalign.curate.contamination import match_tests
 from openalign.curate.embeddings import similarities
 from openalign.curate.judge import JUDGED, judge_images
 from openalign.curate.languages import classify_texts
-from openalign.curate.outputs import describe_run, standing_report, write_dropped, write_kept
+from openalign.curate.outputs import (
+    describe_run,
+    failed_downloads,
+    keep_ledger,
+    standing_report,
+    write_dropped,
+    write_kept,
+)
 from openalign.curate.report import write_report
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
@@ -44,6 +51,7 @@ def curate(
     workers: int | None = None,
     settings: CurateSettings = CurateSettings(),  # noqa: B008 - frozen
     truth: Path | None = None,
+    retry_failed: bool = False,
 ) -> dict[str, Any]:
     """Extract image-text pairs from `sources`, apply the paper's rules (Section 3), write what is kept to folder `to`.
 
@@ -51,6 +59,9 @@ def curate(
     left as it is; an earlier curation there is replaced. `test_set` names data whose images must not be among the kept.
     `truth` is a table of what each pair truly breaks (`image`, `text`, `reasons`); the report then has each rule's
     precision and recall. `workers` processes look at images (None: as many as there are processors).
+
+    Where fetching an image failed for a reason that may pass, what was fetched stays in a folder beside `to`, and
+    `retry_failed` does the run again with it: only the addresses that failed are asked.
 
     Returns the content of report.json. Raises OpenAlignError if a source cannot be used, nothing could be extracted,
     or `to` holds other things.
@@ -60,7 +71,7 @@ def curate(
         raise OpenAlignError("there is nothing to curate: name at least one source")
     run = describe_run(sources, test_set, truth, settings)
     standing = standing_report(folder, run)
-    if standing is not None:
+    if standing is not None and not retry_failed:
         console.print(f"{to} already holds this run: nothing to do")
         return standing
     workers = workers or os.cpu_count() or 1
@@ -71,7 +82,10 @@ def curate(
             report = write_report(curated, run, truth, partial)
         finally:
             backend.disconnect()
+        keep_ledger(work / "downloads", partial)
     _say(report, Path(to))
+    if failed_downloads(folder):
+        console.print(f"{failed_downloads(folder):,} images could not be fetched this time; --retry failed asks again")
     return report
 
 
@@ -202,7 +216,10 @@ def _judge(asked: Path, work: Path, workers: int, settings: CurateSettings) -> P
 
 @contextmanager
 def _work_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that goes when the work is done; after a failure, downloads stay for the next run."""
+    """A folder beside `folder` that goes when the work is done.
+
+    Downloads stay for the next run: after a failure, and where some addresses failed for reasons that may pass.
+    """
     work = folder.with_name(f".{folder.name}.work")
     _clear(work)
     work.mkdir(parents=True, exist_ok=True)
@@ -211,7 +228,10 @@ def _work_folder(folder: Path) -> Iterator[Path]:
     except BaseException:
         _clear(work)
         raise
-    shutil.rmtree(work)
+    if failed_downloads(work / "downloads"):
+        _clear(work)
+    else:
+        shutil.rmtree(work)
 
 
 def _clear(work: Path) -> None:

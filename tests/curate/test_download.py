@@ -19,7 +19,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from openalign.curate.download import Limits, fetch
+from openalign.curate.ledger import read_ledger
 from openalign.curate.network import is_public
+from openalign.curate.pipeline import curate
+from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.errors import OpenAlignError
 
@@ -42,6 +45,7 @@ class Server:
         self.at_once = 0
         self.most_at_once = 0
         self.stalls_after = 10_000  # requests; later ones for many*.jpg get no answer
+        self.busy = 1  # times that busy.jpg is not to be had
         self.robots = "User-agent: *\nDisallow: /secret/\n"
         self.address = ""
         self._loop = asyncio.new_event_loop()
@@ -102,7 +106,7 @@ class Server:
             return CutOff()
         if name == "slow.jpg":
             await asyncio.sleep(3)
-        if name == "busy.jpg" and self.asked[request.path] == 1:
+        if name == "busy.jpg" and self.asked[request.path] <= self.busy:
             return web.Response(status=503, headers={"Retry-After": "0"})
         if name == "much-too-busy.jpg":
             return web.Response(status=429, headers={"Retry-After": "3600"})
@@ -342,6 +346,33 @@ fetch({urls!r}, Path({str(tmp_path)!r}), allow_private=True)
     server.stalls_after = 10_000
     assert fetch(urls, tmp_path, allow_private=True)["problem"].null_count == 401
     assert sum(server.asked.values()) == 401 - done + 1
+
+
+def test_a_second_curation_can_ask_again_for_just_what_failed(server: Server, tmp_path: Path) -> None:
+    rows = [f"{server.address}/{name},a picture of something" for name in ("one.jpg", "busy.jpg", "missing.jpg")]
+    (tmp_path / "pairs.csv").write_text("\n".join(["url,text", *rows]) + "\n")
+    settings = CurateSettings(allow_private_hosts=True, fetch_attempts=1)
+
+    def again(retry_failed: bool) -> list[str]:
+        server.asked.clear()
+        curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, settings=settings, retry_failed=retry_failed)
+        return sorted(server.asked)
+
+    kept = tmp_path / ".to.work" / "downloads"
+    assert again(False) == ["/busy.jpg", "/missing.jpg", "/one.jpg", "/robots.txt"]
+    assert kept.is_dir() and statuses(tmp_path / "to") == {
+        "one.jpg": "kept",
+        "busy.jpg": "failed",
+        "missing.jpg": "refused",
+    }
+    assert again(False) == []
+    server.busy = 0
+    assert again(True) == ["/busy.jpg", "/robots.txt"]
+    assert not kept.exists() and statuses(tmp_path / "to")["busy.jpg"] == "kept"
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    return {entry.image.rpartition("/")[2]: entry.status for entry in read_ledger(folder / "ledger.jsonl").values()}
 
 
 def test_public_addresses_are_public() -> None:
