@@ -13,7 +13,6 @@ from openalign.curate.judge import look
 from openalign.curate.settings import CurateSettings
 from openalign.data.pairs import Pairs
 from openalign.errors import OpenAlignError
-from openalign.model.hub import load
 from openalign.progress import track
 
 MATCHES = pa.schema(
@@ -31,6 +30,8 @@ def match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) ->
     Beside them, a sentence for each test image that could not be read.
     """
     if settings.duplicate_model is not None and tests:
+        from openalign.model.hub import load  # transformers, which few curations need
+
         close, problems = nearest_test_images(load(settings.duplicate_model), seen, tests, settings.duplicate_cosine)
         return _table([(image, number, row, tests[number].row_name(row)) for image, number, row in close]), tuple(
             problems

@@ -36,7 +36,6 @@ from openalign.curate.unsafe import score_images
 from openalign.data.pairs import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
-from openalign.model.hub import load
 from openalign.progress import bar, console
 
 _IMAGES_AT_ONCE = 64
@@ -146,6 +145,8 @@ def _with_similarity(
     """The pairs with `similarity`, where a model is to score them and their image is stored."""
     if settings.similarity_model is None:
         return measured
+    from openalign.model.hub import load  # transformers, which few curations need
+
     stored = backend.read_parquet(seen).filter(_.stored_in.notnull())
     columns = ["occurrence", "image", "text", "stored_in", "stored_at", "stored_size"]
     scored = measured.filter(measured.text.notnull()).inner_join(stored, "image").select(columns)

@@ -7,17 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from openalign.curate import contamination, embeddings, pipeline
+from openalign.curate import embeddings
 from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
 from openalign.errors import OpenAlignError
+from openalign.model import hub
 from tests.conftest import COLOURS, PaintEncoder
 
 
 @pytest.fixture(autouse=True)
 def painter(monkeypatch: pytest.MonkeyPatch, paint_encoder: PaintEncoder) -> PaintEncoder:
-    for module in (contamination, pipeline):
-        monkeypatch.setattr(module, "load", lambda name: paint_encoder)
+    monkeypatch.setattr(hub, "load", lambda name: paint_encoder)
     return paint_encoder
 
 
