@@ -42,7 +42,7 @@ def match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) ->
     for batch in pq.ParquetFile(seen).iter_batches(_AT_ONCE, columns=columns) if places else ():
         readable = batch.filter(batch["hash"].is_valid())
         images, *values = (readable[name].to_pylist() for name in columns)
-        for match in find_near_duplicates(_fingerprints(list(zip(*values, strict=True))), prints, settings):
+        for match in find_near_duplicates(fingerprints(list(zip(*values, strict=True))), prints, settings):
             test_set, row = places[match.test]
             matches.append((images[match.corpus], test_set, row, tests[test_set].row_name(row)))
     return _table(matches), tuple(problems)
@@ -71,10 +71,11 @@ def _read_tests(
                 continue
             places.append((number, row))
             prints.append((seen.hash, seen.thumbnail, seen.colours))
-    return places, _fingerprints(prints), problems
+    return places, fingerprints(prints), problems
 
 
-def _fingerprints(prints: Sequence[_Print]) -> Fingerprints:
+def fingerprints(prints: Sequence[_Print]) -> Fingerprints:
+    """(hash, thumbnail, colours) of each image, as `judge.JUDGED` holds them, as arrays."""
     grey = np.frombuffer(b"".join(thumbnail for _, thumbnail, _ in prints), np.uint8)
     colours = np.frombuffer(b"".join(colour for _, _, colour in prints), np.int8)
     return Fingerprints(

@@ -80,8 +80,28 @@ def find_near_duplicates(corpus: Fingerprints, test: Fingerprints, settings: Cur
     `duplicate_correlation` overall and `duplicate_detail` in its details, and has like colours unless either is grey.
     Time grows with len(corpus) x len(test), memory with neither.
     """
+    return _closest(corpus, test, _candidates(corpus.hashes, test.hashes, settings.duplicate_hash_bits), settings)
+
+
+def find_earlier_duplicates(images: Fingerprints, settings: CurateSettings) -> list[Match]:
+    """For each image that is a near-duplicate of images before it, the closest of them (as `test`), in order.
+
+    What a near-duplicate is, `find_near_duplicates` says.
+    """
+    candidates = _candidates(images.hashes, images.hashes, settings.duplicate_hash_bits)
+    earlier = ((rows[columns < rows], columns[columns < rows]) for rows, columns in candidates)
+    return _closest(images, images, earlier, settings)
+
+
+def _closest(
+    corpus: Fingerprints,
+    test: Fingerprints,
+    candidates: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    settings: CurateSettings,
+) -> list[Match]:
+    """Of the candidates (rows, columns) that are near-duplicates, the closest of each row."""
     best: dict[int, Match] = {}
-    for rows, columns in _candidates(corpus.hashes, test.hashes, settings.duplicate_hash_bits):
+    for rows, columns in candidates:
         alike = colours_agree(corpus.colours[rows], test.colours[columns], settings.duplicate_colour)
         rows, columns = rows[alike], columns[alike]
         for start in range(0, len(rows), _CONFIRMED_AT_ONCE):

@@ -101,7 +101,7 @@ def judge_pairs(
     first = ibis.cases(*((judged[rule.name], place) for place, rule in enumerate(rules)))
     reasons = ibis.array([judged[rule.name].ifelse(rule.name, ibis.null(str)) for rule in rules])
     return backend.create_table(
-        "judged",
+        f"judged_by_{len(rules)}",
         judged.mutate(first=first, dropped=first.notnull(), reasons=reasons.filter(lambda reason: reason.notnull())),
     )
 

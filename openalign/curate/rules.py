@@ -2,8 +2,8 @@
 
 The expressions read the columns that `relations` and `judge` put beside each pair: `text`, `unigrams`, `rare`,
 `images_of_text`, `texts_of_image`, `problem`, `width`, `height`; and those that models and searches add where they are
-asked to: `language`, `unsafe`, `test_image`, `similarity`. A null (a pair without text has no word count, an unreadable
-image no size) breaks nothing: only what could be judged counts.
+asked to: `language`, `unsafe`, `test_image`, `similarity`, `earlier_image`. A null (a pair without text has no word
+count, an unreadable image no size) breaks nothing: only what could be judged counts.
 """
 
 from collections.abc import Callable
@@ -85,6 +85,10 @@ def _unsafe_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
 
 def _near_duplicate_of_test(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
     return pairs.test_image.notnull()
+
+
+def _near_duplicate(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+    return pairs.earlier_image.notnull()
 
 
 def _low_similarity(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
@@ -175,6 +179,14 @@ RULES: tuple[Rule, ...] = (
         _low_similarity,
         of_image=True,
     ),
+    Rule(
+        "near_duplicate",
+        "not in the paper",
+        "The image is a near-duplicate of an earlier one that all other rules keep.",
+        ("drop_near_duplicates",),
+        _near_duplicate,
+        of_image=True,
+    ),
 )
 
 
@@ -184,6 +196,8 @@ def why_not_run(rule: Rule, settings: CurateSettings, *, test_set: bool) -> str 
         return "no language was asked for"
     if rule.name == "unsafe_image" and settings.unsafe_images is None:
         return "no model that recognises such images was named"
+    if rule.name == "near_duplicate" and not settings.drop_near_duplicates:
+        return "it was not asked for"
     if rule.name == "low_similarity" and settings.similarity_model is None:
         return "no model that scores pairs was named"
     if rule.name == "near_duplicate_of_test" and not test_set:

@@ -43,6 +43,8 @@ class CurateSettings:
     """Correlation of their details, which must be reached as well."""
     duplicate_colour: float = 12.0
     """Mean difference of Cb and Cr, of 256 levels, up to which the colours of near-duplicates may differ."""
+    drop_near_duplicates: bool = False
+    """Whether of several near-duplicates among the kept images only the first stays. Not in the paper."""
     duplicate_model: str | None = None
     """A dual encoder (folder or hub name) that finds near-duplicates of test images instead, as in the paper."""
     duplicate_cosine: float = 0.975

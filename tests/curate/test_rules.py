@@ -198,6 +198,7 @@ def test_rules_stand_in_the_order_of_the_design() -> None:
     assert [rule.name for rule in RULES] == [
         "no_text", "word_count", "images_per_text", "texts_per_image", "rare_token", "other_language",
         "unreadable_image", "shorter_side", "aspect_ratio", "unsafe_image", "near_duplicate_of_test", "low_similarity",
+        "near_duplicate",
     ]  # fmt: skip
 
 
