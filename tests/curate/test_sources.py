@@ -156,7 +156,7 @@ def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> Non
     [
         ("missing.csv", None, "does not exist"),
         ("none-*.warc.gz", None, "matches no file"),
-        ("http://example.org/", None, "crawl it first"),
+        ("http://example.org/", None, "make a WARC file"),
         ("notes.doc", b"text", "no source that curate knows"),
         ("empty.warc.gz", b"", "no page or row in it shows an image. The first problem: .*empty.warc.gz is empty"),
         ("plain.html", b"<p>no image</p>", "no page or row in it shows an image"),
