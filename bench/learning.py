@@ -206,10 +206,10 @@ def judged(name: str, work: Path, run: dict[str, Any], table: str = "val") -> di
 
 
 def singular(label: str) -> str:
-    """The last word of an English label in the singular, by its ending: Watches, Watch; Dresses, Dress; Ties, Tie."""
-    for ending, kept in (("ches", 2), ("shes", 2), ("sses", 2), ("arves", None), ("ss", 0), ("s", 1)):
+    """The last word of an English label in the singular, by its ending: Watches, Watch; Scarves, Scarf; Ties, Tie."""
+    for ending, one in (("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("arves", "arf"), ("ss", "ss"), ("s", "")):
         if label.endswith(ending):
-            return f"{label[:-3]}f" if kept is None else label[: len(label) - kept]
+            return label.removesuffix(ending) + one
     return label
 
 
