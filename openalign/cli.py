@@ -73,8 +73,14 @@ def curate(
         str | None,
         typer.Option(metavar="MODEL", help="Drop what it takes for pornographic: a Hugging Face classifier, nudenet."),
     ] = None,
-    engine: Annotated[str, typer.Option(metavar="local|spark", help="Where the rules run.")] = "local",
+    engine: Annotated[str, typer.Option(metavar="local|spark", help="One machine, or a cluster.")] = "local",
+    master: Annotated[
+        str | None, typer.Option(metavar="URL", help="Spark's; default: spark-submit's, else this machine.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; all cores by default.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Most memory for the rules, such as 4GB; beyond it, disk.")
+    ] = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
     retry: Annotated[
@@ -87,12 +93,14 @@ def curate(
     """Turn pages or tables into clean pairs of image and text, by the paper's rules.
 
     Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report.
+    The same command goes on where a run was cut off, and does nothing where one has ended.
 
     Settings are min_words, max_words, max_images_per_text, min_shorter_side, download and others of docs/curation.md.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
     openalign curate photos.csv --to curated --set min_shorter_side=50
+    openalign curate crawl/*.warc.gz --to curated --engine spark --master spark://head:7077
     ```
     """
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
@@ -107,6 +115,8 @@ def curate(
         sources,
         to=to,
         engine=engine,
+        master=master,
+        memory=memory,
         test_set=test_set or (),
         workers=workers,
         settings=settings,

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openalign.curate.duplicates import COLOUR_SIDE, SIDE, Fingerprints, find_near_duplicates
 from openalign.curate.embeddings import nearest_test_images
 from openalign.curate.judge import look
+from openalign.curate.pieces import batches_of
 from openalign.curate.settings import CurateSettings
 from openalign.data.pairs import Pairs
 from openalign.errors import OpenAlignError
@@ -24,8 +24,10 @@ _AT_ONCE = 1 << 16
 _Print = tuple[int, bytes, bytes]  # hash, thumbnail, colours
 
 
-def match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) -> tuple[pa.Table, tuple[str, ...]]:
-    """Compare all images of `seen` (Parquet, see judge.JUDGED) with all of `tests`: `MATCHES`.
+def match_tests(
+    seen: Sequence[Path], tests: Sequence[Pairs], settings: CurateSettings
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """Compare all images of `seen` (Parquet files, see judge.JUDGED) with all of `tests`: `MATCHES`.
 
     Beside them, a sentence for each test image that could not be read.
     """
@@ -39,7 +41,7 @@ def match_tests(seen: Path, tests: Sequence[Pairs], settings: CurateSettings) ->
     places, prints, problems = _read_tests(tests, settings)
     matches = []
     columns = ["image", "hash", "thumbnail", "colours"]
-    for batch in pq.ParquetFile(seen).iter_batches(_AT_ONCE, columns=columns) if places else ():
+    for batch in batches_of(seen, _AT_ONCE, columns) if places else ():
         readable = batch.filter(batch["hash"].is_valid())
         images, *values = (readable[name].to_pylist() for name in columns)
         for match in find_near_duplicates(fingerprints(list(zip(*values, strict=True))), prints, settings):
@@ -79,7 +81,7 @@ def fingerprints(prints: Sequence[_Print]) -> Fingerprints:
     grey = np.frombuffer(b"".join(thumbnail for _, thumbnail, _ in prints), np.uint8)
     colours = np.frombuffer(b"".join(colour for _, _, colour in prints), np.int8)
     return Fingerprints(
-        np.array([number for number, _, _ in prints], np.uint64),
+        np.array([number for number, _, _ in prints], np.int64).view(np.uint64),
         grey.reshape(-1, SIDE, SIDE),
         colours.reshape(-1, COLOUR_SIDE, COLOUR_SIDE, 2),
     )

@@ -1,22 +1,20 @@
 """Near-duplicates among the kept images themselves, of which the first is to stay. Not in the paper."""
 
-from pathlib import Path
-
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
-from ibis.backends.duckdb import Backend
 
 from openalign.curate.contamination import fingerprints
 from openalign.curate.duplicates import find_earlier_duplicates
+from openalign.curate.engine import Engine
 from openalign.curate.settings import CurateSettings
 
 COPIES = pa.schema([("image", pa.string()), ("earlier_image", pa.string())])
 """One row an image that is a near-duplicate of one before it, the closest of these."""
 
 
-def earlier_copies(backend: Backend, judged: ir.Table, work: Path, settings: CurateSettings) -> pa.Table:
+def earlier_copies(engine: Engine, judged: ir.Table, settings: CurateSettings) -> pa.Table:
     """Compare all images of pairs that are not dropped with those before them, in source order: `COPIES`.
 
     Exact, so time grows with the square of their number, and memory with the number: meant for up to some millions.
@@ -25,8 +23,8 @@ def earlier_copies(backend: Backend, judged: ir.Table, work: Path, settings: Cur
     firsts = kept.group_by("image").agg(first=_.occurrence.min())
     columns = ["image", "hash", "thumbnail", "colours"]
     images = kept.inner_join(firsts, [kept.image == firsts.image, kept.occurrence == firsts.first])
-    backend.to_parquet(images.order_by("occurrence").select(columns), work / "copies.parquet")
-    table = pq.read_table(work / "copies.parquet")
+    engine.write(images.select("occurrence", *columns), engine.work / "copies.parquet", ["occurrence"])
+    table = pq.read_table(engine.work / "copies.parquet")
     names = table["image"].to_pylist()
     prints = fingerprints(list(zip(*(table[name].to_pylist() for name in columns[1:]), strict=True)))
     found = find_earlier_duplicates(prints, settings)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openalign.curate.judge import StoredImages
+from openalign.curate.pieces import batches_of, count_rows
 from openalign.data.pairs import Pairs
 from openalign.model.dual_encoder import DualEncoder, embed_pairs_images
 from openalign.progress import bar
@@ -25,9 +26,10 @@ _STORED = ["stored_in", "stored_at", "stored_size"]
 
 
 def nearest_test_images(
-    model: DualEncoder, seen: Path, tests: Sequence[Pairs], cosine: float
+    model: DualEncoder, seen: Sequence[Path], tests: Sequence[Pairs], cosine: float
 ) -> tuple[list[tuple[str, int, int]], list[str]]:
-    """The images of `seen` (Parquet, see judge.JUDGED) whose embedding is closer than `cosine` to a test image's.
+    """The images of `seen` (Parquet files, see judge.JUDGED, the JPEGs beside them) whose
+    embedding is closer than `cosine` to a test image's.
 
     Each as (image, test set, row of it), and a sentence for each test image that could not be read. Every stored image
     is compared with every test image. The paper (Appendix A) looks only among images that share a bucket of cluster
@@ -44,7 +46,8 @@ def nearest_test_images(
         problems += unreadable
     tests_TD = np.concatenate(vectors)
     found = []
-    with StoredImages() as images, bar("Comparing with test images", pq.read_metadata(seen).num_rows) as running:
+    folder = seen[0].parent
+    with StoredImages(folder) as images, bar("Comparing with test images", count_rows(seen)) as running:
         for batch in _stored(seen):
             names = batch["image"].to_pylist()
             vectors_BD = model.embed_images([images.read(row) for row in batch.select(_STORED).to_pylist()])
@@ -73,15 +76,15 @@ def nearest(
     return best_B, place_B
 
 
-def similarities(model: DualEncoder, pairs: Path) -> pa.Table:
-    """The cosine of image and text of each pair of a Parquet file, `SIMILARITIES`.
+def similarities(model: DualEncoder, pairs: Path, stored: Path) -> pa.Table:
+    """The cosine of image and text of each pair of a Parquet file, `SIMILARITIES`; the JPEGs lie in folder `stored`.
 
     Its columns are `occurrence`, `image`, `text` and where the JPEG is stored (see judge.JUDGED), ordered by image, so
     that one with several texts is embedded once or, where they lie in two batches, twice.
     """
     parts = [SIMILARITIES.empty_table()]
     file = pq.ParquetFile(pairs)
-    with StoredImages() as images, bar("Scoring pairs", file.metadata.num_rows) as running:
+    with StoredImages(stored) as images, bar("Scoring pairs", file.metadata.num_rows) as running:
         for batch in file.iter_batches(_AT_ONCE):
             rows = batch.to_pylist()
             firsts = {row["image"]: row for row in reversed(rows)}
@@ -94,8 +97,8 @@ def similarities(model: DualEncoder, pairs: Path) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _stored(seen: Path) -> Iterator[pa.RecordBatch]:
-    for batch in pq.ParquetFile(seen).iter_batches(_AT_ONCE, columns=["image", *_STORED]):
+def _stored(seen: Sequence[Path]) -> Iterator[pa.RecordBatch]:
+    for batch in batches_of(seen, _AT_ONCE, ["image", *_STORED]):
         stored = batch.filter(batch["stored_in"].is_valid())
         if len(stored):
             yield stored

@@ -1,26 +1,25 @@
 """Looking at images: each is read, decoded once, measured, fingerprinted, and kept as the JPEG that a shard will hold.
 
-Plain functions over Arrow batches, in a pool of processes. What is to be stored goes straight from the worker to a file
-of its own; only measurements travel.
+Plain functions over the pieces of a table. What is to be stored goes straight from the worker to a file of its own;
+only measurements travel.
 """
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 
-from openalign.curate.batches import map_batches
 from openalign.curate.duplicates import perceptual_hash, thumbnails
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.data.images import ImageError, decode, encode_jpeg, read_header, shrink
 from openalign.errors import OpenAlignError
+from openalign.files import whole_file
 
 JUDGED = pa.schema(
     [
@@ -31,16 +30,17 @@ JUDGED = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("sha256", pa.string()),
-        ("hash", pa.uint64()),
+        ("hash", pa.int64()),  # the 64 bits as a signed number, which every engine can read
         ("thumbnail", pa.binary()),
         ("colours", pa.binary()),
-        ("stored_in", pa.string()),  # the file with the JPEG to keep; null: no pair of this image can be kept
+        ("stored_in", pa.string()),  # the file with the JPEG to keep, in the folder of pieces; null: none can be kept
         ("stored_at", pa.int64()),
         ("stored_size", pa.int64()),
     ]
 )
 """One row a judged image. A field that could not be found out is null."""
 
+_MOST_OPEN = 64  # files
 _SMALLEST_DECODED = 128  # px of the shorter side of an image that is only measured
 
 
@@ -82,7 +82,7 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
         header.format,
         header.width,
         header.height,
-        hash=int(perceptual_hash(grey)),
+        hash=int(np.uint64(perceptual_hash(grey)).astype(np.int64)),
         thumbnail=grey.tobytes(),
         colours=colours.tobytes(),
         stored=stored,
@@ -90,9 +90,10 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
 
 
 class StoredImages:
-    """The JPEGs that workers left behind: few files, read at known places. A context manager."""
+    """The JPEGs that workers left in `folder`, read at known places. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._files: dict[str, IO[bytes]] = {}
         self._stack = ExitStack()
 
@@ -104,42 +105,38 @@ class StoredImages:
 
     def read(self, row: Mapping[str, Any]) -> bytes:
         """The JPEG of a row of `JUDGED` whose `stored_in` is not null."""
-        path = row["stored_in"]
-        if path not in self._files:
-            opened = Path(path).open("rb")  # noqa: SIM115 - the stack closes it
-            self._files[path] = self._stack.enter_context(opened)
-        self._files[path].seek(row["stored_at"])
-        return self._files[path].read(row["stored_size"])
+        name = row["stored_in"]
+        if name not in self._files:
+            if len(self._files) == _MOST_OPEN:  # rows come in source order, so the next ones lie mostly in this file
+                self._stack.close()
+                self._files.clear()
+            opened = (self._folder / name).open("rb")
+            self._files[name] = self._stack.enter_context(opened)
+        self._files[name].seek(row["stored_at"])
+        return self._files[name].read(row["stored_size"])
 
 
-def judge_images(
-    batches: Iterable[pa.RecordBatch], work: Path, workers: int, settings: CurateSettings
-) -> Iterator[pa.RecordBatch]:
-    """Judge batches of images (columns `image`, `location`, `wanted`, `problem`) in order: batches of `JUDGED`.
+def judge_piece(rows: pa.Table, beside: Path, settings: CurateSettings) -> pa.Table:
+    """Judge images (columns `image`, `location`, `wanted`, `problem`): `JUDGED`. JPEGs to keep go to a file `beside`.
 
-    An image with a `problem` already is passed on with it. JPEGs to keep are appended to files in `work`.
+    An image with a `problem` already is passed on with it.
     """
-    return map_batches(partial(judge_batch, work=work, settings=settings), batches, workers)
-
-
-def judge_batch(batch: pa.RecordBatch, work: Path, settings: CurateSettings) -> pa.RecordBatch:
-    """Judge one batch; what is to be kept is appended to this process's file in `work`."""
-    stored_in = work / f"images-{os.getpid()}.bin"
-    rows = []
-    with stored_in.open("ab") as file:
-        for asked in batch.to_pylist():
+    judged = []
+    stored_in = beside.with_suffix(".images")
+    with whole_file(stored_in) as partial_file, partial_file.open("wb") as file:
+        for asked in rows.to_pylist():
             row = {"image": asked["image"], "location": asked["location"], "problem": asked["problem"]}
             if asked["problem"] is None:
                 seen = _look_at(asked["location"], asked["wanted"], settings)
                 if isinstance(seen, Look):
                     row |= {name: getattr(seen, name) for name in _SEEN}
                     if seen.stored is not None:
-                        row |= {"stored_in": str(stored_in), "stored_at": file.tell(), "stored_size": len(seen.stored)}
+                        row |= {"stored_in": stored_in.name, "stored_at": file.tell(), "stored_size": len(seen.stored)}
                         file.write(seen.stored)
                 else:
                     row["problem"] = seen
-            rows.append(row)
-    return pa.RecordBatch.from_pylist(rows, schema=JUDGED)
+            judged.append(row)
+    return pa.Table.from_pylist(judged, schema=JUDGED)
 
 
 def _look_at(location: str, wanted: bool, settings: CurateSettings) -> Look | str:

@@ -1,34 +1,36 @@
 """The images of all pairs: found among the sources or fetched, and looked at."""
 
+from functools import partial
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 
 from openalign.curate import download, relations
-from openalign.curate.judge import JUDGED, judge_images
+from openalign.curate.engine import Engine, rows_for
+from openalign.curate.judge import judge_piece
+from openalign.curate.pieces import work_through
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import Extracted
-from openalign.progress import bar
 
-_IMAGES_AT_ONCE = 64
+LOOKED = "looked"
+"""The folder, in that of the engine, where the results of looking lie, measurements as well as JPEGs."""
+DOWNLOADS = "downloads"
+
+_LEAST_IMAGES, _MOST_IMAGES = 64, 4096  # in a piece
 
 
-def find_images(
-    backend: Backend, measured: ir.Table, extracted: Extracted, work: Path, settings: CurateSettings
-) -> Path:
-    """Fetch what the sources only link to, and write what is to be judged: image, location, wanted, problem.
+def find_images(engine: Engine, measured: ir.Table, extracted: Extracted, settings: CurateSettings) -> list[Path]:
+    """Fetch what the sources only link to; pieces of what is to be judged: `image`, `location`, `wanted`, `problem`.
 
     Only images of pairs that pass the text rules are worth fetching; one that is nowhere to be had has a `problem`.
     """
-    images = backend.create_table("images", relations.wanted_images(measured))
-    asked = images.left_join(backend.read_parquet(extracted.images), "image").drop("image_right")
+    images = engine.hold("images", relations.wanted_images(measured))
+    asked = images.left_join(extracted.images, "image").drop("image_right")
     remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://")
-    fetched = _fetch(asked.filter(remote & asked.wanted), work, settings)
-    asked = asked.left_join(ibis.memtable(fetched).rename(fetched="location"), "image").drop("image_right")
+    fetched = engine.hold_rows("fetched", _fetch(asked.filter(remote & asked.wanted), engine.work, settings))
+    asked = asked.left_join(fetched.rename(fetched="location"), "image").drop("image_right")
     missing = "not among the sources" + ("" if settings.download else ", and downloading is off")
     final = asked.select(
         "image",
@@ -42,9 +44,9 @@ def find_images(
         ),
         first="first",
     )
-    at_hand = final.filter(final.location.notnull() | final.problem.notnull()).order_by("first").drop("first")
-    backend.to_parquet(at_hand, work / "asked.parquet")
-    return work / "asked.parquet"
+    at_hand = engine.hold("asked", final.filter(final.location.notnull() | final.problem.notnull()))
+    rows = rows_for(at_hand.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
+    return engine.cut("images_to_judge", at_hand, ["first"], rows)
 
 
 def _fetch(remote: ir.Table, work: Path, settings: CurateSettings) -> pa.Table:
@@ -60,18 +62,11 @@ def _fetch(remote: ir.Table, work: Path, settings: CurateSettings) -> pa.Table:
         redirects=settings.fetch_redirects,
         attempts=settings.fetch_attempts,
     )
-    fetched = download.fetch(urls, work / "downloads", allow_private=settings.allow_private_hosts, limits=limits)
+    fetched = download.fetch(urls, work / DOWNLOADS, allow_private=settings.allow_private_hosts, limits=limits)
     return fetched.select(schema.names)
 
 
-def look_at_images(asked: Path, work: Path, workers: int, settings: CurateSettings) -> Path:
-    """Look at every image of `asked`; the measurements (`JUDGED`) go to the file returned, JPEGs beside it."""
-    opened = pq.ParquetFile(asked)
-    seen = work / "seen.parquet"
-    workers = max(1, min(workers, opened.metadata.num_rows // _IMAGES_AT_ONCE))
-    batches = opened.iter_batches(batch_size=_IMAGES_AT_ONCE)
-    with pq.ParquetWriter(seen, JUDGED) as file, bar("Looking at images", opened.metadata.num_rows) as running:
-        for batch in judge_images(batches, work, workers, settings):
-            file.write_batch(batch)
-            running.advance(batch.num_rows)
-    return seen
+def look_at_images(engine: Engine, asked: list[Path], settings: CurateSettings) -> list[Path]:
+    """Look at every image of `asked`, see `find_images`; the measurements, `judge.JUDGED`, in the same order."""
+    judge = partial(judge_piece, settings=settings)
+    return work_through(engine, asked, judge, engine.work / LOOKED, "Looking at images")

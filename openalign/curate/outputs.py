@@ -13,8 +13,8 @@ from typing import Any
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 
+from openalign.curate.engine import Engine
 from openalign.curate.judge import StoredImages
 from openalign.curate.languages import language_of
 from openalign.curate.ledger import LEDGER, read_ledger
@@ -43,19 +43,28 @@ KEPT = pa.schema(
 )
 """pairs.parquet: width, height and sha256 are those of the image as found, which the shard may hold shrunk."""
 
+DROPPED = pa.schema(
+    [("image", pa.string()), ("text", pa.string()), ("page", pa.string()), ("reasons", pa.list_(pa.string()))]
+)
+"""dropped.parquet."""
+
 _METADATA = [name for name in KEPT.names if name not in ("key", "text", "shard")]
 _STORED = ["stored_in", "stored_at", "stored_size"]
+_DROPPED_AT_ONCE = 100_000
 
 
-def write_kept(backend: Backend, judged: ir.Table, work: Path, folder: Path, settings: CurateSettings) -> None:
-    """Write the kept pairs: shards and pairs.parquet. A pair's key is its running number in source order."""
-    columns = ["image", "text", "page", "host", "width", "height", "sha256", *_STORED]
-    backend.to_parquet(judged.filter(~judged.dropped).order_by("occurrence").select(columns), work / "kept.parquet")
-    kept = pq.ParquetFile(work / "kept.parquet")
+def write_kept(engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: CurateSettings) -> None:
+    """Write the kept pairs, whose JPEGs lie in the folder `stored`: shards and pairs.parquet.
+
+    A pair's key is its running number in source order.
+    """
+    columns = ["occurrence", "image", "text", "page", "host", "width", "height", "sha256", *_STORED]
+    engine.write(judged.filter(~judged.dropped).select(columns), engine.work / "kept.parquet", ["occurrence"])
+    kept = pq.ParquetFile(engine.work / "kept.parquet")
     with (
         ShardWriter(folder / "shards", settings.pairs_per_shard) as shards,
         pq.ParquetWriter(folder / "pairs.parquet", KEPT) as table,
-        StoredImages() as images,
+        StoredImages(stored) as images,
         bar("Writing shards", kept.metadata.num_rows) as running,
     ):
         number = 0
@@ -71,10 +80,15 @@ def write_kept(backend: Backend, judged: ir.Table, work: Path, folder: Path, set
             running.advance(len(rows))
 
 
-def write_dropped(backend: Backend, judged: ir.Table, path: Path) -> None:
-    """Write dropped.parquet: `image`, `text`, `page` and `reasons`, every rule that the pair breaks, in their order."""
-    dropped = judged.filter(judged.dropped).order_by("occurrence")
-    backend.to_parquet(dropped.select("image", "text", "page", "reasons"), path)
+def write_dropped(engine: Engine, judged: ir.Table, path: Path) -> None:
+    """Write dropped.parquet: `DROPPED`, every rule that a pair breaks, in the rules' order."""
+    dropped = judged.filter(judged.dropped).select("occurrence", *DROPPED.names)
+    engine.write(dropped, engine.work / "dropped.parquet", ["occurrence"])
+    with pq.ParquetWriter(path, DROPPED) as table:
+        for batch in pq.ParquetFile(engine.work / "dropped.parquet").iter_batches(
+            _DROPPED_AT_ONCE, columns=DROPPED.names
+        ):
+            table.write_batch(batch.cast(DROPPED))
 
 
 def keep_ledger(downloads: Path, folder: Path) -> None:

@@ -1,16 +1,20 @@
 """What one source gives, written to disk as it is read; and all parts joined into occurrences and images."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import duckdb
+import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis import _
 
 from openalign.curate.addresses import host_of
+from openalign.curate.engine import Engine
+from openalign.files import whole_file
 
 _TAGS = pa.schema(
     {"place": pa.int64(), "addresses": pa.list_(pa.string())} | dict.fromkeys(("text", "page", "host"), pa.string())
@@ -31,15 +35,22 @@ class PartSummary:
 
 
 class PartWriter:
-    """Writes part `number` into `folder`; a context manager. Rows keep their order, parts that of their numbers."""
+    """Writes part `number` into `folder`; a context manager. Rows keep their order, parts that of their numbers.
+
+    A part is there whole, its summary last, or not at all.
+    """
 
     def __init__(self, folder: Path, number: int) -> None:
         self.pages = 0
         self.records = 0
         self.problems: list[str] = []
         self._without_address = 0
-        self._tags = _RowWriter(folder / f"{number:06d}.tags.parquet", _TAGS, number)
-        self._stored = _RowWriter(folder / f"{number:06d}.stored.parquet", _STORED, number)
+        self._summary = _summary_of(folder, number)
+        self._files = [_file_of(folder, number, kind) for kind in ("tags", "stored")]
+        self._tags, self._stored = (
+            _RowWriter(file.with_suffix(".partial"), schema, number)
+            for file, schema in zip(self._files, (_TAGS, _STORED), strict=True)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -49,6 +60,14 @@ class PartWriter:
     ) -> None:
         self._tags.close()
         self._stored.close()
+        for file in self._files:
+            if kind is None:
+                file.with_suffix(".partial").replace(file)
+            else:
+                file.with_suffix(".partial").unlink()
+        if kind is None:
+            with whole_file(self._summary) as partial:
+                partial.write_text(json.dumps(asdict(self.summary())), encoding="utf-8")
 
     def add_tag(self, addresses: Sequence[str], text: str | None, page: str | None) -> None:
         """Add one occurrence; `addresses` are those the image may have, the likeliest first (without any: counted)."""
@@ -64,6 +83,22 @@ class PartWriter:
 
     def summary(self) -> PartSummary:
         return PartSummary(self.pages, self.records, self._without_address, self.problems)
+
+
+def finished_part(folder: Path, number: int) -> PartSummary | None:
+    """The summary of part `number` if an earlier run wrote it."""
+    try:
+        return PartSummary(**json.loads(_summary_of(folder, number).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def _file_of(folder: Path, number: int, kind: str) -> Path:
+    return folder / f"{number:06d}.{kind}.parquet"
+
+
+def _summary_of(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.json"
 
 
 class _RowWriter:
@@ -91,39 +126,22 @@ class _RowWriter:
         self._rows = []
 
 
-def join_parts(folder: Path, occurrences: Path, images: Path) -> int:
-    """Write the occurrences and the images at hand of all parts in `folder`; return how many occurrences there are.
+def join_parts(engine: Engine, folder: Path, parts: int) -> tuple[ir.Table, ir.Table]:
+    """The occurrences and the images at hand of so many parts in `folder`, as `sources.Extracted` says.
 
-    Without any occurrence nothing is written. Of the addresses of a tag the first whose bytes are at hand stands for
-    the image, else the first: a crawler may have stored the plain `src` where a browser would load the largest of
-    `srcset`. An address stored twice keeps its first place. DuckDB sorts and joins out of core, so nothing here grows
-    with the crawl but files.
+    Of the addresses of a tag the first whose bytes are at hand stands for the image, else the first: a crawler may have
+    stored the plain `src` where a browser would load the largest of `srcset`. An address stored twice keeps its first
+    place.
     """
-    with duckdb.connect(config={"temp_directory": str(folder)}) as database:
-        database.read_parquet(str(folder / "*.tags.parquet")).create_view("tag")
-        database.read_parquet(str(folder / "*.stored.parquet")).create_view("every_stored")
-        database.execute(
-            "CREATE TABLE stored AS SELECT image, arg_min(location, place) AS location, min(place) AS place "
-            "FROM every_stored GROUP BY image"
-        )
-        database.execute(
-            """
-            CREATE TABLE occurrence AS
-            WITH candidate AS (
-                SELECT place, unnest(addresses) AS image, generate_subscripts(addresses, 1) AS position FROM tag
-            ), at_hand AS (
-                SELECT place, arg_min(image, position) AS image
-                FROM candidate SEMI JOIN stored USING (image) GROUP BY place
-            )
-            SELECT place, coalesce(at_hand.image, addresses[1]) AS image, text, page, host
-            FROM tag LEFT JOIN at_hand USING (place)
-            """
-        )
-        [(count,)] = database.sql("SELECT count(*) FROM occurrence").fetchall()
-        if not count:
-            return 0
-        database.sql("SELECT image, text, page, host FROM occurrence ORDER BY place").write_parquet(str(occurrences))
-        database.sql(
-            "SELECT image, location FROM stored SEMI JOIN occurrence USING (image) ORDER BY place"
-        ).write_parquet(str(images))
-    return int(count)
+    tags, every_stored = (
+        engine.read([_file_of(folder, number, kind) for number in range(parts)]) for kind in ("tags", "stored")
+    )
+    stored = engine.hold("stored", every_stored.group_by("image").agg(location=_.location.argmin(_.place)))
+    candidates = tags.select("place", image=tags.addresses).unnest("image", offset="position")
+    at_hand = candidates.semi_join(stored, "image").group_by("place").agg(at_hand=_.image.argmin(_.position))
+    joined = tags.left_join(at_hand, "place")
+    occurrences = joined.select(
+        "text", "page", "host", occurrence="place", image=joined.at_hand.coalesce(joined.addresses[0])
+    )
+    occurrences = engine.hold("occurrences", occurrences)
+    return occurrences, stored.semi_join(occurrences, "image")

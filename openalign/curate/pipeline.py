@@ -2,23 +2,21 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
-import pyarrow.parquet as pq
 from ibis import _
-from ibis.backends.duckdb import Backend
 
 from openalign.curate import relations
 from openalign.curate.contamination import match_tests
 from openalign.curate.copies import earlier_copies
 from openalign.curate.embeddings import similarities
+from openalign.curate.engine import Engine, open_engine
 from openalign.curate.languages import classify_texts
-from openalign.curate.looking import find_images, look_at_images
+from openalign.curate.looking import DOWNLOADS, LOOKED, find_images, look_at_images
 from openalign.curate.outputs import (
     describe_run,
     failed_downloads,
@@ -30,7 +28,7 @@ from openalign.curate.outputs import (
 from openalign.curate.report import write_report
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
-from openalign.curate.sources import extract
+from openalign.curate.sources import PARTS, extract
 from openalign.curate.summary import Curated
 from openalign.curate.unsafe import score_images
 from openalign.data.pairs import open_pairs
@@ -44,6 +42,8 @@ def curate(
     *,
     to: Path,
     engine: str = "local",
+    master: str | None = None,
+    memory: str | None = None,
     test_set: Sequence[str | Path] = (),
     workers: int | None = None,
     settings: CurateSettings = CurateSettings(),  # noqa: B008 - frozen
@@ -55,10 +55,15 @@ def curate(
     `to` appears whole or not at all. A folder that already holds this very run (same sources, settings and version) is
     left as it is; an earlier curation there is replaced. `test_set` names data whose images must not be among the kept.
     `truth` is a table of what each pair truly breaks (`image`, `text`, `reasons`); the report then has each rule's
-    precision and recall. `workers` processes look at images (None: as many as there are processors).
+    precision and recall.
 
-    Where fetching an image failed for a reason that may pass, what was fetched stays in a folder beside `to`, and
-    `retry_failed` does the run again with it: only the addresses that failed are asked.
+    `engine` is `local` (`workers` processes, None for as many as there are processors, and DuckDB) or `spark` (on
+    `master`; None for what spark-submit says, else this machine); both write the same. `memory`, such as 4GB, bounds
+    what DuckDB or Spark's driver takes.
+
+    A run that was cut off goes on where it was: what it had read and looked at stays in a folder beside `to`. Where
+    fetching an image failed for a reason that may pass, what was fetched stays there as well, and `retry_failed` does
+    the run again with it: only the addresses that failed are asked.
 
     Returns the content of report.json. Raises OpenAlignError if a source cannot be used, nothing could be extracted,
     or `to` holds other things.
@@ -72,14 +77,14 @@ def curate(
         console.print(f"{to} already holds this run: nothing to do")
         return standing
     workers = workers or os.cpu_count() or 1
-    with _work_folder(folder) as work, whole_folder(folder) as partial:
-        backend = relations.connect(engine, work, workers)
-        try:
-            curated = _curate(backend, sources, test_set, work, partial, workers, settings)
-            report = write_report(curated, run, truth, partial)
-        finally:
-            backend.disconnect()
-        keep_ledger(work / "downloads", partial)
+    with (
+        _work_folder(folder, run["fingerprint"]) as work,
+        whole_folder(folder) as partial,
+        open_engine(engine, work, workers=workers, master=master, memory=memory) as opened,
+    ):
+        curated = _curate(opened, sources, test_set, partial, settings)
+        report = write_report(curated, run, truth, partial)
+        keep_ledger(work / DOWNLOADS, partial)
     _say(report, Path(to))
     if failed_downloads(folder):
         console.print(f"{failed_downloads(folder):,} images could not be fetched this time; --retry failed asks again")
@@ -87,102 +92,93 @@ def curate(
 
 
 def _curate(
-    backend: Backend,
+    engine: Engine,
     sources: Sequence[str | Path],
     test_set: Sequence[str | Path],
-    work: Path,
     folder: Path,
-    workers: int,
     settings: CurateSettings,
 ) -> Curated:
     tests = [open_pairs(source, need_text=False) for source in test_set]
     extracted = extract(
+        engine,
         sources,
-        work,
-        workers=workers,
         image_column=settings.image_column,
         text_column=settings.text_column,
         base_url=settings.base_url,
         text_from=settings.text_sources,
     )
-    if pq.read_metadata(extracted.occurrences).num_rows == 0:
-        raise OpenAlignError(f"no image was found in {', '.join(map(str, sources))}: nothing to curate")
-    with bar("Counting over all pairs"):
-        occurrences = relations.open_occurrences(backend, extracted.occurrences)
-        pairs = relations.collect_pairs(backend, occurrences)
-        texts = relations.collect_texts(backend, pairs, settings.vocabulary)
+    with bar("Counting over all pairs", 2) as running_bar:
+        pairs = relations.collect_pairs(engine, extracted.occurrences)
+        running_bar.advance()
+        texts = relations.collect_texts(engine, pairs, settings.vocabulary)
+        running_bar.advance()
     if settings.language_codes:
-        texts = _with_languages(backend, texts, work, workers)
-    measured = relations.measure_pairs(backend, pairs, texts, settings)
-    asked = find_images(backend, measured, extracted, work, settings)
-    seen = look_at_images(asked, work, workers, settings)
-    matches, problems = match_tests(seen, tests, settings)
-    measured = _with_similarity(backend, measured, seen, work, settings)
+        texts = texts.inner_join(classify_texts(engine, texts), "text")
+    measured = relations.measure_pairs(engine, pairs, texts, settings)
+    pieces = look_at_images(engine, find_images(engine, measured, extracted, settings), settings)
+    seen = engine.read(pieces)
+    matches, problems = match_tests(pieces, tests, settings)
+    measured = _with_similarity(engine, measured, seen, settings)
     running = [rule for rule in RULES if why_not_run(rule, settings, test_set=bool(tests)) is None]
-    looked = backend.read_parquet(seen)
-    for found in (score_images(seen, settings), matches):
-        looked = looked.left_join(ibis.memtable(found), "image").drop("image_right")
+    looked = seen
+    for name, found in (("unsafe", score_images(pieces, settings)), ("matches", matches)):
+        looked = looked.left_join(engine.hold_rows(name, found), "image").drop("image_right")
     if settings.drop_near_duplicates:
         # Only what all other rules keep can stand for its copies, so that a small one never ousts a large one.
         others = [rule for rule in running if rule.name != "near_duplicate"]
-        kept = relations.judge_pairs(backend, measured, looked, others, settings)
-        found = earlier_copies(backend, kept, work, settings)
-        looked = looked.left_join(ibis.memtable(found), "image").drop("image_right")
-    judged = relations.judge_pairs(backend, measured, looked, running, settings)
-    write_kept(backend, judged, work, folder, settings)
-    write_dropped(backend, judged, folder / "dropped.parquet")
-    return Curated(
-        backend, occurrences, judged, backend.read_parquet(seen), extracted, tuple(tests), problems, folder, settings
-    )
+        kept = relations.judge_pairs(engine, measured, looked, others, settings)
+        copies = engine.hold_rows("copies_found", earlier_copies(engine, kept, settings))
+        looked = looked.left_join(copies, "image").drop("image_right")
+    judged = relations.judge_pairs(engine, measured, looked, running, settings)
+    write_kept(engine, judged, engine.work / LOOKED, folder, settings)
+    write_dropped(engine, judged, folder / "dropped.parquet")
+    return Curated(engine, judged, seen, extracted, tuple(tests), problems, folder, settings)
 
 
-def _with_languages(backend: Backend, texts: ir.Table, work: Path, workers: int) -> ir.Table:
-    """The texts with their `language`."""
-    backend.to_parquet(texts.select("text"), work / "texts.parquet")
-    classify_texts(work / "texts.parquet", work / "languages.parquet", workers)
-    return texts.inner_join(backend.read_parquet(work / "languages.parquet"), "text")
-
-
-def _with_similarity(
-    backend: Backend, measured: ir.Table, seen: Path, work: Path, settings: CurateSettings
-) -> ir.Table:
+def _with_similarity(engine: Engine, measured: ir.Table, seen: ir.Table, settings: CurateSettings) -> ir.Table:
     """The pairs with `similarity`, where a model is to score them and their image is stored."""
     if settings.similarity_model is None:
         return measured
     from openalign.model.hub import load  # transformers, which few curations need
 
-    stored = backend.read_parquet(seen).filter(_.stored_in.notnull())
     columns = ["occurrence", "image", "text", "stored_in", "stored_at", "stored_size"]
+    stored = seen.filter(_.stored_in.notnull())
     scored = measured.filter(measured.text.notnull()).inner_join(stored, "image").select(columns)
-    backend.to_parquet(scored.order_by("image", "occurrence"), work / "scored.parquet")
-    found = similarities(load(settings.similarity_model), work / "scored.parquet")
-    return measured.left_join(ibis.memtable(found), "occurrence").drop("occurrence_right")
+    engine.write(scored, engine.work / "scored.parquet", ["image", "occurrence"])
+    found = similarities(load(settings.similarity_model), engine.work / "scored.parquet", engine.work / LOOKED)
+    return measured.left_join(engine.hold_rows("similarities", found), "occurrence").drop("occurrence_right")
 
 
 @contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that goes when the work is done.
+def _work_folder(folder: Path, fingerprint: str) -> Iterator[Path]:
+    """A folder beside `folder` that goes when the work is done; what an earlier try at this very run finished is in it.
 
-    Downloads stay for the next run: after a failure, and where some addresses failed for reasons that may pass.
+    Downloads are there whatever run left them, and stay where some addresses failed for reasons that may pass.
     """
     work = folder.with_name(f".{folder.name}.work")
-    _clear(work)
+    run = work / "fingerprint"
+    same = run.exists() and run.read_text() == fingerprint
+    _clear(work, but={DOWNLOADS, *(_FINISHED if same else ())})
     work.mkdir(parents=True, exist_ok=True)
+    run.write_text(fingerprint)
     try:
         yield work
     except BaseException:
-        _clear(work)
+        begun = any((work / PARTS).glob("*.json"))
+        _clear(work, but={DOWNLOADS, run.name, *_FINISHED} if begun else {DOWNLOADS})
+        if begun:
+            console.print(f"What was done so far is kept in {work}: the same command goes on from there.")
         raise
-    if failed_downloads(work / "downloads"):
-        _clear(work)
-    else:
-        shutil.rmtree(work)
+    _clear(work, but={DOWNLOADS} if failed_downloads(work / DOWNLOADS) else set())
 
 
-def _clear(work: Path) -> None:
-    """Remove everything but downloads."""
+_FINISHED = (PARTS, LOOKED, "languages")
+
+
+def _clear(work: Path, but: Collection[str]) -> None:
+    """Remove everything but what has these names, and `work` itself if nothing is left in it."""
     for entry in work.iterdir() if work.is_dir() else ():
-        if entry.name == "downloads":
+        if entry.name in but:
             continue
         if entry.is_dir():
             shutil.rmtree(entry)

@@ -6,78 +6,59 @@ any rule.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
-from ibis.backends.duckdb import Backend
 
+from openalign.curate.engine import Engine
 from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.words import bigrams, rare_count, unigrams
-from openalign.errors import OpenAlignError
 
 
-def connect(engine: str, work: Path, workers: int) -> Backend:
-    """The engine that runs the relations, keeping its tables in `work`.
-
-    Raises OpenAlignError for an engine that this version does not have.
-    """
-    if engine == "spark":
-        raise OpenAlignError("--engine spark is not available yet in this version: use --engine local")
-    if engine != "local":
-        raise OpenAlignError(f"there is no engine {engine!r}: use --engine local")
-    return ibis.duckdb.connect(work / "relations.duckdb", threads=workers)
-
-
-def open_occurrences(backend: Backend, path: Path) -> ir.Table:
-    """The occurrences that `sources.extract` wrote, with their running number `occurrence` in source order."""
-    table = backend.read_parquet(path, table_name="occurrences", file_row_number=True)
-    return table.mutate(text=table.text.nullif("")).rename(occurrence="file_row_number")
-
-
-def collect_pairs(backend: Backend, occurrences: ir.Table) -> ir.Table:
+def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
     """One row a distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
+    occurrences = occurrences.mutate(text=occurrences.text.nullif(""))
     firsts = occurrences.group_by("image", "text").agg(
         occurrence=occurrences.occurrence.min(), occurrences=occurrences.count()
     )
     columns = ["image", "text", "page", "host", "occurrence", "occurrences"]
-    return backend.create_table("pairs", occurrences.inner_join(firsts, "occurrence").select(columns))
+    return engine.hold("pairs", occurrences.inner_join(firsts, "occurrence").select(columns))
 
 
-def collect_texts(backend: Backend, pairs: ir.Table, vocabulary: int) -> ir.Table:
+def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int) -> ir.Table:
     """One row a distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`."""
     texts = pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count())
-    words = backend.create_table("words", texts.mutate(words=unigrams(texts.text)))
-    rare = _rare_texts(backend, words, vocabulary)
+    words = engine.hold("words", texts.mutate(words=unigrams(texts.text)))
+    rare = _rare_texts(engine, words, vocabulary)
     found = words.left_join(rare, "text")
-    return backend.create_table(
+    return engine.hold(
         "texts",
         found.select("text", "images_of_text", unigrams=found.words.length(), rare=found.text_right.notnull()),
     )
 
 
-def _rare_texts(backend: Backend, words: ir.Table, vocabulary: int) -> ir.Table:
+def _rare_texts(engine: Engine, words: ir.Table, vocabulary: int) -> ir.Table:
     """The texts (one column, distinct) with a token outside the `vocabulary` most frequent; a pair counts once."""
     tokens = words.select("text", "images_of_text", token=words.words.concat(bigrams(words.words))).unnest("token")
     nothing = words.filter(ibis.literal(False)).select("text")
     if tokens.count().execute() <= vocabulary:  # fewer tokens than places: none can be rare, and none need be counted
         return nothing
-    counts = backend.create_table("tokens", tokens.group_by("token").agg(times=tokens.images_of_text.sum()))
+    counts = engine.hold("tokens", tokens.group_by("token").agg(times=tokens.images_of_text.sum()))
     border = rare_count(counts, vocabulary)
     if border == 0:
         return nothing
     return tokens.semi_join(counts.filter(counts.times < border), "token").select("text").distinct()
 
 
-def measure_pairs(backend: Backend, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:
+def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:
     """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, `text_passes` (no text rule is broken)."""
     per_image = pairs.filter(pairs.text.notnull()).group_by("image").agg(texts_of_image=_.count())
     measured = pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")
     rules = [rule for rule in RULES if not rule.of_image and why_not_run(rule, settings, test_set=False) is None]
     broken = [_breaks(rule, measured, settings) for rule in rules]
-    return backend.create_table("measured", measured.mutate(text_passes=~ibis.or_(*broken)))
+    return engine.hold("measured", measured.mutate(text_passes=~ibis.or_(*broken)))
 
 
 def wanted_images(measured: ir.Table) -> ir.Table:
@@ -87,7 +68,7 @@ def wanted_images(measured: ir.Table) -> ir.Table:
 
 
 def judge_pairs(
-    backend: Backend, measured: ir.Table, looked: ir.Table, rules: Sequence[Rule], settings: CurateSettings
+    engine: Engine, measured: ir.Table, looked: ir.Table, rules: Sequence[Rule], settings: CurateSettings
 ) -> ir.Table:
     """The pairs with what was seen of their images, one boolean column a rule of `rules`, and `dropped`.
 
@@ -100,7 +81,7 @@ def judge_pairs(
     )
     first = ibis.cases(*((judged[rule.name], place) for place, rule in enumerate(rules)))
     reasons = ibis.array([judged[rule.name].ifelse(rule.name, ibis.null(str)) for rule in rules])
-    return backend.create_table(
+    return engine.hold(
         f"judged_by_{len(rules)}",
         judged.mutate(first=first, dropped=first.notnull(), reasons=reasons.filter(lambda reason: reason.notnull())),
     )

@@ -51,9 +51,11 @@ def render_page(curated: Curated, report: dict[str, Any]) -> str:
 
 def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
     """`count` of the pairs, spread over them by hash, distinct texts first."""
-    columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams"]
+    columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams", "occurrence"]
     shown = pairs.select(*columns, location=_may_be_shown(pairs))
-    rows = shown.order_by(_.image.hash()).limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
+    rows = (
+        shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
+    )
     rows.sort(key=lambda row: row["location"] is None)  # a picture says more; the order by hash stays otherwise
     seen: set[str | None] = set()
     fresh: list[dict[str, Any]] = []
@@ -73,7 +75,7 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     hits = judged.filter(judged.test_image.notnull()).distinct(on="image", keep="first")
     columns = ["image", "test_set", "test_row", "test_image"]
     chosen = hits.select(*columns, location=_may_be_shown(hits))
-    rows = chosen.order_by(_.image.hash()).limit(_EXAMPLES).to_pyarrow().to_pylist()
+    rows = chosen.order_by(_.image.hexdigest("md5")).limit(_EXAMPLES).to_pyarrow().to_pylist()
     return [
         row
         | {

@@ -1,23 +1,21 @@
 """Sources -> occurrences: every image of every page with its text, and where the bytes at hand lie."""
 
-import multiprocessing
-import sys
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import ibis.expr.types as ir
 import pyarrow as pa
 
-from openalign import progress
 from openalign.curate.alt_text import image_tags
 from openalign.curate.charset import decode_page
+from openalign.curate.engine import Engine
 from openalign.curate.folders import PAGE_SUFFIXES, find_files, read_pages
 from openalign.curate.listings import read_image_folder, read_listing, read_shard
 from openalign.curate.parquet_images import SCHEME, read_parquet_image
-from openalign.curate.parts import PartSummary, PartWriter, join_parts
+from openalign.curate.parts import PartSummary, PartWriter, finished_part, join_parts
 from openalign.curate.places import Place, bytes_at, full_name, opened, place_of, places_of
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curate.wat import ListedPage, tags_of
@@ -28,6 +26,9 @@ from openalign.errors import OpenAlignError
 _PAGES_PER_PART = 256
 _ABOUT_THE_FOLDER = ("readme", "license", "licence", "changelog", "contributing", "credits", "notice")
 
+PARTS = "parts"
+"""The folder, in that of the engine, where parts lie."""
+
 Reader = Callable[[PartWriter], None]
 
 
@@ -35,11 +36,12 @@ Reader = Callable[[PartWriter], None]
 class Extracted:
     """What the sources hold, before any rule."""
 
-    occurrences: Path
-    """Parquet, one row per <img> tag or table row in source order: `image` (absolute address, or path as found: the
-    identity of the image), `text` (null: no alt attribute), `page`, `host` (the page's, else the image's)."""
-    images: Path
-    """Parquet, one row per distinct image of `occurrences` whose bytes are at hand: `image`, `location`."""
+    occurrences: ir.Table
+    """One row per <img> tag or table row: `occurrence` (a number that grows in source order), `image` (absolute
+    address, or path as found: the identity of the image), `text` (null: no alt attribute), `page`, `host` (the page's,
+    else the image's)."""
+    images: ir.Table
+    """One row per distinct image of `occurrences` whose bytes are at hand: `image`, `location`."""
     problems: list[str]
     """A sentence for each record, page or row that could not be read."""
     pages: int
@@ -50,32 +52,31 @@ class Extracted:
 
 
 def extract(
+    engine: Engine,
     sources: Sequence[str | Path],
-    work: Path,
     *,
-    workers: int,
     image_column: str | None = None,
     text_column: str | None = None,
     base_url: str | None = None,
     text_from: Sequence[str] = ("alt",),
 ) -> Extracted:
-    """Read all `sources` (paths or globs, each taken for what it is) and write the two tables into `work`.
+    """Read all `sources` (paths or globs, each taken for what it is), in parts that a further run need not read again.
 
     WARC files; HTML or Markdown pages and folders of them (addresses relative to `base_url`, else to the folder; texts
     as `text_from` says, see `alt_text.TEXT_SOURCES`); tables; shards; folders of images. The rows and their order do
-    not depend on how many `workers` (processes) read.
+    not depend on the engine.
 
     Raises OpenAlignError if a source is missing or of no known kind, or if there is no image in any.
     """
     asked = _Asked(image_column, text_column, base_url, text_from)
     readers = [reader for source in sources for path in places_of(str(source)) for reader in _readers_of(path, asked)]
-    work.mkdir(parents=True, exist_ok=True)
-    occurrences, images = work / "occurrences.parquet", work / "images.parquet"
-    with TemporaryDirectory(dir=work) as folder:
-        parts = _read_all(readers, Path(folder), workers)
-        count = join_parts(Path(folder), occurrences, images)
+    folder = engine.work / PARTS
+    folder.mkdir(exist_ok=True)
+    parts = engine.run(partial(_read_part, folder=folder), list(enumerate(readers)), "sources")
+    occurrences, images = join_parts(engine, folder, len(parts))
     problems = [problem for part in parts for problem in part.problems]
-    if not count:
+    if not occurrences.count().execute():
+        shutil.rmtree(folder)
         first = f" The first problem: {problems[0]}" if problems else ""
         raise OpenAlignError(f"{', '.join(map(str, sources))}: no page or row in it shows an image.{first}")
     return Extracted(
@@ -220,25 +221,11 @@ def _read_stored_page(part: PartWriter, page: StoredPage, text_from: Sequence[st
         part.add_tag(tag.addresses, tag.text, page.url)
 
 
-def _read_all(readers: Sequence[Reader], folder: Path, workers: int) -> list[PartSummary]:
-    """Run each reader over a part of its own, in `workers` processes; return the summaries in the readers' order."""
-    workers = min(workers, len(readers))
-    if workers < 2:
-        return [_read_part(reader, folder, number) for number, reader in enumerate(progress.track(readers, "sources"))]
-    # Forking spares scripts that call us the `if __name__ == "__main__"` that every other way of starting asks for.
-    method = "fork" if sys.platform == "linux" else None
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method)) as pool:
-        running = [pool.submit(_read_part, reader, folder, number) for number, reader in enumerate(readers)]
-        try:
-            for done in progress.track(as_completed(running), "sources", total=len(running)):
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [done.result() for done in running]
-
-
-def _read_part(reader: Reader, folder: Path, number: int) -> PartSummary:
+def _read_part(task: tuple[int, Reader], folder: Path) -> PartSummary:
+    number, reader = task
+    finished = finished_part(folder, number)
+    if finished is not None:
+        return finished
     with PartWriter(folder, number) as part:
         reader(part)
     return part.summary()

@@ -8,9 +8,9 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
-from ibis.backends.duckdb import Backend
 
 from openalign.curate import histograms
+from openalign.curate.engine import Engine
 from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import Extracted
@@ -25,8 +25,7 @@ _TOP = 15
 class Curated:
     """What a curation found, for the report to count and show: tables still in the engine, and what was read."""
 
-    backend: Backend
-    occurrences: ir.Table
+    engine: Engine
     judged: ir.Table  # a row a pair, see relations.judge_pairs
     seen: ir.Table  # a row a judged image, see judge.JUDGED
     extracted: Extracted
@@ -50,10 +49,10 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
         texts=_.text.nunique(),
     )
     running = [rule for rule in RULES if why_not_run(rule, curated.settings, test_set=bool(curated.tests)) is None]
-    scores = score_rules(curated.backend, judged, truth, running) if truth else None
+    scores = score_rules(curated.engine, judged, truth, running) if truth else None
     problems = [*curated.extracted.problems, *curated.problems]
     report = {
-        "pairs": {"occurrences": curated.occurrences.count().execute()} | _only_row(pairs),
+        "pairs": {"occurrences": curated.extracted.occurrences.count().execute()} | _only_row(pairs),
         "pages": curated.extracted.pages,
         "records": curated.extracted.records,
         "images": _only_row(seen.agg(judged=_.count(), readable=_.problem.isnull().sum())),

@@ -8,19 +8,19 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
 from ibis import _
-from ibis.backends.duckdb import Backend
 
+from openalign.curate.engine import Engine
 from openalign.curate.rules import Rule
 from openalign.errors import OpenAlignError
 
 
-def score_rules(backend: Backend, judged: ir.Table, path: Path, rules: Sequence[Rule]) -> dict[str, Any]:
+def score_rules(engine: Engine, judged: ir.Table, path: Path, rules: Sequence[Rule]) -> dict[str, Any]:
     """Precision and recall of each rule against the truth in `path` (Parquet: `image`, `text`, `reasons`).
 
     A rule is scored over the pairs that it could judge and the truth knows; the other counts say how many pairs only
     one side has. A precision or recall of nothing (0 / 0) is None. Raises OpenAlignError if the file is no such table.
     """
-    known = _read_truth(backend, path)
+    known = _read_truth(engine, path)
     keyed = judged.mutate(text_key=judged.text.fill_null(""))
     both = keyed.inner_join(known, ["image", "text_key"])
     counts: dict[str, Any] = {"matched": _.count()}
@@ -46,7 +46,7 @@ def score_rules(backend: Backend, judged: ir.Table, path: Path, rules: Sequence[
     }
 
 
-def _read_truth(backend: Backend, path: Path) -> ir.Table:
+def _read_truth(engine: Engine, path: Path) -> ir.Table:
     """One row a distinct pair: `image`, `text_key`, and `truth`, the list of the rules it breaks."""
     try:
         columns = set(pq.read_schema(path).names)
@@ -55,7 +55,7 @@ def _read_truth(backend: Backend, path: Path) -> ir.Table:
     missing = sorted({"image", "text", "reasons"} - columns)
     if missing:
         raise OpenAlignError(f"the truth {path} has no column {missing[0]}: it needs image, text and reasons")
-    table = backend.read_parquet(path, table_name="truth")
+    table = engine.read([path])
     # Spread and collected again, so that a pair that stands on many pages is one row with all its reasons.
     reasons = table.select("image", text_key=table.text.fill_null(""), reason=table.reasons).unnest(
         "reason", keep_empty=True

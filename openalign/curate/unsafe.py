@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
 from openalign.curate.judge import StoredImages
+from openalign.curate.pieces import batches_of, count_rows
 from openalign.curate.settings import CurateSettings
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
@@ -37,19 +37,18 @@ _NUDE = (
 _AT_ONCE = 32
 
 
-def score_images(seen: Path, settings: CurateSettings) -> pa.Table:
-    """Ask the model about every image of `seen` (Parquet, see judge.JUDGED) that could be kept: `SCORES`.
+def score_images(seen: Sequence[Path], settings: CurateSettings) -> pa.Table:
+    """Ask the model about every image of `seen` (files of judge.JUDGED, JPEGs beside them) that could be kept.
 
-    Raises OpenAlignError if the model cannot be had, or has no class among `unsafe_labels`.
+    Returns `SCORES`. Raises OpenAlignError if the model cannot be had, or has no class among `unsafe_labels`.
     """
     if settings.unsafe_images is None:
         return SCORES.empty_table()
     score = open_scorer(settings.unsafe_images, settings.unsafe_label_names)
-    judged = pq.ParquetFile(seen)
     columns = ["image", "stored_in", "stored_at", "stored_size"]
     parts = []
-    with StoredImages() as images, bar("Looking for unsafe images", judged.metadata.num_rows) as running:
-        for batch in judged.iter_batches(_AT_ONCE, columns=columns):
+    with StoredImages(seen[0].parent) as images, bar("Looking for unsafe images", count_rows(seen)) as running:
+        for batch in batches_of(seen, _AT_ONCE, columns):
             rows = batch.filter(batch["stored_in"].is_valid()).to_pylist()
             scores = score([images.read(row) for row in rows]) if rows else []
             parts.append(pa.table({"image": [row["image"] for row in rows], "unsafe": scores}, schema=SCORES))

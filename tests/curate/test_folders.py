@@ -5,11 +5,11 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from openalign.curate.folders import find_image
-from openalign.curate.sources import extract, read_image
+from openalign.curate.sources import read_image
+from tests.curate.extracted import extracted
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "markdown"
 JPEG = b"\xff\xd8\xff\xe0 not looked into here"
@@ -41,14 +41,10 @@ title: "![not an image](no.jpg)"
     return tmp_path / "site"
 
 
-def rows(path: Path) -> list[dict[str, str | None]]:
-    return pq.read_table(path).to_pylist()
-
-
 def test_markdown_and_html_pages_show_the_images_of_their_folder(site: Path, tmp_path: Path) -> None:
-    found = extract([site], tmp_path / "work", workers=1)
+    found = extracted([site], tmp_path / "work", workers=1)
     bread, soup = f"{site}/content/posts/images/bread loaf.jpg", f"{site}/static/pix/soup.webp"
-    assert [(row["image"], row["text"]) for row in rows(found.occurrences)] == [
+    assert [(row["image"], row["text"]) for row in found.occurrences] == [
         (bread, "From HTML"),
         (soup, "A bowl of red soup"),
         (bread, "Bread"),
@@ -57,7 +53,7 @@ def test_markdown_and_html_pages_show_the_images_of_their_folder(site: Path, tmp
         (f"{site}/etc/passwd", ""),
         (f"{site}/content/posts/lost.png", "lost"),
     ]
-    assert {row["image"]: row["location"] for row in rows(found.images)} == {
+    assert {row["image"]: row["location"] for row in found.images} == {
         bread: f"file://{bread}",
         soup: f"file://{soup}",
     }
@@ -68,15 +64,15 @@ def test_markdown_and_html_pages_show_the_images_of_their_folder(site: Path, tmp
 def test_base_url_gives_images_and_pages_their_addresses(site: Path, tmp_path: Path) -> None:
     page = '<img src="https://example.org/content/posts/images/bread%20loaf.jpg" alt="whole">'
     (site / "content" / "whole.html").write_text(page)
-    found = extract([site], tmp_path / "work", workers=1, base_url="https://example.org")
-    by_text = {row["text"]: row for row in rows(found.occurrences)}
+    found = extracted([site], tmp_path / "work", workers=1, base_url="https://example.org")
+    by_text = {row["text"]: row for row in found.occurrences}
     address = "https://example.org/content/posts/images/bread%20loaf.jpg"
     assert by_text["Bread"]["image"] == by_text["whole"]["image"] == address
     assert by_text["Bread"]["page"] == "https://example.org/content/posts/cake.md"
     assert by_text["Bread"]["host"] == "example.org"
     assert by_text["A bowl of red soup"]["image"] == "https://example.org/pix/soup.webp"
     assert by_text["From HTML"]["image"] == address + "?v=2"
-    assert len({row["location"] for row in rows(found.images)}) == 2
+    assert len({row["location"] for row in found.images}) == 2
 
 
 @pytest.mark.parametrize(
@@ -99,9 +95,9 @@ def test_real_sites_find_their_images(tmp_path: Path) -> None:
         sites.extractall(tmp_path / "all", filter="data")
     site = tmp_path / "all" / "LukeSmithxyz__based.cooking"
     shutil.move(site, tmp_path / "cooking")
-    found = extract([tmp_path / "cooking"], tmp_path / "work", workers=1)
-    stored = {row["image"] for row in rows(found.images)}
-    shown = Counter(row["image"] in stored for row in rows(found.occurrences))
+    found = extracted([tmp_path / "cooking"], tmp_path / "work", workers=1)
+    stored = {row["image"] for row in found.images}
+    shown = Counter(row["image"] in stored for row in found.occurrences)
     assert found.pages == 77
     assert shown[True] == 88 and shown[False] == 3
-    assert all(row["text"] for row in rows(found.occurrences))
+    assert all(row["text"] for row in found.occurrences)

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign.curate import languages
+from openalign.curate.engine import LocalEngine
 from openalign.curate.languages import classify_texts, language_of
 from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
@@ -16,18 +17,14 @@ from tests.curate.crawl import drawing
 ENGLISH, GERMAN = "a red apple on the wooden table of the kitchen", "ein roter Apfel auf dem hölzernen Tisch der Küche"
 
 
-@pytest.mark.parametrize("one_process", [0, 10**6])
-def test_every_text_gets_its_language_whatever_the_processes(
-    one_process: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(languages, "_ONE_PROCESS", one_process)
-    monkeypatch.setattr(languages, "_AT_ONCE", 3)
-    texts = [ENGLISH, GERMAN, "", "12 345", "苹果在桌子上"] * 2
-    pq.write_table(pa.table({"text": texts}), tmp_path / "texts.parquet")
-    classify_texts(tmp_path / "texts.parquet", tmp_path / "languages.parquet", workers=2)
-    rows = pq.read_table(tmp_path / "languages.parquet").to_pylist()
-    assert rows == [{"text": text, "language": language_of(text)} for text in texts]
-    assert [row["language"] for row in rows[:2]] == ["en", "de"]
+def test_every_text_gets_its_language_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "_AT_ONCE", 2)
+    texts = [ENGLISH, GERMAN, "", "12 345", "苹果在桌子上"]
+    with LocalEngine(tmp_path, workers=1) as engine:
+        found = classify_texts(engine, engine.hold_rows("given", pa.table({"text": texts})))
+        rows = {row["text"]: row["language"] for row in found.to_pyarrow().to_pylist()}
+    assert rows == {text: language_of(text) for text in texts}
+    assert (rows[ENGLISH], rows[GERMAN]) == ("en", "de")
 
 
 @pytest.mark.parametrize(

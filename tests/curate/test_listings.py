@@ -5,19 +5,18 @@ import json
 import tarfile
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from openalign.curate.sources import Extracted, extract, read_image
+from openalign.curate.sources import read_image
+from tests.curate.extracted import Extracted, extracted
 
 JPEG = b"\xff\xd8\xff\xe0 not looked into here"
 
 
 def shown(found: Extracted) -> list[tuple[str, str | None]]:
-    return [(row["image"], row["text"]) for row in pq.read_table(found.occurrences).to_pylist()]
+    return [(row["image"], row["text"]) for row in found.occurrences]
 
 
 def locations(found: Extracted) -> list[str]:
-    return pq.read_table(found.images)["location"].to_pylist()
+    return [row["location"] for row in found.images]
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> None:
@@ -32,7 +31,7 @@ def test_img2dataset_tars_are_read_in_place_and_named_by_their_address(tmp_path:
     first = {"0.jpg": JPEG + b"0", "0.txt": b"An  apple", "0.json": json.dumps({"url": "http://a.org/0.jpg"}).encode()}
     write_tar(tmp_path / "00000.tar", first)
     write_tar(tmp_path / "00001.tar", {"1.jpg": JPEG + b"1"})
-    found = extract([tmp_path], tmp_path.parent / "work", workers=2)
+    found = extracted([tmp_path], tmp_path.parent / "work", workers=2)
     assert shown(found) == [("http://a.org/0.jpg", "An apple"), (f"{tmp_path}/00001.tar/1", None)]
     assert [read_image(location) for location in locations(found)] == [JPEG + b"0", JPEG + b"1"]
 
@@ -41,7 +40,7 @@ def test_class_folders_give_their_names_as_texts(tmp_path: Path) -> None:
     for name in ("red_apple/1.jpg", "red_apple/2.jpg", "pear/1.jpg"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(JPEG)
-    found = extract([tmp_path / "photos"], tmp_path / "work", workers=1)
+    found = extracted([tmp_path / "photos"], tmp_path / "work", workers=1)
     assert [text for _, text in shown(found)] == ["pear", "red apple", "red apple"]
     assert all(read_image(location) == JPEG for location in locations(found))
 
@@ -52,6 +51,6 @@ def test_list_of_pairs_in_a_folder_is_taken_before_its_images(tmp_path: Path) ->
     for name in ("a.jpg", "unlisted.jpg"):
         (folder / name).write_bytes(JPEG)
     (folder / "pairs.csv").write_text("file,text\na.jpg,An apple\n")
-    found = extract([folder], tmp_path / "work", workers=1)
+    found = extracted([folder], tmp_path / "work", workers=1)
     assert shown(found) == [(f"{folder}/a.jpg", "An apple")]
     assert locations(found) == [f"file://{folder}/a.jpg"]

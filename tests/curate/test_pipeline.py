@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from warcio.archiveiterator import ArchiveIterator
 
+from openalign.curate import judge, listings, pipeline
 from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
 from openalign.data.pairs import open_pairs
@@ -163,6 +164,7 @@ def files_below(folder: Path) -> list[Path]:
 KILLED = """
 import sys
 from pathlib import Path
+from openalign.curate import judge, listings, pipeline
 from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
 asked = CurateSettings(download=False, pairs_per_shard=40)
@@ -190,6 +192,38 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
         if name.name not in ("report.json", "report.html"):  # which name the folder's own paths
             assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
+
+
+def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
+    run([table], tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pipeline, "write_kept", interrupt)
+        run([table], out)
+    finished = sorted(path.name for path in (tmp_path / ".out.work").iterdir())
+    assert finished == ["fingerprint", "looked", "parts"]
+    with monkeypatch.context() as patched:  # nothing may be read or looked at again
+        patched.setattr(listings, "read_table", interrupt)
+        patched.setattr(judge, "look", interrupt)
+        run([table], out)
+    assert (out / "shards" / "shard-00000.tar").read_bytes() == (
+        tmp_path / "whole" / "shards" / "shard-00000.tar"
+    ).read_bytes()
+    assert not (tmp_path / ".out.work").exists()
+
+
+def test_another_run_does_not_go_on_with_what_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, out = table_of(tmp_path / "in"), tmp_path / "out"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pipeline, "write_kept", interrupt)
+        run([table], out)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(judge, "look", interrupt)
+        run([table], out, settings=replace(OFFLINE, min_shorter_side=10))
+
+
+def interrupt(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:

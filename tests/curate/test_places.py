@@ -10,10 +10,11 @@ import pytest
 from openalign.curate.pipeline import curate
 from openalign.curate.places import bytes_at, opened
 from openalign.curate.settings import CurateSettings
-from openalign.curate.sources import extract, read_image
+from openalign.curate.sources import read_image
 from openalign.curate.warc import scan
 from openalign.errors import OpenAlignError
 from tests.curate.crawl import write_crawl
+from tests.curate.extracted import extracted
 
 OFFLINE = CurateSettings(download=False)
 
@@ -40,8 +41,8 @@ def test_a_crawl_at_an_address_is_curated_as_on_disk(bucket: fsspec.AbstractFile
     assert (tmp_path / "bucket" / shard).read_bytes() == (tmp_path / "disk" / shard).read_bytes()
 
     bucket.pipe("/out/shard-00000.tar", (tmp_path / "disk" / shard).read_bytes())
-    again = extract(["memory://out/shard-00000.tar"], tmp_path / "work", workers=1)
-    images = pq.read_table(again.images).to_pylist()
+    again = extracted(["memory://out/shard-00000.tar"], tmp_path / "work", workers=1)
+    images = again.images
     assert [read_image(row["location"])[:2] for row in images] == [b"\xff\xd8"] * len(kept(tmp_path / "disk"))
 
 
@@ -80,7 +81,7 @@ def test_damage_at_an_address_is_passed_over(bucket: fsspec.AbstractFileSystem, 
 )
 def test_what_cannot_be_read_at_an_address_is_said(source: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match=says):
-        extract([source], tmp_path / "work", workers=1)
+        extracted([source], tmp_path / "work", workers=1)
 
 
 def test_a_look_elsewhere_leaves_the_stream_where_it_was(tmp_path: Path) -> None:

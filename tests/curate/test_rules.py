@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalign.curate import relations
+from openalign.curate.engine import LocalEngine
 from openalign.curate.judge import JUDGED
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
@@ -33,18 +34,19 @@ def reasons_of(
     columns = {
         name: pa.array([pair[place] for pair in pairs], pa.string()) for place, name in enumerate(("image", "text"))
     }
-    table = pa.table(columns | {name: pa.nulls(len(pairs), pa.string()) for name in ("page", "host")})
+    columns |= {name: pa.nulls(len(pairs), pa.string()) for name in ("page", "host")}
+    table = pa.table(columns | {"occurrence": range(len(pairs))})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "occurrences.parquet"
         pq.write_table(table, path)
-        backend = relations.connect("local", Path(folder), 1)
-        found = relations.collect_pairs(backend, relations.open_occurrences(backend, path))
-        texts = relations.collect_texts(backend, found, asked.vocabulary)
-        measured = relations.measure_pairs(backend, found, texts, asked)
+        engine = LocalEngine(Path(folder), 1)
+        found = relations.collect_pairs(engine, engine.read([path]))
+        texts = relations.collect_texts(engine, found, asked.vocabulary)
+        measured = relations.measure_pairs(engine, found, texts, asked)
         running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
         seen = ibis.memtable(pa.Table.from_pylist(looked or [], schema=LOOKED))
-        judged = relations.judge_pairs(backend, measured, seen, running, asked).to_pyarrow().to_pylist()
-        backend.disconnect()
+        judged = relations.judge_pairs(engine, measured, seen, running, asked).to_pyarrow().to_pylist()
+        engine.close()
     return {(row["image"], row["text"]): row["reasons"] for row in judged}
 
 
@@ -145,6 +147,7 @@ def test_a_bigram_is_rare_though_its_unigrams_are_not() -> None:
         ("東京の夜 at night", ["東", "京", "の", "夜", "at", "night"]),
         ("赤いリンゴ、コーヒー", ["赤", "い", "リンゴ", "コーヒー"]),
         ("빨간 사과", ["빨간", "사과"]),
+        ("İZMİR ΟΔΟΣ ẞ Ǆ", ["i\u0307zmi\u0307r", "οδοσ", "ß", "ǆ"]),
         (" \t… ", []),
     ],
 )
@@ -213,12 +216,6 @@ def test_every_setting_and_rule_is_in_the_documentation() -> None:
     page = (Path(__file__).parents[2] / "docs" / "curation.md").read_text(encoding="utf-8")
     named = [*(field.name for field in fields(CurateSettings)), *(rule.name for rule in RULES)]
     assert [name for name in named if f"| `{name}` |" not in page] == []
-
-
-@pytest.mark.parametrize(("engine", "says"), [("spark", "not available yet"), ("flink", "no engine 'flink'")])
-def test_engines_that_are_not_there_are_named(engine: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(OpenAlignError, match=says):
-        relations.connect(engine, tmp_path, 1)
 
 
 @pytest.mark.parametrize("wrong", [{"min_words": 5, "max_words": 4}, {"vocabulary": 0}, {"pairs_per_shard": 0}])

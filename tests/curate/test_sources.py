@@ -7,16 +7,16 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from openalign.curate.addresses import normalise
 from openalign.curate.alt_text import clean_text
-from openalign.curate.sources import Extracted, extract, read_image
+from openalign.curate.sources import read_image
 from openalign.data.shards import ShardWriter
 from openalign.errors import OpenAlignError
+from tests.curate.extracted import Extracted, extracted
 
 WEB = Path(__file__).parents[2].parent / "shared" / "data" / "web"
 JPEG = b"\xff\xd8\xff\xe0 not looked into here"
@@ -34,12 +34,8 @@ def write_warc(path: Path, responses: dict[str, bytes]) -> Path:
     return path
 
 
-def rows(path: Path) -> list[dict[str, str | None]]:
-    return pq.read_table(path).to_pylist()
-
-
 def shown(found: Extracted) -> list[tuple[str | None, str | None]]:
-    return [(row["image"], row["text"]) for row in rows(found.occurrences)]
+    return [(row["image"], row["text"]) for row in found.occurrences]
 
 
 def test_candidate_that_is_stored_stands_for_the_image_even_in_another_file(tmp_path: Path) -> None:
@@ -48,25 +44,25 @@ def test_candidate_that_is_stored_stands_for_the_image_even_in_another_file(tmp_
         <img src="data:image/gif;base64,AA" alt="nothing">"""
     first = write_warc(tmp_path / "a.warc.gz", {"page": page})
     second = write_warc(tmp_path / "b.warc.gz", {"s.jpg": JPEG + b"s", "m.jpg": JPEG + b"m", "unused.jpg": JPEG})
-    found = extract([first, second], tmp_path / "work", workers=2)
+    found = extracted([first, second], tmp_path / "work", workers=2)
     assert shown(found) == [
         (SITE + "m.jpg", "stored src"),
         (SITE + "m.jpg", "stored lazy"),
         (SITE + "lost.jpg", "not stored"),
     ]
-    [image] = rows(found.images)
+    [image] = found.images
     assert image["image"] == SITE + "m.jpg"
     assert read_image(image["location"] or "") == JPEG + b"m"
     assert (found.pages, found.records, found.without_address) == (1, 4, 1)
-    assert rows(found.occurrences)[0]["page"] == SITE + "page"
-    assert rows(found.occurrences)[0]["host"] == "example.org"
+    assert found.occurrences[0]["page"] == SITE + "page"
+    assert found.occurrences[0]["host"] == "example.org"
 
 
 def test_image_stored_twice_keeps_its_first_place(tmp_path: Path) -> None:
     page = b'<img src="s.jpg" alt="x">'
     files = [write_warc(tmp_path / f"{n}.warc.gz", {"p": page, "s.jpg": JPEG + b"%d" % n}) for n in range(3)]
-    found = extract(files, tmp_path / "work", workers=2)
-    [image] = rows(found.images)
+    found = extracted(files, tmp_path / "work", workers=2)
+    [image] = found.images
     assert image["location"] == f"warc://{files[0]}#{(image['location'] or '').rpartition('#')[2]}"
     assert len(shown(found)) == 3
 
@@ -75,9 +71,9 @@ def test_order_and_content_do_not_depend_on_the_workers(tmp_path: Path) -> None:
     for n in range(5):
         page = "".join(f'<img src="{n}-{i}.jpg" alt="text {n} {i}">' for i in range(20))
         write_warc(tmp_path / f"{n}.warc.gz", {"p": page.encode(), f"{n}-3.jpg": JPEG})
-    one, two = (extract([f"{tmp_path}/*.warc.gz"], tmp_path / f"w{n}", workers=n) for n in (1, 2))
-    assert rows(one.occurrences) == rows(two.occurrences)
-    assert rows(one.images) == rows(two.images)
+    one, two = (extracted([f"{tmp_path}/*.warc.gz"], tmp_path / f"w{n}", workers=n) for n in (1, 2))
+    assert one.occurrences == two.occurrences
+    assert one.images == two.images
     assert [text for _, text in shown(one)] == [f"text {n} {i}" for n in range(5) for i in range(20)]
 
 
@@ -85,13 +81,13 @@ def test_table_rows_are_paths_beside_it_or_addresses(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(JPEG)
     table = tmp_path / "photos.csv"
     table.write_text("file,text\nx.jpg,An  apple\nHTTP://Example.org/a b.jpg,Pear\n,No image\nlost.jpg,Lost\n")
-    found = extract([table], tmp_path / "work", workers=1)
+    found = extracted([table], tmp_path / "work", workers=1)
     assert shown(found) == [
         (f"{tmp_path}/x.jpg", "An apple"),
         ("http://example.org/a%20b.jpg", "Pear"),
         (f"{tmp_path}/lost.jpg", "Lost"),
     ]
-    assert [row["location"] for row in rows(found.images)] == [f"file://{tmp_path}/x.jpg"]
+    assert [row["location"] for row in found.images] == [f"file://{tmp_path}/x.jpg"]
     assert found.problems == [
         f"{table} row 3 names no image.",
         f"{table} row 4: there is no file {tmp_path}/lost.jpg.",
@@ -102,7 +98,7 @@ def test_table_rows_are_paths_beside_it_or_addresses(tmp_path: Path) -> None:
 def test_named_columns_are_used(tmp_path: Path) -> None:
     table = tmp_path / "photos.jsonl"
     table.write_text(json.dumps({"picture": "http://a.org/1.jpg", "words": "One", "url": "http://a.org/no"}) + "\n")
-    found = extract([table], tmp_path / "work", workers=1, image_column="picture", text_column="words")
+    found = extracted([table], tmp_path / "work", workers=1, image_column="picture", text_column="words")
     assert shown(found) == [("http://a.org/1.jpg", "One")]
 
 
@@ -110,9 +106,9 @@ def test_shards_are_read_in_place(tmp_path: Path) -> None:
     with ShardWriter(tmp_path / "photos" / "shards") as writer:
         writer.write("a", JPEG + b"a", "An apple", {"image": "http://a.org/a.jpg"})
         writer.write("b", JPEG + b"b", "A pear", {"image": "pears/b.jpg"})
-    found = extract([tmp_path / "photos"], tmp_path / "work", workers=1)
+    found = extracted([tmp_path / "photos"], tmp_path / "work", workers=1)
     assert shown(found) == [("http://a.org/a.jpg", "An apple"), ("pears/b.jpg", "A pear")]
-    assert [read_image(row["location"] or "") for row in rows(found.images)] == [JPEG + b"a", JPEG + b"b"]
+    assert [read_image(row["location"] or "") for row in found.images] == [JPEG + b"a", JPEG + b"b"]
 
 
 def test_folder_of_images_beside_a_readme_is_no_site(tmp_path: Path) -> None:
@@ -121,7 +117,7 @@ def test_folder_of_images_beside_a_readme_is_no_site(tmp_path: Path) -> None:
     (folder / "README.md").write_text("Photos ![badge](https://example.org/badge.svg)")
     (folder / "a.jpg").write_bytes(JPEG)
     (folder / "a.txt").write_text("An apple")
-    found = extract([folder], tmp_path / "work", workers=1)
+    found = extracted([folder], tmp_path / "work", workers=1)
     assert shown(found) == [(f"{folder}/a.jpg", "An apple")]
 
 
@@ -129,7 +125,7 @@ def test_several_sources_keep_their_order(tmp_path: Path) -> None:
     table = tmp_path / "b.csv"
     table.write_text("url,text\nhttp://a.org/1.jpg,From the table\n")
     crawl = write_warc(tmp_path / "a.warc.gz", {"p": b'<img src="1.jpg" alt="From the crawl">'})
-    found = extract([table, crawl], tmp_path / "work", workers=2)
+    found = extracted([table, crawl], tmp_path / "work", workers=2)
     assert [text for _, text in shown(found)] == ["From the table", "From the crawl"]
 
 
@@ -139,14 +135,14 @@ def test_folder_gives_its_crawls_and_pages_but_nothing_hidden(tmp_path: Path) ->
         (folder / name).mkdir(parents=True)
         write_warc(folder / name / "a.warc.gz", {"p": f'<img src="1.jpg" alt="{name}">'.encode()})
     (folder / "page.html").write_text('<img src="2.jpg" alt="page">')
-    found = extract([folder], tmp_path / "work", workers=1)
+    found = extracted([folder], tmp_path / "work", workers=1)
     assert [text for _, text in shown(found)] == ["2026", "page"]
 
 
 def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> None:
     noise = b"\x00\xff\xfe\x81" + bytes((i * i * 37 + i * 11) % 256 for i in range(4000))
     crawl = write_warc(tmp_path / "a.warc.gz", {"bad": b"x" + noise, "p": b'<img src="1.jpg" alt="x">'})
-    found = extract([crawl], tmp_path / "work", workers=1)
+    found = extracted([crawl], tmp_path / "work", workers=1)
     assert found.problems == [f"{SITE}bad is not text in any known encoding."]
     assert len(shown(found)) == 1
 
@@ -173,8 +169,8 @@ def test_source_without_images_is_one_sentence(
     elif content:
         path.mkdir()
     with pytest.raises(OpenAlignError, match=sentence):
-        extract([name if "://" in name else path], tmp_path / "work", workers=1)
-    assert not list((tmp_path / "work").rglob("*"))
+        extracted([name if "://" in name else path], tmp_path / "work", workers=1)
+    assert not list((tmp_path / "work").rglob("*.parquet"))
 
 
 def test_reading_a_lost_image_is_one_sentence(tmp_path: Path) -> None:
@@ -185,15 +181,13 @@ def test_reading_a_lost_image_is_one_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not WEB.exists(), reason="the real crawl is not here")
 def test_real_crawl_gives_the_image_tags_that_another_program_found(tmp_path: Path) -> None:
-    found = extract([f"{WEB}/*.warc.gz"], tmp_path, workers=min(2, os.cpu_count() or 1))
-    stored = {row["image"] for row in rows(found.images)}
-    ours = Counter(
-        (row["page"], row["image"], row["text"]) for row in rows(found.occurrences) if row["image"] in stored
-    )
+    found = extracted([f"{WEB}/*.warc.gz"], tmp_path, workers=min(2, os.cpu_count() or 1))
+    stored = {row["image"] for row in found.images}
+    ours = Counter((row["page"], row["image"], row["text"]) for row in found.occurrences if row["image"] in stored)
     theirs: Counter[tuple[str | None, str | None, str | None]] = Counter()
     with gzip.open(WEB / "img-tags.jsonl.gz", "rt") as lines:
         for tag in map(json.loads, lines):
             text = None if tag["alt"] is None else clean_text(tag["alt"])
             theirs[normalise(tag["page"]), normalise(tag["image"]), text] += 1
     assert ours == theirs
-    assert (found.pages, len(rows(found.occurrences)), found.problems) == (1165, 12266, [])
+    assert (found.pages, len(found.occurrences), found.problems) == (1165, 12266, [])

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +12,9 @@ from warcio.warcwriter import WARCWriter
 
 from openalign.curate.alt_text import ImageTag, image_tags
 from openalign.curate.payload import Unreadable
-from openalign.curate.sources import extract
 from openalign.curate.warc import Damage, ListedPage, OtherRecord, scan
 from openalign.curate.wat import read_listed_page, tags_of
+from tests.curate.extracted import extracted
 
 PAGE = "https://example.org/a/page.html"
 
@@ -101,10 +100,10 @@ def test_a_wat_file_is_a_source(tmp_path: Path) -> None:
     kinds = [type(finding) for finding in scan(path)]
     assert kinds == [ListedPage, OtherRecord, OtherRecord, Damage, ListedPage]
 
-    extracted = extract([path], tmp_path / "work", workers=1)
-    assert extracted.pages == 2
-    assert [problem for problem in extracted.problems if "its JSON is damaged" in problem]
-    rows = pq.read_table(extracted.occurrences).to_pylist()
+    found = extracted([path], tmp_path / "work", workers=1)
+    assert found.pages == 2
+    assert [problem for problem in found.problems if "its JSON is damaged" in problem]
+    rows = found.occurrences
     assert [(row["image"], row["text"], row["page"]) for row in rows] == [
         ("https://example.org/a/b.jpg", "A red apple", PAGE),
         ("https://example.org/a/b.jpg", "An apple", "https://example.org/a/other.html"),
