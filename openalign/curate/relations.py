@@ -19,37 +19,45 @@ from openalign.curate.words import bigrams, rare_count, unigrams
 
 def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
     """One row a distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
-    occurrences = occurrences.mutate(text=occurrences.text.nullif(""))
-    firsts = occurrences.group_by("image", "text").agg(
-        occurrence=occurrences.occurrence.min(), occurrences=occurrences.count()
+    # Page and host as one value that is never null: of nulls alone engines would not take the first.
+    place = ibis.struct({"page": occurrences.page, "host": occurrences.host})
+    found = occurrences.group_by("image", text=occurrences.text.nullif("")).agg(
+        place=place.argmin(occurrences.occurrence),
+        occurrence=occurrences.occurrence.min(),
+        occurrences=occurrences.count(),
     )
-    columns = ["image", "text", "page", "host", "occurrence", "occurrences"]
-    return engine.hold("pairs", occurrences.inner_join(firsts, "occurrence").select(columns))
+    return engine.hold("pairs", found.mutate(page=found.place["page"], host=found.place["host"]).drop("place"))
 
 
 def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int) -> ir.Table:
     """One row a distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`."""
-    texts = pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count())
-    words = engine.hold("words", texts.mutate(words=unigrams(texts.text)))
-    rare = _rare_texts(engine, words, vocabulary)
-    found = words.left_join(rare, "text")
-    return engine.hold(
-        "texts",
-        found.select("text", "images_of_text", unigrams=found.words.length(), rare=found.text_right.notnull()),
+    counted = (
+        pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count(), first=_.occurrence.min())
     )
+    texts = engine.hold("counted_texts", counted.mutate(unigrams=unigrams(counted.text).length()))
+    rare = _rare_texts(engine, texts, vocabulary)
+    if rare is None:
+        return texts.drop("first").mutate(rare=False)
+    found = texts.left_join(rare, "first")
+    columns = ["text", "images_of_text", "unigrams"]
+    return engine.hold("texts", found.select(*columns, rare=found.first_right.notnull()))
 
 
-def _rare_texts(engine: Engine, words: ir.Table, vocabulary: int) -> ir.Table:
-    """The texts (one column, distinct) with a token outside the `vocabulary` most frequent; a pair counts once."""
-    tokens = words.select("text", "images_of_text", token=words.words.concat(bigrams(words.words))).unnest("token")
-    nothing = words.filter(ibis.literal(False)).select("text")
-    if tokens.count().execute() <= vocabulary:  # fewer tokens than places: none can be rare, and none need be counted
-        return nothing
+def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int) -> ir.Table | None:
+    """The texts with a token outside the `vocabulary` most frequent, by their `first`; None where no token can be rare.
+
+    A pair counts once. Each text stands for itself by the number of its first occurrence, since tokens carry it along.
+    """
+    most = texts.unigrams.sum() + ibis.greatest(texts.unigrams - 1, 0).sum()
+    if texts.agg(tokens=most.fill_null(0)).tokens.execute().item() <= vocabulary:
+        return None  # fewer tokens than places, and none need be counted
+    split = engine.hold("words", texts.select("first", "images_of_text", words=unigrams(texts.text)))
+    tokens = split.select("first", "images_of_text", token=split.words.concat(bigrams(split.words))).unnest("token")
     counts = engine.hold("tokens", tokens.group_by("token").agg(times=tokens.images_of_text.sum()))
     border = rare_count(counts, vocabulary)
     if border == 0:
-        return nothing
-    return tokens.semi_join(counts.filter(counts.times < border), "token").select("text").distinct()
+        return None
+    return tokens.semi_join(counts.filter(counts.times < border), "token").select("first").distinct()
 
 
 def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:

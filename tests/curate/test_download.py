@@ -1,21 +1,16 @@
 """Fetching from a real server on loopback: what is kept, what is refused, and what is never asked."""
 
 import asyncio
-import gzip
 import hashlib
 import json
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from openalign.curate.download import Limits, fetch
@@ -25,128 +20,9 @@ from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.errors import OpenAlignError
+from tests.curate.site import JPEG, Server
 
-JPEG = b"\xff\xd8\xff\xe0" + bytes(2000)
-BOMB = gzip.compress(JPEG + bytes(50 << 20))
-OPTED_OUT = {
-    "noai.jpg": ["noindex, NoAI"],
-    "noimageai.jpg": ["all", "noimageai"],
-    "named.jpg": ["otherbot: noindex, noai", "openalign: noai"],
-    "others.jpg": ["otherbot: noindex, noai"],
-}
 QUICK = Limits(seconds=1.0, max_bytes=100_000, longest_wait=1.0)
-
-
-class Server:
-    """A site on loopback, in a thread of its own, that counts what it was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-        self.at_once = 0
-        self.most_at_once = 0
-        self.stalls_after = 10_000  # requests; later ones for many*.jpg get no answer
-        self.busy = 1  # times that busy.jpg is not to be had
-        self.robots = "User-agent: *\nDisallow: /secret/\n"
-        self.address = ""
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._start())
-        self._ready.set()
-        self._loop.run_forever()
-
-    async def _start(self) -> None:
-        app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    def start(self) -> None:
-        self._thread.start()
-        self._ready.wait()
-
-    def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked[request.path] += 1
-        name = request.path[1:]
-        if name == "robots.txt":
-            return web.Response(text=self.robots)
-        if name == "html.jpg":
-            return web.Response(body=b"<html>an error page</html>", content_type="image/jpeg")
-        if name == "octets":
-            return web.Response(body=JPEG, content_type="application/octet-stream")
-        if name == "loop":
-            raise web.HTTPFound("/loop")
-        if name == "moved.jpg":
-            raise web.HTTPMovedPermanently("/one.jpg")
-        if name == "to-secret":
-            raise web.HTTPFound("/secret/a.jpg")
-        if name == "to-file":
-            raise web.HTTPFound("file:///etc/passwd")
-        if name == "to-metadata":
-            raise web.HTTPFound("http://169.254.169.254/latest/")
-        if name == "large.jpg":
-            return web.Response(body=JPEG + bytes(200_000))
-        if name == "endless.jpg":
-            return web.Response(body=pieces())
-        if name in OPTED_OUT:
-            return web.Response(body=JPEG, headers=[("X-Robots-Tag", value) for value in OPTED_OUT[name]])
-        if name == "bomb.jpg":
-            return web.Response(body=BOMB, headers={"Content-Encoding": "gzip", "Content-Type": "image/jpeg"})
-        if name == "short.jpg":
-            return CutOff()
-        if name == "slow.jpg":
-            await asyncio.sleep(3)
-        if name == "busy.jpg" and self.asked[request.path] <= self.busy:
-            return web.Response(status=503, headers={"Retry-After": "0"})
-        if name == "much-too-busy.jpg":
-            return web.Response(status=429, headers={"Retry-After": "3600"})
-        if name.startswith("many") and sum(self.asked.values()) > self.stalls_after:
-            await asyncio.sleep(60)
-        if name.startswith("many"):
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-            await asyncio.sleep(0.02)
-            self.at_once -= 1
-            return web.Response(body=JPEG)
-        if name in ("one.jpg", "slow.jpg", "busy.jpg", "secret/a.jpg"):
-            return web.Response(body=JPEG, content_type="image/jpeg")
-        raise web.HTTPNotFound
-
-
-class CutOff(web.Response):
-    """Promises more than it sends."""
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        assert request.transport is not None
-        request.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + JPEG)
-        request.transport.close()
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
-
-
-async def pieces() -> AsyncIterator[bytes]:
-    while True:
-        yield JPEG
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    running.start()
-    yield running
-    running.stop()
 
 
 def problems(names: list[str], server: Server, to: Path) -> list[str | None]:

@@ -1,0 +1,143 @@
+"""A site on loopback that answers badly in many ways, and counts what it was asked for."""
+
+import asyncio
+import gzip
+import ssl
+import struct
+import threading
+import zlib
+from collections import Counter
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+JPEG = b"\xff\xd8\xff\xe0" + bytes(2000)
+BOMB = gzip.compress(JPEG + bytes(50 << 20))
+OPTED_OUT = {
+    "noai.jpg": ["noindex, NoAI"],
+    "noimageai.jpg": ["all", "noimageai"],
+    "named.jpg": ["otherbot: noindex, noai", "openalign: noai"],
+    "others.jpg": ["otherbot: noindex, noai"],
+}
+
+
+def png_bomb() -> bytes:
+    """A PNG of 30,000 x 30,000 pixels, all black: 2.7 GB in 2.6 MB."""
+    line = zlib.compressobj(9)
+    data = b"".join(line.compress(bytes(90_001)) for _ in range(30_000)) + line.flush()
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0), b"IDAT": data, b"IEND": b""}
+    packed = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks.items()
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+class Server:
+    """The site, in a thread of its own; over TLS where it is given a certificate."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.files: dict[str, bytes] = {}  # answered as they are
+        self._tls = tls
+        self.asked: Counter[str] = Counter()
+        self.at_once = 0
+        self.most_at_once = 0
+        self.stalls_after = 10_000  # requests; later ones for many*.jpg get no answer
+        self.busy = 1  # times that busy.jpg is not to be had
+        self.robots = "User-agent: *\nDisallow: /secret/\n"
+        self.address = ""
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._start())
+        self._ready.set()
+        self._loop.run_forever()
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._answer)
+        runner = web.AppRunner(app, shutdown_timeout=0)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
+        await site.start()
+        self.address = f"{'https' if self._tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked[request.path] += 1
+        name = request.path[1:]
+        if name == "robots.txt":
+            return web.Response(text=self.robots)
+        if name in self.files:
+            return web.Response(body=self.files[name])
+        if name == "html.jpg":
+            return web.Response(body=b"<html>an error page</html>", content_type="image/jpeg")
+        if name == "octets":
+            return web.Response(body=JPEG, content_type="application/octet-stream")
+        if name == "loop":
+            raise web.HTTPFound("/loop")
+        if name == "moved.jpg":
+            raise web.HTTPMovedPermanently("/one.jpg")
+        if name == "to-secret":
+            raise web.HTTPFound("/secret/a.jpg")
+        if name == "to-file":
+            raise web.HTTPFound("file:///etc/passwd")
+        if name == "to-loopback":
+            raise web.HTTPFound("http://127.0.0.2/one.jpg")
+        if name == "to-metadata":
+            raise web.HTTPFound("http://169.254.169.254/latest/")
+        if name == "large.jpg":
+            return web.Response(body=JPEG + bytes(200_000))
+        if name == "endless.jpg":
+            return web.Response(body=pieces())
+        if name in OPTED_OUT:
+            return web.Response(body=JPEG, headers=[("X-Robots-Tag", value) for value in OPTED_OUT[name]])
+        if name == "bomb.jpg":
+            return web.Response(body=BOMB, headers={"Content-Encoding": "gzip", "Content-Type": "image/jpeg"})
+        if name == "short.jpg":
+            return CutOff()
+        if name == "slow.jpg":
+            await asyncio.sleep(3)
+        if name == "busy.jpg" and self.asked[request.path] <= self.busy:
+            return web.Response(status=503, headers={"Retry-After": "0"})
+        if name == "much-too-busy.jpg":
+            return web.Response(status=429, headers={"Retry-After": "3600"})
+        if name.startswith("many") and sum(self.asked.values()) > self.stalls_after:
+            await asyncio.sleep(60)
+        if name.startswith("many"):
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            await asyncio.sleep(0.02)
+            self.at_once -= 1
+            return web.Response(body=JPEG)
+        if name in ("one.jpg", "slow.jpg", "busy.jpg", "secret/a.jpg"):
+            return web.Response(body=JPEG, content_type="image/jpeg")
+        raise web.HTTPNotFound
+
+
+class CutOff(web.Response):
+    """Promises more than it sends."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + JPEG)
+        request.transport.close()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    while True:
+        yield JPEG
+        await asyncio.sleep(0)
