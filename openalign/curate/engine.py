@@ -77,6 +77,10 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def get_ready(self) -> None:
+        """Start what `run` will need, while something else has to be waited for."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give back processes and connections."""
 
@@ -179,6 +183,10 @@ class LocalEngine(Engine):
                 for future in futures:
                     future.cancel()
             return [future.result() for future in futures]
+
+    def get_ready(self) -> None:
+        if self._workers > 1:
+            self._submit(abs, range(self._workers))
 
     def _submit(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Future[Result]]:
         # No fork: the parent runs threads (DuckDB, torch, the progress display) whose locks a forked child would have.

@@ -29,7 +29,7 @@ def find_images(engine: Engine, measured: ir.Table, extracted: Extracted, settin
     images = engine.hold("images", relations.wanted_images(measured))
     asked = images.left_join(extracted.images, "image").drop("image_right")
     remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://")
-    fetched = engine.hold_rows("fetched", _fetch(asked.filter(remote & asked.wanted), engine.work, settings))
+    fetched = engine.hold_rows("fetched", _fetch(engine, asked.filter(remote & asked.wanted), settings))
     asked = asked.left_join(fetched.rename(fetched="location"), "image").drop("image_right")
     missing = "not among the sources" + ("" if settings.download else ", and downloading is off")
     final = asked.select(
@@ -49,11 +49,13 @@ def find_images(engine: Engine, measured: ir.Table, extracted: Extracted, settin
     return engine.cut("images_to_judge", at_hand, ["first"], rows)
 
 
-def _fetch(remote: ir.Table, work: Path, settings: CurateSettings) -> pa.Table:
+def _fetch(engine: Engine, remote: ir.Table, settings: CurateSettings) -> pa.Table:
     schema = pa.schema([("image", pa.string()), ("location", pa.string()), ("problem", pa.string())])
     urls = remote.order_by("first").image.to_pyarrow().to_pylist() if settings.download else []
     if not urls:
         return schema.empty_table()
+    if len(urls) > _LEAST_IMAGES:
+        engine.get_ready()
     limits = download.Limits(
         at_once=settings.fetch_at_once,
         at_once_per_host=settings.fetch_per_host,
@@ -62,7 +64,7 @@ def _fetch(remote: ir.Table, work: Path, settings: CurateSettings) -> pa.Table:
         redirects=settings.fetch_redirects,
         attempts=settings.fetch_attempts,
     )
-    fetched = download.fetch(urls, work / DOWNLOADS, allow_private=settings.allow_private_hosts, limits=limits)
+    fetched = download.fetch(urls, engine.work / DOWNLOADS, allow_private=settings.allow_private_hosts, limits=limits)
     return fetched.select(schema.names)
 
 

@@ -103,6 +103,9 @@ class SparkEngine(Engine):
         results: list[Result] = outcomes
         return results
 
+    def get_ready(self) -> None:
+        return  # Spark starts its own processes
+
     def close(self) -> None:
         if self._is_ours:
             self._session.stop()
