@@ -20,6 +20,7 @@ from openalign.errors import OpenAlignError
 
 _EXAMPLES = 12
 _KEPT_EXAMPLES = 24
+_COPIES_SHOWN = 3
 _LOOKED_THROUGH = 8  # times as many candidates as examples, so that the examples are not one text many times over
 _THUMBNAIL = 96  # px of the longer side
 _MOST_TEXT = 160  # characters of an example's text
@@ -45,6 +46,7 @@ def render_page(curated: Curated, report: dict[str, Any]) -> str:
         examples={name: _examples(judged.filter(judged[name]), _EXAMPLES) for name in ran},
         kept=_examples(judged.filter(~judged.dropped), _KEPT_EXAMPLES),
         twins=_twins(curated) if curated.tests else [],
+        groups=_groups(judged) if "near_duplicate" in ran else [],
         tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
     )
 
@@ -85,6 +87,25 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _groups(judged: ir.Table) -> list[dict[str, Any]]:
+    """The images with the most near-duplicates among those after them, and some of these."""
+    copies = judged.filter(judged.near_duplicate).distinct(on="image", keep="first")
+    counts = copies.group_by("earlier_image").agg(copies=_.count())
+    top = counts.order_by(ibis.desc("copies"), "earlier_image").limit(_EXAMPLES)
+    largest: list[dict[str, Any]] = top.to_pyarrow().to_pylist()
+    names = [group["earlier_image"] for group in largest]
+    members = judged.filter(judged.image.isin(names) | (judged.near_duplicate & judged.earlier_image.isin(names)))
+    columns = ["image", "earlier_image", "occurrence"]
+    shown = members.select(*columns, location=_may_be_shown(members)).order_by("occurrence")
+    rows = {row["image"]: row for row in reversed(shown.to_pyarrow().to_pylist())}  # the first occurrence of each
+    for group in largest:
+        name = group["earlier_image"]
+        alike = [row for row in reversed(rows.values()) if row["earlier_image"] == name][:_COPIES_SHOWN]
+        pictures = [_thumbnail_of(row["location"]) for row in (rows[name], *alike)]
+        group |= {"shown": _shown_address(name), "thumbnails": [picture for picture in pictures if picture]}
+    return largest
 
 
 def _may_be_shown(pairs: ir.Table) -> ir.StringValue:

@@ -50,6 +50,21 @@ def test_histograms_count_every_text_and_mark_what_the_rules_drop(report: dict[s
     assert ratios["3"] == {"label": "3", "count": 1, "allowed": False}
 
 
+def test_near_duplicates_are_shown_in_groups(browser: Browser, tmp_path: Path) -> None:
+    lines = ["image,text"]
+    for number, (seed, quality) in enumerate([(1, 90), (2, 90), (1, 60), (1, 40), (3, 90)]):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded(drawing(seed), quality=quality))
+        lines.append(f"{number}.jpg,drawing number {number}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    asked = CurateSettings(drop_near_duplicates=True)
+    curate([tmp_path / "list.csv"], to=tmp_path / "out", workers=1, settings=asked)
+    page, _ = opened(browser, tmp_path / "out" / "report.html", 1280)
+    group = page.locator("#near_duplicate .group")
+    assert group.count() == 1
+    assert group.locator("img").count() == 3
+    assert "2 copies" in group.inner_text() and "0.jpg" in group.inner_text()
+
+
 def test_report_html_fetches_nothing(curated: Path) -> None:
     page = (curated / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
