@@ -8,24 +8,25 @@ from openalign.curate.addresses import normalise
 from openalign.curate.alt_text import clean_text
 from openalign.curate.parquet_images import holds_images, read_parquet_images
 from openalign.curate.parts import PartWriter
-from openalign.curate.places import Place, full_name
+from openalign.curate.places import Place, beside, full_name
+from openalign.data import addresses
 from openalign.data.pairs import open_pairs, read_table
 from openalign.data.shards import read_index
 from openalign.data.tables import table_suffix
 
 
-def read_listing(part: PartWriter, path: Path, image_column: str | None, text_column: str | None) -> None:
+def read_listing(part: PartWriter, path: Place, image_column: str | None, text_column: str | None) -> None:
     """Add the rows of a table to `part`: its paths are relative to its folder, unless it holds the images itself."""
     if table_suffix(path) == ".parquet" and holds_images(path, image_column):
         read_parquet_images(part, path, image_column, text_column)
         return
     table = read_table(path, image_column, text_column, problems=part.problems)
-    _add_rows(part, table, path.parent, f"{path} row")
+    _add_rows(part, table, path, f"{path} row")
 
 
 def read_image_folder(part: PartWriter, folder: Path) -> None:
     """Add the images of a folder, with the texts of same-named .txt files or the names of class folders."""
-    _add_rows(part, open_pairs(folder, need_text=False).table, folder, f"{folder} image")
+    _add_rows(part, open_pairs(folder, need_text=False).table, folder / "any", f"{folder} image")
 
 
 def read_shard(part: PartWriter, tar: Place) -> None:
@@ -39,7 +40,8 @@ def read_shard(part: PartWriter, tar: Place) -> None:
         part.add_stored(normalise(image) or image, f"tar://{full_name(tar)}#{row['image_offset']}+{row['image_size']}")
 
 
-def _add_rows(part: PartWriter, table: pa.Table, folder: Path, row_name: str) -> None:
+def _add_rows(part: PartWriter, table: pa.Table, path: Place, row_name: str) -> None:
+    """Add rows whose images are named relative to where `path` lies."""
     for number, (image, text) in enumerate(zip(table["image"].to_pylist(), table["text"].to_pylist(), strict=True), 1):
         part.records += 1
         if not image:
@@ -48,9 +50,12 @@ def _add_rows(part: PartWriter, table: pa.Table, folder: Path, row_name: str) ->
         if address := normalise(image):
             part.add_tag([address], _text(text), None)
             continue
-        file = folder / image.removeprefix("file://")
+        image = image.removeprefix("file://")
+        file = image if addresses.is_address(image) else beside(path, image)
         part.add_tag([str(file)], _text(text), None)
-        if file.is_file():
+        if isinstance(file, str):  # asked for when it is read: a question for each row would take as long as the images
+            part.add_stored(file, f"at://{file}")
+        elif file.is_file():
             part.add_stored(str(file), f"file://{file.absolute()}")
         else:
             part.problems.append(f"{row_name} {number}: there is no file {file}.")

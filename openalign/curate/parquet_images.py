@@ -1,14 +1,15 @@
 """Parquet files that hold the images themselves, as Hugging Face datasets are kept on the hub."""
 
 from functools import lru_cache
-from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from openalign.curate.alt_text import clean_text
 from openalign.curate.parts import PartWriter
+from openalign.curate.places import Place, full_name, place_of
 from openalign.data.datasets import captions_as_rows, part_images
 from openalign.data.tables import find_columns, with_named_columns
 from openalign.errors import OpenAlignError
@@ -16,22 +17,22 @@ from openalign.errors import OpenAlignError
 SCHEME = "parquet"
 
 
-def holds_images(path: Path, image_column: str | None) -> bool:
+def holds_images(path: Place, image_column: str | None) -> bool:
     """Tell whether the image column of a Parquet file has bytes in it, alone or beside a `path`."""
     try:
-        schema = pq.read_schema(path)
+        schema = _opened(path).schema_arrow
         image, _ = find_columns(schema.names, image_column, need_text=False, where=str(path))
     except (pa.ArrowException, OSError, OpenAlignError):
         return False  # whoever reads it as a table says what is wrong
     return image in schema.names and _bytes_column(schema, image) is not None
 
 
-def read_parquet_images(part: PartWriter, path: Path, image_column: str | None, text_column: str | None) -> None:
+def read_parquet_images(part: PartWriter, path: Place, image_column: str | None, text_column: str | None) -> None:
     """Add every row to `part`, a row group at a time; a list of captions gives the image as many texts.
 
     An image is named by the file and its own `path` where those tell all rows apart, else by the file and its row.
     """
-    file = pq.ParquetFile(path)
+    file = _opened(path)
     image, text = find_columns(file.schema_arrow.names, image_column, text_column, where=str(path))
     leaf = _leaf(file, _bytes_column(file.schema_arrow, image) or image)
     names = _names(file, image)
@@ -47,7 +48,7 @@ def read_parquet_images(part: PartWriter, path: Path, image_column: str | None, 
                 continue
             name = f"{path}/{names[first + row] if names else f'row {first + row + 1}'}"
             part.add_tag([name], None if words is None else clean_text(words), None)
-            part.add_stored(name, f"{SCHEME}://{path.absolute()}#{leaf}+{group}+{row}")
+            part.add_stored(name, f"{SCHEME}://{full_name(path)}#{leaf}+{group}+{row}")
         first += file.metadata.row_group(group).num_rows
 
 
@@ -73,10 +74,17 @@ def read_parquet_image(place: str) -> bytes:
 
 @lru_cache(maxsize=1)  # images are asked for in the order in which they lie
 def _column(file: str, leaf: int, group: int) -> pa.ChunkedArray:
-    opened = pq.ParquetFile(file)
+    opened = _opened(place_of(file))
     name = opened.schema.column(leaf).path
     column = opened.read_row_group(group, columns=[name]).column(0)
     return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
+
+
+def _opened(place: Place) -> pq.ParquetFile:
+    if isinstance(place, str):
+        files, path = fsspec.core.url_to_fs(place)
+        return pq.ParquetFile(path, filesystem=files)
+    return pq.ParquetFile(place)
 
 
 def _bytes_column(schema: pa.Schema, image: str) -> str | None:

@@ -54,6 +54,13 @@ def opened(place: Place) -> Iterator[BinaryIO]:
         yield stream
 
 
+def beside(place: Place, name: str) -> Place:
+    """The place of that name (a path with slashes) in the folder where `place` lies."""
+    if isinstance(place, Path):
+        return place.parent / name
+    return f"{place.rpartition('/')[0]}/{name.removeprefix('./')}"
+
+
 def bytes_at(stream: BinaryIO, offset: int, size: int) -> bytes:
     """Up to `size` bytes from `offset` on; the stream stays where it was."""
     before = stream.tell()

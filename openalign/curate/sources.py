@@ -92,8 +92,8 @@ def extract(
 def read_image(location: str) -> bytes:
     """Return the bytes that a `location` of `Extracted.images` stands for.
 
-    `file://PATH`, `warc://FILE#OFFSET`, `tar://FILE#OFFSET+SIZE` or `parquet://FILE#COLUMN+GROUP+ROW`, paths as they
-    are, without percent-encoding.
+    `file://PATH`, `at://ADDRESS`, `warc://FILE#OFFSET`, `tar://FILE#OFFSET+SIZE` or `parquet://FILE#COLUMN+GROUP+ROW`,
+    paths as they are, without percent-encoding.
 
     Raises OpenAlignError if they cannot be read.
     """
@@ -104,6 +104,9 @@ def read_image(location: str) -> bytes:
     try:
         if scheme == "file":
             return Path(place).read_bytes()
+        if scheme == "at":
+            with opened(place) as whole:
+                return whole.read()
         if scheme == SCHEME:
             return read_parquet_image(place)
         file, _, span = place.rpartition("#")
@@ -153,9 +156,11 @@ def _reader_of_address(address: str, asked: _Asked) -> Reader:
         return partial(read_shard, tar=address)
     if address.lower().endswith(WARC_SUFFIXES):
         return partial(_read_warc, path=address, text_from=asked.text_from)
+    if table_suffix(address):
+        return partial(read_listing, path=address, image_column=asked.image, text_column=asked.text)
     raise OpenAlignError(
-        f"{address}: at an address only WARC files ({', '.join(WARC_SUFFIXES)}) and shards (.tar) can be read. Fetch a "
-        f"table first; of a page, make a WARC file (wget --warc-file)."
+        f"{address}: at an address WARC files ({', '.join(WARC_SUFFIXES)}), tables ({', '.join(TABLE_SUFFIXES)}) and "
+        f"shards (.tar) can be read. Of a page, make a WARC file (wget --warc-file)."
     )
 
 

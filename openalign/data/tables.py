@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from openalign.data import addresses
 from openalign.data.charset import by_mark, detected
 from openalign.errors import OpenAlignError
 
@@ -23,23 +24,23 @@ JSON_LINES = (".jsonl", ".ndjson")
 TABLE_SUFFIXES = (*DELIMITED, *JSON_LINES, ".parquet")
 
 
-def table_suffix(path: Path) -> str | None:
+def table_suffix(path: Path | str) -> str | None:
     """Which of `TABLE_SUFFIXES` this file's name says, `.gz` aside (not for Parquet); None if it is no table."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    suffixes = [suffix.lower() for suffix in PurePath(path).suffixes]
     if suffixes and suffixes[-1] == ".gz":
         return suffixes[-2] if suffixes[-2:-1] and suffixes[-2] in (*DELIMITED, *JSON_LINES) else None
     return suffixes[-1] if suffixes and suffixes[-1] in TABLE_SUFFIXES else None
 
 
 def read_table(
-    path: Path,
+    path: Path | str,
     image_column: str | None = None,
     text_column: str | None = None,
     *,
     need_text: bool = True,
     problems: list[str] | None = None,
 ) -> pa.Table:
-    """Read a table: columns `image` (string) and `text` (string), then the others, rows in their order.
+    """Read a table, a path or an address: columns `image` (string), `text` (string), the others; rows in their order.
 
     CSV and TSV columns are all strings; JSON Lines and Parquet keep their types. A line that cannot be parsed is left
     out and gets a sentence in `problems`; so does a file that is not UTF-8, whose encoding is guessed. Another column
@@ -50,12 +51,15 @@ def read_table(
     return with_named_columns(table, str(path), image_column, text_column, need_text)
 
 
-def read_raw_table(path: Path, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+def read_raw_table(
+    path: Path | str, image_column: str | None, text_column: str | None, problems: list[str]
+) -> pa.Table:
     """Read a table as it is, its columns under their own names; what is wrong with it as in `read_table`."""
-    if path.stat().st_size == 0:
-        raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
     try:
-        table, noted = _read(_Source(path), image_column, text_column)
+        source = _Source(path) if isinstance(path, Path) else _fetched(path)
+        if source.is_empty():
+            raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
+        table, noted = _read(source, image_column, text_column)
         problems += noted
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -67,10 +71,13 @@ def read_raw_table(path: Path, image_column: str | None, text_column: str | None
 
 @dataclass(frozen=True)
 class _Source:
-    """A table's file, and its content in UTF-8 where the file is in another encoding."""
+    """A table's file, and its content, unpacked, where that was fetched or is now in another encoding."""
 
-    path: Path
+    path: Path | str
     content: bytes | None = None
+
+    def is_empty(self) -> bool:
+        return not (Path(self.path).stat().st_size if self.content is None else self.content)
 
     def stream(self) -> pa.NativeFile:
         if self.content is not None:
@@ -98,6 +105,13 @@ class _Source:
         return None
 
 
+def _fetched(address: str) -> _Source:
+    with addresses.opened(address) as stream:
+        data = pa.BufferReader(stream.read())
+    compression = "gzip" if address.lower().endswith(".gz") else None
+    return _Source(address, pa.input_stream(data, compression=compression).read())
+
+
 def _read(source: _Source, image_column: str | None, text_column: str | None) -> tuple[pa.Table, list[str]]:
     """The table in whatever encoding, and what there is to say of it."""
     problems: list[str] = []
@@ -118,7 +132,7 @@ def _parse(source: _Source, image_column: str | None, text_column: str | None, p
         return _read_delimited(source, problems)
     if suffix in JSON_LINES:
         return _read_json_lines(source, image_column, text_column, problems)
-    return pq.read_table(source.path)
+    return pq.read_table(source.path if source.content is None else source.stream())
 
 
 def find_columns(
@@ -292,5 +306,5 @@ def _read_json_line_by_line(source: _Source, problems: list[str]) -> pa.Table:
     return table_of(rows)
 
 
-def _not_utf8(path: Path, line: int) -> str:
+def _not_utf8(path: Path | str, line: int) -> str:
     return f"{path} line {line} is not UTF-8, nor text in another known encoding: save the file as UTF-8 and try again"

@@ -1,9 +1,11 @@
 """Sources at an address give what the same files give on disk."""
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,7 +15,7 @@ from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.curate.warc import scan
 from openalign.errors import OpenAlignError
-from tests.curate.crawl import write_crawl
+from tests.curate.crawl import drawing, encoded, write_crawl
 from tests.curate.extracted import extracted
 
 OFFLINE = CurateSettings(download=False)
@@ -70,12 +72,39 @@ def test_damage_at_an_address_is_passed_over(bucket: fsspec.AbstractFileSystem, 
     assert here == there
 
 
+def test_a_table_at_an_address_names_images_beside_it_and_elsewhere(
+    bucket: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    for number in range(3):
+        bucket.pipe(f"/photos/jpg/{number}.jpg", encoded(drawing(number)))
+    rows = "jpg/0.jpg,a picture beside it\n./jpg/1.jpg,a picture beside it too\n"
+    rows += "memory:///photos/jpg/2.jpg,a picture with an address\njpg/none.jpg,a picture not there\n"
+    bucket.pipe("/photos/list.csv.gz", gzip.compress(f"image,text\n{rows}".encode()))
+    curate(["memory://photos/*.csv.gz"], to=tmp_path / "out", workers=1)
+    assert [row["image"] for row in kept(tmp_path / "out")] == [f"memory:///photos/jpg/{n}.jpg" for n in range(3)]
+    [dropped] = pq.read_table(tmp_path / "out" / "dropped.parquet").to_pylist()
+    assert (dropped["image"], dropped["reasons"]) == ("memory:///photos/jpg/none.jpg", ["unreadable_image"])
+
+
+def test_parquet_with_images_at_an_address_is_read_where_it_is(
+    bucket: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    images = [{"bytes": encoded(drawing(number)), "path": f"{number}.jpg"} for number in range(4)]
+    table = pa.table({"image": images, "caption": [f"picture number {number}" for number in range(4)]})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    bucket.pipe("/sets/a.parquet", (tmp_path / "a.parquet").read_bytes())
+    found = extracted(["memory://sets/a.parquet"], tmp_path / "work")
+    assert [row["text"] for row in found.occurrences] == table["caption"].to_pylist()
+    assert [read_image(row["location"]) for row in found.images] == [image["bytes"] for image in images]
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
         ("memory://none/*.warc.gz", "matches no file"),
         ("memory://none/a.warc.gz", "does not exist"),
-        ("memory://some/table.csv", "only WARC files"),
+        ("memory://some/table.csv", "does not exist"),
+        ("memory://some/page.html", "at an address WARC files"),
         ("https://example.org/", "make a WARC file"),
     ],
 )
