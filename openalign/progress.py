@@ -1,5 +1,6 @@
 """One progress display for every stage: bars on standard error, nested under the demo's list of stages."""
 
+import threading
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TypeVar
@@ -20,6 +21,7 @@ T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 
 _live: Progress | None = None
+_open_bars = threading.local()  # `.count`: of this thread
 
 
 class Bar:
@@ -66,12 +68,14 @@ def bar(description: str, total: int | None = None) -> Iterator[Bar]:
     It stays when it is done, unless it stood inside another bar: that one may start such bars many times.
     """
     with display() as progress:
-        inside = any(task.stop_time is None for task in progress.tasks)
+        outside = getattr(_open_bars, "count", 0)
+        _open_bars.count = outside + 1
         task = progress.add_task(description, total=total, note="")
         try:
             yield Bar(progress, task)
         finally:
-            if inside:
+            _open_bars.count = outside
+            if outside:
                 progress.remove_task(task)
             else:
                 progress.stop_task(task)

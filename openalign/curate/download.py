@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import aiohttp
 import pyarrow as pa
@@ -31,6 +32,8 @@ from openalign.curate.warc import looks_like_image
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import bar
+
+_LOOK_EVERY = 0.1  # seconds between looks at whether to stop
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ def fetch(
     allow_private: bool = False,
     limits: Limits | None = None,
     resolver: AbstractResolver | None = None,
+    settled: Callable[[Entry], None] = lambda entry: None,
+    stop: Event | None = None,
 ) -> pa.Table:
     """Fetch images into the folder `to` and return, in the order of `urls`: `image`, `location`, `problem`.
 
@@ -65,22 +70,38 @@ def fetch(
     in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing, or failed for reasons
     that may pass.
     `allow_private` lets loopback and private networks be asked; `resolver` looks names up (default: the system's).
+    `settled` is told what became of each distinct address as soon as it is known. Another thread can `stop` the
+    fetching: addresses that are not settled then are missing from the table.
     """
     to.mkdir(parents=True, exist_ok=True)
     known = read_ledger(to / LEDGER)
-    wanted = [url for url in dict.fromkeys(urls) if not _is_settled(known.get(url), to)]
+    wanted = []
+    for url in dict.fromkeys(urls):
+        if _is_settled(known.get(url), to):
+            settled(known[url])
+        else:
+            known.pop(url, None)
+            wanted.append(url)
     if wanted:
-        _run(_fetch_all(wanted, to, known, allow_private, limits or Limits(), resolver))
-    entries = [known[url] for url in urls]
+
+        def note(entry: Entry) -> None:
+            known[entry.image] = entry
+            settled(entry)
+
+        _run(_fetch_all(wanted, to, note, allow_private, limits or Limits(), resolver, stop or Event()))
+    entries = [known[url] for url in urls if url in known]
     return pa.table(
         {
             "image": pa.array([entry.image for entry in entries], pa.string()),
-            "location": pa.array(
-                [f"file://{(to / entry.file).absolute()}" if entry.file else None for entry in entries], pa.string()
-            ),
+            "location": pa.array([location_of(entry, to) for entry in entries], pa.string()),
             "problem": pa.array([entry.reason for entry in entries], pa.string()),
         }
     )
+
+
+def location_of(entry: Entry, folder: Path) -> str | None:
+    """Where the image lies (see `sources.read_image`), the ledger being in `folder`; None where there is none."""
+    return f"file://{(folder / entry.file).absolute()}" if entry.file else None
 
 
 def _is_settled(entry: Entry | None, to: Path) -> bool:
@@ -103,12 +124,13 @@ def _run(work: Coroutine[None, None, None]) -> None:
 async def _fetch_all(
     urls: Sequence[str],
     to: Path,
-    known: dict[str, Entry],
+    settled: Callable[[Entry], None],
     allow_private: bool,
     limits: Limits,
     resolver: AbstractResolver | None,
+    stop: Event,
 ) -> None:
-    """Fetch `urls` and add what became of each to `known` and to the ledger."""
+    """Fetch `urls`, tell what became of each, and add it to the ledger."""
     connector = aiohttp.TCPConnector(limit=0, resolver=resolver if allow_private else PublicResolver(resolver))
     headers = {"User-Agent": USER_AGENT, "Accept": "image/*,*/*;q=0.5"}
     with open_ledger(to / LEDGER) as ledger, bar("Fetching images", len(urls)) as running:
@@ -121,11 +143,22 @@ async def _fetch_all(
             fetcher = _Fetcher(session, to, limits, Robots(session, limits.redirects, limits.seconds, allow_private))
 
             async def deal_with(url: str) -> None:
-                entry = known[url] = await fetcher.fetch(url)
+                entry = await fetcher.fetch(url)
                 write_entry(ledger, entry)
+                settled(entry)
                 running.advance()
 
-            await _in_turns(urls, deal_with, limits)
+            await _unless(stop, _in_turns(urls, deal_with, limits))
+
+
+async def _unless(stop: Event, work: Coroutine[None, None, None]) -> None:
+    """Do the work, or break it off soon after `stop` is set."""
+    working = asyncio.ensure_future(work)
+    while not (await asyncio.wait([working], timeout=_LOOK_EVERY))[0]:
+        if stop.is_set():
+            working.cancel()
+    if not working.cancelled():
+        working.result()
 
 
 async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[None]], limits: Limits) -> None:

@@ -8,12 +8,14 @@ import multiprocessing
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from math import ceil
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -66,19 +68,16 @@ class Engine(ABC):
     def run(
         self,
         function: Callable[[Item], Result],
-        items: Sequence[Item],
+        items: Iterable[Item],
         description: str,
-        sizes: Sequence[int] | None = None,
+        total: int | None = None,
+        size_of: Callable[[Item], int] = lambda item: 1,
     ) -> list[Result]:
         """The function of each item, in their order, computed side by side under a progress bar.
 
-        `function` must be picklable: that of a module, or a partial of one. `sizes` says what each item counts on the
-        bar (default: 1).
+        `function` must be picklable: that of a module, or a partial of one. On one machine work begins with the first
+        item, while others may still be waited for. `total` is what all items come to on the bar, by their `size_of`.
         """
-
-    @abstractmethod
-    def get_ready(self) -> None:
-        """Start what `run` will need, while something else has to be waited for."""
 
     @abstractmethod
     def close(self) -> None:
@@ -121,13 +120,13 @@ def parse_memory(text: str) -> int:
 
 
 class LocalEngine(Engine):
-    """DuckDB, which goes to disk for what memory does not hold, and processes, which start at the first need."""
+    """DuckDB, which goes to disk for what memory does not hold, and a pool of processes."""
 
     def __init__(self, work: Path, workers: int, memory: int | None = None) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
+        # Before DuckDB and progress bars have threads, whose locks a forked process would find taken for ever.
+        self._pool = _start_processes(workers) if workers > 1 else None
         limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}
         self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)
 
@@ -156,24 +155,33 @@ class LocalEngine(Engine):
     def run(
         self,
         function: Callable[[Item], Result],
-        items: Sequence[Item],
+        items: Iterable[Item],
         description: str,
-        sizes: Sequence[int] | None = None,
+        total: int | None = None,
+        size_of: Callable[[Item], int] = lambda item: 1,
     ) -> list[Result]:
-        sizes = sizes or [1] * len(items)
-        with bar(description, sum(sizes)) as running:
-            if min(self._workers, len(items)) < 2:
+        with bar(description, len(items) if isinstance(items, Sized) else total) as running:
+            if self._pool is None or (isinstance(items, Sized) and len(items) < 2):
                 results = []
-                for item, size in zip(items, sizes, strict=True):
+                for item in items:
                     results.append(function(item))
-                    running.advance(size)
+                    running.advance(size_of(item))
                 return results
-            futures = self._submit(function, items)
-            size_of = dict(zip(futures, sizes, strict=True))
+            futures: list[Future[Result]] = []
+            failed = Event()
+
+            def note(done: Future[Result], size: int) -> None:
+                if done.cancelled() or done.exception():
+                    failed.set()
+                running.advance(size)
+
             try:
-                for done in as_completed(futures):
-                    done.result()
-                    running.advance(size_of[done])
+                for item in items:
+                    if failed.is_set():
+                        break
+                    futures.append(self._pool.submit(function, item))
+                    futures[-1].add_done_callback(partial(note, size=size_of(item)))
+                return [future.result() for future in futures]
             except BrokenProcessPool:
                 raise OpenAlignError(
                     f"{description}: a process was killed, most likely for want of memory. Run it again, which goes on "
@@ -182,24 +190,10 @@ class LocalEngine(Engine):
             finally:
                 for future in futures:
                     future.cancel()
-            return [future.result() for future in futures]
-
-    def get_ready(self) -> None:
-        if self._workers > 1:
-            self._submit(abs, range(self._workers))
-
-    def _submit(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Future[Result]]:
-        # No fork: the parent runs threads (DuckDB, torch, the progress display) whose locks a forked child would have.
-        context = multiprocessing.get_context("spawn")
-        with _without_main():
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(self._workers, context, torch.set_num_threads, (1,))
-            return [self._pool.submit(function, item) for item in items]
 
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-            self._pool = None
         self._backend.disconnect()
 
 
@@ -214,16 +208,12 @@ def _within_memory() -> Iterator[None]:
         ) from None
 
 
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Processes started here do not run the user's script again, which need not have `if __name__ == "__main__"`."""
-    main = sys.modules["__main__"].__dict__
-    hidden: dict[str, Any] = {name: main.pop(name) for name in ("__file__", "__spec__") if name in main}
-    main["__spec__"] = None
-    try:
-        yield
-    finally:
-        main.update(hidden)
+def _start_processes(count: int) -> ProcessPoolExecutor:
+    """Processes with one thread each. Forked ones cost nothing, and scripts need no `if __name__ == "__main__"`."""
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pool = ProcessPoolExecutor(count, context, torch.set_num_threads, (1,))
+    pool.submit(abs, 0).result()  # the first item starts them all
+    return pool
 
 
 def rows_for(count: int, least: int, most: int, pieces: int = 2048) -> int:

@@ -67,12 +67,13 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         header = read_header(data)
-        pixels = decode(data, settings.stored_shorter_side if wanted else _SMALLEST_DECODED)
+        as_it_is = header.format == "jpeg" and min(header.width, header.height) <= settings.stored_shorter_side
+        pixels = decode(data, settings.stored_shorter_side if wanted and not as_it_is else _SMALLEST_DECODED)
     except ImageError as error:
         return Look(sha256, error.reason)
     grey, colours = thumbnails(pixels)
     stored = None
-    if wanted and header.format == "jpeg" and min(header.width, header.height) <= settings.stored_shorter_side:
+    if wanted and as_it_is:
         stored = data
     elif wanted:
         stored = encode_jpeg(shrink(pixels, settings.stored_shorter_side), settings.jpeg_quality)

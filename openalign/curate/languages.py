@@ -7,7 +7,7 @@ import py3langid
 import pyarrow as pa
 
 from openalign.curate.engine import Engine
-from openalign.curate.pieces import work_through
+from openalign.curate.pieces import count_rows, work_through
 
 LANGUAGES = pa.schema([("text", pa.string()), ("language", pa.string())])
 
@@ -28,4 +28,5 @@ def classify_piece(rows: pa.Table, beside: Path) -> pa.Table:
 def classify_texts(engine: Engine, texts: ir.Table) -> ir.Table:
     """The language of every text of a table (column `text`, distinct, none null): `LANGUAGES`."""
     pieces = engine.cut("texts_to_classify", texts.select("text"), ["text"], _AT_ONCE)
-    return engine.read(work_through(engine, pieces, classify_piece, engine.work / "languages", "Guessing languages"))
+    folder = engine.work / "languages"
+    return engine.read(work_through(engine, pieces, classify_piece, folder, "Guessing languages", count_rows(pieces)))

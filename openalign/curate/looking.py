@@ -1,18 +1,28 @@
 """The images of all pairs: found among the sources or fetched, and looked at."""
 
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis import _
 
 from openalign.curate import download, relations
 from openalign.curate.engine import Engine, rows_for
 from openalign.curate.judge import judge_piece
-from openalign.curate.pieces import work_through
+from openalign.curate.ledger import Entry
+from openalign.curate.pieces import count_rows, work_through
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import Extracted
+from openalign.files import whole_file
+from openalign.progress import display
 
 LOOKED = "looked"
 """The folder, in that of the engine, where the results of looking lie, measurements as well as JPEGs."""
@@ -21,42 +31,89 @@ DOWNLOADS = "downloads"
 _LEAST_IMAGES, _MOST_IMAGES = 64, 4096  # in a piece
 
 
-def find_images(engine: Engine, measured: ir.Table, extracted: Extracted, settings: CurateSettings) -> list[Path]:
-    """Fetch what the sources only link to; pieces of what is to be judged: `image`, `location`, `wanted`, `problem`.
+def look_at_images(engine: Engine, measured: ir.Table, extracted: Extracted, settings: CurateSettings) -> list[Path]:
+    """Fetch what the sources only link to, and look at every image that is to be judged: files of `judge.JUDGED`.
 
     Only images of pairs that pass the text rules are worth fetching; one that is nowhere to be had has a `problem`.
+    On one machine images are looked at while others are fetched.
     """
+    pieces = _cut(engine, measured, extracted, settings)
+    judge = partial(judge_piece, settings=settings)
+    with display(), closing(_as_they_come(engine, pieces, settings)) as coming:
+        return work_through(engine, coming, judge, engine.work / LOOKED, "Looking at images", count_rows(pieces))
+
+
+def _cut(engine: Engine, measured: ir.Table, extracted: Extracted, settings: CurateSettings) -> list[Path]:
+    """Images to judge, in source order, in pieces: `image`, `wanted`, `location`, `problem`, `fetch` (it shall be)."""
     images = engine.hold("images", relations.wanted_images(measured))
     asked = images.left_join(extracted.images, "image").drop("image_right")
-    remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://")
-    fetched = engine.hold_rows("fetched", _fetch(engine, asked.filter(remote & asked.wanted), settings))
-    asked = asked.left_join(fetched.rename(fetched="location"), "image").drop("image_right")
+    remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://") & settings.download
     missing = "not among the sources" + ("" if settings.download else ", and downloading is off")
-    final = asked.select(
-        "image",
-        "wanted",
-        location=ibis.coalesce(asked.location, asked.fetched),
-        problem=ibis.cases(
-            (asked.location.notnull() | asked.fetched.notnull(), ibis.null(str)),
-            (asked.problem.notnull(), asked.problem),
-            (remote & settings.download, ibis.null(str)),
-            else_=missing,
-        ),
-        first="first",
-    )
-    at_hand = engine.hold("asked", final.filter(final.location.notnull() | final.problem.notnull()))
-    rows = rows_for(at_hand.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
-    return engine.cut("images_to_judge", at_hand, ["first"], rows)
+    at_hand = asked.location.notnull() | remote
+    final = asked.mutate(fetch=remote & asked.wanted, problem=at_hand.ifelse(ibis.null(str), missing))
+    judged = engine.hold("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
+    rows = rows_for(judged.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
+    return engine.cut("images_to_judge", judged, ["first"], rows)
 
 
-def _fetch(engine: Engine, remote: ir.Table, settings: CurateSettings) -> pa.Table:
-    schema = pa.schema([("image", pa.string()), ("location", pa.string()), ("problem", pa.string())])
-    urls = remote.order_by("first").image.to_pyarrow().to_pylist() if settings.download else []
-    if not urls:
-        return schema.empty_table()
-    if len(urls) > _LEAST_IMAGES:
-        engine.get_ready()
-    limits = download.Limits(
+def _as_they_come(engine: Engine, pieces: Sequence[Path], settings: CurateSettings) -> Generator[Path, None, None]:
+    """The pieces, each as soon as what it links to is fetched: its `location` and `problem` are then filled in."""
+    waiting: list[int] = []  # by piece: how many of its images are still to come
+    piece_of: dict[str, int] = {}
+    for number, piece in enumerate(pieces):
+        rows = pq.read_table(piece, columns=["image", "fetch"])
+        linked = rows.filter(rows["fetch"])["image"].to_pylist()
+        piece_of |= dict.fromkeys(linked, number)
+        waiting.append(len(linked))
+        if not linked:
+            yield piece
+    if not piece_of:
+        return
+    folder, stop = engine.work / DOWNLOADS, Event()
+    found: dict[str, Entry] = {}
+    whole: SimpleQueue[int | None] = SimpleQueue()
+
+    def settled(entry: Entry) -> None:
+        number = piece_of[entry.image]
+        found[entry.image] = entry
+        waiting[number] -= 1
+        if not waiting[number]:
+            whole.put(number)
+
+    with ThreadPoolExecutor(1) as thread:
+        fetching = thread.submit(
+            download.fetch,
+            list(piece_of),
+            folder,
+            allow_private=settings.allow_private_hosts,
+            limits=_limits(settings),
+            settled=settled,
+            stop=stop,
+        )
+        fetching.add_done_callback(lambda _: whole.put(None))
+        try:
+            while (complete := whole.get()) is not None:
+                _fill_in(pieces[complete], found, folder)
+                yield pieces[complete]
+        finally:
+            stop.set()
+    fetching.result()
+
+
+def _fill_in(piece: Path, found: dict[str, Entry], folder: Path) -> None:
+    """Write into a piece what became of its linked images, and forget it."""
+    rows = pq.read_table(piece)
+    filled = rows.to_pylist()
+    for row in filled:
+        if row["fetch"]:
+            entry = found.pop(row["image"])
+            row |= {"location": download.location_of(entry, folder), "problem": entry.reason}
+    with whole_file(piece) as partial_file:
+        pq.write_table(pa.Table.from_pylist(filled, schema=rows.schema), partial_file)
+
+
+def _limits(settings: CurateSettings) -> download.Limits:
+    return download.Limits(
         at_once=settings.fetch_at_once,
         at_once_per_host=settings.fetch_per_host,
         max_bytes=settings.fetch_max_bytes,
@@ -64,11 +121,3 @@ def _fetch(engine: Engine, remote: ir.Table, settings: CurateSettings) -> pa.Tab
         redirects=settings.fetch_redirects,
         attempts=settings.fetch_attempts,
     )
-    fetched = download.fetch(urls, engine.work / DOWNLOADS, allow_private=settings.allow_private_hosts, limits=limits)
-    return fetched.select(schema.names)
-
-
-def look_at_images(engine: Engine, asked: list[Path], settings: CurateSettings) -> list[Path]:
-    """Look at every image of `asked`, see `find_images`; the measurements, `judge.JUDGED`, in the same order."""
-    judge = partial(judge_piece, settings=settings)
-    return work_through(engine, asked, judge, engine.work / LOOKED, "Looking at images")

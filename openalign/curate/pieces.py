@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,15 +17,25 @@ Function = Callable[[pa.Table, Path], pa.Table]
 
 
 def work_through(
-    engine: Engine, pieces: Sequence[Path], function: Function, folder: Path, description: str
+    engine: Engine, pieces: Iterable[Path], function: Function, folder: Path, description: str, total: int
 ) -> list[Path]:
-    """Apply `function` (see `Engine.run`) to each of the Parquet files; the files of results, in the same order.
+    """Apply `function` (see `Engine.run`) to each of the Parquet files; the files of results, by the pieces' names.
 
-    Results are kept in `folder`, and taken from there where an earlier run left them.
+    Pieces may come in any order, and one after the other. Results are kept in `folder`, and taken from there where an
+    earlier run left them. `total` are the rows of all pieces.
     """
     folder.mkdir(exist_ok=True)
-    sizes = [pq.read_metadata(piece).num_rows for piece in pieces]
-    return engine.run(partial(result_of, function=function, folder=folder), pieces, description, sizes)
+    taken: list[Path] = []
+    results = engine.run(
+        partial(result_of, function=function, folder=folder), _noted(pieces, taken), description, total, _rows_of
+    )
+    return [result for _, result in sorted(zip(taken, results, strict=True))]
+
+
+def _noted(pieces: Iterable[Path], taken: list[Path]) -> Iterator[Path]:
+    for piece in pieces:
+        taken.append(piece)
+        yield piece
 
 
 def result_of(piece: Path, function: Function, folder: Path) -> Path:
@@ -45,5 +55,10 @@ def batches_of(files: Sequence[Path], rows: int, columns: Sequence[str] | None =
         yield from pq.ParquetFile(file).iter_batches(rows, columns=columns)
 
 
-def count_rows(files: Sequence[Path]) -> int:
-    return sum(pq.read_metadata(file).num_rows for file in files)
+def count_rows(files: Iterable[Path]) -> int:
+    return sum(map(_rows_of, files))
+
+
+def _rows_of(file: Path) -> int:
+    rows: int = pq.read_metadata(file).num_rows
+    return rows

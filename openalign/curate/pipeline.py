@@ -16,7 +16,7 @@ from openalign.curate.copies import earlier_copies
 from openalign.curate.embeddings import similarities
 from openalign.curate.engine import Engine, open_engine
 from openalign.curate.languages import classify_texts
-from openalign.curate.looking import DOWNLOADS, LOOKED, find_images, look_at_images
+from openalign.curate.looking import DOWNLOADS, LOOKED, look_at_images
 from openalign.curate.outputs import (
     describe_run,
     failed_downloads,
@@ -115,7 +115,7 @@ def _curate(
     if settings.language_codes:
         texts = texts.inner_join(classify_texts(engine, texts), "text")
     measured = relations.measure_pairs(engine, pairs, texts, settings)
-    pieces = look_at_images(engine, find_images(engine, measured, extracted, settings), settings)
+    pieces = look_at_images(engine, measured, extracted, settings)
     seen = engine.read(pieces)
     matches, problems = match_tests(pieces, tests, settings)
     measured = _with_similarity(engine, measured, seen, settings)

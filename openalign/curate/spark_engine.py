@@ -6,7 +6,7 @@ installed where the executors' Python runs.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -74,18 +74,20 @@ class SparkEngine(Engine):
     def run(
         self,
         function: Callable[[Item], Result],
-        items: Sequence[Item],
+        items: Iterable[Item],
         description: str,
-        sizes: Sequence[int] | None = None,
+        total: int | None = None,
+        size_of: Callable[[Item], int] = lambda item: 1,
     ) -> list[Result]:
-        if not items:
+        tasks = [(item, size_of(item)) for item in items]
+        if not tasks:
             return []
         context = self._session.sparkContext
         done = context.accumulator(0)
-        job = context.parallelize(
-            list(zip(items, sizes or [1] * len(items), strict=True)), min(len(items), _MOST_TASKS)
-        ).map(partial(_counted, function=function, done=done))
-        with bar(description, sum(sizes or [1] * len(items))) as running, ThreadPoolExecutor(1) as thread:
+        job = context.parallelize(tasks, min(len(tasks), _MOST_TASKS)).map(
+            partial(_counted, function=function, done=done)
+        )
+        with bar(description, sum(size for _, size in tasks)) as running, ThreadPoolExecutor(1) as thread:
             collecting = thread.submit(job.collect)
             shown = 0
             try:
@@ -102,9 +104,6 @@ class SparkEngine(Engine):
                 raise outcome
         results: list[Result] = outcomes
         return results
-
-    def get_ready(self) -> None:
-        return  # Spark starts its own processes
 
     def close(self) -> None:
         if self._is_ours:

@@ -68,7 +68,7 @@ def test_pieces_follow_one_another_and_are_about_as_large_as_asked(engine: Engin
 def test_results_come_in_the_order_of_the_pieces(engine: Engine) -> None:
     texts = [f"{number:03d} apples" for number in range(500)]
     pieces = engine.cut("pieces", engine.hold_rows("given", pa.table({"text": texts})), ["text"], 50)
-    results = work_through(engine, pieces, classify_piece, engine.work / "languages", "Guessing")
+    results = work_through(engine, pieces, classify_piece, engine.work / "languages", "Guessing", 500)
     assert [row for batch in batches_of(results, 64) for row in batch["text"].to_pylist()] == texts
     assert engine.read(results).count().execute() == 500
 
