@@ -172,7 +172,7 @@ def _work_folder(folder: Path, fingerprint: str) -> Iterator[Path]:
     _clear(work, but={DOWNLOADS} if failed_downloads(work / DOWNLOADS) else set())
 
 
-_FINISHED = (PARTS, LOOKED, "languages")
+_FINISHED = (PARTS, LOOKED, "languages", "spaced")
 
 
 def _clear(work: Path, but: Collection[str]) -> None:

@@ -12,9 +12,12 @@ import ibis.expr.types as ir
 from ibis import _
 
 from openalign.curate.engine import Engine
+from openalign.curate.pieces import count_rows, work_through
 from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
-from openalign.curate.words import bigrams, rare_count, unigrams
+from openalign.curate.words import bigrams, is_unspaced, rare_count, space_piece, unigrams
+
+_TEXTS_AT_ONCE = 20_000
 
 
 def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
@@ -34,30 +37,38 @@ def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int) -> ir.Table:
     counted = (
         pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count(), first=_.occurrence.min())
     )
-    texts = engine.hold("counted_texts", counted.mutate(unigrams=unigrams(counted.text).length()))
-    rare = _rare_texts(engine, texts, vocabulary)
-    if rare is None:
-        return texts.drop("first").mutate(rare=False)
-    found = texts.left_join(rare, "first")
-    columns = ["text", "images_of_text", "unigrams"]
-    return engine.hold("texts", found.select(*columns, rare=found.first_right.notnull()))
+    texts = engine.hold("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
+    [whole] = texts.agg(characters=texts.text.length().sum(), unspaced=_.unspaced.any()).to_pyarrow().to_pylist()
+    texts = _with_spaces(engine, texts) if whole["unspaced"] else texts.mutate(spaced=texts.text)
+    # No text has more unigrams than characters, nor more bigrams: often there is nothing to be counted.
+    if 2 * (whole["characters"] or 0) <= vocabulary:
+        return texts.select("text", "images_of_text", unigrams=unigrams(texts.spaced).length(), rare=False)
+    split = engine.hold("split_texts", texts.mutate(words=unigrams(texts.spaced)))
+    found = split.left_join(_rare_texts(engine, split, vocabulary), "first")
+    columns = ["text", "images_of_text"]
+    return engine.hold("texts", found.select(*columns, unigrams=found.words.length(), rare=found.first_right.notnull()))
 
 
-def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int) -> ir.Table | None:
-    """The texts with a token outside the `vocabulary` most frequent, by their `first`; None where no token can be rare.
+def _with_spaces(engine: Engine, texts: ir.Table) -> ir.Table:
+    """The texts with `spaced`, where words of scripts that put no space between them stand apart."""
+    pieces = engine.cut("texts_without_spaces", texts.filter(texts.unspaced).select("text"), ["text"], _TEXTS_AT_ONCE)
+    found = work_through(
+        engine, pieces, space_piece, engine.work / "spaced", "Splitting into words", count_rows(pieces)
+    )
+    joined = texts.left_join(engine.read(found), "text").drop("text_right")
+    return joined.mutate(spaced=joined.spaced.coalesce(joined.text))
 
-    A pair counts once. Each text stands for itself by the number of its first occurrence, since tokens carry it along.
+
+def _rare_texts(engine: Engine, split: ir.Table, vocabulary: int) -> ir.Table:
+    """The texts with a token outside the `vocabulary` most frequent, by their `first`. A pair counts once.
+
+    Each text stands for itself by the number of its first occurrence, since tokens carry it along.
     """
-    most = texts.unigrams.sum() + ibis.greatest(texts.unigrams - 1, 0).sum()
-    if texts.agg(tokens=most.fill_null(0)).tokens.execute().item() <= vocabulary:
-        return None  # fewer tokens than places, and none need be counted
-    split = engine.hold("words", texts.select("first", "images_of_text", words=unigrams(texts.text)))
-    tokens = split.select("first", "images_of_text", token=split.words.concat(bigrams(split.words))).unnest("token")
+    listed = split.select("first", "images_of_text", token=split.words.concat(bigrams(split.words)))
+    tokens = listed.unnest("token")
     counts = engine.hold("tokens", tokens.group_by("token").agg(times=tokens.images_of_text.sum()))
-    border = rare_count(counts, vocabulary)
-    if border == 0:
-        return None
-    return tokens.semi_join(counts.filter(counts.times < border), "token").select("first").distinct()
+    rare = counts.filter(counts.times < rare_count(counts, vocabulary))
+    return tokens.semi_join(rare, "token").select("first").distinct()
 
 
 def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:

@@ -1,41 +1,62 @@
 """Unigrams and bigrams of a text, as Ibis expressions that any engine runs, and in plain Python.
 
-A unigram is a run of letters, marks and digits in lower case; everything else separates. Scripts that put no space
-between words would make whole sentences one unigram, so each Han ideograph and each hiragana counts as one by itself
-(katakana and hangul runs stay whole: they are mostly one word). Thai, Lao, Khmer and Burmese are not split further.
-The paper (Section 3.2) does not say what it calls a unigram.
+A unigram is a run of letters, marks and digits in lower case; everything else separates. Where a script puts no space
+between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), ICU's dictionaries first say where its words end, which
+is the word segmentation of Unicode Standard Annex 29. The paper (Section 3.2) does not say what it calls a unigram.
 """
 
+import re
 import unicodedata
+from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis import _
+from icu4py.breakers import WordBreaker
 
-# Han with its iteration marks and closing marks, hiragana, and the Han extensions beyond the first plane.
-_SINGLE_RANGES = (
-    (0x3005, 0x3007),
-    (0x3041, 0x309F),
+_UNSPACED_RANGES = (
+    (0x0E01, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese, with its extensions below
+    (0xA9E0, 0xA9FE),
+    (0xAA60, 0xAA7F),
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),  # Han, with its iteration marks
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
+    (0x3041, 0x30FF),  # hiragana, katakana
+    (0xFF66, 0xFF9F),
 )
 # The \x{...} form and these classes mean the same to RE2 (DuckDB) and to java.util.regex (Spark).
-_SINGLE = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _SINGLE_RANGES) + "]"
+_UNSPACED = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _UNSPACED_RANGES) + "]"
 _SEPARATORS = r"[^\p{L}\p{M}\p{N}]+"
+_UNSPACED_HERE = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED_RANGES) + "]")
+
+
+def is_unspaced(text: ir.StringValue) -> ir.BooleanValue:
+    """Whether some of `text` is in a script that puts no space between words."""
+    return text.re_search(_UNSPACED)
+
+
+def space_piece(rows: pa.Table, beside: Path) -> pa.Table:
+    """Rows with a column `text` -> `text`, and `spaced`: with spaces between its words (see `pieces.work_through`)."""
+    texts = rows["text"].to_pylist()
+    return pa.table({"text": pa.array(texts, pa.string()), "spaced": pa.array(map(spaced, texts), pa.string())})
+
+
+def spaced(text: str) -> str:
+    """The text with spaces between its words, where its script puts none."""
+    return " ".join(WordBreaker(text, "root")) if _UNSPACED_HERE.search(text) else text
 
 
 def unigrams(text: ir.StringValue) -> ir.ArrayValue:
-    """The unigrams of `text` in order, as an array of strings; null for a null text."""
+    """The unigrams of a `spaced` text in order, as an array of strings; null for a null text."""
     # Engines disagree on two letters: whether a dot stays on a lowered İ, and a Σ that ends a word.
     lowered = text.replace("İ", "i\u0307").lower().replace("ς", "σ")
-    # Character by character only where it matters: back-references are written differently by different engines.
-    apart = (
-        lowered.split("").map(lambda one: one.re_search(_SINGLE).ifelse(ibis.literal(" ") + one + " ", one)).join("")
-    )
-    spaced = lowered.re_search(_SINGLE).ifelse(apart, lowered).re_replace(_SEPARATORS, " ").strip()
-    return ibis.cases((spaced == "", ibis.literal([], type="array<string>")), else_=spaced.split(" "))
+    words = lowered.re_replace(_SEPARATORS, " ").strip()
+    return ibis.cases((words == "", ibis.literal([], type="array<string>")), else_=words.split(" "))
 
 
 def bigrams(words: ir.ArrayValue) -> ir.ArrayValue:
@@ -44,22 +65,9 @@ def bigrams(words: ir.ArrayValue) -> ir.ArrayValue:
 
 
 def split_unigrams(text: str) -> list[str]:
-    """The unigrams of `text`, in Python: the definition above for those who hold no table."""
-    pieces: list[str] = []
-    inside = False
-    for character in text.lower().replace("ς", "σ"):
-        code = ord(character)
-        if any(first <= code <= last for first, last in _SINGLE_RANGES) and _is_word(character):
-            pieces.append(character)
-            inside = False
-        elif not _is_word(character):
-            inside = False
-        elif inside:
-            pieces[-1] += character
-        else:
-            pieces.append(character)
-            inside = True
-    return pieces
+    """The unigrams of any `text`, in Python: the definition above for those who hold no table."""
+    lowered = spaced(text).lower().replace("ς", "σ")
+    return "".join(character if _is_word(character) else " " for character in lowered).split()
 
 
 def _is_word(character: str) -> bool:

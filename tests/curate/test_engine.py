@@ -22,7 +22,7 @@ from openalign.curate.pieces import batches_of, result_of, work_through
 from openalign.curate.pipeline import curate
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
-from openalign.curate.words import bigrams, split_unigrams, unigrams
+from openalign.curate.words import bigrams, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 from tests.curate.crawl import drawing, encoded, write_crawl
 
@@ -101,13 +101,14 @@ TEXTS = st.text(st.sampled_from("aB éİΣσς東のリ사😀𠀀ßẞ, _-1\u03
 @given(st.lists(TEXTS, min_size=40, max_size=60, unique=True))
 def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts: list[str]) -> None:
     path = spark.work / "texts.parquet"
-    pq.write_table(pa.table({"text": texts}), path)
+    pq.write_table(pa.table({"text": texts, "spaced": list(map(spaced, texts))}), path)
     table = spark.read([path])
-    found = table.mutate(words=unigrams(table.text))
+    found = table.mutate(words=unigrams(table.spaced), unspaced=is_unspaced(table.text))
     rows = found.mutate(pairs=bigrams(found.words)).to_pyarrow().to_pylist()
     for row in rows:
         words = split_unigrams(row["text"])
         assert row["words"] == words
+        assert row["unspaced"] or row["spaced"] == row["text"]
         assert row["pairs"] == [f"{one} {after}" for one, after in itertools.pairwise(words)]
 
 
@@ -134,7 +135,7 @@ def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateSettings) -> li
 
 @needs_java
 def test_the_rules_give_the_same_on_every_engine(spark: Engine, tmp_path: Path) -> None:
-    texts = ["a red apple", "", None, "one", "a blue apple pie", "drei vier fünf"]
+    texts = ["a red apple", "", None, "one", "红色的苹果放在木桌上", "drei vier fünf"]
     occurrences = pa.table(
         {
             "occurrence": list(range(60)),

@@ -19,7 +19,7 @@ from openalign.curate.engine import LocalEngine
 from openalign.curate.judge import JUDGED
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
-from openalign.curate.words import split_unigrams, unigrams
+from openalign.curate.words import is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 
 PAPER = CurateSettings()
@@ -144,17 +144,25 @@ def test_a_bigram_is_rare_though_its_unigrams_are_not() -> None:
         ("IMG_2034.jpg", ["img", "2034", "jpg"]),
         ("l'École d’été", ["l", "école", "d", "été"]),
         ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
-        ("東京の夜 at night", ["東", "京", "の", "夜", "at", "night"]),
-        ("赤いリンゴ、コーヒー", ["赤", "い", "リンゴ", "コーヒー"]),
+        ("東京の夜 at night", ["東京", "の", "夜", "at", "night"]),
+        ("赤いリンゴ、コーヒー", ["赤い", "リンゴ", "コーヒー"]),
+        ("红色的苹果IMG_2", ["红色", "的", "苹果", "img", "2"]),
+        ("ภาพแมวสีดำ", ["ภาพ", "แมว", "สี", "ดำ"]),
+        ("ຮູບພາບແມວ", ["ຮູບພາບ", "ແມວ"]),
+        ("រូបភាពឆ្មាខ្មៅ", ["រូបភាព", "ឆ្មា", "ខ្មៅ"]),
+        ("ကြောင်မည်းပုံ", ["ကြောင်", "မည်း", "ပုံ"]),
         ("빨간 사과", ["빨간", "사과"]),
         ("İZMİR ΟΔΟΣ ẞ Ǆ", ["i\u0307zmi\u0307r", "οδοσ", "ß", "ǆ"]),
         (" \t… ", []),
     ],
 )
-def test_unigrams_are_runs_of_letters_and_digits_and_single_ideographs(text: str, expected: list[str]) -> None:
+def test_unigrams_are_runs_of_letters_and_digits_and_words_of_scripts_without_spaces(
+    text: str, expected: list[str]
+) -> None:
     assert split_unigrams(text) == expected
     backend = ibis.duckdb.connect()
-    assert backend.execute(unigrams(ibis.literal(text))) == expected
+    assert backend.execute(unigrams(ibis.literal(spaced(text)))) == expected
+    assert bool(backend.execute(is_unspaced(ibis.literal(text)))) == (spaced(text) != text)
 
 
 TEXTS = st.none() | st.text(st.sampled_from("aB é東のリ사, _1\u0301"), max_size=14)
