@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
@@ -28,6 +27,7 @@ from openalign.curate.network import (
     read_at_most,
     refuse_opted_out,
 )
+from openalign.curate.settings import CurateSettings
 from openalign.curate.warc import looks_like_image
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
@@ -36,29 +36,11 @@ from openalign.progress import bar
 _LOOK_EVERY = 0.1  # seconds between looks at whether to stop
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much is asked of the network and of any one server."""
-
-    at_once: int = 32
-    """Requests at the same time, over all hosts."""
-    at_once_per_host: int = 4
-    max_bytes: int = 20 << 20
-    """Of one image; a larger one is refused."""
-    seconds: float = 30.0
-    """For one try, redirects and robots.txt included."""
-    redirects: int = 5
-    attempts: int = 3
-    longest_wait: float = 30.0
-    """Seconds to wait before a further try; a server that asks for more is left for another run."""
-
-
 def fetch(
     urls: Sequence[str],
     to: Path,
     *,
-    allow_private: bool = False,
-    limits: Limits | None = None,
+    settings: CurateSettings = CurateSettings(),  # noqa: B008 - frozen
     resolver: AbstractResolver | None = None,
     settled: Callable[[Entry], None] = lambda entry: None,
     stop: Event | None = None,
@@ -69,7 +51,7 @@ def fetch(
     file is, its first bytes tell, not its Content-Type. `to/ledger.jsonl` has a line for each address; the image lies
     in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing, or failed for reasons
     that may pass.
-    `allow_private` lets loopback and private networks be asked; `resolver` looks names up (default: the system's).
+    How, the `fetch_*` and `allow_private_hosts` of `settings` say; `resolver` looks names up (default: the system's).
     `settled` is told what became of each distinct address as soon as it is known. Another thread can `stop` the
     fetching: addresses that are not settled then are missing from the table.
     """
@@ -88,7 +70,7 @@ def fetch(
             known[entry.image] = entry
             settled(entry)
 
-        _run(_fetch_all(wanted, to, note, allow_private, limits or Limits(), resolver, stop or Event()))
+        _run(_fetch_all(wanted, to, note, settings, resolver, stop or Event()))
     entries = [known[url] for url in urls if url in known]
     return pa.table(
         {
@@ -125,22 +107,23 @@ async def _fetch_all(
     urls: Sequence[str],
     to: Path,
     settled: Callable[[Entry], None],
-    allow_private: bool,
-    limits: Limits,
+    settings: CurateSettings,
     resolver: AbstractResolver | None,
     stop: Event,
 ) -> None:
     """Fetch `urls`, tell what became of each, and add it to the ledger."""
-    connector = aiohttp.TCPConnector(limit=0, resolver=resolver if allow_private else PublicResolver(resolver))
+    resolver = resolver if settings.allow_private_hosts else PublicResolver(resolver)
+    connector = aiohttp.TCPConnector(limit=0, resolver=resolver)
     headers = {"User-Agent": USER_AGENT, "Accept": "image/*,*/*;q=0.5"}
     with open_ledger(to / LEDGER) as ledger, bar("Fetching images", len(urls)) as running:
         async with aiohttp.ClientSession(
             connector=connector,
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # `Limits.seconds` covers the whole of each try
+            timeout=aiohttp.ClientTimeout(total=None),  # `fetch_seconds` covers the whole of each try
         ) as session:
-            fetcher = _Fetcher(session, to, limits, Robots(session, limits.redirects, limits.seconds, allow_private))
+            robots = Robots(session, settings.fetch_redirects, settings.fetch_seconds, settings.allow_private_hosts)
+            fetcher = _Fetcher(session, to, settings, robots)
 
             async def deal_with(url: str) -> None:
                 entry = await fetcher.fetch(url)
@@ -148,7 +131,7 @@ async def _fetch_all(
                 settled(entry)
                 running.advance()
 
-            await _unless(stop, _in_turns(urls, deal_with, limits))
+            await _unless(stop, _in_turns(urls, deal_with, settings))
 
 
 async def _unless(stop: Event, work: Coroutine[None, None, None]) -> None:
@@ -161,7 +144,7 @@ async def _unless(stop: Event, work: Coroutine[None, None, None]) -> None:
         working.result()
 
 
-async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[None]], limits: Limits) -> None:
+async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[None]], settings: CurateSettings) -> None:
     """Deal with all `urls`, the hosts taking turns: so many at once in all, and so many at once of one host.
 
     A host has as many turns going round as requests may run to it; who takes one deals with the host's next address.
@@ -169,7 +152,7 @@ async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[No
     waiting: dict[str | None, deque[str]] = {}
     for url in urls:
         waiting.setdefault(host_of(url), deque()).append(url)
-    turns = deque(host for _ in range(limits.at_once_per_host) for host in waiting)
+    turns = deque(host for _ in range(settings.fetch_per_host) for host in waiting)
 
     async def take_turns() -> None:
         while turns:
@@ -180,7 +163,7 @@ async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[No
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(limits.at_once, len(turns))):
+            for _ in range(min(settings.fetch_at_once, len(turns))):
                 group.create_task(take_turns())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
@@ -189,14 +172,14 @@ async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[No
 class _Fetcher:
     """One address at a time: tries, waits, tries again, and keeps what is an image."""
 
-    def __init__(self, session: aiohttp.ClientSession, to: Path, limits: Limits, robots: Robots) -> None:
+    def __init__(self, session: aiohttp.ClientSession, to: Path, settings: CurateSettings, robots: Robots) -> None:
         self._session = session
         self._to = to
-        self._limits = limits
+        self._settings = settings
         self._robots = robots
 
     async def fetch(self, url: str) -> Entry:
-        for attempt in range(self._limits.attempts):
+        for attempt in range(self._settings.fetch_attempts):
             try:
                 return self._keep(url, await self._try(url))
             except Refused as refusal:
@@ -204,7 +187,11 @@ class _Fetcher:
             except Failed as failure:
                 reason = str(failure)
                 wait = failure.wait if failure.wait is not None else 0.5 * 2**attempt
-                if not failure.again or wait > self._limits.longest_wait or attempt + 1 == self._limits.attempts:
+                if (
+                    not failure.again
+                    or wait > self._settings.fetch_longest_wait
+                    or attempt + 1 == self._settings.fetch_attempts
+                ):
                     break
             await asyncio.sleep(wait)
         return Entry(url, "failed", reason)
@@ -220,35 +207,37 @@ class _Fetcher:
 
     async def _try(self, url: str) -> bytes:
         """Return the image's bytes. Raises Refused or Failed, nothing else that has to do with the address."""
-        limits = self._limits
+        settings = self._settings
         address = normalise(url)
         if address is None:
             raise Refused("not an http(s) address")
         try:
             async with (
-                asyncio.timeout(limits.seconds),
-                follow(self._session, URL(address, encoded=True), self._robots.permit, limits.redirects) as response,
+                asyncio.timeout(settings.fetch_seconds),
+                follow(
+                    self._session, URL(address, encoded=True), self._robots.permit, settings.fetch_redirects
+                ) as response,
             ):
-                return await _image_of(response, limits)
+                return await _image_of(response, settings.fetch_max_bytes)
         except TimeoutError as error:
-            raise Failed(f"no whole answer within {limits.seconds:g} s") from error
+            raise Failed(f"no whole answer within {settings.fetch_seconds:g} s") from error
         except (ValueError, aiohttp.ClientConnectorCertificateError) as error:
             raise Refused(str(error)) from error
         except (aiohttp.ClientError, OSError) as error:
             raise Failed(str(error) or type(error).__name__) from error
 
 
-async def _image_of(response: aiohttp.ClientResponse, limits: Limits) -> bytes:
+async def _image_of(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     if response.status == 429 or response.status >= 500:
         raise Failed(f"HTTP {response.status}", _retry_after(response))
     if response.status != 200:
         raise Refused(f"HTTP {response.status}")
     refuse_opted_out(response)
-    too_large = f"larger than {limits.max_bytes / (1 << 20):g} MB"
-    if (response.content_length or 0) > limits.max_bytes:
+    too_large = f"larger than {max_bytes / (1 << 20):g} MB"
+    if (response.content_length or 0) > max_bytes:
         raise Refused(too_large)
-    body = await read_at_most(response, limits.max_bytes)
-    if len(body) > limits.max_bytes:
+    body = await read_at_most(response, max_bytes)
+    if len(body) > max_bytes:
         raise Refused(too_large)
     if not looks_like_image(body[:32]):
         raise Refused(f"not an image but {response.content_type}" if body else "empty answer")

@@ -85,8 +85,7 @@ def _as_they_come(engine: Engine, pieces: Sequence[Path], settings: CurateSettin
             download.fetch,
             list(piece_of),
             folder,
-            allow_private=settings.allow_private_hosts,
-            limits=_limits(settings),
+            settings=settings,
             settled=settled,
             stop=stop,
         )
@@ -110,14 +109,3 @@ def _fill_in(piece: Path, found: dict[str, Entry], folder: Path) -> None:
             row |= {"location": download.location_of(entry, folder), "problem": entry.reason}
     with whole_file(piece) as partial_file:
         pq.write_table(pa.Table.from_pylist(filled, schema=rows.schema), partial_file)
-
-
-def _limits(settings: CurateSettings) -> download.Limits:
-    return download.Limits(
-        at_once=settings.fetch_at_once,
-        at_once_per_host=settings.fetch_per_host,
-        max_bytes=settings.fetch_max_bytes,
-        seconds=settings.fetch_seconds,
-        redirects=settings.fetch_redirects,
-        attempts=settings.fetch_attempts,
-    )

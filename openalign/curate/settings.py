@@ -75,6 +75,8 @@ class CurateSettings:
     """From one address to the next, at most."""
     fetch_attempts: int = 3
     """Tries of an address that fails for reasons that may pass."""
+    fetch_longest_wait: float = 30.0
+    """Seconds to wait before a further try; a server that asks for more is left for another run."""
     text_from: str = "alt"
     """Of pages: what an image's text is, the first of these that says anything: alt, title, aria-label, figcaption."""
     image_column: str | None = None

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from openalign.curate.download import Limits, fetch
+from openalign.curate.download import fetch
 from openalign.curate.ledger import read_ledger
 from openalign.curate.network import is_public
 from openalign.curate.pipeline import curate
@@ -22,17 +23,18 @@ from openalign.curate.sources import read_image
 from openalign.errors import OpenAlignError
 from tests.curate.site import JPEG, Server
 
-QUICK = Limits(seconds=1.0, max_bytes=100_000, longest_wait=1.0)
+PUBLIC = CurateSettings(fetch_seconds=1.0, fetch_max_bytes=100_000, fetch_longest_wait=1.0)
+QUICK = replace(PUBLIC, allow_private_hosts=True)
 
 
 def problems(names: list[str], server: Server, to: Path) -> list[str | None]:
     urls = [f"{server.address}/{name}" for name in names]
-    return fetch(urls, to, allow_private=True, limits=QUICK)["problem"].to_pylist()
+    return fetch(urls, to, settings=QUICK)["problem"].to_pylist()
 
 
 def test_images_are_kept_whole_under_the_hash_of_their_address(server: Server, tmp_path: Path) -> None:
     urls = [f"{server.address}/{name}" for name in ("one.jpg", "octets", "moved.jpg", "one.jpg")]
-    table = fetch(urls, tmp_path, allow_private=True, limits=QUICK)
+    table = fetch(urls, tmp_path, settings=QUICK)
     assert table.column_names == ["image", "location", "problem"]
     assert table["image"].to_pylist() == urls
     assert table["problem"].to_pylist() == [None] * 4
@@ -67,9 +69,9 @@ def test_what_cannot_be_had_has_a_reason(server: Server, tmp_path: Path, name: s
 
 
 def test_slow_server_is_given_up_within_the_time(server: Server, tmp_path: Path) -> None:
-    limits = Limits(seconds=0.3, attempts=1)
+    settings = replace(QUICK, fetch_seconds=0.3, fetch_attempts=1)
     started = time.monotonic()
-    table = fetch([f"{server.address}/slow.jpg"], tmp_path, allow_private=True, limits=limits)
+    table = fetch([f"{server.address}/slow.jpg"], tmp_path, settings=settings)
     assert table["problem"].to_pylist() == ["no whole answer within 0.3 s"]
     assert time.monotonic() - started < 2
 
@@ -78,7 +80,7 @@ def test_an_answer_that_is_cut_off_is_tried_again_and_then_named(server: Server,
     [problem, none] = problems(["short.jpg", "one.jpg"], server, tmp_path)
     assert none is None
     assert problem is not None and "not" in problem.lower()
-    assert server.asked["/short.jpg"] == QUICK.attempts
+    assert server.asked["/short.jpg"] == QUICK.fetch_attempts
 
 
 def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_dead_host_and_odd_addresses_do_not_raise(server: Server, tmp_path: Path
         "x.jpg",
         "http://:80/",
     ]
-    found = fetch(urls, tmp_path, allow_private=True, limits=QUICK)["problem"].to_pylist()
+    found = fetch(urls, tmp_path, settings=QUICK)["problem"].to_pylist()
     assert all(found)
     assert found[2:] == ["not an http(s) address"] * 6
 
@@ -177,14 +179,14 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_private_addresses_are_never_asked(tmp_path: Path, host: str) -> None:
-    [problem] = fetch([f"http://{host}/a.jpg"], tmp_path, limits=QUICK)["problem"].to_pylist()
+    [problem] = fetch([f"http://{host}/a.jpg"], tmp_path, settings=PUBLIC)["problem"].to_pylist()
     assert "not a" in problem and "public address" in problem
 
 
 @pytest.mark.usefixtures("no_connections")
 @pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "::ffff:192.168.0.1"])
 def test_names_that_lead_to_private_addresses_are_never_asked(tmp_path: Path, address: str) -> None:
-    table = fetch(["http://images.example/a.jpg"], tmp_path, limits=QUICK, resolver=FixedResolver(address))
+    table = fetch(["http://images.example/a.jpg"], tmp_path, settings=PUBLIC, resolver=FixedResolver(address))
     assert table["problem"].to_pylist() == [f"images.example leads to {address}, which is not a public address"]
 
 
@@ -192,7 +194,7 @@ def test_redirect_into_a_private_network_is_not_followed(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("openalign.curate.network.is_public", lambda address: address == "127.0.0.1")
-    table = fetch([f"{server.address}/to-metadata"], tmp_path, limits=QUICK)
+    table = fetch([f"{server.address}/to-metadata"], tmp_path, settings=PUBLIC)
     assert table["problem"].to_pylist() == ["169.254.169.254 is not a public address"]
 
 
@@ -208,7 +210,8 @@ def test_interrupted_run_leaves_a_ledger_that_the_next_one_goes_on_from(server: 
     script = f"""
 from pathlib import Path
 from openalign.curate.download import fetch
-fetch({urls!r}, Path({str(tmp_path)!r}), allow_private=True)
+from openalign.curate.settings import CurateSettings
+fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateSettings(allow_private_hosts=True))
 """
     server.stalls_after = 100  # else a quick client may be done before the signal reaches it
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) as running:
@@ -220,7 +223,7 @@ fetch({urls!r}, Path({str(tmp_path)!r}), allow_private=True)
     assert 10 < done < 401
     server.asked.clear()
     server.stalls_after = 10_000
-    assert fetch(urls, tmp_path, allow_private=True)["problem"].null_count == 401
+    assert fetch(urls, tmp_path, settings=CurateSettings(allow_private_hosts=True))["problem"].null_count == 401
     assert sum(server.asked.values()) == 401 - done + 1
 
 
