@@ -160,7 +160,9 @@ class LocalEngine(Engine):
         total: int | None = None,
         size_of: Callable[[Item], int] = lambda item: 1,
     ) -> list[Result]:
-        with bar(description, len(items) if isinstance(items, Sized) else total) as running:
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        with bar(description, total) as running:
             if self._pool is None or (isinstance(items, Sized) and len(items) < 2):
                 results = []
                 for item in items:
