@@ -1,3 +1,4 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -16,7 +17,7 @@ class Slow:
         inner = encoder._embed_text_batch
 
         def embed(texts):
-            self.go.wait(5)
+            self.go.wait(60)
             self.calls.append(len(texts))
             return inner(texts)
 
@@ -37,7 +38,7 @@ def test_what_waits_goes_through_the_model_together(paint_encoder):
     with ThreadPoolExecutor(len(colours)) as threads:
         found = [threads.submit(shared.embed_texts, [colour]) for colour in colours]
         while shared._jobs.qsize() < len(colours) - 1:
-            pass
+            time.sleep(0.01)  # a busy loop would keep the threads from putting anything there
         slow.go.set()
         vectors = np.concatenate([each.result() for each in found])
     assert slow.calls == [1, len(colours) - 1]
