@@ -9,7 +9,6 @@ from openalign.curate.alt_text import clean_text
 from openalign.curate.parquet_images import holds_images, read_parquet_images
 from openalign.curate.parts import PartWriter
 from openalign.curate.places import Place, beside, full_name
-from openalign.data import addresses
 from openalign.data.pairs import open_pairs, read_table
 from openalign.data.shards import read_index
 from openalign.data.tables import table_suffix
@@ -47,18 +46,30 @@ def _add_rows(part: PartWriter, table: pa.Table, path: Place, row_name: str) -> 
         if not image:
             part.problems.append(f"{row_name} {number} names no image.")
             continue
-        if address := normalise(image):
-            part.add_tag([address], _text(text), None)
+        found = _place_of_image(path, image)
+        if linked := normalise(str(found)):
+            part.add_tag([linked], _text(text), None)
             continue
-        image = image.removeprefix("file://")
-        file = image if addresses.is_address(image) else beside(path, image)
-        part.add_tag([str(file)], _text(text), None)
-        if isinstance(file, str):  # asked for when it is read: a question for each row would take as long as the images
-            part.add_stored(file, f"at://{file}")
-        elif file.is_file():
-            part.add_stored(str(file), f"file://{file.absolute()}")
+        part.add_tag([str(found)], _text(text), None)
+        if isinstance(found, str):  # asked for when it is read: a question for each row takes as long as its image
+            part.add_stored(found, f"at://{found}")
+        elif found.is_file():
+            part.add_stored(str(found), f"file://{found.absolute()}")
         else:
-            part.problems.append(f"{row_name} {number}: there is no file {file}.")
+            part.problems.append(f"{row_name} {number}: there is no file {found}.")
+
+
+def _place_of_image(path: Place, image: str) -> Place:
+    """Where the image of a row lies, the table being at `path`.
+
+    What a stranger's table names is opened only in the kind of place where the user's own table lies, and never over
+    http(s), where `download` sees to it that no private address is asked: fsspec would open anything for anyone.
+    """
+    if normalise(image):
+        return image
+    if isinstance(path, str) and image.startswith(f"{path.partition('://')[0]}://"):
+        return image
+    return beside(path, image.removeprefix("file://"))
 
 
 def _text(text: str | None) -> str | None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from openalign.curate.listings import _place_of_image
 from openalign.curate.pipeline import curate
 from openalign.curate.places import bytes_at, opened
 from openalign.curate.settings import CurateSettings
@@ -84,6 +85,28 @@ def test_a_table_at_an_address_names_images_beside_it_and_elsewhere(
     assert [row["image"] for row in kept(tmp_path / "out")] == [f"memory:///photos/jpg/{n}.jpg" for n in range(3)]
     [dropped] = pq.read_table(tmp_path / "out" / "dropped.parquet").to_pylist()
     assert (dropped["image"], dropped["reasons"]) == ("memory:///photos/jpg/none.jpg", ["unreadable_image"])
+
+
+def test_a_table_opens_no_other_kind_of_place_than_its_own(
+    bucket: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["simplecache::http://127.0.0.1/x.jpg", "ftp://10.0.0.1/x.jpg", "local:///etc/passwd", "http://[::1/x.jpg"]
+    rows = "image,text\n" + "".join(f"{name},a picture of mine\n" for name in names)
+    bucket.pipe("/photos/list.csv", rows.encode())
+    (tmp_path / "list.csv").write_text(rows)
+    monkeypatch.setattr("fsspec.implementations.http.HTTPFileSystem.__init__", lambda *_, **__: pytest.fail("http"))
+    for number, source in enumerate(("memory://photos/list.csv", tmp_path / "list.csv")):
+        found = extracted([source], tmp_path / f"work{number}")
+        assert all(row["location"].startswith("at://memory://photos/") for row in found.images)
+        for row in found.images:
+            with pytest.raises(OpenAlignError, match="does not exist"):
+                read_image(row["location"])
+
+
+def test_a_table_at_a_web_address_links_to_images_and_does_not_open_them() -> None:
+    assert _place_of_image("https://a.org/sets/list.csv", "jpg/1.jpg") == "https://a.org/sets/jpg/1.jpg"
+    assert _place_of_image("s3://b/list.csv", "http://a.org/1.jpg") == "http://a.org/1.jpg"
+    assert _place_of_image(Path("list.csv"), "s3://b/1.jpg") == Path("s3://b/1.jpg")
 
 
 def test_parquet_with_images_at_an_address_is_read_where_it_is(
