@@ -33,6 +33,8 @@ _MOST_UNREADABLE_IN_A_ROW = 20_000
 """More than a shard holds, as img2dataset writes them: one that lost its end does not end a run."""
 _APART_FROM_CROPS_AND_ORDER = 2 << 192
 """Crops draw from the generator keyed by (seed, step) from counter 0 on, the order of the samples from 1 << 192."""
+_CROP_LONGEST = 4 / 3
+"""The longer side of a crop of any scale to its shorter one, at most: what is usual for such crops."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class LoaderSettings:
     """Mirror every other image, at random."""
     crop: bool = True
     """Crop at a random place; False crops the centre."""
+    crop_scale: float | None = None
+    """Least share of the resized image's area that a random crop covers, whatever its shape and size then brought to
+    image_size; None crops image_size x image_size as it is, as the paper does."""
     word_dropout: float = 0.0
     """The probability with which each word of a text is left out; one word always stays."""
     shuffle_block: int = 1
@@ -197,12 +202,13 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
         settings, side = self._settings, self._settings.image_size
         order = samples_of_step(step, settings.batch_size, len(self._pairs), settings.seed, settings.shuffle_block)
         rows = order[self._share]
-        tops, lefts, mirrored = (drawn[self._share] for drawn in crops_of_step(step, settings))
         images = np.empty((len(rows), side, side, 3), dtype=np.uint8)
         batch = Batch(step, torch.from_numpy(images), torch.empty(0), torch.empty(0), rows)
-        for place, (top, left, mirror) in enumerate(zip(tops, lefts, mirrored, strict=True)):
-            image = self._readable_image(batch, place)[top : top + side, left : left + side]
-            images[place] = image[:, ::-1] if mirror else image
+        boxes_B4, mirrored_B = (drawn[self._share] for drawn in crops_of_step(step, settings))
+        for place, ((top, left, height, width), mirror) in enumerate(zip(boxes_B4, mirrored_B, strict=True)):
+            image = self._readable_image(batch, place)[top : top + height, left : left + width]
+            crop = resize(image, side, side)
+            images[place] = crop[:, ::-1] if mirror else crop
         self._add_texts(batch)
         batch.image_ids_B = torch.from_numpy(self._pairs.image_ids(batch.rows_B))
         batch.build_s = time.perf_counter() - began
@@ -258,16 +264,20 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
         return image
 
 
-def crops_of_step(
-    step: int, settings: LoaderSettings
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Top and left of each crop in pixels, and whether it is mirrored, for the whole batch over all ranks."""
+def crops_of_step(step: int, settings: LoaderSettings) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Top, left, height and width of each crop in pixels, (B, 4), and whether it is mirrored, (B,), over all ranks."""
     draw = np.random.Generator(np.random.Philox(key=[settings.seed, step]))
-    margin = settings.resize_size - settings.image_size
-    count = settings.batch_size
-    tops, lefts = draw.integers(0, margin + 1, size=(2, count)) if settings.crop else np.full((2, count), margin // 2)
-    mirrored = draw.random(count) < 0.5 if settings.flip else np.zeros(count, dtype=np.bool_)
-    return tops, lefts, mirrored
+    count, side = settings.batch_size, settings.resize_size
+    sizes_2B = np.full((2, count), settings.image_size)
+    if settings.crop and settings.crop_scale is not None:
+        areas_B, shapes_B = draw.uniform(settings.crop_scale, 1, count), draw.uniform(-1, 1, count)
+        wished_2B = side * np.sqrt(areas_B * _CROP_LONGEST ** np.array([shapes_B, -shapes_B]))
+        sizes_2B = np.clip(np.rint(wished_2B), 1, side).astype(np.int64)
+    corners_2B = (side - sizes_2B) // 2
+    if settings.crop:
+        corners_2B = draw.integers(0, side - sizes_2B + 1)
+    mirrored_B = draw.random(count) < 0.5 if settings.flip else np.zeros(count, dtype=np.bool_)
+    return np.concatenate([corners_2B, sizes_2B]).T, mirrored_B
 
 
 def word_keys_of_step(step: int, settings: LoaderSettings) -> NDArray[np.uint64]:

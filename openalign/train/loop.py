@@ -173,6 +173,7 @@ def _loader(training: Training, first_step: int) -> BatchLoader:
         max_pieces=recipe.text_tower.max_pieces,
         workers=recipe.workers,
         flip=recipe.flip,
+        crop_scale=recipe.crop_scale,
         word_dropout=recipe.word_dropout,
         shuffle_block=recipe.shuffle_block,
     )

@@ -98,6 +98,9 @@ class Recipe(Settings):
     """Side that images are resized to before the crop; by default in the paper's proportion, 346 to 289."""
     flip: bool = True
     """Mirror half of the images; wrong where texts tell left from right."""
+    crop_scale: float | None = Field(default=None, gt=0, le=1)
+    """Least share of the resized image's area that a crop covers, then brought to image_size: augmentation for small
+    training sets. None, as in the paper, crops image_size x image_size."""
     word_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Probability that a word of a text is left out, at least one staying. Not in the paper."""
     shuffle_block: int = Field(default=1, ge=1)

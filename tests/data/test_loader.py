@@ -78,10 +78,21 @@ def test_a_batch_is_what_the_order_the_crops_and_the_tokenizer_say(pairs: Pairs,
     ids, mask = tokenizer([pairs.texts()[row] for row in batch.rows_B])
     assert np.array_equal(batch.ids_BT, ids)
     assert np.array_equal(batch.mask_BT, mask)
-    for place, (row, top, left, mirror) in enumerate(zip(batch.rows_B, *crops_of_step(3, SETTINGS), strict=True)):
+    assert_cropped(batch, pairs, SETTINGS)
+
+
+def test_crops_of_any_scale_are_brought_to_one_size(pairs: Pairs, tokenizer: Tokenizer) -> None:
+    batch = batches(pairs, tokenizer, crop_scale=0.3)[3]
+    assert batch.images_BHWC.shape == (8, 24, 24, 3)
+    assert_cropped(batch, pairs, replace(SETTINGS, crop_scale=0.3))
+
+
+def assert_cropped(batch: Batch, pairs: Pairs, settings: LoaderSettings) -> None:
+    boxes_B4, mirrored_B = crops_of_step(batch.step, settings)
+    for place, (row, (top, left, height, width)) in enumerate(zip(batch.rows_B, boxes_B4, strict=True)):
         whole = resize(decode(pairs.image_bytes(row), min_side=32), 32, 32)
-        crop = whole[top : top + 24, left : left + 24]
-        assert np.array_equal(batch.images_BHWC[place], crop[:, ::-1] if mirror else crop)
+        crop = resize(whole[top : top + height, left : left + width], 24, 24)
+        assert np.array_equal(batch.images_BHWC[place], crop[:, ::-1] if mirrored_B[place] else crop)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -189,7 +200,7 @@ held = [running]
 held.append(held)
 raise KeyboardInterrupt
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
@@ -305,12 +316,29 @@ def test_an_image_damaged_in_the_middle_of_a_shard_is_named_and_replaced(tmp_pat
 
 
 def test_crops_lie_within_the_image_and_reach_its_edges() -> None:
-    tops, lefts, mirrored = crops_of_step(0, replace(SETTINGS, batch_size=1000))
-    assert (tops.min(), tops.max(), lefts.min(), lefts.max()) == (0, 8, 0, 8)
-    assert 400 < mirrored.sum() < 600
-    tops, lefts, mirrored = crops_of_step(0, replace(SETTINGS, crop=False, flip=False))
-    assert set(tops) == set(lefts) == {4}
-    assert not mirrored.any()
+    boxes_B4, mirrored_B = crops_of_step(0, replace(SETTINGS, batch_size=1000))
+    assert boxes_B4.min(0).tolist() == [0, 0, 24, 24]
+    assert boxes_B4.max(0).tolist() == [8, 8, 24, 24]
+    assert 400 < mirrored_B.sum() < 600
+    boxes_B4, mirrored_B = crops_of_step(0, replace(SETTINGS, crop=False, flip=False))
+    assert np.unique(boxes_B4, axis=0).tolist() == [[4, 4, 24, 24]]
+    assert not mirrored_B.any()
+
+
+def test_crops_of_any_scale_cover_the_share_asked_for() -> None:
+    settings = replace(SETTINGS, batch_size=10_000, resize_size=200, crop_scale=0.25)
+    tops_B, lefts_B, heights_B, widths_B = crops_of_step(0, settings)[0].T
+    shares_B = heights_B * widths_B / 200**2
+    assert shares_B.min() == pytest.approx(0.25, abs=0.01)
+    assert shares_B.max() > 0.99
+    assert np.mean(shares_B < 0.5) == pytest.approx(1 / 3, abs=0.03)
+    shapes_B = heights_B / widths_B
+    assert (shapes_B.min(), shapes_B.max()) == (pytest.approx(3 / 4, abs=0.02), pytest.approx(4 / 3, abs=0.02))
+    assert np.median(shapes_B) == pytest.approx(1, abs=0.02)
+    assert min(tops_B.min(), lefts_B.min()) == 0
+    assert max((tops_B + heights_B).max(), (lefts_B + widths_B).max()) == 200
+    centred = crops_of_step(0, replace(settings, crop=False))[0]
+    assert np.unique(centred, axis=0).tolist() == [[88, 88, 24, 24]]
 
 
 def test_the_global_random_state_is_left_alone(pairs: Pairs, tokenizer: Tokenizer) -> None:
