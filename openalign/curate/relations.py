@@ -15,7 +15,7 @@ from openalign.curate.engine import Engine
 from openalign.curate.pieces import count_rows, work_through
 from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
-from openalign.curate.words import bigrams, is_unspaced, rare_count, space_piece, unigrams
+from openalign.curate.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
 
 _TEXTS_AT_ONCE = 20_000
 
@@ -40,13 +40,16 @@ def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int) -> ir.Table:
     texts = engine.hold("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
     [whole] = texts.agg(characters=texts.text.length().sum(), unspaced=_.unspaced.any()).to_pyarrow().to_pylist()
     texts = _with_spaces(engine, texts) if whole["unspaced"] else texts.mutate(spaced=texts.text)
+    texts = texts.select("text", "images_of_text", "first", words=in_words(texts.spaced))
     # No text has more unigrams than characters, nor more bigrams: often there is nothing to be counted.
     if 2 * (whole["characters"] or 0) <= vocabulary:
-        return texts.select("text", "images_of_text", unigrams=unigrams(texts.spaced).length(), rare=False)
-    split = engine.hold("split_texts", texts.mutate(words=unigrams(texts.spaced)))
-    found = split.left_join(_rare_texts(engine, split, vocabulary), "first")
-    columns = ["text", "images_of_text"]
-    return engine.hold("texts", found.select(*columns, unigrams=found.words.length(), rare=found.first_right.notnull()))
+        return texts.select("text", "images_of_text", unigrams=unigrams(texts.words).length(), rare=False)
+    texts = engine.hold("texts_in_words", texts)
+    found = texts.left_join(_rare_texts(engine, texts, vocabulary), "first")
+    number = unigrams(found.words).length()
+    return engine.hold(
+        "texts", found.select("text", "images_of_text", unigrams=number, rare=found.first_right.notnull())
+    )
 
 
 def _with_spaces(engine: Engine, texts: ir.Table) -> ir.Table:
@@ -59,16 +62,20 @@ def _with_spaces(engine: Engine, texts: ir.Table) -> ir.Table:
     return joined.mutate(spaced=joined.spaced.coalesce(joined.text))
 
 
-def _rare_texts(engine: Engine, split: ir.Table, vocabulary: int) -> ir.Table:
+def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int) -> ir.Table:
     """The texts with a token outside the `vocabulary` most frequent, by their `first`. A pair counts once.
 
     Each text stands for itself by the number of its first occurrence, since tokens carry it along.
     """
+    split = texts.select("first", "images_of_text", words=unigrams(texts.words))
     listed = split.select("first", "images_of_text", token=split.words.concat(bigrams(split.words)))
     tokens = listed.unnest("token")
-    counts = engine.hold("tokens", tokens.group_by("token").agg(times=tokens.images_of_text.sum()))
-    rare = counts.filter(counts.times < rare_count(counts, vocabulary))
-    return tokens.semi_join(rare, "token").select("first").distinct()
+    counts = tokens.group_by("token").agg(times=tokens.images_of_text.sum())
+    # Most tokens occur once. They are not kept: rare_count does without, and what is not among the frequent is rare.
+    counts = engine.hold("tokens", counts.filter(counts.times > 1))
+    least = rare_count(counts, vocabulary)
+    rare = tokens.anti_join(counts.filter(counts.times >= least), "token") if least else tokens.limit(0)
+    return rare.select("first").distinct()
 
 
 def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:

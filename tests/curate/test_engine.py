@@ -22,7 +22,7 @@ from openalign.curate.pieces import batches_of, result_of, work_through
 from openalign.curate.pipeline import curate
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
-from openalign.curate.words import bigrams, is_unspaced, spaced, split_unigrams, unigrams
+from openalign.curate.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 from tests.curate.crawl import drawing, encoded, write_crawl
 
@@ -103,7 +103,7 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
     path = spark.work / "texts.parquet"
     pq.write_table(pa.table({"text": texts, "spaced": list(map(spaced, texts))}), path)
     table = spark.read([path])
-    found = table.mutate(words=unigrams(table.spaced), unspaced=is_unspaced(table.text))
+    found = table.mutate(words=unigrams(in_words(table.spaced)), unspaced=is_unspaced(table.text))
     rows = found.mutate(pairs=bigrams(found.words)).to_pyarrow().to_pylist()
     for row in rows:
         words = split_unigrams(row["text"])

@@ -49,7 +49,7 @@ def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
         with urllib.request.urlopen(f"{address}/api/search?text=a%20red%20apple&plus=boat") as reply:
             assert {Path(hit["image"]).name for hit in json.load(reply)["hits"]} == {"red.jpg", "blue.jpg"}
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=20)[1]
+        rest = process.communicate(timeout=60)[1]
     finally:
         process.kill()
     assert (process.returncode, rest) == (0, "")
