@@ -1,11 +1,10 @@
-"""Folders of HTML and Markdown pages with their images, as site generators keep them."""
+"""Folders of HTML and Markdown pages with their images, as site generators keep them, on disk or at an address."""
 
-import os
 import posixpath
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
 from markdown_it import MarkdownIt
@@ -13,6 +12,7 @@ from markdown_it import MarkdownIt
 from openalign.curate.alt_text import image_tags
 from openalign.curate.charset import decode_page
 from openalign.curate.parts import PartWriter
+from openalign.curate.places import Place, files_below, location_of, opened, within
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown")
@@ -24,29 +24,21 @@ _NOWHERE = "http://folder.invalid/"
 _FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\r?\n.*?^\1[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 
 
-def find_files(folder: Path) -> list[str]:
-    """Return all files below `folder` as sorted relative paths; hidden files and folders are passed over."""
-    found: list[str] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "node_modules"))]
-        below = Path(parent).relative_to(folder)
-        found += [(below / name).as_posix() for name in files if not name.startswith(".")]
-    return sorted(found)
-
-
 def read_pages(
-    part: PartWriter, folder: Path, pages: list[str], base_url: str | None, text_from: Sequence[str] = ("alt",)
+    part: PartWriter, folder: Place, pages: list[str], base_url: str | None, text_from: Sequence[str] = ("alt",)
 ) -> None:
     """Add the images of `pages` (paths relative to `folder`) to `part`.
 
     An image that lies in the folder is named by its path, or by its address below `base_url` where that is given.
     """
     base = (base_url or _NOWHERE).rstrip("/") + "/"
-    files = frozenset(find_files(folder))
+    files = frozenset(files_below(folder))
     for page in pages:
-        text = decode_page((folder / page).read_bytes())
+        place = within(folder, page)
+        with opened(place) as stream:
+            text = decode_page(stream.read())
         if text is None:
-            part.problems.append(f"{folder / page} is not text in any known encoding.")
+            part.problems.append(f"{place} is not text in any known encoding.")
             continue
         part.pages += 1
         html = _FRONT_MATTER.sub("", text)
@@ -59,17 +51,17 @@ def read_pages(
                 name, found = _name(image, base, folder, page, files)
                 names.append(name)
                 if found:
-                    part.add_stored(name, f"file://{(folder / found).absolute()}")
-            part.add_tag(names, tag.text, address if base_url else str(folder / page))
+                    part.add_stored(name, location_of(within(folder, found)))
+            part.add_tag(names, tag.text, address if base_url else str(place))
 
 
-def _name(image: str, base: str, folder: Path, page: str, files: frozenset[str]) -> tuple[str, str | None]:
+def _name(image: str, base: str, folder: Place, page: str, files: frozenset[str]) -> tuple[str, str | None]:
     """Return what an image is called, and which file of the folder it is (None: none)."""
     if not image.startswith(base):
         return image, None
     wanted = unquote(image.removeprefix(base).partition("?")[0])
     found = find_image(files, page, wanted)
-    return (str(folder / (found or wanted)) if base == _NOWHERE else image), found
+    return (str(within(folder, found or wanted)) if base == _NOWHERE else image), found
 
 
 def find_image(files: frozenset[str], page: str, wanted: str) -> str | None:

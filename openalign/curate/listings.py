@@ -8,7 +8,7 @@ from openalign.curate.addresses import normalise
 from openalign.curate.alt_text import clean_text
 from openalign.curate.parquet_images import holds_images, read_parquet_images
 from openalign.curate.parts import PartWriter
-from openalign.curate.places import Place, beside, full_name
+from openalign.curate.places import Place, beside, full_name, location_of
 from openalign.data.pairs import open_pairs, read_table
 from openalign.data.shards import read_index
 from openalign.data.tables import table_suffix
@@ -51,10 +51,9 @@ def _add_rows(part: PartWriter, table: pa.Table, path: Place, row_name: str) -> 
             part.add_tag([linked], _text(text), None)
             continue
         part.add_tag([str(found)], _text(text), None)
-        if isinstance(found, str):  # asked for when it is read: a question for each row takes as long as its image
-            part.add_stored(found, f"at://{found}")
-        elif found.is_file():
-            part.add_stored(str(found), f"file://{found.absolute()}")
+        # At an address it is asked for when it is read: a question for each row takes as long as its image.
+        if isinstance(found, str) or found.is_file():
+            part.add_stored(str(found), location_of(found))
         else:
             part.problems.append(f"{row_name} {number}: there is no file {found}.")
 

@@ -125,7 +125,7 @@ def describe_run(
 def _stamps(source: str) -> Iterator[str]:
     """One line a file that `source` (a file, a folder, a pattern, an address) stands for, in order of their names."""
     if addresses.is_address(source):
-        yield from (f"{addresses.state(address)}\n" for address in addresses.matching(source))
+        yield from (f"{state}\n" for address in addresses.matching(source) for state in addresses.states(address))
         return
     matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     for path in [Path(source)] if Path(source).exists() else map(Path, matching):

@@ -1,6 +1,7 @@
 """Where sources lie: paths, and addresses that fsspec opens (s3://, gs://, http(s)://), read alike."""
 
 import glob
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,26 @@ def places_of(source: str) -> list[Place]:
     return paths
 
 
+def is_folder(place: Place) -> bool:
+    return addresses.is_folder(place) if isinstance(place, str) else place.is_dir()
+
+
+def files_below(folder: Place) -> list[str]:
+    """All files below `folder` as sorted relative paths with slashes; hidden files and folders are passed over."""
+    if isinstance(folder, str):
+        return [name for name in addresses.files_below(folder) if not any(map(_is_hidden, name.split("/")))]
+    found: list[str] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        below = Path(parent).relative_to(folder)
+        found += [(below / name).as_posix() for name in files if not _is_hidden(name)]
+    return sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "node_modules"))
+
+
 @contextmanager
 def opened(place: Place) -> Iterator[BinaryIO]:
     """The bytes of a file, seekable. Raises OSError for a path, OpenAlignError for an address."""
@@ -59,6 +80,16 @@ def beside(place: Place, name: str) -> Place:
     if isinstance(place, Path):
         return place.parent / name
     return f"{place.rpartition('/')[0]}/{name.removeprefix('./')}"
+
+
+def within(folder: Place, name: str) -> Place:
+    """The place of that name (a path with slashes) below `folder`."""
+    return folder / name if isinstance(folder, Path) else f"{folder.rstrip('/')}/{name}"
+
+
+def location_of(file: Place) -> str:
+    """The file as `Extracted.images` names it."""
+    return f"{'file' if isinstance(file, Path) else 'at'}://{full_name(file)}"
 
 
 def bytes_at(stream: BinaryIO, offset: int, size: int) -> bytes:

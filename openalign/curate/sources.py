@@ -12,11 +12,22 @@ import pyarrow as pa
 from openalign.curate.alt_text import image_tags
 from openalign.curate.charset import decode_page
 from openalign.curate.engine import Engine
-from openalign.curate.folders import PAGE_SUFFIXES, find_files, read_pages
+from openalign.curate.folders import PAGE_SUFFIXES, read_pages
 from openalign.curate.listings import read_image_folder, read_listing, read_shard
 from openalign.curate.parquet_images import SCHEME, read_parquet_image
 from openalign.curate.parts import PartSummary, PartWriter, finished_part, join_parts
-from openalign.curate.places import Place, bytes_at, full_name, opened, place_of, places_of
+from openalign.curate.places import (
+    Place,
+    beside,
+    bytes_at,
+    files_below,
+    full_name,
+    is_folder,
+    opened,
+    place_of,
+    places_of,
+    within,
+)
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curate.wat import ListedPage, tags_of
 from openalign.data.shards import IMAGE_SUFFIXES
@@ -128,68 +139,67 @@ class _Asked:
     text_from: Sequence[str]
 
 
-def _readers_of(path: Place, asked: _Asked) -> Iterator[Reader]:
+def _readers_of(place: Place, asked: _Asked) -> Iterator[Reader]:
     """Yield what reads each file, or each few pages, of one source."""
-    if isinstance(path, str):
-        yield _reader_of_address(path, asked)
-    elif path.is_dir():
-        yield from _folder_readers(path, asked)
-    elif path.suffix.lower() == ".tar":
-        yield partial(read_shard, tar=path)
-    elif table_suffix(path):
-        yield partial(read_listing, path=path, image_column=asked.image, text_column=asked.text)
-    elif path.suffix.lower() in PAGE_SUFFIXES:
-        yield partial(
-            read_pages, folder=path.parent, pages=[path.name], base_url=asked.base_url, text_from=asked.text_from
-        )
-    elif is_warc(path):
-        yield partial(_read_warc, path=path, text_from=asked.text_from)
+    name = str(place).lower()
+    if isinstance(place, Path) and place.is_dir():
+        yield from _folder_readers(place, asked)
+    elif name.endswith(".tar"):
+        yield partial(read_shard, tar=place)
+    elif table_suffix(place):
+        yield partial(read_listing, path=place, image_column=asked.image, text_column=asked.text)
+    elif name.endswith(PAGE_SUFFIXES) and is_folder(folder := beside(place, "")):
+        yield _page_reader(folder, [str(place).rpartition("/")[2]], asked)
+    elif name.endswith(WARC_SUFFIXES) or (isinstance(place, Path) and is_warc(place)):
+        yield partial(_read_warc, path=place, text_from=asked.text_from)
+    elif is_folder(place):
+        yield from _folder_readers(place, asked)
     else:
         raise OpenAlignError(
-            f"{path} is no source that curate knows: give a WARC file ({', '.join(WARC_SUFFIXES)}), "
-            f"a folder of pages or images, a table ({', '.join(TABLE_SUFFIXES)}) or shards (.tar)."
+            f"{place} is no source that curate knows: give a WARC file ({', '.join(WARC_SUFFIXES)}), "
+            f"a folder of pages or images, a table ({', '.join(TABLE_SUFFIXES)}) or shards (.tar). "
+            "Of pages on the web, make a WARC file (wget --warc-file)."
         )
 
 
-def _reader_of_address(address: str, asked: _Asked) -> Reader:
-    if address.lower().endswith(".tar"):
-        return partial(read_shard, tar=address)
-    if address.lower().endswith(WARC_SUFFIXES):
-        return partial(_read_warc, path=address, text_from=asked.text_from)
-    if table_suffix(address):
-        return partial(read_listing, path=address, image_column=asked.image, text_column=asked.text)
-    raise OpenAlignError(
-        f"{address}: at an address WARC files ({', '.join(WARC_SUFFIXES)}), tables ({', '.join(TABLE_SUFFIXES)}) and "
-        f"shards (.tar) can be read. Of a page, make a WARC file (wget --warc-file)."
-    )
+def _page_reader(folder: Place, pages: list[str], asked: _Asked) -> Reader:
+    return partial(read_pages, folder=folder, pages=pages, base_url=asked.base_url, text_from=asked.text_from)
 
 
-def _folder_readers(folder: Path, asked: _Asked) -> Iterator[Reader]:
+def _folder_readers(folder: Place, asked: _Asked) -> Iterator[Reader]:
     """Shards, else a list of pairs, else Parquet files, else WARC files and pages, else images: the first there is."""
-    for place in (folder / "shards", folder):
-        listed = [place / f"pairs{suffix}" for suffix in TABLE_SUFFIXES if (place / f"pairs{suffix}").is_file()]
-        if held := sorted(place.glob("*.tar")) or listed[:1]:
-            for path in held:
-                yield from _readers_of(path, asked)
-            return
-    for place in (folder, folder / "data"):
-        if tables := [file for file in sorted(place.glob("*.parquet")) if not file.name.endswith(".index.parquet")]:
-            for path in tables:
-                yield from _readers_of(path, asked)
-            return
-    files = find_files(folder)
-    crawls = [folder / file for file in files if file.lower().endswith(WARC_SUFFIXES)]
-    for path in crawls:
-        yield partial(_read_warc, path=path, text_from=asked.text_from)
+    files = files_below(folder)
+    lists = next(filter(None, _lists_in(files)), [])
+    for file in lists:
+        yield from _readers_of(within(folder, file), asked)
+    if lists:
+        return
+    crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
+    for file in crawls:
+        yield partial(_read_warc, path=within(folder, file), text_from=asked.text_from)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
     if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
+        if isinstance(folder, str):
+            raise OpenAlignError(f"{folder} holds images: at an address, give a table that names them and their texts.")
         yield partial(read_image_folder, folder=folder)
         return
     for start in range(0, len(pages), _PAGES_PER_PART):
-        chosen = pages[start : start + _PAGES_PER_PART]
-        yield partial(read_pages, folder=folder, pages=chosen, base_url=asked.base_url, text_from=asked.text_from)
+        yield _page_reader(folder, pages[start : start + _PAGES_PER_PART], asked)
     if not crawls and not pages:
         raise OpenAlignError(f"{folder} holds no WARC files, pages, images, tables or shards.")
+
+
+def _lists_in(files: Sequence[str]) -> Iterator[list[str]]:
+    """Yield what may list the pairs of a folder, the best first: its shards, its list of pairs, its Parquet files."""
+
+    def ending(suffix: str, below: str) -> list[str]:
+        return [file for file in files if file.endswith(suffix) and file.rpartition("/")[0] == below]
+
+    for below in ("shards", ""):
+        yield ending(".tar", below)
+        yield [file for suffix in TABLE_SUFFIXES if (file := f"{below}/pairs{suffix}".lstrip("/")) in files][:1]
+    for below in ("", "data"):
+        yield [file for file in ending(".parquet", below) if not file.endswith(".index.parquet")]
 
 
 def _is_image(file: str) -> bool:

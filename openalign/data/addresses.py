@@ -40,14 +40,28 @@ def matching(pattern: str) -> list[str]:
 
     Raises `OpenAlignError` if nothing matches, or the place cannot be listed.
     """
-    scheme, _, place = pattern.partition("://")
-    if scheme in ("http", "https") or not glob.has_magic(place):
+    if _on_the_web(pattern) or not glob.has_magic(pattern.partition("://")[2]):
         return [pattern]
     files, path = _file_system(pattern)
     found = sorted(files.unstrip_protocol(name) for name in _tried(lambda: files.glob(path), pattern))
     if not found:
         raise OpenAlignError(f"{pattern} matches no file")
     return found
+
+
+def is_folder(address: str) -> bool:
+    """Whether files can be listed below the address; never over http(s), where nothing says what there is."""
+    if _on_the_web(address):
+        return False
+    files, path = _file_system(address)
+    return bool(_tried(lambda: files.isdir(path), address))
+
+
+def files_below(folder: str) -> dict[str, dict[str, Any]]:
+    """What the server says of each file below `folder`, by its path relative to it, sorted."""
+    files, path = _file_system(folder)
+    found = _tried(lambda: files.find(path, detail=True), folder)
+    return {name.removeprefix(path.rstrip("/")).lstrip("/"): found[name] for name in sorted(found)}
 
 
 def exists(address: str) -> bool:
@@ -81,7 +95,17 @@ def read_range(address: str, start: int, size: int) -> bytes:
 def state(address: str) -> str:
     """Changes when the file does, as far as its server says: by size, time and tag."""
     files, path = _file_system(address)
-    told = _tried(lambda: files.info(path), address)
+    return _state_of(address, _tried(lambda: files.info(path), address))
+
+
+def states(address: str) -> list[str]:
+    """The `state` of a file, or of all files below a folder."""
+    if not is_folder(address):
+        return [state(address)]
+    return [_state_of(f"{address}/{name}", told) for name, told in files_below(address).items()]
+
+
+def _state_of(address: str, told: dict[str, Any]) -> str:
     return repr([address, *(str(told.get(name)) for name in ("size", "ETag", "etag", "mtime", "LastModified"))])
 
 
@@ -91,6 +115,10 @@ def opened(address: str, block_bytes: int | None = None) -> Iterator[IO[bytes]]:
     files, path = _file_system(address)
     with _tried(lambda: files.open(path, "rb", block_size=block_bytes), address) as stream:
         yield stream
+
+
+def _on_the_web(address: str) -> bool:
+    return address.partition("://")[0] in ("http", "https")
 
 
 def _file_system(address: str) -> tuple[Any, str]:

@@ -121,13 +121,71 @@ def test_parquet_with_images_at_an_address_is_read_where_it_is(
     assert [read_image(row["location"]) for row in found.images] == [image["bytes"] for image in images]
 
 
+SITE = {
+    "index.html": b"<img src='pix/0.jpg' alt='From the root'>",
+    "posts/a.md": b"![One picture](/pix/1.jpg) ![Another](2.jpg) ![Lost](3.jpg) ![Web](http://example.org/4.jpg)",
+    "pix/0.jpg": encoded(drawing(0)),
+    "pix/1.jpg": encoded(drawing(1)),
+    "posts/2.jpg": encoded(drawing(2)),
+    ".git/draft.md": b"![hidden](/pix/0.jpg)",
+}
+
+
+def test_a_folder_of_pages_at_an_address_is_read_as_on_disk(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+    for name, data in SITE.items():
+        bucket.pipe(f"/site/{name}", data)
+        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / name).write_bytes(data)
+    for base_url in (None, "https://example.com/"):
+        here, there = (
+            extracted([source], tmp_path / f"work{number}{base_url is None}", base_url=base_url)
+            for number, source in enumerate((f"{tmp_path}/site", "memory://site"))
+        )
+        told = str(here).replace(f"file://{tmp_path}/site", "at://memory://site")
+        assert told.replace(f"{tmp_path}/site", "memory://site") == str(there)
+        assert [read_image(row["location"]) for row in there.images] == [SITE[f"pix/{n}.jpg"] for n in (0, 1)] + [
+            SITE["posts/2.jpg"]
+        ]
+    [page] = extracted(["memory://site/posts/a.md"], tmp_path / "work").images
+    assert page["location"] == "at://memory://site/posts/2.jpg"
+
+
+def test_a_page_that_changes_in_a_folder_at_an_address_makes_another_run(
+    bucket: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    for name, data in SITE.items():
+        bucket.pipe(f"/site/{name}", data)
+
+    def fingerprint() -> str:
+        report = curate(["memory://site"], to=tmp_path / "out", workers=1, settings=OFFLINE)
+        return str(report["run"]["fingerprint"])
+
+    first = fingerprint()
+    assert fingerprint() == first
+    bucket.pipe("/site/posts/b.html", b"<p>Nothing to see</p>")
+    assert fingerprint() != first
+
+
+def test_shards_and_crawls_are_found_in_folders_at_an_address(
+    bucket: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    bucket.pipe("/crawls/2026/a.warc.gz", write_crawl(tmp_path / "a.warc.gz").read_bytes())
+    curate(["memory://crawls"], to=tmp_path / "out", workers=1, settings=OFFLINE)
+    bucket.put(str(tmp_path / "out"), "/curated", recursive=True)
+    curate(["memory://curated"], to=tmp_path / "again", workers=1, settings=OFFLINE)
+    assert [row["text"] for row in kept(tmp_path / "again")] == [row["text"] for row in kept(tmp_path / "out")]
+    bucket.pipe("/images/a.jpg", SITE["pix/0.jpg"])
+    with pytest.raises(OpenAlignError, match="at an address, give a table"):
+        extracted(["memory://images"], tmp_path / "work")
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
         ("memory://none/*.warc.gz", "matches no file"),
         ("memory://none/a.warc.gz", "does not exist"),
         ("memory://some/table.csv", "does not exist"),
-        ("memory://some/page.html", "at an address WARC files"),
+        ("memory://some/page.html", "no source that curate knows"),
         ("https://example.org/", "make a WARC file"),
     ],
 )
