@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from typing import TextIO
 
 import aiohttp
 import pyarrow as pa
@@ -16,7 +17,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from openalign.curate.addresses import host_of, normalise
-from openalign.curate.ledger import LEDGER, Entry, open_ledger, read_ledger, write_entry
+from openalign.curate.ledger import LEDGER, Entry, join_ledgers, open_ledger, read_ledger, write_entry
 from openalign.curate.network import (
     USER_AGENT,
     Failed,
@@ -31,7 +32,6 @@ from openalign.curate.settings import CurateSettings
 from openalign.curate.warc import looks_like_image
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
-from openalign.progress import bar
 
 _LOOK_EVERY = 0.1  # seconds between looks at whether to stop
 
@@ -44,22 +44,25 @@ def fetch(
     resolver: AbstractResolver | None = None,
     settled: Callable[[Entry], None] = lambda entry: None,
     stop: Event | None = None,
+    ledger: str = LEDGER,
 ) -> pa.Table:
     """Fetch images into the folder `to` and return, in the order of `urls`: `image`, `location`, `problem`.
 
     `location` (`file://PATH`) is null where there is a `problem`, a short phrase; no single address raises. What a
-    file is, its first bytes tell, not its Content-Type. `to/ledger.jsonl` has a line for each address; the image lies
-    in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing, or failed for reasons
-    that may pass.
+    file is, its first bytes tell, not its Content-Type. `to/ledger.jsonl`, or the `ledger` given, has a line for each
+    address; the image lies in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing, or failed
+    for reasons that may pass.
     How, the `fetch_*` and `allow_private_hosts` of `settings` say; `resolver` looks names up (default: the system's).
     `settled` is told what became of each distinct address as soon as it is known. Another thread can `stop` the
     fetching: addresses that are not settled then are missing from the table.
     """
     to.mkdir(parents=True, exist_ok=True)
-    known = read_ledger(to / LEDGER)
+    if ledger == LEDGER:
+        join_ledgers(to)
+    known = read_ledger(to / ledger)
     wanted = []
     for url in dict.fromkeys(urls):
-        if _is_settled(known.get(url), to):
+        if is_settled(known.get(url), to):
             settled(known[url])
         else:
             known.pop(url, None)
@@ -70,7 +73,8 @@ def fetch(
             known[entry.image] = entry
             settled(entry)
 
-        _run(_fetch_all(wanted, to, note, settings, resolver, stop or Event()))
+        with open_ledger(to / ledger) as lines:
+            _run(_fetch_all(wanted, to, lines, note, settings, resolver, stop or Event()))
     entries = [known[url] for url in urls if url in known]
     return pa.table(
         {
@@ -86,7 +90,8 @@ def location_of(entry: Entry, folder: Path) -> str | None:
     return f"file://{(folder / entry.file).absolute()}" if entry.file else None
 
 
-def _is_settled(entry: Entry | None, to: Path) -> bool:
+def is_settled(entry: Entry | None, to: Path) -> bool:
+    """Whether another run need not ask for it."""
     if entry is None or entry.status == "failed":
         return False
     return entry.file is None or (to / entry.file).is_file()
@@ -106,6 +111,7 @@ def _run(work: Coroutine[None, None, None]) -> None:
 async def _fetch_all(
     urls: Sequence[str],
     to: Path,
+    ledger: TextIO,
     settled: Callable[[Entry], None],
     settings: CurateSettings,
     resolver: AbstractResolver | None,
@@ -115,23 +121,21 @@ async def _fetch_all(
     resolver = resolver if settings.allow_private_hosts else PublicResolver(resolver)
     connector = aiohttp.TCPConnector(limit=0, resolver=resolver)
     headers = {"User-Agent": USER_AGENT, "Accept": "image/*,*/*;q=0.5"}
-    with open_ledger(to / LEDGER) as ledger, bar("Fetching images", len(urls)) as running:
-        async with aiohttp.ClientSession(
-            connector=connector,
-            headers=headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),  # `fetch_seconds` covers the whole of each try
-        ) as session:
-            robots = Robots(session, settings.fetch_redirects, settings.fetch_seconds, settings.allow_private_hosts)
-            fetcher = _Fetcher(session, to, settings, robots)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),  # `fetch_seconds` covers the whole of each try
+    ) as session:
+        robots = Robots(session, settings.fetch_redirects, settings.fetch_seconds, settings.allow_private_hosts)
+        fetcher = _Fetcher(session, to, settings, robots)
 
-            async def deal_with(url: str) -> None:
-                entry = await fetcher.fetch(url)
-                write_entry(ledger, entry)
-                settled(entry)
-                running.advance()
+        async def deal_with(url: str) -> None:
+            entry = await fetcher.fetch(url)
+            write_entry(ledger, entry)
+            settled(entry)
 
-            await _unless(stop, _in_turns(urls, deal_with, settings))
+        await _unless(stop, _in_turns(urls, deal_with, settings))
 
 
 async def _unless(stop: Event, work: Coroutine[None, None, None]) -> None:

@@ -39,6 +39,8 @@ class Engine(ABC):
     """Runs the steps of one curation; all its files are in `work`. A context manager, which gives the machines back."""
 
     work: Path
+    fetches_apart = False
+    """Whether items run on many machines, which can fetch side by side."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +64,10 @@ class Engine(ABC):
 
     @abstractmethod
     def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
-        """Write Parquet files of about `rows` rows each, which follow one another in order."""
+        """Write Parquet files of about `rows` rows each, which follow one another in order.
+
+        On many machines rows that are equal in all of `order_by` stay together, however many they are.
+        """
 
     @abstractmethod
     def run(

@@ -38,6 +38,15 @@ def read_ledger(path: Path) -> dict[str, Entry]:
     return entries
 
 
+def join_ledgers(folder: Path) -> None:
+    """Add to the ledger in `folder` those that tasks kept beside it (`ledger.NAME.jsonl`), and remove them."""
+    for part in sorted(folder.glob(f"{Path(LEDGER).stem}.*.jsonl")):
+        with open_ledger(folder / LEDGER) as whole:
+            for entry in read_ledger(part).values():
+                write_entry(whole, entry)
+        part.unlink()
+
+
 def open_ledger(path: Path) -> TextIO:
     """Open the ledger to append to it; an unfinished last line is ended first."""
     stream = path.open("a", encoding="utf-8")

@@ -16,13 +16,14 @@ from ibis import _
 
 from openalign.curate import download, relations
 from openalign.curate.engine import Engine, rows_for
+from openalign.curate.fetching import fetch_apart
 from openalign.curate.judge import judge_piece
 from openalign.curate.ledger import Entry
 from openalign.curate.pieces import count_rows, work_through
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import Extracted
 from openalign.files import whole_file
-from openalign.progress import display
+from openalign.progress import bar, display
 
 LOOKED = "looked"
 """The folder, in that of the engine, where the results of looking lie, measurements as well as JPEGs."""
@@ -35,7 +36,7 @@ def look_at_images(engine: Engine, measured: ir.Table, extracted: Extracted, set
     """Fetch what the sources only link to, and look at every image that is to be judged: files of `judge.JUDGED`.
 
     Only images of pairs that pass the text rules are worth fetching; one that is nowhere to be had has a `problem`.
-    On one machine images are looked at while others are fetched.
+    On one machine images are looked at while others are fetched; many machines fetch side by side.
     """
     pieces = _cut(engine, measured, extracted, settings)
     judge = partial(judge_piece, settings=settings)
@@ -52,6 +53,8 @@ def _cut(engine: Engine, measured: ir.Table, extracted: Extracted, settings: Cur
     at_hand = asked.location.notnull() | remote
     final = asked.mutate(fetch=remote & asked.wanted, problem=at_hand.ifelse(ibis.null(str), missing))
     judged = engine.hold("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
+    if engine.fetches_apart:
+        judged = engine.hold("asked_and_fetched", fetch_apart(engine, judged, settings, engine.work / DOWNLOADS))
     rows = rows_for(judged.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
     return engine.cut("images_to_judge", judged, ["first"], rows)
 
@@ -61,8 +64,8 @@ def _as_they_come(engine: Engine, pieces: Sequence[Path], settings: CurateSettin
     waiting: list[int] = []  # by piece: how many of its images are still to come
     piece_of: dict[str, int] = {}
     for number, piece in enumerate(pieces):
-        rows = pq.read_table(piece, columns=["image", "fetch"])
-        linked = rows.filter(rows["fetch"])["image"].to_pylist()
+        rows = pq.read_table(piece, columns=["image", "fetch", "location", "problem"]).to_pylist()
+        linked = [row["image"] for row in rows if row["fetch"] and not row["location"] and not row["problem"]]
         piece_of |= dict.fromkeys(linked, number)
         waiting.append(len(linked))
         if not linked:
@@ -73,22 +76,21 @@ def _as_they_come(engine: Engine, pieces: Sequence[Path], settings: CurateSettin
     found: dict[str, Entry] = {}
     whole: SimpleQueue[int | None] = SimpleQueue()
 
-    def settled(entry: Entry) -> None:
-        number = piece_of[entry.image]
-        found[entry.image] = entry
-        waiting[number] -= 1
-        if not waiting[number]:
-            whole.put(number)
+    def fetch() -> None:
+        with bar("Fetching images", len(piece_of)) as running:
+
+            def settled(entry: Entry) -> None:
+                number = piece_of[entry.image]
+                found[entry.image] = entry
+                waiting[number] -= 1
+                if not waiting[number]:
+                    whole.put(number)
+                running.advance()
+
+            download.fetch(list(piece_of), folder, settings=settings, settled=settled, stop=stop)
 
     with ThreadPoolExecutor(1) as thread:
-        fetching = thread.submit(
-            download.fetch,
-            list(piece_of),
-            folder,
-            settings=settings,
-            settled=settled,
-            stop=stop,
-        )
+        fetching = thread.submit(fetch)
         fetching.add_done_callback(lambda _: whole.put(None))
         try:
             while (complete := whole.get()) is not None:

@@ -38,6 +38,8 @@ class SparkEngine(Engine):
     Where a session runs already (spark-submit, a notebook) it is used, and left running.
     """
 
+    fetches_apart = True
+
     def __init__(self, work: Path, workers: int, memory: int | None = None, master: str | None = None) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work.absolute()

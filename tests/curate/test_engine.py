@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalign.curate import relations
+from openalign.curate.download import fetch
 from openalign.curate.engine import Engine, LocalEngine, open_engine, parse_memory, rows_for
 from openalign.curate.languages import classify_piece
 from openalign.curate.pieces import batches_of, result_of, work_through
@@ -25,6 +28,7 @@ from openalign.curate.settings import CurateSettings
 from openalign.curate.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 from tests.curate.crawl import drawing, encoded, write_crawl
+from tests.curate.site import Server
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17, which is not installed")
 
@@ -184,6 +188,39 @@ def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_
     assert sorted(local) == sorted(cluster)
     assert [name for name, content in local.items() if cluster[name] != content] == []
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@needs_java
+def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
+    spark: Engine, server: Server, tmp_path: Path
+) -> None:
+    server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(70)}
+    other = server.address.replace("127.0.0.1", "localhost")  # another host, for all that fetching knows
+    addresses = [f"{host}/{name}" for host in (server.address, other) for name in (*server.files, "gone.jpg")]
+    lines = [f"{address},drawing number {number}" for number, address in enumerate(addresses)]
+    (tmp_path / "list.csv").write_text("\n".join(["url,text", *lines]))
+    asked = CurateSettings(allow_private_hosts=True)
+
+    def run(name: str, engine: str) -> Counter[str]:
+        before = Counter(server.asked)
+        curate([tmp_path / "list.csv"], to=tmp_path / name, engine=engine, workers=2, settings=asked)
+        return server.asked - before
+
+    all_once = Counter({f"/{name}": 2 for name in (*server.files, "gone.jpg", "robots.txt")})
+    assert run("local", "local") == all_once
+    assert run("spark", "spark") == all_once
+    local, cluster = contents(tmp_path / "local"), contents(tmp_path / "spark")
+    ledgers = [sorted(held.pop("ledger.jsonl").splitlines()) for held in (local, cluster)]
+    assert ledgers[0] == ledgers[1]
+    assert local == cluster
+
+    # A run that was killed left images and the ledgers of its tasks.
+    downloads = tmp_path / ".again.work" / "downloads"
+    for url in addresses[:100]:
+        fetch([url], downloads, settings=asked, ledger=f"ledger.task-{zlib.crc32(url.encode()) % 3}.jsonl")
+    asked_for = run("again", "spark")
+    assert sum(count for path, count in asked_for.items() if path != "/robots.txt") == len(addresses) - 100
+    assert contents(tmp_path / "again")["pairs.parquet"] == local["pairs.parquet"]
 
 
 SCRIPT = """
