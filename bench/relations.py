@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--memory", default="3GB", help="that DuckDB may use, ours and the peer's")
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--ways", default="openalign,duckdb,polars")
+    parser.add_argument("--most-minutes", type=float, default=60, help="that each way may take")
     parser.add_argument("--work", type=Path, help="keep the rows here")
     parser.add_argument("--ours", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -53,10 +54,11 @@ def main() -> None:
         for way in options.ways.split(","):
             found.append(run(way, options, rows))
             show(f"{options.what}, {options.rows:,} rows", found)
-    answers = {json.dumps(row["found"]) for row in found if row["found"]}
-    if len(answers) > 1:
-        raise SystemExit(f"the ways disagree: {answers}")
-    print(f"Wrote {write(f'relations-{options.what}-{options.rows}', found, memory=options.memory)}")
+            answers = {json.dumps(row["found"]) for row in found if row["found"]}
+            if len(answers) > 1:
+                raise SystemExit(f"the ways disagree: {answers}")
+            path = write(f"relations-{options.what}-{options.rows}", found, memory=options.memory)
+    print(f"Wrote {path}")
 
 
 def make_rows(path: Path, rows: int) -> None:
@@ -84,7 +86,10 @@ def run(way: str, options: argparse.Namespace, rows: Path) -> dict[str, object]:
             command = [sys.executable, __file__, options.what, "--memory", options.memory, "--ours", str(rows), work]
         else:
             command = [options.peer_python, str(PEER), way, options.what, options.memory, str(rows), work]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60 * options.most_minutes)
+        except subprocess.TimeoutExpired:
+            return {"way": way, "s": f"more than {60 * options.most_minutes:g}", "memory MB": None, "found": None}
     if done.returncode:
         return {"way": way, "s": f"failed ({done.returncode})", "memory MB": None, "found": None}
     return {"way": way, **json.loads(done.stdout)}
