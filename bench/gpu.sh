@@ -1,28 +1,21 @@
 #!/usr/bin/env bash
-# What can only be measured on a GPU: the tests that use one, training steps at three sizes, and the loss kernel.
+# What can only be measured on a GPU: the tests that use one, training steps, peers' steps, and the loss's kernels.
 #
-#   bash bench/gpu.sh [FOLDER]        results go to FOLDER (default bench/results/gpu); about 8 minutes on one H100
+#   PEER=peer/bin/python bash bench/gpu.sh       results go to bench/results; about 10 minutes on one H200
 #
-# Needs torch with CUDA and triton, transformers, and nothing of curation, search or service.
+# Needs torch with CUDA and triton, transformers, and nothing of curation, search or service. PEER is a Python with
+# open_clip (bench/README.md); without it the peers are dense torch and transformers' AlignModel.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-to="${1:-bench/results/gpu}"
-mkdir -p "$to"
-export PYTHONPATH="$PWD"
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 python=${PYTHON:-python3}
+peer=${PEER:+--peer-python $PEER}
 
-nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader | tee "$to/device.txt"
-$python -m pytest -q tests/model tests/train/test_step.py -x --ignore=tests/model/test_export.py 2>&1 | tee "$to/tests.txt" | tail -3
-
-steps="$to/steps.jsonl"
-: > "$steps"
-step() { timeout 150 $python bench/peers/gpu_step.py "$@" 2>"$to/error.txt" | tail -1 | tee -a "$steps" || tail -3 "$to/error.txt"; }
-step b0 mini 224 2048 2048
-step b0 mini 289 4096 1024
-step b3 mini 289 2048 512
-step b3 mini 289 2048 512 --compile
-step b7 base 289 1024 128
-step b7 base 289 1024 256 --recompute
-step b7 base 289 16384 128
-
-$python bench/loss.py --device cuda 2>&1 | tee "$to/loss.txt"
+part() { echo "== $* (at ${SECONDS} s)"; timeout "${LIMIT:-300}" "$@" || echo "== ended with $?"; }
+part nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
+part "$python" -m pytest -q tests/model/test_loss_triton.py tests/train/test_on_gpu.py
+part "$python" bench/loss.py --device cuda $peer
+part "$python" bench/gpu_step.py --seconds 150
+part "$python" bench/gpu_step.py --seconds 150 --compile
+part "$python" bench/train_step.py --device cuda --rounds 1 $peer
+echo "== done (at ${SECONDS} s)"

@@ -3,7 +3,9 @@
 import json
 import os
 import platform
+import shutil
 import statistics
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,16 +17,18 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("torch", "transformers", "numpy", "pillow", "simplejpeg", "open_clip_torch", "timm", "webdataset")
+PACKAGES = ("torch", "transformers", "numpy", "pillow", "simplejpeg", "open_clip_torch", "timm", "webdataset", "triton")
 
 
 def environment() -> dict[str, Any]:
     """Date, machine and versions of what is installed here."""
+    gpu = _gpu()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "cpu": _of_proc("/proc/cpuinfo", "model name"),
         "cores": os.cpu_count(),
         "memory": _of_proc("/proc/meminfo", "MemTotal"),
+        **({"gpu": gpu} if gpu is not None else {}),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
     }
@@ -59,6 +63,15 @@ def seconds(run: Callable[[], object], repeats: int = 5, warm_up: int = 1) -> fl
         run()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
+
+
+def _gpu() -> str | None:
+    """Name, memory and driver of the first GPU."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    found = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, timeout=30).stdout.splitlines()
+    return found[0] if found else None
 
 
 def _of_proc(file: str, key: str) -> str:

@@ -1,9 +1,10 @@
-"""Training step on a CPU: pairs/s of EfficientNet-B0 and a mini text tower, ours beside open_clip and AlignModel.
+"""Training step: pairs/s of EfficientNet-B0 and a mini text tower, ours beside open_clip and AlignModel.
 
     python bench/train_step.py --peer-python PEER/bin/python
+    python bench/train_step.py --device cuda --rounds 1
 
-Each framework runs in a process of its own, as it ships and with freed memory kept (our allocator setting, see
-openalign/train/allocator.py); the processes take turns, and the median over all rounds is printed.
+Each framework runs in a process of its own; the processes take turns, and the median over all rounds is printed. On a
+CPU peers run as they ship and with freed memory kept (our allocator setting, see openalign/train/allocator.py).
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from measure import show, write
 
 STEP = Path(__file__).parent / "peers" / "train_step.py"
-SIZES = ((64, 256), (224, 32))  # side in pixels, pairs a step
+SIZES = {"cpu": ((64, 256), (224, 32)), "cuda": ((64, 4096), (224, 512))}  # side in pixels, pairs a step
 KEEP = "--keep-freed-memory"
 
 
@@ -25,20 +26,22 @@ def main() -> None:
     parser.add_argument("--peer-python", help="Python of an environment with open_clip (bench/README.md)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=6, help="timed steps a round")
+    parser.add_argument("--device", choices=list(SIZES), default="cpu")
     options = parser.parse_args()
     runs = [("openalign", sys.executable, [KEEP]), ("AlignModel", sys.executable, [])]
-    runs.append(("AlignModel, freed memory kept", sys.executable, [KEEP]))
     if options.peer_python:
         runs.append(("open_clip", options.peer_python, []))
-        runs.append(("open_clip, freed memory kept", options.peer_python, [KEEP]))
+    if options.device == "cpu":
+        runs += [(f"{name}, freed memory kept", python, [KEEP]) for name, python, _ in runs[1:]]
 
     rows = []
-    for side, size in SIZES:
+    for side, size in SIZES[options.device]:
         rates: dict[str, list[float]] = {name: [] for name, _, _ in runs}
         for _ in range(options.rounds):
             for name, python, flags in runs:
                 framework = name.partition(",")[0].replace("AlignModel", "align")
-                command = [python, str(STEP), framework, str(side), str(size), str(options.steps), *flags]
+                sizes = [str(number) for number in (side, size, options.steps)]
+                command = [python, str(STEP), framework, *sizes, options.device, *flags]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900)
                 rates[name] += json.loads(done.stdout.splitlines()[-1])
         ours = statistics.median(rates["openalign"])
@@ -55,7 +58,8 @@ def main() -> None:
             )
     versions = peer_versions(options.peer_python) if options.peer_python else []
     show("Training step, EfficientNet-B0 + 4 layers of 256, texts of 16 word pieces", rows)
-    print(f"Wrote {write('train_step', rows, peer_versions=versions)}")
+    name = "train_step" if options.device == "cpu" else f"train_step_{options.device}"
+    print(f"Wrote {write(name, rows, peer_versions=versions)}")
 
 
 def peer_versions(python: str) -> list[str]:

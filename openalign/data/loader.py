@@ -61,6 +61,8 @@ class LoaderSettings:
     image_size; None crops image_size x image_size as it is, as the paper does."""
     word_dropout: float = 0.0
     """The probability with which each word of a text is left out; one word always stays."""
+    pin_memory: bool = False
+    """Leave batches in memory that a GPU can copy from at full speed, and while the host goes on."""
     shuffle_block: int = 1
     """Consecutive rows that stay near each other in the order of an epoch, to be read together; 1 shuffles all."""
 
@@ -102,6 +104,12 @@ class Batch:
     build_s: float = 0.0
     """Seconds the worker spent on the whole batch."""
 
+    def pin_memory(self) -> "Batch":
+        """This batch, what goes to the model in page-locked memory; torch's loader asks for it by this name."""
+        self.images_BHWC, self.ids_BT = self.images_BHWC.pin_memory(), self.ids_BT.pin_memory()
+        self.mask_BT = self.mask_BT.pin_memory()
+        return self
+
 
 class BatchLoader:
     """The batches of steps `first_step` .. `last_step - 1`, in order.
@@ -134,6 +142,7 @@ class BatchLoader:
         self._batches = _Batches(pairs, tokenizer, settings, slice(rank * share, (rank + 1) * share), kept)
         self._steps = range(first_step, last_step)
         self._workers = settings.workers
+        self._pin_memory = settings.pin_memory
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -153,6 +162,7 @@ class BatchLoader:
             num_workers=self._workers,
             prefetch_factor=_BATCHES_AHEAD if self._workers else None,
             collate_fn=_as_it_is,
+            pin_memory=self._pin_memory,
             worker_init_fn=_start_worker,
             generator=torch.Generator(),  # else the loader draws from the global one, and the model's dropout changes
         )

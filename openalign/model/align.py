@@ -85,6 +85,12 @@ class Align(nn.Module):
         enable = getattr(text, "activation_checkpointing_enable", None) or text.gradient_checkpointing_enable
         enable({"use_reentrant": False})
 
+    def compile_towers(self) -> None:
+        """Let torch.compile fuse each tower: apart, since the image tower need not be compiled anew when the texts of a
+        batch are longer than those before."""
+        self.vision_model.compile()
+        self.text_model.compile()
+
     def forward(self, images_BHWC: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Both embeddings of B pairs, each (B, D): what training calls, so that wrappers of modules see one call."""
         return self.embed_images(images_BHWC), self.embed_texts(ids_BT, mask_BT)

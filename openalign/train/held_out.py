@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from openalign.data.pairs import Pairs, open_pairs
 from openalign.data.tokenizer import Tokenizer
 from openalign.evaluate import retrieval
@@ -36,7 +38,9 @@ class HeldOut:
         """R@1, R@5 and R@10 both ways, named `text_to_image R@1` and so on; the model goes on training afterwards."""
         encoder = AlignEncoder(self.model, self.tokenizer, name="run", fingerprint="")
         try:
-            measured = retrieval.measure(encoder, self.pairs, EvaluateSettings()).metrics
+            # Compiled towers would be compiled anew for evaluation and for the last, smaller batch.
+            with torch.compiler.set_stance("force_eager"):
+                measured = retrieval.measure(encoder, self.pairs, EvaluateSettings()).metrics
         finally:
             self.model.train()
         return {

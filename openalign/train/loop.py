@@ -145,7 +145,7 @@ def _build_model(recipe: Recipe, tokenizer: Tokenizer, start: Path | None, mine:
     if recipe.recompute_activations:
         model.recompute_activations()
     if recipe.compile:
-        model.compile()
+        model.compile_towers()
     return model.train()
 
 
@@ -176,6 +176,7 @@ def _loader(training: Training, first_step: int) -> BatchLoader:
         crop_scale=recipe.crop_scale,
         word_dropout=recipe.word_dropout,
         shuffle_block=recipe.shuffle_block,
+        pin_memory=training.processes.device.type == "cuda",
     )
     return BatchLoader(
         training.pairs,

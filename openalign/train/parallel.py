@@ -19,6 +19,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from openalign.errors import OpenAlignError
 from openalign.model.align import Align
 
 TIMEOUT = timedelta(minutes=30)  # rank 0 may write a large checkpoint while the others wait
@@ -72,7 +73,7 @@ def processes() -> Iterator[Processes]:
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield Processes(device=torch.device("cuda" if cuda else "cpu"))
         return
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    device = _own_gpu() if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
@@ -80,6 +81,17 @@ def processes() -> Iterator[Processes]:
         yield Processes(dist.get_rank(), dist.get_world_size(), device, dist.group.WORLD)
     finally:
         dist.destroy_process_group()
+
+
+def _own_gpu() -> torch.device:
+    """The GPU of this process among those of its host."""
+    place, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if place >= count:
+        raise OpenAlignError(
+            f"torchrun started process {place + 1} on this host, which has {count} GPUs: each needs one of its own. "
+            "Lower --nproc-per-node, or set CUDA_VISIBLE_DEVICES= (empty) to train on the CPU."
+        )
+    return torch.device("cuda", place)
 
 
 class Replica:

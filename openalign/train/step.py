@@ -123,7 +123,8 @@ def _micro_batches(batch: Batch, recipe: Recipe, processes: Processes) -> Iterat
 def _embed(replica: Replica, micro_batch: MicroBatch, step: int, recipe: Recipe) -> tuple[Tensor, Tensor]:
     seed_step(recipe.seed, step, micro_batch.number)
     device = replica.processes.device
-    return replica(*(part.to(device) for part in (micro_batch.images_BHWC, micro_batch.ids_BT, micro_batch.mask_BT)))
+    parts = (micro_batch.images_BHWC, micro_batch.ids_BT, micro_batch.mask_BT)
+    return replica(*(part.to(device, non_blocking=True) for part in parts))  # pinned by the loader, so at full speed
 
 
 def _loss(
