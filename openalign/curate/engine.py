@@ -31,6 +31,9 @@ from openalign.progress import bar
 
 ENGINES = ("local", "spark")
 
+_GROUPED_BEYOND_MEMORY = 5
+"""How many times its memory DuckDB groups with ease, the rest on disk; at about 20 times version 2.0 gives up."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -57,6 +60,10 @@ class Engine(ABC):
     @abstractmethod
     def hold(self, name: str, table: ir.Table) -> ir.Table:
         """The same table, computed now rather than each time it is read. A name serves once."""
+
+    @abstractmethod
+    def parts_of(self, size: int) -> int:
+        """In how many parts to group rows that take `size` bytes in all, so that the engine can."""
 
     @abstractmethod
     def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
@@ -141,6 +148,10 @@ class LocalEngine(Engine):
     def hold(self, name: str, table: ir.Table) -> ir.Table:
         with _within_memory():
             return self._backend.create_table(name, table)
+
+    def parts_of(self, size: int) -> int:
+        [limit] = self._backend.raw_sql("SELECT current_setting('memory_limit')").fetchone()
+        return ceil(size / (_GROUPED_BEYOND_MEMORY * parse_memory(limit) << 20)) or 1
 
     def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
         with _within_memory():

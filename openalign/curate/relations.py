@@ -16,8 +16,10 @@ from openalign.curate.pieces import count_rows, work_through
 from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
+from openalign.progress import bar
 
 _TEXTS_AT_ONCE = 20_000
+_BYTES_OF_CHARACTER = 20  # of a text, that counting its tokens takes: some 80 bytes a token, two tokens a word
 
 
 def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
@@ -45,7 +47,8 @@ def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int) -> ir.Table:
     if 2 * (whole["characters"] or 0) <= vocabulary:
         return texts.select("text", "images_of_text", unigrams=unigrams(texts.words).length(), rare=False)
     texts = engine.hold("texts_in_words", texts)
-    found = texts.left_join(_rare_texts(engine, texts, vocabulary), "first")
+    parts = engine.parts_of(_BYTES_OF_CHARACTER * whole["characters"])
+    found = texts.left_join(_rare_texts(engine, texts, vocabulary, parts), "first")
     number = unigrams(found.words).length()
     return engine.hold(
         "texts", found.select("text", "images_of_text", unigrams=number, rare=found.first_right.notnull())
@@ -62,17 +65,24 @@ def _with_spaces(engine: Engine, texts: ir.Table) -> ir.Table:
     return joined.mutate(spaced=joined.spaced.coalesce(joined.text))
 
 
-def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int) -> ir.Table:
+def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int, parts: int) -> ir.Table:
     """The texts with a token outside the `vocabulary` most frequent, by their `first`. A pair counts once.
 
-    Each text stands for itself by the number of its first occurrence, since tokens carry it along.
+    Each text stands for itself by the number of its first occurrence, since tokens carry it along. Tokens are counted
+    in `parts`, by their hash.
     """
     split = texts.select("first", "images_of_text", words=unigrams(texts.words))
     listed = split.select("first", "images_of_text", token=split.words.concat(bigrams(split.words)))
     tokens = listed.unnest("token")
-    counts = tokens.group_by("token").agg(times=tokens.images_of_text.sum())
-    # Most tokens occur once. They are not kept: rare_count does without, and what is not among the frequent is rare.
-    counts = engine.hold("tokens", counts.filter(counts.times > 1))
+    with bar("Counting words", parts) as running:
+        counted = []
+        for part in range(parts):
+            these = tokens if parts == 1 else tokens.filter(tokens.token.hash().abs() % parts == part)
+            counts = these.group_by("token").agg(times=_.images_of_text.sum())
+            # Most tokens occur once. They are not kept: rare_count does without, and what is not frequent is rare.
+            counted.append(engine.hold(f"tokens_{part}", counts.filter(counts.times > 1)))
+            running.advance()
+    counts = counted[0] if parts == 1 else ibis.union(*counted)
     least = rare_count(counts, vocabulary)
     rare = tokens.anti_join(counts.filter(counts.times >= least), "token") if least else tokens.limit(0)
     return rare.select("first").distinct()

@@ -284,3 +284,8 @@ def test_duckdb_sorts_more_than_its_memory_on_disk_and_says_when_it_cannot(tmp_p
 @pytest.mark.parametrize(("count", "rows"), [(0, 64), (1000, 64), (1_000_000, 489), (10**9, 4096)])
 def test_pieces_grow_with_the_table(count: int, rows: int) -> None:
     assert rows_for(count, 64, 4096) == rows
+
+
+def test_what_is_many_times_the_memory_is_grouped_in_parts(tmp_path: Path) -> None:
+    with LocalEngine(tmp_path, 1, memory=512) as engine:
+        assert [engine.parts_of(size << 20) for size in (0, 1, 2560, 2561, 25600)] == [1, 1, 1, 2, 10]

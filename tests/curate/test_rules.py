@@ -28,9 +28,9 @@ Pair = tuple[str, str | None]
 
 
 def reasons_of(
-    pairs: list[Pair], looked: list[dict[str, Any]] | None = None, asked: CurateSettings = PAPER
+    pairs: list[Pair], looked: list[dict[str, Any]] | None = None, asked: CurateSettings = PAPER, parts: int = 1
 ) -> dict[Pair, list[str]]:
-    """The rules that each distinct pair breaks, through the engine."""
+    """The rules that each distinct pair breaks, through the engine, which counts tokens in so many parts."""
     columns = {
         name: pa.array([pair[place] for pair in pairs], pa.string()) for place, name in enumerate(("image", "text"))
     }
@@ -40,6 +40,7 @@ def reasons_of(
         path = Path(folder) / "occurrences.parquet"
         pq.write_table(table, path)
         engine = LocalEngine(Path(folder), 1)
+        engine.parts_of = lambda size: parts  # type: ignore[method-assign]
         found = relations.collect_pairs(engine, engine.read([path]))
         texts = relations.collect_texts(engine, found, asked.vocabulary)
         measured = relations.measure_pairs(engine, found, texts, asked)
@@ -174,12 +175,13 @@ TEXTS = st.none() | st.text(st.sampled_from("aB é東のリ사, _1\u0301"), max_
     pairs=st.lists(st.tuples(st.sampled_from("xyz"), TEXTS), min_size=1, max_size=30),
     vocabulary=st.integers(1, 12),
     most=st.integers(1, 3),
+    parts=st.integers(1, 3),
 )
-def test_relations_equal_plain_python(pairs: list[Pair], vocabulary: int, most: int) -> None:
+def test_relations_equal_plain_python(pairs: list[Pair], vocabulary: int, most: int, parts: int) -> None:
     asked = replace(
         PAPER, min_words=1, max_words=4, max_images_per_text=most, max_texts_per_image=most + 1, vocabulary=vocabulary
     )
-    assert reasons_of(pairs, asked=asked) == by_hand(pairs, asked)
+    assert reasons_of(pairs, asked=asked, parts=parts) == by_hand(pairs, asked)
 
 
 def by_hand(pairs: list[Pair], asked: CurateSettings) -> dict[Pair, list[str]]:
