@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What can only be measured on a GPU: the tests that use one, training steps, peers' steps, and the loss's kernels.
 #
-#   PEER=peer/bin/python bash bench/gpu.sh       results go to bench/results; about 10 minutes on one H200
+#   PEER=peer/bin/python bash bench/gpu.sh       results go to bench/results, a part at a time
 #
 # Needs torch with CUDA and triton, transformers, and nothing of curation, search or service. PEER is a Python with
 # open_clip (bench/README.md); without it the peers are dense torch and transformers' AlignModel.

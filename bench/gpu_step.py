@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="let torch.compile fuse the towers")
     parser.add_argument("--name", help="of the file in bench/results")
     options = parser.parse_args()
+    name = options.name or ("gpu_step_compiled" if options.compile else "gpu_step")
     rows, not_run, began = [], [], time.monotonic()
     for size in SIZES:
         if time.monotonic() - began > options.seconds:
@@ -70,15 +71,15 @@ def main() -> None:
             continue
         try:
             rows.append(measured(size, options.compile))
+            print(f"{time.monotonic() - began:.0f} s: {rows[-1]}", flush=True)
         except torch.OutOfMemoryError:
             not_run.append(f"{size}: out of memory")
         gc.collect()
         torch.cuda.empty_cache()
         torch.compiler.reset()
-        print(f"{time.monotonic() - began:.0f} s:", rows[-1] if rows else not_run[-1], flush=True)
+        write(name, rows, not_run=not_run)
     show(f"Training step, bfloat16{', compiled' if options.compile else ''}", rows)
     print(*not_run, sep="\n")
-    name = options.name or ("gpu_step_compiled" if options.compile else "gpu_step")
     print(f"Wrote {write(name, rows, not_run=not_run)}")
 
 

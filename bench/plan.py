@@ -30,8 +30,8 @@ UTILISATION = 0.35
 OF_MEMORY = 0.9  # the rest is CUDA's own, nccl's buffers and fragments
 OF_BANDWIDTH = 0.8
 
-# Measured on one H200 with B0 + mini, B3 + mini and B7 + Base, not compiled: the bytes that went by in a step at 80 % of
-# its 4.8 TB/s are 17.4 to 19.4 times the activations kept, a third of them in the forward pass.
+# Measured on one H200 with B0 + mini, B3 + mini and B7 + Base, not compiled: what passes at 80 % of its 4.8 TB/s in the
+# time of a step is 17.4 to 19.4 times the activations kept, a third of it in the forward pass.
 FORWARD_TRAFFIC = 6
 BACKWARD_TRAFFIC = 12
 

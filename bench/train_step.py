@@ -43,16 +43,18 @@ def main() -> None:
                 sizes = [str(number) for number in (side, size, options.steps)]
                 command = [python, str(STEP), framework, *sizes, options.device, *flags]
                 done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900)
-                rates[name] += json.loads(done.stdout.splitlines()[-1])
+                found = json.loads(done.stdout.splitlines()[-1])
+                print(f"{name}, {side} px: {statistics.median(found):,.1f} pairs/s", flush=True)
+                rates[name] += found
         ours = statistics.median(rates["openalign"])
-        for name, found in rates.items():
-            median = statistics.median(found)
+        for name, every in rates.items():
+            median = statistics.median(every)
             rows.append(
                 {
                     "what": f"{name}, {side} px, batch {size}",
                     "pairs/s": round(median, 1),
-                    "slowest": round(min(found), 1),
-                    "fastest": round(max(found), 1),
+                    "slowest": round(min(every), 1),
+                    "fastest": round(max(every), 1),
                     "openalign is": f"{ours / median:.2f}x",
                 }
             )
