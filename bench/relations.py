@@ -24,7 +24,7 @@ import duckdb
 from measure import show, write
 
 from openalign.curate import relations
-from openalign.curate.engine import LocalEngine
+from openalign.curate.local_engine import LocalEngine
 from openalign.curate.settings import CurateSettings
 
 PEER = Path(__file__).parent / "peers" / "relations.py"

@@ -1,38 +1,22 @@
 """Where a curation runs: relations over whole tables, and a function of each of many items, on one machine or many.
 
-`LocalEngine` has DuckDB and a pool of processes, `spark_engine.SparkEngine` a cluster. The steps of a curation are
-written once, for either, and give the same.
+`local_engine.LocalEngine` has DuckDB and a pool of processes, `spark_engine.SparkEngine` a cluster. The steps of a
+curation are written once, for either, and give the same.
 """
 
-import multiprocessing
 import re
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
-from threading import Event
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-import duckdb
-import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from openalign.errors import OpenAlignError
-from openalign.progress import bar
-
-ENGINES = ("local", "spark")
-
-_GROUPED_BEYOND_MEMORY = 5
-"""How many times its memory DuckDB groups with ease, the rest on disk; at about 20 times version 2.0 gives up."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -102,24 +86,6 @@ class Engine(ABC):
         return self.read([path])
 
 
-def open_engine(name: str, work: Path, *, workers: int, master: str | None = None, memory: str | None = None) -> Engine:
-    """The engine called `name`, keeping its files in the folder `work`.
-
-    `workers` are the processes of one machine. `master` is Spark's, `memory` (such as 4GB) what DuckDB, or Spark's
-    driver, may use; None: as they ship. Raises OpenAlignError for what no engine can do.
-    """
-    size = None if memory is None else parse_memory(memory)
-    if name == "local":
-        if master is not None:
-            raise OpenAlignError("--master is Spark's: give --engine spark as well")
-        return LocalEngine(work, workers, size)
-    if name == "spark":
-        from openalign.curate.spark_engine import SparkEngine  # pyspark, an extra
-
-        return SparkEngine(work, workers, size, master)
-    raise OpenAlignError(f"there is no engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")
-
-
 def parse_memory(text: str) -> int:
     """`4GB`, `4g`, `500 MiB` -> mebibytes. Raises OpenAlignError for anything else, and for less than 128."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mgt])(?:i?b)?", text.strip().lower())
@@ -129,109 +95,6 @@ def parse_memory(text: str) -> int:
     if size < 128:
         raise OpenAlignError(f"--memory {text}: nothing can be sorted in less than 128MB")
     return size
-
-
-class LocalEngine(Engine):
-    """DuckDB, which goes to disk for what memory does not hold, and a pool of processes."""
-
-    def __init__(self, work: Path, workers: int, memory: int | None = None) -> None:
-        work.mkdir(parents=True, exist_ok=True)
-        self.work = work
-        # Before DuckDB and progress bars have threads, whose locks a forked process would find taken for ever.
-        self._pool = _start_processes(workers) if workers > 1 else None
-        limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}
-        self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)
-
-    def read(self, files: Sequence[Path]) -> ir.Table:
-        return self._backend.read_parquet([str(file) for file in files])
-
-    def hold(self, name: str, table: ir.Table) -> ir.Table:
-        with _within_memory():
-            return self._backend.create_table(name, table)
-
-    def parts_of(self, size: int) -> int:
-        [limit] = self._backend.raw_sql("SELECT current_setting('memory_limit')").fetchone()
-        return ceil(size / (_GROUPED_BEYOND_MEMORY * parse_memory(limit) << 20)) or 1
-
-    def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
-        with _within_memory():
-            self._backend.to_parquet(table.order_by(*order_by), path)
-
-    def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
-        whole, folder = self.work / f"{name}.whole.parquet", self.work / name
-        folder.mkdir()
-        self.write(table, whole, order_by)
-        pieces = []
-        for number, batch in enumerate(pq.ParquetFile(whole).iter_batches(rows)):
-            pieces.append(folder / f"{number:06d}.parquet")
-            pq.write_table(pa.Table.from_batches([batch]), pieces[-1])
-        whole.unlink()
-        return pieces
-
-    def run(
-        self,
-        function: Callable[[Item], Result],
-        items: Iterable[Item],
-        description: str,
-        total: int | None = None,
-        size_of: Callable[[Item], int] = lambda item: 1,
-    ) -> list[Result]:
-        if total is None and isinstance(items, Sized):
-            total = len(items)
-        with bar(description, total) as running:
-            if self._pool is None or (isinstance(items, Sized) and len(items) < 2):
-                results = []
-                for item in items:
-                    results.append(function(item))
-                    running.advance(size_of(item))
-                return results
-            futures: list[Future[Result]] = []
-            failed = Event()
-
-            def note(done: Future[Result], size: int) -> None:
-                if done.cancelled() or done.exception():
-                    failed.set()
-                running.advance(size)
-
-            try:
-                for item in items:
-                    if failed.is_set():
-                        break
-                    futures.append(self._pool.submit(function, item))
-                    futures[-1].add_done_callback(partial(note, size=size_of(item)))
-                return [future.result() for future in futures]
-            except BrokenProcessPool:
-                raise OpenAlignError(
-                    f"{description}: a process was killed, most likely for want of memory. Run it again, which goes on "
-                    f"where it was, with fewer --workers."
-                ) from None
-            finally:
-                for future in futures:
-                    future.cancel()
-
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-        self._backend.disconnect()
-
-
-@contextmanager
-def _within_memory() -> Iterator[None]:
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        said = str(error).partition("\n")[0]
-        raise OpenAlignError(
-            f"DuckDB has too little memory ({said}): give it more --memory, or fewer --workers"
-        ) from None
-
-
-def _start_processes(count: int) -> ProcessPoolExecutor:
-    """Processes with one thread each. Forked ones cost nothing, and scripts need no `if __name__ == "__main__"`."""
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(count, context, torch.set_num_threads, (1,))
-    pool.submit(abs, 0).result()  # the first item starts them all
-    return pool
 
 
 def rows_for(count: int, least: int, most: int, pieces: int = 2048) -> int:

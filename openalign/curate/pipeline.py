@@ -14,7 +14,8 @@ from openalign.curate import relations
 from openalign.curate.contamination import match_tests
 from openalign.curate.copies import earlier_copies
 from openalign.curate.embeddings import similarities
-from openalign.curate.engine import Engine, open_engine
+from openalign.curate.engine import Engine
+from openalign.curate.engines import open_engine
 from openalign.curate.languages import classify_texts
 from openalign.curate.looking import DOWNLOADS, LOOKED, look_at_images
 from openalign.curate.outputs import (

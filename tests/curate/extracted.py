@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openalign.curate.engine import LocalEngine
+from openalign.curate.local_engine import LocalEngine
 from openalign.curate.sources import extract
 
 

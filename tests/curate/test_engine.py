@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from openalign.curate import relations
 from openalign.curate.download import fetch
-from openalign.curate.engine import Engine, LocalEngine, open_engine, parse_memory, rows_for
+from openalign.curate.engine import Engine, parse_memory, rows_for
+from openalign.curate.engines import open_engine
 from openalign.curate.languages import classify_piece
+from openalign.curate.local_engine import LocalEngine
 from openalign.curate.pieces import batches_of, result_of, work_through
 from openalign.curate.pipeline import curate
 from openalign.curate.rules import RULES, why_not_run

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign.curate import languages
-from openalign.curate.engine import LocalEngine
 from openalign.curate.languages import classify_texts, language_of
+from openalign.curate.local_engine import LocalEngine
 from openalign.curate.pipeline import curate
 from openalign.curate.settings import CurateSettings
 from openalign.errors import OpenAlignError

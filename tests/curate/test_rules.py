@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalign.curate import relations
-from openalign.curate.engine import LocalEngine
 from openalign.curate.judge import JUDGED
+from openalign.curate.local_engine import LocalEngine
 from openalign.curate.rules import RULES, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.words import in_words, is_unspaced, spaced, split_unigrams, unigrams
