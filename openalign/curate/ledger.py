@@ -1,6 +1,7 @@
 """The ledger of downloads: one JSON line for each address that was dealt with, so that a killed run goes on."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
@@ -40,18 +41,24 @@ def read_ledger(path: Path) -> dict[str, Entry]:
 
 def join_ledgers(folder: Path) -> None:
     """Add to the ledger in `folder` those that tasks kept beside it (`ledger.NAME.jsonl`), and remove them."""
-    for part in sorted(folder.glob(f"{Path(LEDGER).stem}.*.jsonl")):
-        with open_ledger(folder / LEDGER) as whole:
+    parts = sorted(folder.glob(f"{Path(LEDGER).stem}.*.jsonl"))
+    if not parts:
+        return
+    with open_ledger(folder / LEDGER) as whole:
+        for part in parts:
             for entry in read_ledger(part).values():
                 write_entry(whole, entry)
-        part.unlink()
+            part.unlink()
 
 
 def open_ledger(path: Path) -> TextIO:
     """Open the ledger to append to it; an unfinished last line is ended first."""
     stream = path.open("a", encoding="utf-8")
-    if stream.tell() and path.read_bytes()[-1:] != b"\n":
-        stream.write("\n")
+    if stream.tell():
+        with path.open("rb") as written:
+            written.seek(-1, os.SEEK_END)
+            if written.read() != b"\n":
+                stream.write("\n")
     return stream
 
 
