@@ -1,6 +1,6 @@
 """Changes to recipes/laptop.toml at full length, a run in about two minutes: the training step as a CUDA graph.
 
-    python bench/learning_gpu.py DATA/fashion "smoothing 0.1|loss.label_smoothing=0.1" "512 wide|embedding_width=512"
+    python bench/learning_gpu.py DATA/fashion "as it is|" "512 wide|embedding_width=512"
 
 A run is what `learning_explore.py NAME --set KEY=VALUE --steps 4884` learns, with the same samples, crops and words
 from the package's own loader, the same model and AdamW; several processes beside each other share a GPU well. A graph
