@@ -208,9 +208,11 @@ def test_folder_that_cannot_be_written_is_one_sentence(server: Server, tmp_path:
 def test_interrupted_run_leaves_a_ledger_that_the_next_one_goes_on_from(server: Server, tmp_path: Path) -> None:
     urls = [f"{server.address}/one.jpg", *(f"{server.address}/many{n}.jpg" for n in range(400))]
     script = f"""
+import signal
 from pathlib import Path
 from openalign.curate.download import fetch
 from openalign.curate.settings import CurateSettings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what runs in the background without it
 fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateSettings(allow_private_hosts=True))
 """
     server.stalls_after = 100  # else a quick client may be done before the signal reaches it
@@ -218,7 +220,7 @@ fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateSettings(allow_private_h
         while sum(server.asked.values()) <= 100 and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
-        assert running.wait() != 0
+        assert running.wait(timeout=120) != 0
     done = len((tmp_path / "ledger.jsonl").read_text().splitlines())
     assert 10 < done < 401
     server.asked.clear()
