@@ -9,7 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from openalign.errors import OpenAlignError
 from openalign.train.loop import train
+from openalign.train.parallel import processes
+
+pytestmark = pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes would need a GPU each, not one")
 
 COMMAND = """
 import json, sys
@@ -96,3 +100,12 @@ def test_an_uneven_share_is_refused_in_a_sentence(recipe: Path, tmp_path: Path) 
     done = run_on(2, recipe, tmp_path / "run", BASE | {"batch_size": "15", "micro_batch_size": "15"})
     assert done.returncode != 0
     assert "batch_size 15 does not divide by 2 processes" in done.stderr
+
+
+def test_a_process_without_a_gpu_of_its_own_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(OpenAlignError, match=r"process 2 on this host.*Lower --nproc-per-node"), processes():
+        pass
