@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from openalign.data.loader import Batch
 from openalign.errors import OpenAlignError
+from openalign.model.align import Align
 from openalign.model.hub import load
 from openalign.train import loop
 from openalign.train.checkpoint import checkpoints_of
@@ -125,15 +127,24 @@ def test_resuming_with_a_model_of_another_shape_is_refused(recipe: Path, tmp_pat
         train(recipe, set={"text_tower.width": "32"}, to=tmp_path / "run", resume=True)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_samples(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def poison_weights(model: Align) -> None:
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+
+
+def poison_gradients(model: Align) -> None:
+    model.text_projection.weight.register_hook(lambda gradient: gradient * torch.nan)
+
+
+@pytest.mark.parametrize("poison", [poison_weights, poison_gradients])
+def test_a_step_that_is_not_finite_stops_the_run_and_names_step_and_samples(
+    poison: Callable[[Align], None], recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain_step = loop.train_step
 
     def poisoned(replica: Replica, optimizer: object, batch: Batch, settings: object) -> object:
         if batch.step == 4:
-            with torch.no_grad():
-                next(replica.model.parameters()).fill_(torch.nan)
+            poison(replica.model)
         return plain_step(replica, optimizer, batch, settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(loop, "train_step", poisoned)
