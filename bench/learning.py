@@ -34,7 +34,7 @@ from openalign.evaluate.ranking import ranks, share_within
 
 PEER = Path(__file__).parent / "peers" / "open_clip_learning.py"
 CORES = 2
-VOCABULARY = 8_000
+VOCABULARY = 2_000
 CALIBRATION_STEPS = (3, 13)
 COMMONEST = 40  # article types; the others have few photos, and some no title to be learned from
 TEMPLATES = (
