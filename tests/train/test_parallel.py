@@ -1,4 +1,4 @@
-"""Runs in several processes, started as torchrun starts them, on loopback with gloo."""
+"""Runs in several processes, started as torchrun starts them, on loopback: gloo, or NCCL where each has a GPU."""
 
 import json
 import subprocess
@@ -13,8 +13,6 @@ from openalign.errors import OpenAlignError
 from openalign.train.loop import train
 from openalign.train.parallel import processes
 
-pytestmark = pytest.mark.skipif(torch.cuda.device_count() == 1, reason="two processes would need a GPU each, not one")
-
 COMMAND = """
 import json, sys
 from openalign.train.loop import train
@@ -23,6 +21,14 @@ train(sys.argv[1], to=sys.argv[2], set=json.loads(sys.argv[3]), resume=True)
 BASE = {"steps": "5", "checkpoint_every_steps": "5", "batch_norm_group": "3", "micro_batch_size": "6"}
 # A bias in front of a batch norm has no gradient but rounding errors, which a small epsilon would blow up.
 BASE |= {"optimizer.epsilon": "1e-3", "optimizer.learning_rate": "2e-3"}
+
+
+@pytest.fixture(autouse=True)
+def no_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes need a GPU each: where there is one, they and what they are compared with run on the CPU."""
+    if torch.cuda.device_count() == 1:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 def run_on(count: int, recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
