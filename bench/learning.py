@@ -48,14 +48,15 @@ plural, and with its singular, since titles name one thing."""
 def main() -> None:
     options = parse()
     work = options.work or Path(tempfile.mkdtemp(prefix="learning-"))
-    prepare(options.data, work)
+    prepare(options.data, work, options.vocabulary)
     budget = options.minutes * 60 * CORES
     title = f"After {options.minutes:g} minutes on two cores ({budget:,.0f} s of CPU time)"
     rows: list[dict[str, Any]] = []
     for row in figures(work, options, budget):
         rows.append(row)
         show(title, rows)
-        path = write(options.name, rows, minutes=options.minutes, templates=TEMPLATES, settings=options.set)
+        told = {"minutes": options.minutes, "vocabulary": options.vocabulary, "settings": options.set}
+        path = write(options.name, rows, templates=TEMPLATES, **told)
         print(f"Wrote {path}")
 
 
@@ -80,12 +81,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer-lrs", type=lambda given: [float(part) for part in given.split(",")], default=[1e-3])
     parser.add_argument("--of", default="ours,peer", help="or one of the two, to split the hours; name two files then")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change recipes/laptop.toml")
+    parser.add_argument("--vocabulary", type=int, default=VOCABULARY, help="word pieces of ours")
     parser.add_argument("--name", default="learning", help="of the file in bench/results")
     parser.add_argument("--work", type=Path, help="keep models and tables here")
     return parser.parse_args()
 
 
-def prepare(data: Path, work: Path) -> None:
+def prepare(data: Path, work: Path, vocabulary: int = VOCABULARY) -> None:
     """Tables of training, validation and, for choosing, of training less some held-out titles; and a tokenizer."""
     images = work / "images"
     if not images.exists():
@@ -109,7 +111,7 @@ def prepare(data: Path, work: Path) -> None:
             writer.writerow(("file", "title", "articleType"))
             writer.writerows((str(images / row["file"]), row["title"], row["articleType"]) for row in rows)
     for name in ("train", "search"):
-        train_tokenizer([row["title"] for row in tables[name]], work / f"{name}.tokenizer.json", VOCABULARY)
+        train_tokenizer([row["title"] for row in tables[name]], work / f"{name}.tokenizer.json", vocabulary)
 
 
 def openalign_run(

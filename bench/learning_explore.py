@@ -13,7 +13,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from learning import CORES, judged, openalign_run, prepare
+from learning import CORES, VOCABULARY, judged, openalign_run, prepare
 from measure import RESULTS, environment, show
 
 
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("name", help="of the change, as the table is to call it")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change recipes/laptop.toml")
+    parser.add_argument("--vocabulary", type=int, default=VOCABULARY, help="word pieces")
     parser.add_argument("--minutes", type=float, default=5.0, help="of two cores")
     parser.add_argument("--steps", type=int, help="instead of a budget, for changes that leave a step's cost as it is")
     parser.add_argument("--seed", type=int, default=0)
@@ -30,12 +31,13 @@ def main() -> None:
 
     os.environ["OMP_NUM_THREADS"] = "1"
     work = options.work or Path(tempfile.mkdtemp(prefix="learning-"))
-    prepare(options.data, work)
+    prepare(options.data, work, options.vocabulary)
     budget = options.minutes * 60 * CORES
     run = openalign_run(work, "search", options.seed, budget, options.set, options.steps, options.name)
     row = judged(options.name, work, run, "dev")
     show("On training titles held out", [row])
-    line = {**row, "seed": options.seed, "settings": options.set, "date": environment()["date"]}
+    told = {"seed": options.seed, "vocabulary": options.vocabulary, "settings": options.set}
+    line = {**row, **told, "date": environment()["date"]}
     with (RESULTS / "learning_explore.jsonl").open("a", encoding="utf-8") as results:
         results.write(json.dumps(line) + "\n")
 
