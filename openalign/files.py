@@ -1,24 +1,37 @@
-"""Whole files or none: outputs are written under a temporary name and renamed when complete."""
+"""Whole files or none: outputs are written under a temporary name, forced to the disk, and renamed when complete."""
 
-import glob
+import errno
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from openalign.checksums import write_checksums
+from openalign.errors import OpenAlignError
+from openalign.locks import locked
+
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What file systems answer that have no `fsync` for folders."""
+
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on any error it is removed.
 
-    The name keeps the suffix of `path`, because writers (Parquet, tar, images) choose a format by it.
+    The name keeps the suffix of `path`, because writers (Parquet, tar, images) choose a format by it. A power cut
+    leaves the older file or the new one, unless `durable` is off: for many small files that are checked when read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
     try:
         yield partial
+        if durable:
+            sync(partial)
         partial.replace(path)
+        if durable:
+            sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -27,36 +40,84 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` (an older folder is removed).
 
-    What a killed process left of such folders goes as well.
+    It gets a `checksums.json` of its files. The lock of `path` is held meanwhile, so what lies there under a temporary
+    name is what a killed run left: a folder that was complete is put in place, the others are removed.
+
+    Raises:
+        OpenAlignError: another run writes this folder.
+        FileExistsError: `path` is a file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    older = path.with_name(f".{path.name}.{os.getpid()}.older")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(errno.EEXIST, "a file lies where a folder should be", str(path))
+    with locked(path):
+        _finish_replacing(path)
+        partial = _temporary(path, "partial")
+        _remove(partial)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            write_checksums(partial)
+            _sync_all(partial)
+            partial.rename(_temporary(path, "whole"))
+            sync(path.parent)
+        finally:
+            _remove(partial)
+        _finish_replacing(path)
+
+
+def recover_folder(path: Path) -> None:
+    """Put in place what a killed run had completed but not yet renamed to `path`; for those who only read it.
+
+    Raises:
+        OpenAlignError: `path` is missing, and another run is writing it.
+    """
+    if not path.exists() and (_temporary(path, "whole").exists() or _temporary(path, "older").exists()):
+        try:
+            with locked(path):
+                _finish_replacing(path)
+        except OpenAlignError:
+            if not path.exists():  # the run that holds the lock was not between its two renames
+                raise
+
+
+def sync(path: Path) -> None:
+    """Force a file's content, or a folder's list of names, to the disk (`fsync`)."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield partial
-        if path.exists():
-            path.rename(older)
-        partial.rename(path)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(older, ignore_errors=True)
+        os.close(descriptor)
 
 
-def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        *_, process, kind = leftover.name.split(".")
-        if kind in ("partial", "older") and process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(leftover, ignore_errors=True)
+def _finish_replacing(path: Path) -> None:
+    """Take the last steps of a `whole_folder` from wherever they were left; its lock must be held."""
+    whole, older = _temporary(path, "whole"), _temporary(path, "older")
+    if whole.exists():
+        if path.exists():
+            _remove(older)
+            path.rename(older)
+        whole.rename(path)
+    elif older.exists() and not path.exists():
+        older.rename(path)
+    if path.parent.exists():
+        sync(path.parent)
+    _remove(older)
 
 
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it runs, and is another user's
-        return True
-    return True
+def _temporary(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{kind}")
+
+
+def _sync_all(folder: Path) -> None:
+    for parent, _, files in os.walk(folder):
+        for file in files:
+            sync(Path(parent, file))
+        sync(Path(parent))
+
+
+def _remove(folder: Path) -> None:
+    # What cannot be removed now, such as a file that another machine has open, goes next time.
+    shutil.rmtree(folder, ignore_errors=True)

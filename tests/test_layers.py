@@ -13,7 +13,9 @@ PACKAGE = Path(openalign.__file__).parent
 
 ORDER = [
     {"errors"},
-    {"files", "settings", "progress"},
+    {"settings", "progress", "checksums"},
+    {"locks"},
+    {"files"},
     {"data"},
     {"model"},
     {"curate"},

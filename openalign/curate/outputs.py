@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.checksums import CHECKSUMS
 from openalign.curate.engine import Engine
 from openalign.curate.judge import StoredImages
 from openalign.curate.languages import language_of
@@ -144,7 +145,7 @@ def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if not folder.is_dir():
         raise OpenAlignError(f"{folder} is a file: name a folder to curate to")
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER))
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER, CHECKSUMS))
     if foreign:
         raise OpenAlignError(
             f"{folder} holds {foreign[0]}, which no curation wrote: name a new folder, or move away what is in this one"

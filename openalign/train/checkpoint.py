@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from openalign.checksums import CHECKSUMS
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
@@ -179,7 +180,7 @@ def _laid_out_like(parameter: torch.Tensor, stored: torch.Tensor) -> torch.Tenso
 
 def _link_files(source: Path, target: Path) -> None:
     for file in source.iterdir():
-        if file.is_file():
+        if file.is_file() and file.name != CHECKSUMS:
             try:
                 os.link(file, target / file.name)
             except OSError:  # a file system without hard links

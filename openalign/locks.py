@@ -1,0 +1,152 @@
+"""One writer a folder: a lock file beside it, which names the process, the machine and the time of its owner.
+
+The kernel holds the lock (`flock`) and releases it when the owner dies, however it dies; containers of one machine
+share it. Not all network file systems hold such locks between machines, so the owner also touches the lock file every
+few seconds: a lock that a run on another machine left behind is taken over only when it is touched no more.
+"""
+
+import errno
+import json
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from openalign.errors import OpenAlignError
+from openalign.progress import console
+
+HEARTBEAT_S = 5.0
+"""Seconds between two touches of the lock file by its owner."""
+_PATIENCE = 4
+"""Heartbeats that are waited for before a lock of another machine is taken over."""
+_ACQUIRE_S = 0.5
+"""Longer than another process needs to remove its lock file."""
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What file systems answer that hold no locks; heartbeats must do there."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+_held: dict[Path, int] = {}  # by the folder's path: the thread that holds its lock
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of `folder` (which need not exist) while the block runs.
+
+    Whoever holds a folder's lock may take it again, and those of folders inside it, in the same thread.
+
+    Raises:
+        OpenAlignError: another run holds it; the message names it.
+    """
+    folder = folder.absolute()
+    if any(_held.get(each) == threading.get_ident() for each in (folder, *folder.parents)):
+        yield
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    lock = FileLock(path, timeout=_ACQUIRE_S, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OpenAlignError(_refusal(folder, _read_owner(path))) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
+        _check_heartbeat(folder, path, trusted=lock.is_locked)
+        path.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
+        with _heartbeat(path):
+            _held[folder] = threading.get_ident()
+            try:
+                yield
+            finally:
+                del _held[folder]
+                path.unlink(missing_ok=True)  # while the lock is held: whoever waits for it sees that the file is gone
+    finally:
+        lock.release()
+
+
+def _this_process() -> dict[str, Any]:
+    return {
+        "process": os.getpid(),
+        "host": platform.node(),
+        "boot": _boot_id(),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]),
+    }
+
+
+def _boot_id() -> str:
+    """Tells running kernels apart; two containers of one machine have the same."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return platform.node()
+
+
+def _read_owner(path: Path) -> dict[str, Any]:
+    """What the lock file says of its owner; empty where it says nothing that can be read."""
+    try:
+        owner = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _refusal(folder: Path, owner: dict[str, Any]) -> str:
+    who = (
+        f"process {owner.get('process')} on {owner.get('host')}, `{owner.get('command')}`, since {owner.get('since')}"
+        if owner
+        else "it has not yet written which"
+    )
+    return f"{folder} is being written by another run ({who}): wait for its end, stop it, or choose another folder"
+
+
+def _check_heartbeat(folder: Path, path: Path, trusted: bool) -> None:
+    """Return when the run that left a lock file is seen to touch it no more.
+
+    `trusted` says that the kernel gave us the lock: then no run of this kernel holds it.
+
+    Raises:
+        OpenAlignError: it is still touched, so that run lives, where this file system's locks do not reach.
+    """
+    owner = _read_owner(path)
+    if not owner or (trusted and owner.get("boot") == _boot_id()):
+        return
+    console.print(
+        f"{folder}: a run on {owner.get('host')} did not end as it should; seeing whether it still goes on",
+        markup=False,
+        soft_wrap=True,
+    )
+    touched = path.stat().st_mtime_ns
+    deadline = time.monotonic() + _PATIENCE * HEARTBEAT_S
+    while time.monotonic() < deadline:
+        time.sleep(HEARTBEAT_S / 5)
+        if path.exists() and path.stat().st_mtime_ns != touched:
+            raise OpenAlignError(_refusal(folder, owner))
+
+
+@contextmanager
+def _heartbeat(path: Path) -> Iterator[None]:
+    """Touch the lock file every few seconds, in a thread."""
+    done = threading.Event()
+
+    def touch() -> None:
+        while not done.wait(HEARTBEAT_S):
+            with suppress(OSError):  # the disk may be full or away for a moment
+                os.utime(path)
+
+    thread = threading.Thread(target=touch, name="lock-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,80 @@
+"""Damage to a file is told before anybody uses the file."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from openalign.checksums import CHECKSUMS, check_files, read_checksums, write_checksums
+from openalign.errors import OpenAlignError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.bin").write_bytes(b"0123456789")
+    (tmp_path / "deep" / "b.bin").write_bytes(b"abc")
+    write_checksums(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_as_it_was_written_passes(folder):
+    check_files(folder, ["a.bin", "deep/b.bin"], "make it again")
+    assert set(read_checksums(folder)) == {"a.bin", "deep/b.bin"}
+
+
+@pytest.mark.parametrize("content", [b"0123456780", b"012345678", b"01234567890", b""])
+def test_another_content_is_told_with_what_to_do(folder, content):
+    (folder / "a.bin").write_bytes(content)
+    with pytest.raises(OpenAlignError, match=r"a\.bin .*: make it again"):
+        check_files(folder, ["a.bin"], "make it again")
+
+
+def test_a_missing_file_is_told(folder):
+    (folder / "a.bin").unlink()
+    with pytest.raises(OpenAlignError, match=r"a\.bin cannot be read \(No such file or directory\): make it again"):
+        check_files(folder, ["a.bin"], "make it again")
+
+
+def test_files_that_came_later_are_not_checked(folder):
+    (folder / "later.txt").write_text("mine")
+    check_files(folder, ["later.txt"], "")
+
+
+def test_a_folder_without_checksums_passes(tmp_path):
+    assert read_checksums(tmp_path) is None
+    check_files(tmp_path, ["a.bin"], "")
+
+
+@given(st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_damaged_checksums_are_told_or_without_effect(folder, data):
+    whole = (folder / CHECKSUMS).read_bytes()
+    before = read_checksums(folder)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    damaged = whole[:place] + bytes([whole[place] ^ data.draw(st.integers(1, 255))]) + whole[place + 1 :]
+    (folder / CHECKSUMS).write_bytes(damaged)
+    try:
+        assert read_checksums(folder) == before
+    except OpenAlignError:
+        pass
+    finally:
+        (folder / CHECKSUMS).write_bytes(whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"[" * 100_000, json.dumps({"files": 3}).encode()])
+def test_checksums_of_any_content_are_a_sentence(folder, content):
+    (folder / CHECKSUMS).write_bytes(content)
+    with pytest.raises(OpenAlignError, match="is damaged"):
+        read_checksums(folder)
+
+
+def test_a_hard_linked_copy_of_older_checksums_stays_as_it_is(folder, tmp_path):
+    copy = tmp_path.with_name(tmp_path.name + "-copy")
+    copy.mkdir()
+    copy.joinpath(CHECKSUMS).hardlink_to(folder / CHECKSUMS)
+    before = read_checksums(folder)
+    write_checksums(copy)
+    assert read_checksums(folder) == before
+    assert read_checksums(copy) == {}

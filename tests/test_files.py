@@ -1,0 +1,124 @@
+"""Outputs appear whole or not at all, and a run that was killed between two renames loses nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from openalign import files
+from openalign.checksums import read_checksums
+from openalign.errors import OpenAlignError
+from openalign.files import recover_folder, whole_file, whole_folder
+from openalign.locks import locked
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing that cleans up afterwards may help."""
+
+
+def write(folder, content):
+    with whole_folder(folder) as partial:
+        (partial / "it").write_text(content)
+
+
+def killed_after(steps_left, function):
+    """The function, but a kill when `steps_left` runs out."""
+
+    def counted(*arguments, **options):
+        if next(steps_left, None) is None:
+            raise Killed
+        return function(*arguments, **options)
+
+    return counted
+
+
+def content_of(folder):
+    return (folder / "it").read_text()
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    with pytest.raises(RuntimeError), whole_file(tmp_path / "a.txt") as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with whole_file(tmp_path / "a.txt") as partial:
+        partial.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_two_writers_of_one_file_leave_one_of_both_whole(tmp_path):
+    with whole_file(tmp_path / "a.txt") as first, whole_file(tmp_path / "a.txt") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert (tmp_path / "a.txt").read_text() == "first"  # which was renamed last
+
+
+def test_a_folder_is_replaced_and_has_checksums(tmp_path):
+    write(tmp_path / "out", "old")
+    write(tmp_path / "out", "new")
+    assert content_of(tmp_path / "out") == "new"
+    assert set(read_checksums(tmp_path / "out")) == {"it"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_after_an_error_the_older_folder_stands(tmp_path):
+    write(tmp_path / "out", "old")
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "out"):
+        raise RuntimeError
+    assert content_of(tmp_path / "out") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_kill_at_any_rename_or_removal_loses_nothing(tmp_path, monkeypatch):
+    """Each step of a replacement is the last one in turn; a reader then finds the older folder or the new one."""
+    steps = 0
+    for number in range(20):
+        target = tmp_path / str(number) / "out"
+        write(target, "old")
+        steps_left = iter(range(number))
+        with monkeypatch.context() as patched:
+            patched.setattr(files.Path, "rename", killed_after(steps_left, files.Path.rename))
+            patched.setattr(files.shutil, "rmtree", killed_after(steps_left, files.shutil.rmtree))
+            try:
+                write(target, "new")
+            except Killed:
+                steps += 1
+        recover_folder(target)
+        assert content_of(target) in ("old", "new")
+        write(target, "newer")
+        assert content_of(target) == "newer"
+        assert [path.name for path in target.parent.iterdir()] == ["out"]
+    assert steps >= 6
+
+
+def test_a_reader_waits_for_no_writer_where_a_folder_stands(tmp_path):
+    write(tmp_path / "out", "old")
+    with locked(tmp_path / "out"):
+        recover_folder(tmp_path / "out")
+    recover_folder(tmp_path / "none")
+
+
+def test_the_folder_of_a_live_run_is_left_alone(tmp_path):
+    with ThreadPoolExecutor(1) as other, whole_folder(tmp_path / "out") as partial:
+        with pytest.raises(OpenAlignError, match="another run"):
+            other.submit(write, tmp_path / "out", "second").result()
+        assert partial.exists()
+
+
+def test_a_file_where_the_folder_should_be_stays(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(FileExistsError):
+        whole_folder(tmp_path / "out").__enter__()
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_everything_is_on_the_disk_before_the_rename_that_promises_it(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(files, "sync", lambda path: done.append(path.name))
+    rename = files.Path.rename
+    monkeypatch.setattr(files.Path, "rename", lambda self, to: (done.append(f"-> {to.name}"), rename(self, to)))
+    with whole_folder(tmp_path / "out") as partial:
+        (partial / "deep").mkdir()
+        (partial / "deep" / "it").write_text("x")
+    promised = done.index("-> .out.whole")
+    assert {"it", "deep", "checksums.json", ".out.partial"} <= set(done[:promised])
+    assert done[-1] == tmp_path.name
