@@ -53,7 +53,7 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_holds_what_the_design_names_and_nothing_else(crawled: Path) -> None:
     assert sorted(path.name for path in crawled.iterdir()) == [
-        "dropped.parquet", "pairs.parquet", "report.html", "report.json", "shards",
+        "checksums.json", "dropped.parquet", "pairs.parquet", "report.html", "report.json", "shards",
     ]  # fmt: skip
     assert sorted(path.name for path in (crawled / "shards").iterdir()) == [
         "shard-00000.index.parquet", "shard-00000.tar",
