@@ -81,6 +81,30 @@ def check_files(folder: Path, names: Iterable[str], advice: str) -> None:
             _check_file(folder / name, expected, advice)
 
 
+def write_checksum_beside(file: Path) -> None:
+    """Write `FILE.sha256` for a file that stands alone, as `sha256sum` writes and checks it."""
+    checksum_file(file).write_text(f"{checksum_of(file).sha256}  {file.name}\n", encoding="utf-8")
+
+
+def check_beside(file: Path, advice: str) -> None:
+    """Check a file against its `FILE.sha256`; does nothing where it has none.
+
+    Raises:
+        OpenAlignError: its content is another one.
+    """
+    try:
+        stated = checksum_file(file).read_text(encoding="utf-8", errors="replace").partition(" ")[0]
+    except OSError:
+        return
+    if checksum_of(file).sha256 != stated:
+        raise OpenAlignError(f"{file} is not as it was written (its checksum differs): {advice}")
+
+
+def checksum_file(file: Path) -> Path:
+    """`tokenizer.json` -> `tokenizer.json.sha256`."""
+    return file.with_name(f"{file.name}.sha256")
+
+
 def _check_file(path: Path, expected: Checksum, advice: str) -> None:
     try:
         size = path.stat().st_size

@@ -15,6 +15,12 @@ from openalign.model.dual_encoder import DualEncoder, read_image
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rounds", type=int, default=6, help="How much each of tests/torture tries.")
+    parser.addoption("--torture-seed", type=int, default=0, help="For other random choices there.")
+
+
 CHROMIUM = Path("/usr/bin/chromium")
 
 COLOURS = {
