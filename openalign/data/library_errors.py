@@ -26,8 +26,10 @@ def library_errors(prefix: str) -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    text = lines[0].strip() if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    if text.endswith(":"):  # a heading
+        text = " ".join(lines[:2])
     # A bare key or number says nothing without the kind of error.
     text = f"{type(error).__name__}: {text}" if isinstance(error, LookupError) else text
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."

@@ -69,7 +69,7 @@ def check_folder(folder: Path) -> None:
         raise OpenAlignError(f"{folder}: is an adapter (adapter_config.json), not a model; merge it into its model.")
     for name in _SETTINGS:
         if (folder / name).exists():
-            _check_no_code(read_object(folder / name, MOST_TOKENIZER_BYTES), folder, name)
+            _check_no_code(read_object(folder / name), folder, name)
 
 
 def _most_bytes(path: Path) -> int:

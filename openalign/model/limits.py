@@ -66,9 +66,9 @@ def check_config(config: dict[str, Any], path: Path, tensors: int | None = None)
     """
     for keys, value in values_of(config):
         _check_number(keys[-1], value, f"{path}: `{'.'.join(keys)}`")
-        if keys[-1] == "num_hidden_layers" and None not in (value, tensors) and value > tensors:
+        if keys[-1] == "num_hidden_layers" and tensors is not None and (layers := _sum(value)) > tensors:
             raise OpenAlignError(
-                f"{path}: `{'.'.join(keys)}` = {value:,}: the weight files hold only {tensors:,} tensors."
+                f"{path}: `{'.'.join(keys)}` = {layers:,}: the weight files hold only {tensors:,} tensors."
             )
         _check_needs_nothing_else(keys, value, path)
 
@@ -146,14 +146,17 @@ def _check_number(name: str, value: Any, where: str) -> None:
     numbers = value if isinstance(value, list) else [value]
     if len(numbers) > _MOST_ITEMS:
         raise OpenAlignError(f"{where} is a list of {len(numbers):,}; at most {_MOST_ITEMS:,} are read.")
-    counted = [each for each in numbers if isinstance(each, int)]
-    if limit == MOST_LAYERS and sum(counted) > limit:
-        raise OpenAlignError(f"{where} asks for {sum(counted):,}; at most {limit:,} are built.")
+    if limit == MOST_LAYERS and _sum(numbers) > limit:
+        raise OpenAlignError(f"{where} asks for {_sum(numbers):,}; at most {limit:,} are built.")
     for number in numbers:
         if isinstance(number, int) and abs(number) > limit:
             raise OpenAlignError(f"{where} = {number:,}: at most {limit:,} is read.")
         if isinstance(number, float) and limit != _LARGEST_NUMBER and abs(number) > limit:
             raise OpenAlignError(f"{where} = {number:g}: at most {limit:,} is read.")
+
+
+def _sum(numbers: Any) -> int:
+    return sum(each for each in (numbers if isinstance(numbers, list) else [numbers]) if isinstance(each, int))
 
 
 def _check_size(value: Any, most: int, where: str) -> None:

@@ -95,12 +95,15 @@ def exported(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
 
 def _session(path: Path, inputs: list[str]) -> onnxruntime.InferenceSession:
     check_file(path, MOST_GRAPH_BYTES)
-    with library_errors(f"{path.name} is damaged"):
+    try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            # A tensor kept outside the graph has a `location`, which may be any file of the machine; ours have none.
-            if content.find(b"location") >= 0:
-                raise OpenAlignError(f"{path.name} takes data from another file")
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            names_a_file = content.find(b"location") >= 0
+        session = None if names_a_file else onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's own exceptions share no other base
+        raise OpenAlignError(f"{path.name} is damaged") from error
+    if session is None:
+        # A tensor that is kept outside the graph has a `location`, which may be any file of the machine.
+        raise OpenAlignError(f"{path.name} takes data from another file, as none of our exports does")
     if [each.name for each in session.get_inputs()] != inputs:
         raise OpenAlignError(f"{path.name} is of another kind")
     return session

@@ -41,11 +41,11 @@ def load_model(kind: Any, folder: Path) -> Any:
             config=config,
             use_safetensors=True,
             dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
             **_HERE_WITHOUT_CODE,
         )
-    if missing := sorted(report["missing_keys"]):
-        raise OpenAlignError(f"{files[0]}: holds no tensor `{missing[0]}`: it is a model of another shape.")
+    _check_complete(report, files[0])
     check_finite(model.state_dict(), files[0])
     return model.eval()
 
@@ -57,6 +57,17 @@ def _check_parameters(model: torch.nn.Module, stored: Mapping[str, StoredTensor]
         raise OpenAlignError(
             f"{folder / CONFIG}: asks for {asked:,} parameters, but the weight files hold only {held:,}."
         )
+
+
+def _check_complete(report: Mapping[str, Any], path: Path) -> None:
+    """Refuse what transformers fills with random numbers."""
+    for name, stored, own in sorted(report["mismatched_keys"]):
+        raise OpenAlignError(
+            f"{path}: `{name}` has shape {tuple(stored)}, but the configuration asks for {tuple(own)}: it is a model "
+            "of another shape."
+        )
+    for name in sorted(report["missing_keys"]):
+        raise OpenAlignError(f"{path}: holds no tensor `{name}`: it is a model of another shape.")
 
 
 def load_processor(folder: Path) -> Any:

@@ -48,7 +48,9 @@ class TransformersEncoder(DualEncoder):
             raise OpenAlignError(f"{self.name}: its image processor makes arrays of shape {shape}, not (3, S, S).")
         self.image_size = shape[1]
         with torch.inference_mode():
-            self.width = self._embed_prepared(np.zeros((1, *shape), np.float32)).shape[1]
+            vectors_1D = self._embed_prepared(np.zeros((1, *shape), np.float32))
+        self.width = vectors_1D.shape[1]
+        self._checked(vectors_1D, 1)
         self.embed_texts(["a", "a red apple"])
 
     def _check_tokenizer(self) -> None:

@@ -10,7 +10,6 @@ from safetensors import safe_open
 
 from openalign.data.json_files import check_file, read_object
 from openalign.data.library_errors import library_errors
-from openalign.data.tokenizer import MOST_TOKENIZER_BYTES
 from openalign.errors import OpenAlignError
 from openalign.model.folder import INDEX, MOST_WEIGHT_BYTES, WEIGHTS
 
@@ -55,7 +54,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _shards(folder: Path) -> list[Path]:
-    index = read_object(folder / INDEX, MOST_TOKENIZER_BYTES)
+    index = read_object(folder / INDEX)
     names = index.get("weight_map")
     if not isinstance(names, dict) or not names or not isinstance(index.get("metadata"), dict):
         raise OpenAlignError(f"{folder / INDEX}: holds no `weight_map` and `metadata`.")
