@@ -8,7 +8,6 @@ model of the transformers library (a folder, or a name on the Hugging Face hub),
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import torch
@@ -17,6 +16,7 @@ from PIL import Image
 from openalign.curate.judge import StoredImages
 from openalign.curate.pieces import batches_of, count_rows
 from openalign.curate.settings import CurateSettings
+from openalign.data.library_errors import library_errors
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
 
@@ -62,17 +62,20 @@ def open_scorer(name: str, labels: Sequence[str]) -> Scorer:
 
 
 def _open_classifier(name: str, labels: Sequence[str]) -> Scorer:
-    from transformers import AutoImageProcessor, AutoModelForImageClassification
+    from transformers import AutoModelForImageClassification
+
+    from openalign.model.folder import check_folder, folder_of
+    from openalign.model.pretrained import load_model, load_processor
 
     try:
-        model: Any = AutoModelForImageClassification.from_pretrained(name, use_safetensors=True).eval()
-        processor: Any = AutoImageProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        folder = folder_of(name)
+        check_folder(folder)
+        model, processor = load_model(AutoModelForImageClassification, folder), load_processor(folder)
+    except OpenAlignError as error:
         raise OpenAlignError(
-            f"unsafe_images: {name} could not be read as an image-classification model: {reason}"
+            f"unsafe_images: {name} could not be read as an image-classification model: {error}"
         ) from error
-    known: dict[int, str] = model.config.id2label
+    known: dict[int, str] = {number: str(label) for number, label in model.config.id2label.items()}
     unsafe = [place for place, label in known.items() if label.strip().lower() in labels]
     if not unsafe:
         raise OpenAlignError(
@@ -82,9 +85,12 @@ def _open_classifier(name: str, labels: Sequence[str]) -> Scorer:
 
     def score(images: Sequence[bytes]) -> list[float]:
         pixels = [Image.open(io.BytesIO(image)).convert("RGB") for image in images]
-        with torch.inference_mode():
+        with library_errors(f"unsafe_images: {name} failed over images"), torch.inference_mode():
             shares_BC = model(**processor(images=pixels, return_tensors="pt")).logits.softmax(1)
-        scores: list[float] = shares_BC[:, unsafe].sum(1).clamp(max=1).tolist()
+            scores_B = shares_BC[:, unsafe].sum(1).clamp(max=1)
+        if not scores_B.isfinite().all():
+            raise OpenAlignError(f"unsafe_images: {name} gives scores that are not finite; its weights are unusable.")
+        scores: list[float] = scores_B.tolist()
         return scores
 
     return score

@@ -13,10 +13,19 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from openalign.data.json_files import check_file
+from openalign.data.library_errors import library_errors
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
 MAX_PIECES = 64
+MOST_TOKENIZER_BYTES = 100 * 2**20
+"""Largest tokenizer.json that is read; Gemma's, with 262,144 entries, has 33 MB."""
+MOST_ENTRIES = 2**20
+"""Largest vocabulary; the largest published one has 901,629 entries (XLM-V)."""
+CHARACTERS_PER_PIECE = 256
+"""A text is cut to this many characters for every piece that is kept, so that one of 100 MB does not take minutes. It
+changes nothing for texts of words: one of more than 100 characters is a single piece, [UNK]."""
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -73,22 +82,25 @@ class Tokenizer:
         fast.no_truncation()
         self._fast = fast
         self._pad: int = fast.token_to_id("[PAD]") or 0
+        self.size: int = max(fast.get_vocab().values(), default=-1) + 1
+        """How many ids there are, special ones included: the largest is one less."""
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
-        """Read a `tokenizer.json`, or the one in a folder. Raises `OpenAlignError` if there is none to read."""
+        """Read a `tokenizer.json`, or the one in a folder.
+
+        Raises:
+            OpenAlignError: there is none, it is no tokenizer, or it is larger than any published one.
+        """
         file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
         if not file.exists():
             raise OpenAlignError(f"{file} does not exist: make it with `openalign tokenizer DATA --to {file}`")
-        try:
-            return cls(tokenizers.Tokenizer.from_file(str(file)))
-        except Exception as error:  # the library raises plain Exception for whatever is wrong with the file
-            raise OpenAlignError(f"{file} is not a tokenizer ({error})") from None
-
-    @property
-    def size(self) -> int:
-        """How many ids there are, special ones included."""
-        return int(self._fast.get_vocab_size())
+        check_file(file, MOST_TOKENIZER_BYTES)
+        with library_errors(f"{file} is not a tokenizer"):
+            tokenizer = cls(tokenizers.Tokenizer.from_file(str(file)))
+        if not 0 < tokenizer.size <= MOST_ENTRIES:
+            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, and must have 1 to {MOST_ENTRIES:,}.")
+        return tokenizer
 
     def __call__(
         self, texts: Sequence[str], max_pieces: int = MAX_PIECES
@@ -96,8 +108,13 @@ class Tokenizer:
         """Ids and mask, both (B, T) with T the longest of the batch, at most `max_pieces`; the mask is 0 on padding.
 
         A longer text loses its end, never its closing [SEP].
+
+        Raises:
+            OpenAlignError: the tokenizer fails over these texts, which ours does not.
         """
-        encoded = [self._cut(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(list(texts))]
+        short = [text[: CHARACTERS_PER_PIECE * max_pieces] for text in texts]
+        with library_errors("the tokenizer failed over a text"):
+            encoded = [self._cut(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(short)]
         lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
         longest = int(lengths.max(initial=0))
         mask_BT = (np.arange(longest) < lengths[:, None]).astype(np.int64)

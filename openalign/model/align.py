@@ -1,29 +1,38 @@
 """ALIGN's dual encoder: EfficientNet and BERT towers into one space of unit vectors (paper section 4)."""
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
+from openalign.data.tokenizer import MOST_ENTRIES
 from openalign.model.efficientnet import EfficientNet, ImageTowerSettings
+from openalign.model.limits import MOST_LAYERS, MOST_PIECES, MOST_SIDE, MOST_WIDTH
 from openalign.settings import Settings
 
 
 class TextTowerSettings(Settings):
     """Shape of a BERT. The defaults are BERT-base; `scales.py` names the others."""
 
-    width: int = 768
-    layers: int = 12
-    heads: int = 12
-    inner_width: int = 3072
+    width: int = Field(default=768, ge=1, le=MOST_WIDTH)
+    layers: int = Field(default=12, ge=1, le=MOST_LAYERS)
+    heads: int = Field(default=12, ge=1, le=MOST_WIDTH)
+    inner_width: int = Field(default=3072, ge=1, le=MOST_WIDTH)
     """Width of the feed-forward layers."""
-    dropout: float = 0.1
+    dropout: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
     """Of embeddings, attention and feed-forward outputs, as BERT was published."""
-    max_pieces: int = 64
+    max_pieces: int = Field(default=64, ge=3, le=MOST_PIECES)
     """Longest text in word pieces, [CLS] and [SEP] included (paper section 5); the rest is cut off."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"`width` = {self.width} cannot be shared evenly by `heads` = {self.heads}")
+        return self
 
 
 class AlignSettings(Settings):
@@ -31,16 +40,22 @@ class AlignSettings(Settings):
 
     image_tower: ImageTowerSettings = ImageTowerSettings()
     text_tower: TextTowerSettings = TextTowerSettings()
-    vocabulary: int
+    vocabulary: int = Field(ge=1, le=MOST_ENTRIES)
     """Entries of the tokenizer (100,000 in the paper)."""
-    image_size: int = 289
+    image_size: int = Field(default=289, ge=1, le=MOST_SIDE)
     """Side of the square crop that the image tower sees, in pixels (paper section 5)."""
-    resize_size: int = 346
+    resize_size: int = Field(default=346, ge=1, le=MOST_SIDE)
     """Side of the square that an image is resized to before the crop, in pixels."""
-    initial_temperature: float = 1.0
-    embedding_width: int | None = None
+    initial_temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    embedding_width: int | None = Field(default=None, ge=1, le=MOST_WIDTH)
     """Width D of the shared space. None takes the image tower's, which then needs no linear layer (the main model);
     another adds one to the image tower (640, 320, 160 and 80 in paper tables 8 to 10)."""
+
+    @model_validator(mode="after")
+    def _the_crop_lies_in_the_image(self) -> Self:
+        if self.image_size > self.resize_size:
+            raise ValueError(f"`image_size` = {self.image_size} is larger than `resize_size` = {self.resize_size}")
+        return self
 
     @property
     def width(self) -> int:

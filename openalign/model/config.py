@@ -8,9 +8,9 @@ from typing import Any
 
 from transformers import AlignConfig
 
-from openalign.errors import OpenAlignError
-from openalign.model.align import AlignSettings, TextTowerSettings, bert_config
-from openalign.model.efficientnet import STEM_CHANNELS, ImageTowerSettings
+from openalign.data.library_errors import library_errors
+from openalign.model.align import AlignSettings, bert_config
+from openalign.model.efficientnet import STEM_CHANNELS
 
 
 def config_from(settings: AlignSettings) -> dict[str, Any]:
@@ -50,41 +50,42 @@ def settings_from(config: dict[str, Any], where: str) -> AlignSettings:
     Raises:
         OpenAlignError: a field is missing or does not fit.
     """
-    try:
+    with library_errors(f"{where}/config.json: not an ALIGN configuration"):
         align = AlignConfig(**{key: value for key, value in config.items() if key != "openalign"})
         text: Any = align.text_config
         vision: Any = align.vision_config
         # The port pads in its own way and was published with crops of 289 from 346 pixels.
         ours = config.get("openalign", {"padding": "hf", "image_size": 289, "resize_size": 346})
-        return AlignSettings(
-            image_tower=ImageTowerSettings(
-                width_multiplier=float(vision.width_coefficient),
-                depth_multiplier=float(vision.depth_coefficient),
-                kernels=tuple(vision.kernel_sizes),
-                strides=tuple(vision.strides),
-                channels=tuple(vision.out_channels),
-                repeats=tuple(vision.num_block_repeats),
-                expansions=tuple(vision.expand_ratios),
-                squeeze_ratio=float(vision.squeeze_expansion_ratio),
-                drop_path=float(vision.drop_connect_rate),
-                padding=ours["padding"],
-            ),
-            text_tower=TextTowerSettings(
-                width=text.hidden_size,
-                layers=text.num_hidden_layers,
-                heads=text.num_attention_heads,
-                inner_width=text.intermediate_size,
-                dropout=float(text.hidden_dropout_prob),
-                max_pieces=text.max_position_embeddings,
-            ),
-            vocabulary=text.vocab_size,
-            image_size=ours["image_size"],
-            resize_size=ours["resize_size"],
-            initial_temperature=float(align.temperature_init_value),
-            embedding_width=ours.get("embedding_width"),
+        image_tower = {
+            "width_multiplier": float(vision.width_coefficient),
+            "depth_multiplier": float(vision.depth_coefficient),
+            "kernels": vision.kernel_sizes,
+            "strides": vision.strides,
+            "channels": vision.out_channels,
+            "repeats": vision.num_block_repeats,
+            "expansions": vision.expand_ratios,
+            "squeeze_ratio": float(vision.squeeze_expansion_ratio),
+            "drop_path": float(vision.drop_connect_rate),
+            "padding": ours["padding"],
+        }
+        text_tower = {
+            "width": text.hidden_size,
+            "layers": text.num_hidden_layers,
+            "heads": text.num_attention_heads,
+            "inner_width": text.intermediate_size,
+            "dropout": float(text.hidden_dropout_prob),
+            "max_pieces": text.max_position_embeddings,
+        }
+        sizes = {
+            "vocabulary": text.vocab_size,
+            "image_size": ours["image_size"],
+            "resize_size": ours["resize_size"],
+            "initial_temperature": float(align.temperature_init_value),
+            "embedding_width": ours.get("embedding_width"),
+        }
+        return AlignSettings.read(
+            {"image_tower": image_tower, "text_tower": text_tower, **sizes}, f"{where}/config.json"
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise OpenAlignError(f"{where}/config.json: not an ALIGN configuration: {error}") from None
 
 
 def preprocessor_from(settings: AlignSettings) -> dict[str, Any]:

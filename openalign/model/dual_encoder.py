@@ -82,20 +82,40 @@ class DualEncoder(ABC):
         return out_ND
 
     def embed_prepared(self, images: Pixels) -> NDArray[np.float32]:
-        """Embed a stack of images that `prepare` made -> float32 (B, D), unit rows."""
+        """Embed a stack of images that `prepare` made -> float32 (B, D), unit rows.
+
+        Raises:
+            OpenAlignError: the model gives anything but finite numbers.
+        """
         with torch.inference_mode():
-            return self._embed_prepared(images).float().cpu().numpy()
+            return self._checked(self._embed_prepared(images), len(images))
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
-        """Embed texts -> float32 of shape (N, D), unit rows, in the order given."""
+        """Embed texts -> float32 of shape (N, D), unit rows, in the order given.
+
+        Raises:
+            OpenAlignError: the model gives anything but finite numbers.
+        """
         out_ND = np.empty((len(texts), self.width), dtype=np.float32)
         # A batch is padded to its longest text, so texts of like length go together.
         order = np.argsort([len(text) for text in texts], kind="stable")
         with torch.inference_mode():
             for start in range(0, len(texts), batch_size):
                 rows = order[start : start + batch_size]
-                out_ND[rows] = self._embed_text_batch([texts[row] for row in rows]).float().cpu().numpy()
+                out_ND[rows] = self._checked(self._embed_text_batch([texts[row] for row in rows]), len(rows))
         return out_ND
+
+    def _checked(self, rows_BD: torch.Tensor, count: int) -> NDArray[np.float32]:
+        """An embedding of NaN would be found by no search, or by every one."""
+        vectors_BD: NDArray[np.float32] = rows_BD.float().cpu().numpy()
+        if vectors_BD.shape != (count, self.width):
+            raise OpenAlignError(
+                f"{self.name}: gives embeddings of shape {vectors_BD.shape} instead of {(count, self.width)}; its "
+                "image and text towers do not belong together."
+            )
+        if not np.isfinite(vectors_BD).all():
+            raise OpenAlignError(f"{self.name}: gives embeddings that are not finite; its weights are unusable.")
+        return vectors_BD
 
 
 def embed_pairs_images(

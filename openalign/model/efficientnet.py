@@ -5,18 +5,23 @@ Shapes: B batch, C channels, H height, W width.
 """
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from openalign.model.batch_norm import BatchNorm
+from openalign.model.limits import MOST_LAYERS, MOST_MULTIPLIER, MOST_WIDTH
 from openalign.settings import Settings
 
 DIVISOR = 8  # channel counts are multiples of this, as published
 STEM_CHANNELS = 32
+
+Few = Annotated[int, Field(ge=1, le=100)]
+Channels = Annotated[int, Field(ge=1, le=MOST_WIDTH)]
 
 
 class ImageTowerSettings(Settings):
@@ -25,20 +30,31 @@ class ImageTowerSettings(Settings):
     The tuples have one entry a stage, before `width_multiplier` and `depth_multiplier` are applied.
     """
 
-    width_multiplier: float = 1.0
-    depth_multiplier: float = 1.0
-    kernels: tuple[int, ...] = (3, 3, 5, 3, 5, 5, 3)
-    strides: tuple[int, ...] = (1, 2, 2, 2, 1, 2, 1)
-    channels: tuple[int, ...] = (16, 24, 40, 80, 112, 192, 320)
-    repeats: tuple[int, ...] = (1, 2, 2, 3, 3, 4, 1)
-    expansions: tuple[int, ...] = (1, 6, 6, 6, 6, 6, 6)
-    squeeze_ratio: float = 0.25
+    width_multiplier: float = Field(default=1.0, gt=0, le=MOST_MULTIPLIER, allow_inf_nan=False)
+    depth_multiplier: float = Field(default=1.0, gt=0, le=MOST_MULTIPLIER, allow_inf_nan=False)
+    kernels: tuple[Few, ...] = (3, 3, 5, 3, 5, 5, 3)
+    strides: tuple[Few, ...] = (1, 2, 2, 2, 1, 2, 1)
+    channels: tuple[Channels, ...] = Field(default=(16, 24, 40, 80, 112, 192, 320), min_length=1)
+    repeats: tuple[Few, ...] = (1, 2, 2, 3, 3, 4, 1)
+    expansions: tuple[Few, ...] = (1, 6, 6, 6, 6, 6, 6)
+    squeeze_ratio: float = Field(default=0.25, gt=0, le=1, allow_inf_nan=False)
     """Squeeze-excite channels as a share of the block's input channels."""
-    drop_path: float = 0.2
+    drop_path: float = Field(default=0.2, ge=0, lt=1, allow_inf_nan=False)
     """Stochastic depth: probability of dropping the last block; it grows linearly over depth (Huang et al. 2016)."""
     padding: Literal["same", "hf"] = "same"
     """`same` pads as TensorFlow does at any size, as the published weights were trained; `hf` pads as the public
     PyTorch port does, which differs where a stride of 2 meets an odd size."""
+
+    @model_validator(mode="after")
+    def _one_entry_a_stage(self) -> Self:
+        for name in ("kernels", "strides", "repeats", "expansions"):
+            if len(getattr(self, name)) != len(self.channels):
+                raise ValueError(
+                    f"`{name}` has {len(getattr(self, name))} entries, and `channels` {len(self.channels)}"
+                )
+        if (blocks := sum(math.ceil(count * self.depth_multiplier) for count in self.repeats)) > MOST_LAYERS:
+            raise ValueError(f"`repeats` and `depth_multiplier` ask for {blocks:,} blocks; at most {MOST_LAYERS:,} fit")
+        return self
 
     @property
     def width(self) -> int:

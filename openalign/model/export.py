@@ -23,6 +23,7 @@ from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align
+from openalign.model.onnx_encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportSettings
 
 TOLERANCE = 1e-4
 """Largest difference of a component of a unit vector between torch and the exported tower."""
@@ -63,7 +64,7 @@ def export(model: str | Path, to: str | Path) -> None:
     encoder = hub.load(model)
     if not isinstance(encoder, hub.AlignEncoder):
         raise OpenAlignError(f"{model}: only models of the ALIGN kind can be exported; for others there is `optimum`.")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "onnx.json").is_file():
+    if folder.exists() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
         raise OpenAlignError(f"{folder} exists and is not an export; name a new folder with --to.")
     align = encoder.model.cpu().float()
     side, pieces = encoder.image_size, align.settings.text_tower.max_pieces
@@ -73,20 +74,20 @@ def export(model: str | Path, to: str | Path) -> None:
     mask[1, 1:] = 0
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=pieces)
     with whole_folder(folder) as partial:
-        _write(ImageTower(align), {"pixels": pixels}, {"pixels": {0: batch}}, partial / "image.onnx")
+        _write(ImageTower(align), {"pixels": pixels}, {"pixels": {0: batch}}, partial / IMAGE_TOWER)
         shapes = {name: {0: batch, 1: length} for name in ("ids", "mask")}
-        _write(TextTower(align), {"ids": ids, "mask": mask}, shapes, partial / "text.onnx")
+        _write(TextTower(align), {"ids": ids, "mask": mask}, shapes, partial / TEXT_TOWER)
         encoder.tokenizer.save(partial)
-        about = {
-            "name": str(model),
-            "fingerprint": encoder.fingerprint,
-            "width": encoder.width,
-            "image_size": side,
-            "resize_size": align.settings.resize_size,
-            "max_pieces": pieces,
-            "temperature": encoder.temperature,
-        }
-        (partial / "onnx.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        about = ExportSettings(
+            name=str(model),
+            fingerprint=encoder.fingerprint,
+            width=encoder.width,
+            image_size=side,
+            resize_size=align.settings.resize_size,
+            max_pieces=pieces,
+            temperature=encoder.temperature,
+        )
+        (partial / ABOUT).write_text(json.dumps(about.model_dump(), indent=2) + "\n", encoding="utf-8")
 
 
 def _write(tower: nn.Module, inputs: dict[str, Tensor], shapes: dict[str, Any], to: Path) -> None:

@@ -4,30 +4,35 @@ Our folder holds `config.json` (with a section `openalign` for what that format 
 with the names of `AlignModel`, `tokenizer.json`, `preprocessor_config.json` and a model card.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from openalign.data.images import resize
+from openalign.data.json_files import read_object
+from openalign.data.library_errors import library_errors
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align, AlignSettings
 from openalign.model.config import config_from, preprocessor_from, settings_from
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
+from openalign.model.folder import CONFIG, PREPROCESSOR, WEIGHTS, check_folder, fingerprint_of, folder_of
+from openalign.model.limits import check_config
 from openalign.model.transformers_encoder import TransformersEncoder
+from openalign.model.weights import check_finite, check_shapes, stored_tensors
 
-WEIGHTS = "model.safetensors"
+__all__ = ["WEIGHTS", "align_settings", "fingerprint_of", "folder_of", "load", "load_align", "load_weights", "save"]
+
 LOG_TEMPERATURE = "log_temperature"
+MOST_LOG_TEMPERATURE = 20
+"""Of either sign; CLIP's and ALIGN's temperatures of 0.01 and 0.02 have -4.6 and -3.9."""
+T = TypeVar("T")
 UNUSED_BY_US = "text_model.pooler."  # of AlignModel; the paper projects [CLS] itself
 
 
@@ -74,21 +79,25 @@ def centre_crop(image: NDArray[np.uint8], *, resize_size: int, image_size: int) 
 def load(source: str | Path) -> DualEncoder:
     """Load a dual encoder from a folder or by its name on the Hugging Face hub.
 
+    The folder may be a stranger's: nothing in it is run, and it is checked before a library opens a file of it.
+
     Raises:
-        OpenAlignError: no such folder or name, a folder without a model, weights that do not fit the configuration.
+        OpenAlignError: no such folder or name, a folder without a model, a damaged one, one that needs code of its own,
+            or weights that do not fit the configuration.
     """
     folder = folder_of(source)
-    settings = _read_json(folder / "config.json")
-    fingerprint = fingerprint_of(folder)
-    if settings.get("model_type") != "align":
-        try:
-            return TransformersEncoder(folder, name=str(source), fingerprint=fingerprint)
-        except (OSError, ValueError, KeyError) as error:
-            raise OpenAlignError(f"{source}: cannot be loaded as a dual encoder: {error}") from error
-    model = load_align(folder)
+    check_folder(folder)
+    if read_object(folder / CONFIG).get("model_type") != "align":
+        return TransformersEncoder(folder, name=str(source), fingerprint=fingerprint_of(folder))
+    model, tokenizer = _load_checked(folder), Tokenizer.load(folder)
+    if tokenizer.size > model.settings.vocabulary:
+        raise OpenAlignError(
+            f"{folder / 'tokenizer.json'}: has {tokenizer.size:,} entries, but the model only "
+            f"{model.settings.vocabulary:,}: it is the tokenizer of another model."
+        )
     if torch.cuda.is_available():
         model = model.cuda()
-    return AlignEncoder(model, Tokenizer.load(folder), name=str(source), fingerprint=fingerprint)
+    return AlignEncoder(model, tokenizer, name=str(source), fingerprint=fingerprint_of(folder))
 
 
 def load_align(folder: Path) -> Align:
@@ -97,22 +106,37 @@ def load_align(folder: Path) -> Align:
     Raises:
         OpenAlignError: the folder's weights are missing, damaged or of another shape than its configuration.
     """
-    model = Align(align_settings(folder))
+    check_folder(folder)
+    return _load_checked(folder)
+
+
+def _load_checked(folder: Path) -> Align:
+    """The model of a folder that has passed `check_folder`."""
+    stored = stored_tensors([folder / WEIGHTS])
+    settings = align_settings(folder, tensors=len(stored))
+    with torch.device("meta"):  # without memory: what the weights do not fill is not built
+        check_shapes(_named_as_ours(stored), Align(settings).state_dict(), folder / WEIGHTS)
+    model = Align(settings)
     load_weights(model, folder / WEIGHTS)
     # The weights hold the temperature, of which we learn the logarithm: taken back from there, it would lose bits.
-    exact = _read_json(folder / "config.json").get("openalign", {}).get(LOG_TEMPERATURE)
+    exact = _exact_log_temperature(read_object(folder / CONFIG), folder / CONFIG)
     if exact is not None:
         model.log_temperature.data.fill_(exact)
     return model
 
 
-def align_settings(folder: Path) -> AlignSettings:
-    """The settings of the model in an `AlignModel` folder. Raises `OpenAlignError` for another kind of model."""
-    config = _read_json(folder / "config.json")
+def align_settings(folder: Path, tensors: int | None = None) -> AlignSettings:
+    """The settings of the model in an `AlignModel` folder; `tensors`, how many its weights are, limits the layers.
+
+    Raises:
+        OpenAlignError: another kind of model, or a configuration that does not fit.
+    """
+    config = read_object(folder / CONFIG)
     if config.get("model_type") != "align":
         raise OpenAlignError(
             f"{folder}: holds a model of type {config.get('model_type')!r}; only ALIGN can be trained."
         )
+    check_config(config, folder / CONFIG, tensors)
     return settings_from(config, str(folder))
 
 
@@ -120,31 +144,35 @@ def load_weights(model: Align, path: Path) -> None:
     """Fill `model` with the weights stored at `path`.
 
     Raises:
-        OpenAlignError: the file is missing or damaged, or a tensor is missing, unknown or of another shape.
+        OpenAlignError: the file is missing or damaged, a tensor is missing, unknown or of another shape, or holds NaN.
     """
-    try:
+    check_shapes(_named_as_ours(stored_tensors([path])), model.state_dict(), path)
+    with library_errors(f"{path}: damaged; take an older checkpoint"):
         state = load_file(path)
-    except FileNotFoundError:
-        raise OpenAlignError(f"{path}: no such file; the folder holds no weights.") from None
-    except (OSError, SafetensorError) as error:
-        raise OpenAlignError(f"{path}: damaged ({error}); take an older checkpoint.") from None
-    state = {name: tensor for name, tensor in state.items() if not name.startswith(UNUSED_BY_US)}
+    check_finite(state, path)
     if "temperature" in state:
-        state["log_temperature"] = state.pop("temperature").log()
-    own = model.state_dict()
-    for name, tensor in own.items():
-        if name not in state and not name.endswith("num_batches_tracked"):
-            raise OpenAlignError(f"{path}: holds no tensor `{name}`: it is a model of another shape.")
-        if name in state and state[name].shape != tensor.shape:
-            raise OpenAlignError(
-                f"{path}: `{name}` has shape {tuple(state[name].shape)}, but the settings ask for "
-                f"{tuple(tensor.shape)}: it is a model of another shape."
-            )
-    if unknown := sorted(set(state) - set(own)):
+        if not state["temperature"].item() > 0:
+            raise OpenAlignError(f"{path}: `temperature` = {state['temperature'].item():g}; it must be above 0.")
+        state["temperature"] = state["temperature"].log()
+    model.load_state_dict(_named_as_ours(state), strict=False)
+
+
+def _named_as_ours(tensors: Mapping[str, T]) -> dict[str, T]:
+    """An `AlignModel`'s tensors under our names, without those that we have no use for."""
+    renamed = {"temperature": "log_temperature"}
+    return {renamed.get(name, name): each for name, each in tensors.items() if not name.startswith(UNUSED_BY_US)}
+
+
+def _exact_log_temperature(config: Mapping[str, Any], path: Path) -> float | None:
+    exact = config.get("openalign", {}).get(LOG_TEMPERATURE)
+    if exact is None:
+        return None
+    if type(exact) not in (int, float) or abs(exact) > MOST_LOG_TEMPERATURE:
         raise OpenAlignError(
-            f"{path}: holds `{unknown[0]}`, which the settings do not: it is a model of another shape."
+            f"{path}: `openalign.{LOG_TEMPERATURE}` = {exact!r}: must be a number between "
+            f"{-MOST_LOG_TEMPERATURE} and {MOST_LOG_TEMPERATURE}."
         )
-    model.load_state_dict(state, strict=False)
+    return float(exact)
 
 
 def save(
@@ -163,51 +191,10 @@ def save(
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     config = config_from(model.settings)
     config["openalign"][LOG_TEMPERATURE] = float(model.log_temperature.detach())
-    _write_json(folder / "config.json", config)
-    _write_json(folder / "preprocessor_config.json", preprocessor_from(model.settings))
+    _write_json(folder / CONFIG, config)
+    _write_json(folder / PREPROCESSOR, preprocessor_from(model.settings))
     tokenizer.save(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-def fingerprint_of(folder: Path) -> str:
-    """Digest of all that shapes the embeddings: configuration, weights, vocabulary, preprocessing."""
-    digest = hashlib.sha256()
-    names = ("config.json", "preprocessor_config.json", "tokenizer.json")
-    for path in [*(folder / name for name in names), *sorted(folder.glob("*.safetensors"))]:
-        if path.exists():
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def folder_of(source: str | Path) -> Path:
-    """The folder of a model: as given, its RUN/model, or the local copy of one on the Hugging Face hub.
-
-    Raises:
-        OpenAlignError: no such folder or name, or no model in it.
-    """
-    folder = Path(source)
-    if folder.is_dir():
-        if (folder / "config.json").is_file():
-            return folder
-        if (folder / "model" / "config.json").is_file():  # a RUN folder of `openalign train`
-            return folder / "model"
-        raise OpenAlignError(f"{source}: no config.json here, so it is no model folder; a run's model is RUN/model.")
-    try:
-        return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise OpenAlignError(
-            f"{source}: neither a folder nor a model that the Hugging Face hub gave ({type(error).__name__})."
-        ) from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OpenAlignError(f"{path}: cannot be read as JSON ({error}).") from None
-    return content
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,18 +1,49 @@
 """A model that `openalign export` wrote, run by ONNX Runtime: the same vectors, quicker on a processor."""
 
-import json
 from collections.abc import Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from openalign.checksums import check_files
+from openalign.data.json_files import check_file, read_object
+from openalign.data.library_errors import library_errors
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.hub import centre_crop
+from openalign.model.limits import MOST_PIECES, MOST_SIDE, MOST_WIDTH
+from openalign.settings import Settings
+
+ABOUT = "onnx.json"
+IMAGE_TOWER, TEXT_TOWER = "image.onnx", "text.onnx"
+MOST_GRAPH_BYTES = 2**31
+"""What a protobuf message can hold."""
+_ADVICE = "run `openalign export` again"
+
+
+class ExportSettings(Settings):
+    """What `onnx.json` says of an export."""
+
+    name: str
+    """The model that was exported, as it was named then."""
+    fingerprint: str
+    width: int = Field(ge=1, le=MOST_WIDTH)
+    image_size: int = Field(ge=1, le=MOST_SIDE)
+    resize_size: int = Field(ge=1, le=MOST_SIDE)
+    max_pieces: int = Field(ge=3, le=MOST_PIECES)
+    temperature: float = Field(gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _the_crop_lies_in_the_image(self) -> Self:
+        if self.image_size > self.resize_size:
+            raise ValueError(f"`image_size` = {self.image_size} is larger than `resize_size` = {self.resize_size}")
+        return self
 
 
 class OnnxEncoder(DualEncoder):
@@ -23,15 +54,16 @@ class OnnxEncoder(DualEncoder):
     """
 
     def __init__(self, folder: Path) -> None:
+        check_files(folder, [ABOUT, IMAGE_TOWER, TEXT_TOWER, "tokenizer.json"], _ADVICE)
         try:
-            about = json.loads((folder / "onnx.json").read_text(encoding="utf-8"))
-            self.name, self.fingerprint = str(folder), str(about["fingerprint"])
-            self.width, self.image_size = int(about["width"]), int(about["image_size"])
-            self.temperature = float(about["temperature"])
-            self._resize_size, self._max_pieces = int(about["resize_size"]), int(about["max_pieces"])
-            self._image, self._text = (_session(folder / name) for name in ("image.onnx", "text.onnx"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise OpenAlignError(f"{folder}: no whole export ({error}); run `openalign export` again.") from None
+            about = ExportSettings.read(read_object(folder / ABOUT), str(folder / ABOUT))
+            self._image = _session(folder / IMAGE_TOWER, ["pixels"])
+            self._text = _session(folder / TEXT_TOWER, ["ids", "mask"])
+        except OpenAlignError as error:
+            raise OpenAlignError(f"{folder}: no whole export ({str(error).removesuffix('.')}); {_ADVICE}.") from None
+        self.name, self.fingerprint = str(folder), about.fingerprint
+        self.width, self.image_size, self.temperature = about.width, about.image_size, about.temperature
+        self._resize_size, self._max_pieces = about.resize_size, about.max_pieces
         self._tokenizer = Tokenizer.load(folder)
 
     def prepare(self, image: ImageInput) -> NDArray[Any]:
@@ -40,26 +72,38 @@ class OnnxEncoder(DualEncoder):
         return centre_crop(pixels, resize_size=self._resize_size, image_size=self.image_size)
 
     def _embed_prepared(self, images: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(self._image.run(None, {"pixels": images})[0])
+        return self._run(self._image, {"pixels": images})
 
     def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
         ids_BT, mask_BT = self._tokenizer(texts, self._max_pieces)
-        return torch.from_numpy(self._text.run(None, {"ids": ids_BT, "mask": mask_BT})[0])
+        return self._run(self._text, {"ids": ids_BT, "mask": mask_BT})
+
+    def _run(self, session: onnxruntime.InferenceSession, inputs: dict[str, NDArray[Any]]) -> torch.Tensor:
+        # An id beyond the vocabulary, when the tokenizer is another model's, is an error of the runtime.
+        with library_errors(f"{self.name}: does not fit its tokenizer or onnx.json; {_ADVICE}"):
+            return torch.from_numpy(session.run(["vectors"], inputs)[0])
 
 
 def exported(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
     """The export that lies in the folder `model` (or a run's `model/`) as `onnx`, if this very model was exported."""
     for folder in (Path(model, "onnx"), Path(model, "model", "onnx")):
-        if (folder / "onnx.json").is_file():
+        if (folder / ABOUT).is_file():
             encoder = OnnxEncoder(folder)
             return encoder if encoder.fingerprint == fingerprint else None
     return None
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is missing")
+def _session(path: Path, inputs: list[str]) -> onnxruntime.InferenceSession:
+    check_file(path, MOST_GRAPH_BYTES)
     try:
-        return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            names_a_file = content.find(b"location") >= 0
+        session = None if names_a_file else onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's own exceptions share no other base
-        raise ValueError(f"{path.name} is damaged") from error
+        raise OpenAlignError(f"{path.name} is damaged") from error
+    if session is None:
+        # A tensor that is kept outside the graph has a `location`, which may be any file of the machine.
+        raise OpenAlignError(f"{path.name} takes data from another file, as none of our exports does")
+    if [each.name for each in session.get_inputs()] != inputs:
+        raise OpenAlignError(f"{path.name} is of another kind")
+    return session

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from openalign.curate.pipeline import curate
@@ -12,6 +13,7 @@ from openalign.curate.settings import CurateSettings
 from openalign.curate.unsafe import open_scorer
 from openalign.errors import OpenAlignError
 from tests.curate.crawl import drawing, encoded, write_crawl
+from tests.model.folders import put
 
 
 def classifier(folder: Path, *labels: str, always: int | None = None) -> Path:
@@ -76,6 +78,24 @@ def test_a_model_without_such_a_class_is_refused_with_its_classes(tmp_path: Path
 def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="could not be read as an image-classification model"):
         open_scorer(str(tmp_path / "nothing"), ("nsfw",))
+
+
+def test_a_model_with_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    classifier(tmp_path, "neutral", "nsfw", always=0)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["classifier.weight"][0, 0] = float("nan")
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(OpenAlignError, match=r"could not be read .*`classifier\.weight` holds NaN"):
+        open_scorer(str(tmp_path), ("nsfw",))
+
+
+def test_pickled_weights_and_layers_that_no_model_has_are_refused(tmp_path: Path) -> None:
+    put(classifier(tmp_path, "neutral", "nsfw") / "config.json", "num_hidden_layers", 10_000_000)
+    with pytest.raises(OpenAlignError, match=r"could not be read .*`num_hidden_layers` = 10,000,000"):
+        open_scorer(str(tmp_path), ("nsfw",))
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(OpenAlignError, match=r"pytorch_model\.bin, a format that can run code"):
+        open_scorer(str(tmp_path), ("nsfw",))
 
 
 def test_nudenet_finds_nothing_in_drawings() -> None:

@@ -1,12 +1,17 @@
 """Word pieces learned from the texts."""
 
+import json
+import os
 import pickle
 from pathlib import Path
 
 import pytest
+import tokenizers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from openalign.data.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer import MOST_ENTRIES, MOST_TOKENIZER_BYTES, Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
 TEXTS = [
@@ -86,3 +91,69 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(OpenAlignError, match=r"tokenizer\.json is not a tokenizer"):
         Tokenizer.load(tmp_path)
+
+
+def test_a_text_beyond_what_its_pieces_can_use_is_cut_without_effect(file: Path) -> None:
+    ours = Tokenizer.load(file)
+    words = "red apple, über dem Haus " * 10
+    for long in (words * 1000, "x" * 10_000_000, words * 2 + " " * 1_000_000 + words):
+        expected = [ours._cut(each.ids, 64) for each in ours._fast.encode_batch([long])]
+        assert ours([long], max_pieces=64)[0].tolist() == expected
+
+
+def test_a_file_above_the_stated_size_is_not_parsed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizers.Tokenizer, "from_file", None)
+    os.truncate(file, MOST_TOKENIZER_BYTES + 1)
+    with pytest.raises(OpenAlignError, match=r"tokenizer\.json: has [\d,]+ bytes; at most 104,857,600 are read"):
+        Tokenizer.load(file)
+
+
+def test_a_vocabulary_above_the_stated_size_is_refused(file: Path) -> None:
+    for largest in (10**6, 2**20, 10**9):
+        content = json.loads(file.read_text())
+        content["model"]["vocab"]["apple"] = largest  # with a hole before it: what counts is the largest id
+        file.write_text(json.dumps(content))
+        if largest < MOST_ENTRIES:
+            assert Tokenizer.load(file).size == largest + 1
+        else:
+            with pytest.raises(OpenAlignError, match="must have 1 to 1,048,576"):
+                Tokenizer.load(file)
+
+
+def test_a_device_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").symlink_to("/dev/null")
+    with pytest.raises(OpenAlignError, match="is no regular file"):
+        Tokenizer.load(tmp_path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(where=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
+def test_a_damaged_file_is_a_tokenizer_or_an_error_message(file: Path, where: float, byte: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[int(where * len(content))] = byte
+    damaged = file.with_name("damaged.json")
+    damaged.write_bytes(content)
+    try:
+        Tokenizer.load(damaged)(["a large red apple", ""])
+    except OpenAlignError as error:
+        assert "tokenizer" in str(error) or "entries" in str(error)
+
+
+class PanicException(BaseException):
+    """Stands for the panic of a Rust library, which is no `Exception`."""
+
+
+def test_a_panic_of_the_library_is_an_error_message(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(*_: object) -> None:
+        raise PanicException("retry limit in match over")
+
+    class Panics:
+        encode_batch = panic
+
+    ours = Tokenizer.load(file)
+    ours._fast = Panics()
+    with pytest.raises(OpenAlignError, match=r"the tokenizer failed over a text .*retry limit"):
+        ours(["a"])
+    monkeypatch.setattr(tokenizers.Tokenizer, "from_file", panic)
+    with pytest.raises(OpenAlignError, match="is not a tokenizer"):
+        Tokenizer.load(file)

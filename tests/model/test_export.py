@@ -1,9 +1,11 @@
 """The exported towers beside the model they came from."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -14,6 +16,7 @@ from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet import ImageTowerSettings
 from openalign.model.export import export
 from openalign.model.onnx_encoder import OnnxEncoder, exported
+from tests.model.folders import put
 
 TEXTS = ["a red apple", "two cats in the snow", "dog", "a b c d e f g h i j k l m n o p q r s"]
 
@@ -75,3 +78,77 @@ def test_a_cut_off_export_is_refused(model, tmp_path):
     (tmp_path / "text.onnx").write_bytes((model / "onnx" / "text.onnx").read_bytes()[:1000])
     with pytest.raises(OpenAlignError, match=r"no whole export \(text.onnx is damaged\); run `openalign export` again"):
         OnnxEncoder(tmp_path)
+
+
+def copied(model, to):
+    """The export of `model` as a whole folder with checksums, as `export` wrote it."""
+    return Path(shutil.copytree(model / "onnx", to / "onnx"))
+
+
+@pytest.mark.parametrize("name", ["onnx.json", "image.onnx", "text.onnx", "tokenizer.json"])
+def test_one_changed_byte_is_refused_before_the_runtime_sees_it(model, tmp_path, name, monkeypatch):
+    folder = copied(model, tmp_path)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", None)
+    with pytest.raises(OpenAlignError, match=rf"{name} is not as it was written.*run `openalign export` again"):
+        OnnxEncoder(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("width", "8", "`width` = '8'"),
+        ("width", -1, "`width` = -1"),
+        ("resize_size", 10**9, "`resize_size`"),
+        ("image_size", 41, "larger than `resize_size`"),
+        ("temperature", 0, "`temperature`"),
+        ("max_pieces", None, "`max_pieces`"),
+    ],
+)
+def test_odd_numbers_in_onnx_json_are_refused(model, tmp_path, key, value, says):
+    folder = copied(model, tmp_path)
+    (folder / "checksums.json").unlink()
+    put(folder / "onnx.json", key, value)
+    with pytest.raises(OpenAlignError, match=rf"no whole export \(.*{says}"):
+        OnnxEncoder(folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null", "\x00"])
+def test_an_onnx_json_of_something_else_is_refused(model, tmp_path, content):
+    folder = copied(model, tmp_path)
+    (folder / "checksums.json").unlink()
+    (folder / "onnx.json").write_text(content)
+    with pytest.raises(OpenAlignError, match=r"no whole export \(.*onnx\.json"):
+        OnnxEncoder(folder)
+
+
+def test_a_graph_with_data_in_another_file_is_refused_before_the_runtime_sees_it(model, tmp_path, monkeypatch):
+    folder = copied(model, tmp_path)
+    (folder / "checksums.json").unlink()
+    graph = onnx.load(folder / "text.onnx")
+    onnx.save_model(graph, folder / "text.onnx", save_as_external_data=True, location="weights.data", size_threshold=0)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", InferenceSessionOfImagesOnly)
+    with pytest.raises(OpenAlignError, match=r"text\.onnx takes data from another file"):
+        OnnxEncoder(folder)
+
+
+class InferenceSessionOfImagesOnly(onnxruntime.InferenceSession):
+    """Fails the test where the graph with data elsewhere is opened."""
+
+    def __init__(self, path, **options):
+        assert path.name == "image.onnx"
+        super().__init__(path, **options)
+
+
+def test_swapped_towers_and_tokens_beyond_the_vocabulary_are_refused(model, tmp_path):
+    folder = copied(model, tmp_path)
+    (folder / "checksums.json").unlink()
+    larger = train_tokenizer([*TEXTS, "quick brown foxes jump over"], tmp_path / "t.json", size=200)
+    (folder / "tokenizer.json").write_bytes(larger.read_bytes())
+    with pytest.raises(OpenAlignError, match="does not fit its tokenizer"):
+        OnnxEncoder(folder).embed_texts(["quick brown foxes jump over"])
+    (folder / "text.onnx").write_bytes((folder / "image.onnx").read_bytes())
+    with pytest.raises(OpenAlignError, match=r"text\.onnx is of another kind"):
+        OnnxEncoder(folder)

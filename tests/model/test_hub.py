@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AlignConfig, AlignModel, CLIPConfig, CLIPModel
+from transformers import AlignConfig, AlignModel, CLIPImageProcessorPil, CLIPModel
 
 from openalign.data.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
+from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.config import config_from, settings_from
 from openalign.model.efficientnet import ImageTowerSettings
 from openalign.model.hub import load, load_align, save
+from tests.model.folders import align_folder, clip_folder
 
 TEXTS = ["a red apple", "two cats in the snow", "a dog"]
 
@@ -168,22 +170,9 @@ def test_the_fingerprint_changes_with_the_weights(tokenizer: Tokenizer, tmp_path
 
 
 def test_a_clip_folder_embeds_as_transformers_does(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    from transformers import CLIPImageProcessorPil
-
-    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    vocabulary = {"vocab_size": tokenizer.size, "eos_token_id": 3, "bos_token_id": 2, "pad_token_id": 0}
-    config = CLIPConfig(
-        text_config={**tower, **vocabulary, "max_position_embeddings": 16},
-        vision_config={**tower, "image_size": 32, "patch_size": 8},
-        projection_dim=12,
-    )
-    clip = CLIPModel(config).eval()
-    clip.save_pretrained(tmp_path / "clip")
-    tokenizer.save(tmp_path / "clip")
-    processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor.save_pretrained(tmp_path / "clip")
-
-    encoder = load(tmp_path / "clip")
+    folder = clip_folder(tmp_path / "clip", tokenizer)
+    clip, processor = CLIPModel.from_pretrained(folder).eval(), CLIPImageProcessorPil.from_pretrained(folder)
+    encoder = load(folder)
     assert (encoder.width, encoder.image_size) == (12, 32)
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     with torch.inference_mode():
@@ -191,3 +180,85 @@ def test_a_clip_folder_embeds_as_transformers_does(tokenizer: Tokenizer, tmp_pat
     expected = torch.nn.functional.normalize(features, dim=1).numpy()
     np.testing.assert_allclose(encoder.embed_images([image]), expected, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(encoder.embed_texts(TEXTS), axis=1), 1.0, atol=1e-5)
+
+
+def test_weights_in_shards_and_in_half_precision_give_the_same_vectors(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    folder = clip_folder(tmp_path / "clip", tokenizer)
+    expected = load(folder).embed_texts(TEXTS)
+    clip = CLIPModel.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    clip.save_pretrained(folder, max_shard_size="10KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    np.testing.assert_array_equal(load(folder).embed_texts(TEXTS), expected)
+    for shard in folder.glob("model*.safetensors*"):
+        shard.unlink()
+    clip.half().save_pretrained(folder)
+    np.testing.assert_allclose(load(folder).embed_texts(TEXTS), expected, atol=1e-2)
+
+
+def test_a_run_that_was_killed_between_two_renames_is_loaded(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    align_folder(run / "model", tokenizer)
+    fingerprint = load(run).fingerprint
+    for left in (".model.whole", ".model.older"):
+        (run / "model").rename(run / left)
+        assert load(run / "model").fingerprint == fingerprint
+        (run / "model").rename(run / left)
+        assert load(run).fingerprint == fingerprint
+
+
+def test_a_cache_of_symbolic_links_is_loaded(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    model, snapshot = align_folder(tmp_path / "blobs", tokenizer), tmp_path / "snapshot"
+    snapshot.mkdir()
+    for path in model.iterdir():
+        (snapshot / path.name).symlink_to(path)
+    assert load(snapshot).fingerprint == load(model).fingerprint
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"])
+def test_one_changed_byte_of_a_folder_with_checksums_is_refused(
+    name: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    with whole_folder(tmp_path / "model") as folder:
+        align_folder(folder, tokenizer)
+    load(tmp_path / "model")
+    content = bytearray((tmp_path / "model" / name).read_bytes())
+    content[-2] ^= 1
+    (tmp_path / "model" / name).write_bytes(content)
+    for opened in (load, load_align):
+        with pytest.raises(OpenAlignError, match=rf"{name} is not as it was written.*an older checkpoint"):
+            opened(tmp_path / "model")
+
+
+def test_missing_weights_of_a_folder_with_checksums_are_named(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "model") as folder:
+        align_folder(folder, tokenizer)
+    (tmp_path / "model" / "model.safetensors").unlink()
+    with pytest.raises(OpenAlignError, match=r"model\.safetensors cannot be read"):
+        load(tmp_path / "model")
+
+
+def test_the_fingerprint_is_the_same_with_checksums_and_without(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "model") as folder:
+        align_folder(folder, tokenizer)
+    expected = load(tmp_path / "model").fingerprint
+    (tmp_path / "model" / "checksums.json").unlink()
+    assert load(tmp_path / "model").fingerprint == expected
+
+
+def test_a_tokenizer_of_another_model_is_refused(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    ours, theirs = align_folder(tmp_path / "ours", tokenizer), clip_folder(tmp_path / "theirs", tokenizer)
+    larger = train_tokenizer([*TEXTS, "quick brown foxes jump"], tmp_path / "larger.json", size=90)
+    for folder in (ours, theirs):
+        (folder / "tokenizer.json").write_bytes(larger.read_bytes())
+    with pytest.raises(OpenAlignError, match="tokenizer of another model"):
+        load(ours)
+    with pytest.raises(OpenAlignError, match=r"gives the id \d+.*tokenizer of another model"):
+        load(theirs).embed_texts(["quick brown foxes jump"])
+
+
+def test_a_text_of_megabytes_means_what_its_beginning_means(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    for folder in (align_folder(tmp_path / "ours", tokenizer), clip_folder(tmp_path / "clip", tokenizer)):
+        encoder = load(folder)
+        long, short = encoder.embed_texts(["a red apple " * 200_000, "a red apple " * 40])
+        np.testing.assert_allclose(long, short, atol=1e-6)

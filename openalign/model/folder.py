@@ -1,0 +1,112 @@
+"""Model folders: where one lies, and what is refused before a library opens a file of it.
+
+A stranger's folder is data. Nothing in it is run: no Python file, no pickle, no code of another repository; and no file
+is opened that is no regular one, or larger than any published model's.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from openalign.checksums import check_files, checksum_of, read_checksums
+from openalign.data.json_files import check_file, read_object
+from openalign.data.tokenizer import MOST_TOKENIZER_BYTES
+from openalign.errors import OpenAlignError
+from openalign.files import recover_folder
+
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+MOST_WEIGHT_BYTES = 2**40
+
+_SETTINGS = (CONFIG, PREPROCESSOR, "processor_config.json", "tokenizer_config.json", "special_tokens_map.json", INDEX)
+"""What transformers reads as settings: these can name code."""
+_SHAPE_EMBEDDINGS = (CONFIG, PREPROCESSOR, "tokenizer.json")
+_ADVICE = (
+    "take an older checkpoint or fetch the folder again; if you edited it on purpose, delete the checksums.json there"
+)
+
+
+def folder_of(source: str | Path) -> Path:
+    """The folder of a model: as given, its RUN/model, or the local copy of one on the Hugging Face hub.
+
+    Raises:
+        OpenAlignError: no such folder or name, or no model in it.
+    """
+    folder = Path(source)
+    recover_folder(folder)
+    if folder.is_dir():
+        if (folder / CONFIG).exists():
+            return folder
+        recover_folder(folder / "model")  # a RUN folder of `openalign train`
+        if (folder / "model" / CONFIG).exists():
+            return folder / "model"
+        raise OpenAlignError(f"{source}: no config.json here, so it is no model folder; a run's model is RUN/model.")
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise OpenAlignError(
+            f"{source}: neither a folder nor a model that the Hugging Face hub gave ({type(error).__name__})."
+        ) from None
+
+
+def check_folder(folder: Path) -> None:
+    """Check a model folder before a library opens a file of it.
+
+    Raises:
+        OpenAlignError: a file is no regular one, too large, or not as its checksum says; the folder is an adapter, or
+            needs code of its own.
+    """
+    for path in [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]:
+        if not path.is_dir() and (path.exists() or path.name in _SETTINGS):
+            check_file(path, MOST_WEIGHT_BYTES if path.suffix == ".safetensors" else _most_bytes(path))
+    check_files(folder, _checked_names(folder), _ADVICE)
+    if (folder / "adapter_config.json").exists():
+        raise OpenAlignError(f"{folder}: is an adapter (adapter_config.json), not a model; merge it into its model.")
+    for name in _SETTINGS:
+        if (folder / name).exists():
+            _check_no_code(read_object(folder / name), folder, name)
+
+
+def _most_bytes(path: Path) -> int:
+    """Files that transformers reads as text or JSON are bounded; what it never opens may lie there at any size."""
+    return MOST_TOKENIZER_BYTES if path.suffix in (".json", ".txt", ".model", ".jinja") else MOST_WEIGHT_BYTES
+
+
+def _check_no_code(settings: dict[str, Any], folder: Path, name: str) -> None:
+    waiting: list[Any] = [settings]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if item.get("auto_map"):
+                raise OpenAlignError(
+                    f"{folder} needs code of its own (`auto_map` in {name}), which openalign never runs."
+                )
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Digest of all that shapes the embeddings: configuration, weights, vocabulary, preprocessing.
+
+    The folder has passed `check_folder`, so that a file which its checksums.json lists is not read again.
+    """
+    known = read_checksums(folder) or {}
+    digest = hashlib.sha256()
+    for name in [*_SHAPE_EMBEDDINGS, *sorted(path.name for path in folder.glob("*.safetensors"))]:
+        if (folder / name).exists():
+            digest.update(name.encode())
+            digest.update(bytes.fromhex((known.get(name) or checksum_of(folder / name)).sha256))
+    return digest.hexdigest()
+
+
+def _checked_names(folder: Path) -> list[str]:
+    """The files that loading reads; listed ones that are missing are among them."""
+    weights = {path.name for path in folder.glob("*.safetensors")}
+    listed = {name for name in read_checksums(folder) or () if name.endswith(".safetensors") and "/" not in name}
+    return [*_SETTINGS, "tokenizer.json", *sorted(weights | listed)]

@@ -1,0 +1,89 @@
+"""The only calls of transformers' `from_pretrained`: on checked folders, without the network or code of theirs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+
+from openalign.data.json_files import read_object
+from openalign.data.library_errors import library_errors
+from openalign.errors import OpenAlignError
+from openalign.model.folder import CONFIG, PREPROCESSOR
+from openalign.model.limits import check_config, check_preprocessor
+from openalign.model.weights import StoredTensor, check_finite, stored_tensors, weight_files
+
+_HERE_WITHOUT_CODE = {"trust_remote_code": False, "local_files_only": True}
+_PROCESSOR = "processor_config.json"
+
+
+def load_model(kind: Any, folder: Path) -> Any:
+    """The model of a folder that has passed `check_folder`, in float32, in evaluation mode.
+
+    Args:
+        kind: an auto class of transformers, such as `AutoModel`.
+        folder: holds `config.json` and `model.safetensors`, or an index of such files.
+
+    Raises:
+        OpenAlignError: the configuration asks for more than a published model has, or than the weight files hold;
+            weights are missing, damaged, of another shape, or NaN.
+    """
+    files = weight_files(folder)
+    stored = stored_tensors(files)
+    check_config(read_object(folder / CONFIG), folder / CONFIG, tensors=len(stored))
+    with library_errors(f"{folder}: cannot be loaded by transformers"):
+        config: Any = AutoConfig.from_pretrained(folder, **_HERE_WITHOUT_CODE)
+        with torch.device("meta"):  # without memory
+            _check_parameters(kind.from_config(config, trust_remote_code=False), stored, folder)
+        model, report = kind.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # refused below, by name
+            output_loading_info=True,
+            **_HERE_WITHOUT_CODE,
+        )
+    _check_complete(report, files[0])
+    check_finite(model.state_dict(), files[0])
+    return model.eval()
+
+
+def _check_parameters(model: torch.nn.Module, stored: Mapping[str, StoredTensor], folder: Path) -> None:
+    """The files may lack what is tied to another tensor, but not more than that: it would be made up at random."""
+    asked, held = sum(each.numel() for each in model.parameters()), sum(each.numbers for each in stored.values())
+    if asked > 2 * held:
+        raise OpenAlignError(
+            f"{folder / CONFIG}: asks for {asked:,} parameters, but the weight files hold only {held:,}."
+        )
+
+
+def _check_complete(report: Mapping[str, Any], path: Path) -> None:
+    """Refuse what transformers fills with random numbers."""
+    for name, stored, own in sorted(report["mismatched_keys"]):
+        raise OpenAlignError(
+            f"{path}: `{name}` has shape {tuple(stored)}, but the configuration asks for {tuple(own)}: it is a model "
+            "of another shape."
+        )
+    for name in sorted(report["missing_keys"]):
+        raise OpenAlignError(f"{path}: holds no tensor `{name}`: it is a model of another shape.")
+
+
+def load_processor(folder: Path) -> Any:
+    """The image processor of a folder that has passed `check_folder`.
+
+    Raises:
+        OpenAlignError: there is none, or its sizes are not those of images.
+    """
+    for name in (PREPROCESSOR, _PROCESSOR):
+        if (folder / name).exists():
+            check_preprocessor(read_object(folder / name), folder / name)
+    with library_errors(f"{folder}: its image processor cannot be loaded by transformers"):
+        return AutoImageProcessor.from_pretrained(folder, **_HERE_WITHOUT_CODE)  # type: ignore[no-untyped-call]
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder that has passed `check_folder`. Raises OpenAlignError if there is none to load."""
+    with library_errors(f"{folder}: its tokenizer cannot be loaded by transformers"):
+        return AutoTokenizer.from_pretrained(folder, **_HERE_WITHOUT_CODE)
