@@ -24,6 +24,7 @@ PRAGMA cell_size_check = ON;
 PRAGMA mmap_size = 0;
 """
 _TYPES = (int, str, str | None, str | None, int, int, int, int, bytes)
+_SIZE = "SELECT page_size * page_count FROM pragma_page_size, pragma_page_count"
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 _ENDS = """
 SELECT (SELECT min(row) FROM images), (SELECT max(row) FROM images),
@@ -109,6 +110,8 @@ class RowTable:
         # Its own SQL could be a view that never ends, where a table should be.
         if self._sql() != _expected_sql():
             raise self._damaged("it has other tables than an index")
+        if self._one(_SIZE) != (self._file.size,):
+            raise self._damaged("it is cut")
         ends = (0, self._rows - 1) if self._rows else (None, None)
         if self._one(_ENDS) != ends * 2:
             raise self._damaged(f"its rows are not 0 to {self._rows - 1}")
