@@ -101,8 +101,10 @@ def test_a_second_run_into_the_same_folder_is_refused_and_the_first_ends_well(ph
     to = tmp_path / "photos.index"
     first = start(photos, to, seconds=0.5)
     wait_for_batches(first, to, 1)
+    first.send_signal(signal.SIGSTOP)  # so that it does not end before the second one has begun
     second = start(photos, to, seconds=0)
     said = second.communicate(timeout=120)[1]
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 1
     assert f"is being written by another run (process {first.pid} on" in said.replace("\n", "")
     assert first.wait(timeout=120) == 0
