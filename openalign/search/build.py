@@ -1,6 +1,7 @@
 """Any DATA -> an index folder; images that are known by their bytes are not embedded again."""
 
 import hashlib
+import re
 import shutil
 import signal
 import threading
@@ -36,6 +37,7 @@ _USERS_FILES = ("examples.json", "CREDITS")
 """What users put into an index folder, and a rebuild keeps."""
 _LARGEST_USERS_FILE = 2**20
 """Bytes."""
+_PARTIAL = re.compile(r"\..*\.partial(\.|$)")
 _TELLING_FILES = {"meta.json", "vectors.f16", "rows.sqlite"}
 """A folder that holds two of these is an index."""
 
@@ -80,9 +82,10 @@ def _check_replaceable(to: Path) -> None:
     """Raise OpenAlignError unless nothing stands at `to`, or an index, whole or damaged, with nothing else in it."""
     if not to.exists():
         return
-    names = {path.name for path in to.iterdir()} if to.is_dir() else set()
-    if to.is_dir() and not names:
+    if to.is_dir() and not any(to.iterdir()):
         return
+    # What a killed `whole_file` leaves is not counted.
+    names = {path.name for path in to.iterdir() if not _PARTIAL.match(path.name)} if to.is_dir() else set()
     if len(names & _TELLING_FILES) < 2:  # of three, so that one may be lost; others also call a file meta.json
         raise OpenAlignError(f"{to} exists and is not an index; name a new folder with --to.")
     if others := sorted(names - {*FILES, GRAPH, CHECKSUMS, *_USERS_FILES}):

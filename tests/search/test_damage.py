@@ -12,7 +12,7 @@ import pytest
 
 from openalign.checksums import write_checksums
 from openalign.errors import OpenAlignError
-from openalign.search import Index, writer
+from openalign.search import Index, graph, writer
 from openalign.search.query import unit
 from openalign.search.watched import DamagedIndex
 
@@ -246,6 +246,15 @@ def test_small_vectors_and_graphs_answer_on_from_memory(folder, with_graph, pain
         assert opened.search("red", top=8) == expected
 
 
+def test_a_large_graph_that_was_cut_is_not_searched(with_graph, paint_encoder, monkeypatch):
+    monkeypatch.setattr(graph, "_IN_MEMORY", 0)
+    opened = Index.open(with_graph, paint_encoder)
+    assert len(opened.search("red", top=8)) == 8
+    overwrite(with_graph / "graph.usearch", (with_graph / "graph.usearch").read_bytes() + b"\0")
+    with pytest.raises(DamagedIndex, match=r"graph\.usearch was changed after it was opened"):
+        opened.search("red")
+
+
 @pytest.mark.parametrize("change", ["cut", "overwrite"])
 def test_a_table_changed_while_it_is_open_gives_no_row(folder, paint_encoder, change):
     opened = Index.open(folder, paint_encoder)
@@ -293,10 +302,13 @@ def test_other_folders_are_never_replaced(folder, photos, paint_encoder, lost):
         assert content_of(other) == files
         shutil.rmtree(other)
     (folder / lost).unlink()
+    (folder / ".examples.0123.partial.json").write_text("left by a killed run")
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(OpenAlignError, match=r"also holds notes.txt, which .* would be lost: move it elsewhere"):
         Index.build([photos], model=paint_encoder, to=folder)
     assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "notes.txt").unlink()
+    assert len(Index.build([photos], model=paint_encoder, to=folder)) == 8
 
 
 @pytest.mark.parametrize("name", ["examples.json", "CREDITS"])
