@@ -3,8 +3,6 @@
 import hashlib
 import re
 import shutil
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -52,13 +50,13 @@ def build(paths: Sequence[str | Path], model: DualEncoder, to: Path) -> None:
     Raises:
         OpenAlignError: `to` holds something else than an index, or is being written by another run; a path is no DATA;
             no image at all can be read.
-        KeyboardInterrupt: stopped by Ctrl-C, SIGTERM or SIGHUP; what was embedded is kept beside `to`.
+        KeyboardInterrupt: stopped by Ctrl-C; what was embedded is kept beside `to`.
     """
     to = to.resolve() if to.is_symlink() else to  # the folder is replaced, not the link to it
     _check_replaceable(to)
     sources = [open_pairs(path, need_text=False) for path in paths]
     names = [_name_for_later(path) for path in paths]
-    with _termination_as_interrupt(), locked(to), _kept_work(to, model) as work, whole_folder(to) as partial:
+    with locked(to), _kept_work(to, model) as work, whole_folder(to) as partial:
         _copy_users_files(to, partial)
         with closing(StoreWriter(partial)) as writer, _older(to, model) as older:
             problems = _write_all(writer, sources, model, Known(older, work))
@@ -141,22 +139,6 @@ def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
             _say(f"What was embedded so far is kept in {work.folder.parent}: the same command goes on from there")
         raise
     work.remove()
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as Ctrl-C does, so that it can clean up and say what it kept."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    ours = threading.current_thread() is threading.main_thread()  # only there can signals be handled
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP) if ours}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _write_all(writer: StoreWriter, sources: Sequence[Pairs], model: DualEncoder, known: Known) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load, save
 
+from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.search.vectors import Vectors16
 
@@ -47,10 +48,12 @@ class Work:
         self._batch = lru_cache(_BATCHES_IN_MEMORY)(self._read)
         # In a file that SQLite removes by itself: the digests of a large index need not fit into memory.
         self._known = sqlite3.connect("", check_same_thread=False)
-        self._known.execute("CREATE TABLE known (digest BLOB PRIMARY KEY, file TEXT, number INTEGER) WITHOUT ROWID")
-        for path in sorted(self.folder.glob("*")):
-            for number, image in enumerate(self._read(path.name) or ()):
-                self._known.execute("INSERT OR IGNORE INTO known VALUES (?, ?, ?)", (image.digest, path.name, number))
+        try:
+            self._known.execute("CREATE TABLE known (digest BLOB PRIMARY KEY, file TEXT, number INTEGER) WITHOUT ROWID")
+            for path in sorted(self.folder.glob("*")):
+                self._remember(path.name)
+        except sqlite3.Error as error:
+            raise OpenAlignError(f"The folder for temporary files cannot be written ({error}): make room.") from None
 
     def __len__(self) -> int:
         """Images that an earlier run left embedded."""
@@ -86,6 +89,10 @@ class Work:
     def close(self) -> None:
         """Forget what was read; the files stay."""
         self._known.close()
+
+    def _remember(self, name: str) -> None:
+        for number, image in enumerate(self._read(name) or ()):
+            self._known.execute("INSERT OR IGNORE INTO known VALUES (?, ?, ?)", (image.digest, name, number))
 
     def _read(self, name: str) -> list[Embedded] | None:
         """The batch in a file; None, and the file removed, if it is not as it was written."""

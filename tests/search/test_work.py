@@ -1,4 +1,8 @@
+import errno
 import random
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +148,39 @@ def test_work_of_another_model_is_not_used(photos, tmp_path):
     Index.build([photos], model=another, to=tmp_path / "photos.index")
     assert len(another.batches) == 10
     assert not (tmp_path / ".photos.index.work").exists()
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Path]:
+    """A file system of its own, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or subprocess.run([mount, "-t", "tmpfs", "none", folder], capture_output=True).returncode:
+        pytest.skip("this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(photos, disk, tmp_path):
+    alone, model = MixingEncoder(), MixingEncoder()
+    build(photos, tmp_path / "alone.index", alone)
+    failures = 0
+    for kilobytes in (16, 64, 200, 400, 600, 700, 800, 900, 1000, 4000):
+        subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", disk], check=True)
+        try:
+            Index.build([photos], model=model, to=disk / "photos.index")
+        except OpenAlignError as error:
+            assert "cannot be written (database or disk is full): make room" in str(error)
+            failures += 1
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            failures += 1
+        else:
+            break
+    assert failures > 4
+    assert content_of(disk / "photos.index") == content_of(tmp_path / "alone.index")
+    assert len(model.batches) <= len(alone.batches) + failures
 
 
 def batch(*names: str) -> list[Embedded]:
