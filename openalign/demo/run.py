@@ -19,6 +19,7 @@ from openalign.demo.captions import PLACES
 from openalign.demo.web import make_web
 from openalign.evaluate.run import evaluate
 from openalign.files import whole_file
+from openalign.locks import locked
 from openalign.model.hub import load
 from openalign.progress import console, display
 from openalign.search.index import Index
@@ -73,11 +74,12 @@ def run_demo(
         The content of `results.json`; None with `web_only`.
 
     Raises:
-        OpenAlignError: the `demo` extra is not installed, or `to` holds something else.
+        OpenAlignError: the `demo` extra is not installed, `to` holds something else, or another run writes it.
     """
     road = Road(to, scenes=scenes, seed=seed)
     stages = road.stages()[:1] if web_only else road.stages()
-    _walk(stages)
+    with locked(to):
+        _walk(stages)
     if web_only:
         console.print(f"The miniature web is in {to}/web, what is true of it in {to}/truth.parquet.")
         return None
@@ -128,7 +130,7 @@ class Road:
     def web(self) -> None:
         made = {"scenes": self.scenes, "seed": self.seed}
         note = self.to / "web.json"
-        if note.exists() and json.loads(note.read_text(encoding="utf-8")) == made:
+        if note.exists() and _read_json(note) == made:
             return
         make_web(self.to, **made)
         with whole_file(note) as file:
@@ -177,8 +179,18 @@ class Road:
     def index(self) -> None:
         folder = self.to / "photos.index"
         Index.build([self.to / "curated"], model=self.to / "run" / "model", to=folder)
-        (folder / "examples.json").write_text(json.dumps(EXAMPLES, ensure_ascii=False) + "\n", encoding="utf-8")
-        shutil.copyfile(self.to / "CREDITS.txt", folder / "CREDITS")
+        with whole_file(folder / "examples.json") as file:
+            file.write_text(json.dumps(EXAMPLES, ensure_ascii=False) + "\n", encoding="utf-8")
+        with whole_file(folder / "CREDITS") as file:
+            shutil.copyfile(self.to / "CREDITS.txt", file)
+
+
+def _read_json(path: Path) -> object:
+    """What a note holds that this demo wrote; None if it is damaged: the stage is done again."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
 
 
 def one_object(pairs: Pairs) -> Pairs:

@@ -1,165 +1,204 @@
-"""Any DATA -> an index folder; images that the folder already knew, by their bytes, are not embedded again."""
+"""Any DATA -> an index folder; images that are known by their bytes are not embedded again."""
 
 import hashlib
+import re
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from openalign.data.images import decode, encode_jpeg, read_header, shrink
+from openalign.checksums import CHECKSUMS
+from openalign.data.addresses import is_address
 from openalign.data.pairs import Pairs, open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
-from openalign.model.dual_encoder import DualEncoder, Pixels
-from openalign.progress import bar
-from openalign.search.store import Meta, Row, Store, StoreWriter
+from openalign.locks import locked
+from openalign.model.dual_encoder import DualEncoder
+from openalign.progress import bar, console
+from openalign.search.meta import Meta
+from openalign.search.prepare import (
+    THUMBNAIL_QUALITY,
+    THUMBNAIL_SIDE,
+    Known,
+    Prepared,
+    digest_of,
+    prepared_batches,
+)
+from openalign.search.rows import Row
+from openalign.search.store import FILES, GRAPH, Store
+from openalign.search.work import Embedded, Work
+from openalign.search.writer import StoreWriter
 
-THUMBNAIL_SIDE = 256
-"""Pixels of a thumbnail's shorter side, at most."""
-THUMBNAIL_QUALITY = 82
-BATCH = 64
-THREADS = 4
-_UNNUMBERED = -1
-_KEPT_FILES = ("examples.json", "CREDITS")
+_USERS_FILES = ("examples.json", "CREDITS")
 """What users put into an index folder, and a rebuild keeps."""
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """One readable image: its row (numbered when it is written), and the pixels to embed or the vector it had."""
-
-    row: Row
-    thumbnail: bytes
-    pixels: Pixels | None
-    vector: NDArray[np.float16] | None
+_LARGEST_USERS_FILE = 2**20
+"""Bytes."""
+_PARTIAL = re.compile(r"\..*\.partial(\.|$)")
+_TELLING_FILES = {"meta.json", "vectors.f16", "rows.sqlite"}
+"""A folder that holds two of these is an index."""
 
 
 def build(paths: Sequence[str | Path], model: DualEncoder, to: Path) -> None:
     """Index the images of `paths` into the folder `to`, replacing what it held; it then mirrors `paths` exactly.
 
-    An image whose bytes the folder already holds, made by the same model, keeps its vector and thumbnail.
+    An image whose bytes the folder already holds, made by the same model, keeps its vector and thumbnail. So does one
+    that an interrupted run had embedded: the index is then, byte for byte, what that run would have made (but for the
+    graph of a large one, which no two runs build alike).
 
     Raises:
-        OpenAlignError: `to` holds something else than an index, a path is no DATA, or no image at all can be read.
+        OpenAlignError: `to` holds something else than an index, or is being written by another run; a path is no DATA;
+            no image at all can be read.
+        KeyboardInterrupt: stopped by Ctrl-C; what was embedded is kept beside `to`.
     """
-    older = _older(to, model)
+    to = to.resolve() if to.is_symlink() else to  # the folder is replaced, not the link to it
+    _check_replaceable(to)
     sources = [open_pairs(path, need_text=False) for path in paths]
-    problems = [problem for pairs in sources for problem in pairs.problems]
-    with whole_folder(to) as partial, closing(StoreWriter(partial)) as writer:
-        for name in _KEPT_FILES:
-            if (to / name).is_file():
-                shutil.copy2(to / name, partial / name)
-        with bar("index images", sum(len(pairs) for pairs in sources)) as running:
-            for batch in _prepared(sources, model, older):
-                problems += [item for item in batch if isinstance(item, str)]
-                _write(writer, [item for item in batch if isinstance(item, _Prepared)], model)
-                running.advance(len(batch))
-        if not writer.rows:
-            tail = f", the first because: {problems[0]}" if problems else "."
-            raise OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
-        places = [str(Path(path).resolve()) for path in paths]
-        writer.finish(Meta(writer.rows, model.width, _place_of(model), model.name, model.fingerprint, places), problems)
+    names = [_name_for_later(path) for path in paths]
+    with locked(to), _kept_work(to, model) as work, whole_folder(to) as partial:
+        _copy_users_files(to, partial)
+        with closing(StoreWriter(partial)) as writer, _older(to, model) as older:
+            problems = _write_all(writer, sources, model, Known(older, work))
+            if not writer.rows:
+                tail = f", the first because: {problems[0]}" if problems else "."
+                raise OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
+            made_by = (_name_for_later(model.name), model.name, model.fingerprint)
+            writer.finish(Meta(writer.rows, model.width, *made_by, names), problems)
 
 
 def read_original(pairs: Pairs, row: Row) -> bytes:
     """The image file that `row` was made from; raises OpenAlignError if it is gone or another one by now."""
     if row.source_row < len(pairs):
         data = pairs.image_bytes(row.source_row)
-        if _digest(data) == row.digest:
+        if digest_of(data) == row.digest:
             return data
     raise OpenAlignError(f"{row.image} changed after it was indexed; index it again.")
 
 
-def _older(to: Path, model: DualEncoder) -> Store | None:
-    """The index that stands at `to`, if the same model made it; a folder of something else is never replaced."""
-    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
-        return None
-    if not (to / "meta.json").is_file():
+def _check_replaceable(to: Path) -> None:
+    """Raise OpenAlignError unless nothing stands at `to`, or an index, whole or damaged, with nothing else in it."""
+    if not to.exists():
+        return
+    if to.is_dir() and not any(to.iterdir()):
+        return
+    # What a killed `whole_file` leaves is not counted.
+    names = {path.name for path in to.iterdir() if not _PARTIAL.match(path.name)} if to.is_dir() else set()
+    if len(names & _TELLING_FILES) < 2:  # of three, so that one may be lost; others also call a file meta.json
         raise OpenAlignError(f"{to} exists and is not an index; name a new folder with --to.")
+    if others := sorted(names - {*FILES, GRAPH, CHECKSUMS, *_USERS_FILES}):
+        raise OpenAlignError(
+            f"{to} also holds {others[0]}, which is no file of an index and would be lost: move it elsewhere, or name "
+            "a new folder with --to."
+        )
+
+
+def _copy_users_files(to: Path, partial: Path) -> None:
+    for name in _USERS_FILES:
+        path = to / name
+        if path.exists():
+            if not path.is_file() or path.stat().st_size > _LARGEST_USERS_FILE:
+                raise OpenAlignError(f"{path} is not a file of at most 1 MB: move it elsewhere, then index again.")
+            shutil.copy2(path, partial / name)
+
+
+@contextmanager
+def _older(to: Path, model: DualEncoder) -> Iterator[Store | None]:
+    """The index that stands at `to`, if it is whole and the same model made it."""
+    if not (to.is_dir() and any(to.iterdir())):
+        yield None
+        return
+    why = ""
+    older = None
     try:
         older = Store(to)
-    except OpenAlignError:  # damaged or of another version: the rebuild that its message asks for
-        return None
-    return older if older.meta.fingerprint == model.fingerprint else None
-
-
-def _place_of(model: DualEncoder) -> str:
-    """Where to load the model from later: an absolute path for a folder, the name for one from a hub."""
-    return str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
-
-
-def _prepared(sources: Sequence[Pairs], model: DualEncoder, older: Store | None) -> Iterator[list[_Prepared | str]]:
-    """Read, shrink and prepare all images in threads, in order, a batch ahead of the model."""
-    pending: deque[list[Future[_Prepared | str]]] = deque()
-    with ThreadPoolExecutor(THREADS) as threads:
-        for number, pairs in enumerate(sources):
-            for start in range(0, len(pairs), BATCH):
-                rows = range(start, min(start + BATCH, len(pairs)))
-                pending.append([threads.submit(_prepare, pairs, row, number, model, older) for row in rows])
-                if len(pending) > 1:
-                    yield [future.result() for future in pending.popleft()]
-        while pending:
-            yield [future.result() for future in pending.popleft()]
-
-
-def _prepare(pairs: Pairs, source_row: int, source: int, model: DualEncoder, older: Store | None) -> _Prepared | str:
-    """One image, or the sentence that says why it is left out."""
-    try:
-        data = pairs.image_bytes(source_row)
-        digest = _digest(data)
-        before = older.row_of(digest) if older else None
-        if older is not None and before is not None:
-            thumbnail, size = older.thumbnail(before.row), (before.width, before.height)
-            pixels, vector = None, older.vectors[before.row]
-        else:
-            small = shrink(decode(data, min_side=THUMBNAIL_SIDE), THUMBNAIL_SIDE)
-            thumbnail, size = encode_jpeg(small, THUMBNAIL_QUALITY), _shown_size(data, small)
-            pixels, vector = model.prepare(data), None
     except OpenAlignError as error:
-        sentence, name = str(error), pairs.row_name(source_row)
-        return sentence if name in sentence else f"{name}: {sentence}"
-    text, label, page = (_cell(pairs, column, source_row) for column in ("text", "label", "page"))
-    row = Row(_UNNUMBERED, _image_name(pairs, source_row), text or label, page, *size, source, source_row, digest)
-    return _Prepared(row, thumbnail, pixels, vector)
+        why = str(error)
+    with closing(older) if older is not None else nullcontext():
+        if older is not None and not older.checked:
+            why = f"{to} has no {CHECKSUMS}, so it may be damaged"
+        elif older is not None and older.meta.fingerprint != model.fingerprint:
+            why = f"{to} was made by another model, {older.meta.model_name}"
+        if why:
+            _say(f"Nothing is taken from the index before, all images are embedded again: {why}")
+        yield None if why else older
 
 
-def _write(writer: StoreWriter, items: list[_Prepared], model: DualEncoder) -> None:
-    """Embed what is new, copy what is known, append."""
-    vectors_ND = np.empty((len(items), model.width), dtype=np.float32)
-    new = {place: item.pixels for place, item in enumerate(items) if item.pixels is not None}
+@contextmanager
+def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
+    """What is embedded, kept beside `to` until the block ends well."""
+    follows_from = f"{model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
+    work = Work(to, hashlib.sha256(follows_from.encode()).hexdigest()[:16])
+    if len(work):
+        _say(f"{len(work):,} images that an interrupted run embedded are not embedded again")
+    try:
+        with closing(work):
+            yield work
+    except BaseException:
+        if work.folder.exists():
+            _say(f"What was embedded so far is kept in {work.folder.parent}: the same command goes on from there")
+        raise
+    work.remove()
+
+
+def _write_all(writer: StoreWriter, sources: Sequence[Pairs], model: DualEncoder, known: Known) -> list[str]:
+    """Write all images of the sources; returns a sentence for each that is left out."""
+    problems = [problem for pairs in sources for problem in pairs.problems]
+    with bar("index images", sum(map(len, sources))) as running:
+        for batch in prepared_batches(sources, model, known):
+            problems += [item for item in batch if isinstance(item, str)]
+            problems += _write(writer, [item for item in batch if isinstance(item, Prepared)], model, known.work)
+            running.advance(len(batch))
+    return problems
+
+
+def _write(writer: StoreWriter, items: Sequence[Prepared], model: DualEncoder, work: Work) -> list[str]:
+    """Embed what is new, copy what is known, append; returns a sentence for each image that cannot be embedded.
+
+    Vectors depend in their last bits on which images the model gets together. So that a run that goes on makes the
+    same calls as one left alone, an image that stands twice in the sources is embedded once: the first time.
+    """
+    vectors = {item.row.digest: item.vector for item in items if item.vector is not None}
+    for item in items:
+        if item.row.digest not in vectors and (earlier := writer.vector_of(item.row.digest)) is not None:
+            vectors[item.row.digest] = earlier
+    new: dict[bytes, Prepared] = {}
+    for item in items:
+        if item.row.digest not in vectors:
+            new.setdefault(item.row.digest, item)
     if new:
-        vectors_ND[list(new)] = model.embed_prepared(np.stack(list(new.values())))
-    for place, item in enumerate(items):
-        if item.vector is not None:
-            vectors_ND[place] = item.vector
-    writer.add((item.row for item in items), (item.thumbnail for item in items), vectors_ND)
+        made = _embed(list(new.values()), model)
+        vectors |= {image.digest: image.vector for image in made}
+        work.keep(made)
+    written = [item for item in items if item.row.digest in vectors]
+    if written:
+        vectors_ND = np.stack([vectors[item.row.digest] for item in written])
+        writer.add([item.row for item in written], [item.thumbnail for item in written], vectors_ND)
+    return [f"{item.name}: the model gives it no finite vector" for item in items if item.row.digest not in vectors]
 
 
-def _shown_size(data: bytes, small: NDArray[np.uint8]) -> tuple[int, int]:
-    """Width and height in pixels as a viewer shows them: `small` is upright, the header may tell of a turned one."""
-    header = read_header(data)
-    turned = (small.shape[1] > small.shape[0]) != (header.width > header.height)
-    return (header.height, header.width) if turned else (header.width, header.height)
+def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
+    """The images that the model gives a finite vector."""
+    vectors_ND = model.embed_prepared(np.stack([item.pixels for item in items if item.pixels is not None]))
+    return [
+        Embedded(item.row.digest, item.row.width, item.row.height, item.thumbnail, vector_D)
+        for item, vector_D in zip(items, vectors_ND.astype(np.float16), strict=True)
+        if np.isfinite(vector_D).all()
+    ]
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+def _name_for_later(source: str | Path) -> str:
+    """What finds a source or a model again from any folder: an absolute path, or the URL or hub name that it is."""
+    name = str(source).removeprefix("file://")
+    if is_address(name) or not Path(name).exists():
+        return name
+    path = str(Path(name).resolve())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise OpenAlignError(f"{path!r} is not UTF-8, which an index cannot name: rename it.") from None
+    return path
 
 
-def _image_name(pairs: Pairs, row: int) -> str:
-    """A path that can be opened from where the user stands, if the image is a file; else what its source says."""
-    name = str(pairs.table["image"][row])
-    source = Path(pairs.name)
-    path = (source if source.is_dir() else source.parent) / name
-    return str(path) if "://" not in name and path.is_file() else name
-
-
-def _cell(pairs: Pairs, column: str, row: int) -> str | None:
-    value = pairs.table[column][row].as_py() if column in pairs.table.column_names else None
-    return str(value) if value else None
+def _say(text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)

@@ -16,7 +16,8 @@ from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder, ImageInput
 from openalign.search import build
 from openalign.search.query import compose
-from openalign.search.store import Row, Store, spread
+from openalign.search.rows import Row
+from openalign.search.store import Store, spread
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Index:
             raise OpenAlignError("A query takes one image: give either an image or a row of the index.")
         image_D = None
         if row is not None:
-            image_D = self.store.vectors[self.row(row).row].astype(np.float32)
+            image_D = self.store.vector(self.row(row).row).astype(np.float32)
         elif image is not None:
             image_D = self.model.embed_images([image])[0]
         added = [each.strip() for each in (text or "", *plus) if each.strip()]
@@ -159,7 +160,7 @@ class Index:
 
     @property
     def vectors(self) -> NDArray[np.float16]:
-        """All embeddings, float16 (rows, D), unit rows; mapped from the file, not read."""
+        """All embeddings, float16 (rows, D), unit rows; those of a large index are mapped from the file, not read."""
         return self.store.vectors
 
     @property

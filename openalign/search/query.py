@@ -21,13 +21,16 @@ def compose(
     """The unit vector (D,) of image + `text_weight` * (sum of plus - sum of minus).
 
     Every part is brought to unit length first, so that only the weights decide. Without an image all texts weigh
-    the same. Raises OpenAlignError when nothing is asked for, or when the parts cancel each other out.
+    the same. Raises OpenAlignError when nothing is asked for, when the parts cancel each other out, or when the model
+    gave a part that is not finite.
     """
     if image_D is None and not len(plus_PD) and not len(minus_MD):
         raise OpenAlignError("The query is empty: give a text, an image, or a text to add or take away.")
     query_D = text_weight * (unit(plus_PD).sum(axis=0) - unit(minus_MD).sum(axis=0))
     if image_D is not None:
         query_D = query_D + unit(image_D)
+    if not np.isfinite(query_D).all():
+        raise OpenAlignError("The query has no finite vector: the model fails on its image or on one of its texts.")
     if np.linalg.norm(query_D) < _NOTHING_LEFT:
         raise OpenAlignError("The query cancels itself out: the same thing is added and taken away.")
     return unit(query_D)

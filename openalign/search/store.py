@@ -1,211 +1,168 @@
 """The index on disk: a folder of vectors, a table of rows and who made them.
 
-    vectors.f16     (rows, width) float16, row after row: any tool can map it
+    vectors.f16     (rows, width) float16, row after row: any tool can read it
     graph.usearch   an int8 HNSW graph over the same rows, from EXACT_BELOW rows on
     rows.sqlite     `images` (one row an image) and `thumbnails` (small JPEGs)
     problems.txt    one sentence an image that was left out
-    meta.json       the model that made it, and what was indexed; written last
+    meta.json       the model that made it, and what was indexed
+    checksums.json  size and SHA-256 of each file; all are checked when the index is opened
 
 Row r of the vectors is row r of both tables. A folder is never changed in place: it is written anew and renamed,
 so a running service keeps reading the one it opened.
 """
 
-import json
-import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import usearch.index
 from numpy.typing import NDArray
 from usearch.compiled import MetricKind
 
+from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.errors import OpenAlignError
+from openalign.files import recover_folder
+from openalign.progress import console
+from openalign.search.graph import Graph
+from openalign.search.meta import read_meta
 from openalign.search.query import unit
+from openalign.search.rows import Row, RowTable
+from openalign.search.vectors import Vectors, Vectors16
+from openalign.search.watched import ADVICE, DamagedIndex, WatchedFile
 
-VERSION = 1
+FILES = ("meta.json", "vectors.f16", "rows.sqlite", "problems.txt")
+GRAPH = "graph.usearch"
 EXACT_BELOW = 50_000
 """Below this many rows every query is compared with every row (4 ms at 60,000 x 128 on one core)."""
-_GRAPH_CHUNK = 10_000
 _FIRST_CANDIDATES = 64
 """The graph gives at least this many candidates, which are then scored exactly."""
-
-_EXPANSION = 256
-"""How many nodes of the graph a search keeps in view; more finds more and takes longer."""
-
-_SCHEMA = """
-CREATE TABLE images (
-    row INTEGER PRIMARY KEY, image TEXT NOT NULL, text TEXT, page TEXT, width INTEGER NOT NULL, height INTEGER NOT NULL,
-    source INTEGER NOT NULL, source_row INTEGER NOT NULL, digest BLOB NOT NULL
-);
-CREATE INDEX images_by_digest ON images (digest);
-CREATE TABLE thumbnails (row INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);
-"""
-
-
-@dataclass(frozen=True)
-class Meta:
-    """What `meta.json` holds."""
-
-    rows: int
-    width: int
-    model: str
-    """Folder or hub name to load the model from."""
-    model_name: str
-    fingerprint: str
-    """Of the model's weights and configuration, in hexadecimal."""
-    sources: list[str]
-    version: int = VERSION
-
-
-@dataclass(frozen=True)
-class Row:
-    """One indexed image."""
-
-    row: int
-    image: str
-    """Path or URL as its source names it."""
-    text: str | None
-    page: str | None
-    width: int
-    """Pixels, as shown (after EXIF orientation); so is `height`."""
-    height: int
-    source: int
-    """Which of `Meta.sources` it came from, and at which row of it."""
-    source_row: int
-    digest: bytes
-    """BLAKE2b (16 bytes) of the image file."""
-
-
-def read_meta(folder: Path) -> Meta:
-    """`meta.json` of an index; raises OpenAlignError when `folder` is no index or one of another version."""
-    path = folder / "meta.json"
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.get("version") != VERSION:
-            raise OpenAlignError(
-                f"{folder} has index version {fields.get('version')}, this openalign reads {VERSION}; "
-                "build the index again."
-            )
-        return Meta(**fields)
-    except (FileNotFoundError, NotADirectoryError):
-        raise OpenAlignError(
-            f"{folder} is not an index; make one with `openalign index PATH --model MODEL --to {folder}`."
-        ) from None
-    except (OSError, ValueError, AttributeError, TypeError):
-        raise OpenAlignError(f"{path} is damaged; build the index again.") from None
+_OPENINGS = 5
+"""An index that is replaced while it is being opened is opened again, at most this often."""
 
 
 class Store:
-    """An index folder opened for reading; safe to use from many threads."""
+    """An index folder opened for reading; safe to use from many threads.
+
+    Every file is checked before it is used. An index without `checksums.json` (older openalign made none) is searched
+    without its graph, since only a checksum can tell that a graph is whole.
+
+    Raises:
+        OpenAlignError: `folder` is no index, or of another version.
+        DamagedIndex: a file is not as it was written.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.meta = read_meta(folder)
-        shape = (self.meta.rows, self.meta.width)
-        try:
-            self.vectors: NDArray[np.float16] = np.memmap(folder / "vectors.f16", np.float16, "r", shape=shape)
-            self._rows = sqlite3.connect(  # immutable: see the module's docstring; SQLite itself serialises threads
-                f"file:{quote(str(folder / 'rows.sqlite'))}?mode=ro&immutable=1", uri=True, check_same_thread=False
-            )
-            self._graph = _open_graph(folder / "graph.usearch")
-        except (OSError, ValueError, RuntimeError, sqlite3.Error) as error:
-            raise OpenAlignError(f"{folder} is damaged ({error}); build the index again.") from None
+        for left in reversed(range(_OPENINGS)):
+            recover_folder(folder)
+            number = _number(folder)
+            try:
+                self._open()
+            except OpenAlignError:
+                if not left or _number(folder) == number:
+                    raise
+            else:
+                if not left or _number(folder) == number:
+                    return
+                self.close()  # the folder was replaced meanwhile: the files opened are not all of one index
+
+    def _open(self) -> None:
+        meta = read_meta(self.folder)
+        known = read_checksums(self.folder)
+        names = _names_of(self.folder, known)
+        with ExitStack() as opened:
+            files = {name: WatchedFile(self.folder / name) for name in names}
+            for file in files.values():
+                opened.callback(file.close)
+            check_files(self.folder, names, ADVICE)
+            vectors = Vectors(files["vectors.f16"], meta.rows, meta.width, in_memory=GRAPH not in names)
+            table = RowTable(files["rows.sqlite"], meta.rows, len(meta.sources))
+            opened.callback(table.close)
+            if known is None:
+                vectors.check_finite()
+                table.check_thoroughly()
+            self._graph = Graph(files[GRAPH], meta.rows, meta.width) if GRAPH in names else None
+            self._closing = opened.pop_all()
+        self.meta, self._vectors, self._table, self._problems = meta, vectors, table, files["problems.txt"]
+        self.checked = known is not None
+        """Whether every file has a checksum."""
+
+    def close(self) -> None:
+        """Close the files; nothing can be asked afterwards."""
+        self._closing.close()
+
+    @property
+    def vectors(self) -> Vectors16:
+        """All vectors, (rows, D): in memory, or mapped from the file where there is a graph."""
+        return self._vectors.whole()
+
+    def vector(self, number: int) -> Vectors16:
+        """The vector (D,) of an existing row."""
+        vector_D: Vectors16 = self._vectors.take(np.array([number]))[0]
+        return vector_D
 
     def nearest(self, query_D: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The `count` rows most similar to a unit vector (D,), best first, and their cosine similarities."""
         count = min(count, self.meta.rows)
         if self._graph is None:
-            found = usearch.index.search(self.vectors, query_D.astype(np.float16), count, MetricKind.Cos, exact=True)
+            rows = self._compared_with_all(query_D, count)
         else:
-            candidates = min(max(4 * count, _FIRST_CANDIDATES), self.meta.rows)
-            found = self._graph.search(query_D, candidates)
-        rows = np.sort(np.asarray(found.keys, dtype=np.int64))
-        scores = unit(self.vectors[rows].astype(np.float32)) @ query_D  # float16 is unit length only to 3 digits
+            rows = self._graph.candidates(query_D, min(max(4 * count, _FIRST_CANDIDATES), self.meta.rows))
+        rows = np.sort(rows)
+        # float16 is unit length only to 3 digits
+        scores: NDArray[np.float32] = unit(self._vectors.take(rows).astype(np.float32)) @ query_D
         best = np.argsort(-scores, kind="stable")[:count]
         return rows[best], scores[best]
 
     def rows(self, numbers: Sequence[int]) -> list[Row]:
         """The rows of these numbers, in their order; raises OpenAlignError naming one that does not exist."""
-        return [self._row(int(number)) for number in numbers]
-
-    def _row(self, number: int) -> Row:
-        found = self._rows.execute("SELECT * FROM images WHERE row = ?", (number,)).fetchone()
-        if found is None:
-            raise OpenAlignError(f"row {number} is not in {self.folder}: it has rows 0 to {self.meta.rows - 1}.")
-        return Row(*found)
+        return [self._table.row(int(number)) for number in numbers]
 
     def row_of(self, digest: bytes) -> Row | None:
         """A row with this image file, by the digest of its bytes."""
-        found = self._rows.execute("SELECT * FROM images WHERE digest = ? LIMIT 1", (digest,)).fetchone()
-        return Row(*found) if found else None
+        return self._table.row_of(digest)
 
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row."""
-        found = self._rows.execute("SELECT jpeg FROM thumbnails WHERE row = ?", (number,)).fetchone()
-        if found is None:
-            raise OpenAlignError(f"row {number} is not in {self.folder}: it has rows 0 to {self.meta.rows - 1}.")
-        return bytes(found[0])
+        return self._table.thumbnail(number)
 
     def problems(self) -> list[str]:
         """One sentence for each image that was left out when the index was built."""
-        return (self.folder / "problems.txt").read_text(encoding="utf-8").splitlines()
+        return self._problems.read(0, self._problems.size).decode(errors="replace").splitlines()
+
+    def _compared_with_all(self, query_D: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """The `count` rows most similar to the query in each block of vectors."""
+        found = []
+        for start, block_ND in self._vectors.blocks():
+            query = query_D.astype(np.float16)
+            matches = usearch.index.search(block_ND, query, min(count, len(block_ND)), MetricKind.Cos, exact=True)
+            found.append(start + np.asarray(matches.keys, dtype=np.int64))
+        return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def _open_graph(path: Path) -> usearch.index.Index | None:
-    if not path.exists():
-        return None
-    graph = usearch.index.Index.restore(path, view=True, expansion_search=_EXPANSION)
-    if graph is None:
-        raise OSError(f"{path.name} is no graph")
-    return graph
+def _names_of(folder: Path, known: Mapping[str, object] | None) -> list[str]:
+    """The files that an index must have, by its checksums; raises DamagedIndex if they do not list one."""
+    if known is None:
+        if (folder / GRAPH).exists():
+            console.print(
+                f"{folder} has no {CHECKSUMS}, so its graph is not used: every query is compared with all images. "
+                "Build the index again for a graph.",
+                markup=False,
+                soft_wrap=True,
+            )
+        return list(FILES)
+    for name in FILES:
+        if name not in known:
+            raise DamagedIndex(f"{folder / CHECKSUMS} does not list {name}: {ADVICE}")
+    return [*FILES, GRAPH] if GRAPH in known else list(FILES)
+
+
+def _number(folder: Path) -> int | None:
+    """The inode, which tells a folder from the one that it was replaced by."""
+    return folder.stat().st_ino if folder.exists() else None
 
 
 def spread(total: int, count: int) -> list[int]:
     """Up to `count` distinct places evenly spread over 0 .. total - 1."""
     return [int(place) for place in np.unique(np.linspace(0, total - 1, min(count, total)).round())] if total else []
-
-
-class StoreWriter:
-    """Writes an index folder row by row, out of core; `finish` makes it whole."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rows = 0
-        self._vectors = (folder / "vectors.f16").open("wb")
-        self._table = sqlite3.connect(folder / "rows.sqlite")
-        self._table.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
-
-    def add(self, rows: Iterable[Row], thumbnails: Iterable[bytes], vectors_ND: NDArray[np.floating]) -> None:
-        """Append N rows, and number them on from the last ones."""
-        self._vectors.write(vectors_ND.astype(np.float16).tobytes())
-        for row, jpeg in zip(rows, thumbnails, strict=True):
-            values = (self.rows, *astuple(row)[1:])
-            self._table.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-            self._table.execute("INSERT INTO thumbnails VALUES (?, ?)", (self.rows, jpeg))
-            self.rows += 1
-
-    def finish(self, meta: Meta, problems: list[str]) -> None:
-        """Write what is still in memory, the graph if there are many rows, and last `meta.json`."""
-        self._vectors.flush()
-        self._table.commit()
-        (self.folder / "problems.txt").write_text("".join(f"{line}\n" for line in problems), encoding="utf-8")
-        if meta.rows >= EXACT_BELOW:
-            _build_graph(self.folder, (meta.rows, meta.width))
-        (self.folder / "meta.json").write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
-
-    def close(self) -> None:
-        """Close the files, finished or not."""
-        self._vectors.close()
-        self._table.close()
-
-
-def _build_graph(folder: Path, shape: tuple[int, int]) -> None:
-    vectors: NDArray[np.float16] = np.memmap(folder / "vectors.f16", np.float16, "r", shape=shape)
-    graph = usearch.index.Index(ndim=shape[1], metric="cos", dtype="i8")
-    for start in range(0, shape[0], _GRAPH_CHUNK):
-        chunk = vectors[start : start + _GRAPH_CHUNK]
-        graph.add(np.arange(start, start + len(chunk)), chunk)
-    graph.save(folder / "graph.usearch")

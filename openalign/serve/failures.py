@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 
 from openalign.data.images import ImageError
 from openalign.errors import OpenAlignError
+from openalign.search.watched import DamagedIndex
 
 
 class NoSuchRow(OpenAlignError):
@@ -23,6 +24,10 @@ def answer_failures(app: FastAPI) -> None:
     @app.exception_handler(OpenAlignError)
     def refused(_: Request, error: OpenAlignError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, 400)
+
+    @app.exception_handler(DamagedIndex)
+    def damaged(_: Request, error: DamagedIndex) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, 503)
 
     @app.exception_handler(RequestValidationError)
     def mistyped(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -1,5 +1,6 @@
 """The addresses of the service: the page, pictures, search, labels."""
 
+import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,7 @@ _FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
 """For addresses that carry the version of the image (`v`)."""
 _NOT_KEPT = {"cache-control": "no-cache"}
 """A row number alone may be another image once the index is built again."""
-_FAILURES: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem}}
+_FAILURES: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
 
 Text = Annotated[str, Query(max_length=MAX_TEXT)]
 Texts = Annotated[list[Annotated[str, Query(max_length=MAX_TEXT)]], Query(max_length=MAX_TEXTS, default_factory=list)]
@@ -131,6 +132,8 @@ def add_classify(app: FastAPI, index: Index) -> None:
             known(index, row)
         data = _read(image) if image else index.original(row or 0)
         (scored,) = classify(index.model, [data], [label.strip() for label in labels])
+        if not all(math.isfinite(share) for _, share in scored):
+            raise OpenAlignError("The model fails on this image or on one of the labels: its vector is not finite.")
         return Labels(
             labels=[Label(label=label, probability=share) for label, share in scored], milliseconds=_since(began)
         )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from openalign.errors import OpenAlignError
 from openalign.search.index import Hit, Index
-from openalign.search.store import Row
+from openalign.search.rows import Row
 
 _EXAMPLES = 6
 _LONGEST_EXAMPLE = 40
@@ -115,16 +115,28 @@ class Health(Reply):
 
 
 def info_of(index: Index) -> Info:
-    """What the page shows around the search; raises OpenAlignError if `examples.json` is not a list of examples."""
+    """What the page shows around the search.
+
+    Raises:
+        OpenAlignError: `examples.json` is not a list of examples, or one of them or CREDITS cannot be read.
+    """
     folder = index.store.folder
-    credits_file = folder / "CREDITS"
     return Info(
         name=folder.resolve().name.removesuffix(".index"),
         rows=len(index),
         model=Path(index.store.meta.model_name).name,
         examples=_read_examples(folder / "examples.json") or _examples_of(index),
-        credits=credits_file.read_text(encoding="utf-8").strip() if credits_file.is_file() else None,
+        credits=_read_credits(folder / "CREDITS"),
     )
+
+
+def _read_credits(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    except UnicodeDecodeError as error:
+        raise OpenAlignError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8, or remove it.") from None
+    except OSError as error:
+        raise OpenAlignError(f"{path} cannot be read ({error.strerror}).") from None
 
 
 def _read_examples(path: Path) -> list[Example]:
@@ -133,6 +145,8 @@ def _read_examples(path: Path) -> list[Example]:
         return []
     try:
         listed = TypeAdapter(list[str | Example]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise OpenAlignError(f"{path} cannot be read ({error.strerror}).") from None
     except ValidationError as error:
         problem = error.errors()[0]
         raise OpenAlignError(

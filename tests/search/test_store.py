@@ -1,17 +1,23 @@
 import numpy as np
 import pytest
 
-from openalign.search import store
+from openalign.checksums import write_checksums
+from openalign.search import writer
+from openalign.search.meta import Meta
 from openalign.search.query import unit
-from openalign.search.store import Meta, Row, Store, StoreWriter, spread
+from openalign.search.rows import Row
+from openalign.search.store import Store, spread
+from openalign.search.writer import StoreWriter
 
 
 def write(folder, vectors):
     folder.mkdir()
-    writer = StoreWriter(folder)
-    rows = (Row(-1, f"{number}.jpg", None, None, 1, 1, 0, number, bytes(16)) for number in range(len(vectors)))
-    writer.add(rows, (b"" for _ in vectors), vectors)
-    writer.finish(Meta(len(vectors), vectors.shape[1], "m", "m", "f", []), [])
+    writing = StoreWriter(folder)
+    rows = [Row(-1, f"{number}.jpg", None, None, 1, 1, 0, number, bytes(16)) for number in range(len(vectors))]
+    writing.add(rows, [b""] * len(vectors), vectors.astype(np.float16))
+    writing.finish(Meta(len(vectors), vectors.shape[1], "m", "m", "f", ["photos"]), [])
+    writing.close()
+    write_checksums(folder)
     return Store(folder)
 
 
@@ -22,7 +28,7 @@ def vectors():
 
 def test_with_many_rows_a_graph_finds_what_comparing_all_finds(tmp_path, vectors, monkeypatch):
     exact = write(tmp_path / "exact", vectors)
-    monkeypatch.setattr(store, "EXACT_BELOW", 1000)
+    monkeypatch.setattr(writer, "EXACT_BELOW", 1000)
     graph = write(tmp_path / "graph", vectors)
     assert (tmp_path / "graph" / "graph.usearch").exists() and not (tmp_path / "exact" / "graph.usearch").exists()
     found = []

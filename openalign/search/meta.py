@@ -1,0 +1,61 @@
+"""`meta.json` of an index: how many vectors, whose, and of what."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from openalign.errors import OpenAlignError
+from openalign.search.watched import DamagedIndex
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What `meta.json` holds."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    rows: Annotated[int, Field(ge=0, lt=2**40)]
+    width: Annotated[int, Field(ge=1, le=65_536)]
+    model: Annotated[str, Field(min_length=1)]
+    """Folder or hub name to load the model from."""
+    model_name: str
+    fingerprint: Annotated[str, Field(min_length=1)]
+    """Of the model's weights and configuration, in hexadecimal."""
+    sources: list[str]
+    version: int = VERSION
+
+
+def read_meta(folder: Path) -> Meta:
+    """`meta.json` of an index.
+
+    Raises:
+        OpenAlignError: `folder` is no index, or one of another version.
+        DamagedIndex: a field is missing, unknown, or of a wrong type or value.
+    """
+    path = folder / "meta.json"
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is not a file")
+        content = path.read_bytes()
+        version = json.loads(content).get("version")
+    except (FileNotFoundError, NotADirectoryError):
+        raise OpenAlignError(
+            f"{folder} is not an index; make one with `openalign index PATH --model MODEL --to {folder}`."
+        ) from None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise DamagedIndex(f"{path} is damaged; build the index again.") from None
+    if version != VERSION:
+        raise OpenAlignError(
+            f"{folder} has index version {version}, this openalign reads {VERSION}; build the index again."
+        )
+    try:
+        return TypeAdapter(Meta).validate_json(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(map(str, problem["loc"]))
+        raise DamagedIndex(f"{path} is damaged; build the index again (`{field}`: {problem['msg']}).") from None

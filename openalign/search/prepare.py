@@ -1,0 +1,118 @@
+"""Images to be indexed: read, compared with what is known already, made ready for the model, all in threads."""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openalign.data.images import decode, encode_jpeg, read_header, shrink
+from openalign.data.pairs import Pairs
+from openalign.errors import OpenAlignError
+from openalign.model.dual_encoder import DualEncoder, Pixels
+from openalign.search.rows import DIGEST_BYTES, Row
+from openalign.search.store import Store
+from openalign.search.vectors import Vectors16
+from openalign.search.watched import DamagedIndex
+from openalign.search.work import Embedded, Work
+
+THUMBNAIL_SIDE = 256
+"""Pixels of a thumbnail's shorter side, at most."""
+THUMBNAIL_QUALITY = 82
+BATCH = 64
+_THREADS = 4
+_UNNUMBERED = -1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One readable image: its row (numbered when it is written), and the pixels to embed or the vector it had."""
+
+    row: Row
+    name: str
+    """What to call it in a message."""
+    thumbnail: bytes
+    pixels: Pixels | None
+    vector: Vectors16 | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """Where vectors and thumbnails of images are looked for before they are made: `older` may be the index before."""
+
+    older: Store | None
+    work: Work
+
+    def find(self, digest: bytes) -> Embedded | None:
+        """What is known of the image with these bytes."""
+        with suppress(DamagedIndex):  # changed since it was opened: nothing more is taken from it
+            before = self.older.row_of(digest) if self.older else None
+            if self.older is not None and before is not None:
+                thumbnail, vector = self.older.thumbnail(before.row), self.older.vector(before.row)
+                return Embedded(digest, before.width, before.height, thumbnail, vector)
+        return self.work.find(digest)
+
+
+def prepared_batches(sources: Sequence[Pairs], model: DualEncoder, known: Known) -> Iterator[list[Prepared | str]]:
+    """All images of the sources in order, a batch ahead of the model; a sentence stands for one that is left out."""
+    pending: deque[list[Future[Prepared | str]]] = deque()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for number, pairs in enumerate(sources):
+            for start in range(0, len(pairs), BATCH):
+                rows = range(start, min(start + BATCH, len(pairs)))
+                pending.append([threads.submit(_prepare, pairs, row, number, model, known) for row in rows])
+                if len(pending) > 1:
+                    yield [future.result() for future in pending.popleft()]
+        while pending:
+            yield [future.result() for future in pending.popleft()]
+
+
+def digest_of(data: bytes) -> bytes:
+    """What tells image files apart: BLAKE2b of their bytes."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+
+
+def _prepare(pairs: Pairs, source_row: int, source: int, model: DualEncoder, known: Known) -> Prepared | str:
+    """One image, or the sentence that says why it is left out."""
+    name = pairs.row_name(source_row)
+    try:
+        data = pairs.image_bytes(source_row)
+        digest = digest_of(data)
+        before = known.find(digest)
+        if before is not None:
+            thumbnail, size, pixels = before.thumbnail, (before.width, before.height), None
+        else:
+            small = shrink(decode(data, min_side=THUMBNAIL_SIDE), THUMBNAIL_SIDE)
+            thumbnail, size = encode_jpeg(small, THUMBNAIL_QUALITY), _shown_size(data, small)
+            pixels = model.prepare(data)
+    except OpenAlignError as error:
+        sentence = str(error)
+        return sentence if name in sentence else f"{name}: {sentence}"
+    text, label, page = (_cell(pairs, column, source_row) for column in ("text", "label", "page"))
+    row = Row(_UNNUMBERED, _image_name(pairs, source_row), text or label, page, *size, source, source_row, digest)
+    return Prepared(row, name, thumbnail, pixels, before.vector if before else None)
+
+
+def _shown_size(data: bytes, small: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height in pixels as a viewer shows them: `small` is upright, the header may tell of a turned one."""
+    header = read_header(data)
+    turned = (small.shape[1] > small.shape[0]) != (header.width > header.height)
+    return (header.height, header.width) if turned else (header.width, header.height)
+
+
+def _image_name(pairs: Pairs, row: int) -> str:
+    """A path that can be opened from where the user stands, if the image is a file; else what its source says."""
+    name = str(pairs.table["image"][row])
+    source = Path(pairs.name)
+    path = (source if source.is_dir() else source.parent) / name
+    return str(path) if "://" not in name and path.is_file() else name
+
+
+def _cell(pairs: Pairs, column: str, row: int) -> str | None:
+    value = pairs.table[column][row].as_py() if column in pairs.table.column_names else None
+    return str(value) if value else None

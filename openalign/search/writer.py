@@ -1,0 +1,83 @@
+"""Writes the files of an index, row by row."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openalign.errors import OpenAlignError
+from openalign.search.graph import build_graph
+from openalign.search.meta import Meta
+from openalign.search.rows import SCHEMA, Row
+from openalign.search.store import EXACT_BELOW
+from openalign.search.vectors import Vectors16
+
+
+class StoreWriter:
+    """Writes an index folder row by row, out of core; `finish` makes it whole.
+
+    Raises:
+        OpenAlignError: the table or the graph cannot be written, for want of space as a rule.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = 0
+        self._vectors = (folder / "vectors.f16").open("w+b")
+        self._table = sqlite3.connect(folder / "rows.sqlite")
+        with self._failures_told():
+            self._table.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + SCHEMA)
+
+    def add(self, rows: Sequence[Row], thumbnails: Sequence[bytes], vectors_ND: Vectors16) -> None:
+        """Append N rows, and number them on from the last ones."""
+        self._vectors.write(vectors_ND.tobytes())
+        with self._failures_told():
+            for row, jpeg in zip(rows, thumbnails, strict=True):
+                values = (self.rows, *astuple(row)[1:])
+                self._table.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+                self._table.execute("INSERT INTO thumbnails VALUES (?, ?)", (self.rows, jpeg))
+                self.rows += 1
+
+    def vector_of(self, digest: bytes) -> Vectors16 | None:
+        """The vector (D,) of a row that was added with this digest."""
+        found = self._table.execute("SELECT min(row) FROM images WHERE digest = ?", (digest,)).fetchone()
+        if found[0] is None:
+            return None
+        self._vectors.flush()
+        row_bytes = self._vectors.tell() // self.rows
+        vector_D: NDArray[np.float16] = np.frombuffer(
+            os.pread(self._vectors.fileno(), row_bytes, found[0] * row_bytes), np.float16
+        )
+        return vector_D
+
+    def finish(self, meta: Meta, problems: Sequence[str]) -> None:
+        """Write what is still in memory, the graph if there are many rows, and last `meta.json`."""
+        self._vectors.flush()
+        lines = "".join(" ".join(problem.splitlines()) + "\n" for problem in problems)  # a file name may have several
+        (self.folder / "problems.txt").write_text(lines, encoding="utf-8", errors="backslashreplace")
+        with self._failures_told():
+            self._table.commit()
+            if meta.rows >= EXACT_BELOW:
+                build_graph(self.folder, meta.rows, meta.width)
+        (self.folder / "meta.json").write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
+
+    def close(self) -> None:
+        """Close the files, finished or not."""
+        self._table.close()
+        self._vectors.close()
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """SQLite and usearch raise their own exceptions when a disk is full."""
+        try:
+            yield
+        except (sqlite3.Error, RuntimeError) as error:
+            raise OpenAlignError(
+                f"{self.folder} cannot be written ({error}): make room, and give the same command again."
+            ) from None

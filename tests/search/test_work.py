@@ -1,0 +1,239 @@
+import errno
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from openalign.errors import OpenAlignError
+from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.search import Index
+from openalign.search.work import Embedded, Work
+
+
+class MixingEncoder(DualEncoder):
+    """Gives an image a vector that depends on all images of its batch: equal vectors come of equal batches only."""
+
+    name = "mixing"
+    width = 6
+    fingerprint = "0123"
+    image_size = 1
+    temperature = 0.1
+
+    def __init__(self) -> None:
+        self.batches: list[bytes] = []
+        self.interrupt_at = -1
+
+    def prepare(self, image):
+        return np.resize(read_image(image, min_side=1).mean(axis=0), 6).astype(np.float32)
+
+    def _embed_prepared(self, images):
+        if len(self.batches) == self.interrupt_at:
+            self.interrupt_at = -1
+            raise KeyboardInterrupt
+        self.batches.append(images.tobytes())
+        return torch.nn.functional.normalize(torch.tensor(images - 100 + images.mean(axis=0)), dim=1)
+
+    def _embed_text_batch(self, texts):
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Ten batches of images, every seventh of which is one that came before."""
+    folder = tmp_path_factory.mktemp("photos")
+    noise = np.random.default_rng(0)
+    for number in range(600):
+        path = folder / f"{number:04}.png"
+        if number % 7 == 6:
+            path.write_bytes((folder / f"{noise.integers(number):04}.png").read_bytes())
+        else:
+            Image.fromarray(noise.integers(0, 255, (3, 4, 3), np.uint8)).save(path)
+    return folder
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def build(photos: Path, to: Path, model: MixingEncoder) -> int:
+    """Index until it is not interrupted; returns the interruptions."""
+    interruptions = 0
+    for _ in range(20):
+        try:
+            Index.build([photos], model=model, to=to)
+            break
+        except KeyboardInterrupt:
+            interruptions += 1
+    return interruptions
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_interrupted_runs_make_the_same_bytes_and_embed_each_batch_once(photos, tmp_path, seed):
+    alone, chance = MixingEncoder(), random.Random(seed)
+    build(photos, tmp_path / "alone.index", alone)
+    model, interruptions = MixingEncoder(), 0
+    for _ in range(4):
+        model.interrupt_at = len(model.batches) + chance.randrange(3)
+        with pytest.raises(KeyboardInterrupt):
+            Index.build([photos], model=model, to=tmp_path / "photos.index")
+        interruptions += 1
+    build(photos, tmp_path / "photos.index", model)
+    assert interruptions == 4
+    assert model.batches == alone.batches
+    assert content_of(tmp_path / "photos.index") == content_of(tmp_path / "alone.index")
+    assert not (tmp_path / ".photos.index.work").exists()
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_adding_to_an_index_goes_on_too(photos, tmp_path, step):
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(photos.iterdir())[::step]:
+        (few / path.name).write_bytes(path.read_bytes())
+    made = []
+    for name, interrupt_at in (("alone.index", -1), ("photos.index", 3)):
+        model = MixingEncoder()
+        build(few, tmp_path / name, model)
+        model.batches.clear()
+        model.interrupt_at = interrupt_at
+        interruptions = build(photos, tmp_path / name, model)
+        made.append((interruptions, model.batches, content_of(tmp_path / name)))
+    (none, batches, content), (once, resumed_batches, resumed_content) = made
+    assert (none, once) == (0, 1)
+    assert (resumed_batches, resumed_content) == (batches, content)
+
+
+def test_an_image_that_stands_twice_is_embedded_once(photos, tmp_path):
+    model = MixingEncoder()
+    index = Index.build([photos], model=model, to=tmp_path / "photos.index")
+    embedded = sum(len(batch) for batch in model.batches) // (4 * 6)
+    assert len(index) == 600
+    assert embedded == len({path.read_bytes() for path in photos.iterdir()}) < 600
+    rows = index.store.rows(range(600))
+    first = {row.digest: row.row for row in reversed(rows)}
+    assert all(np.array_equal(index.vectors[row.row], index.vectors[first[row.digest]]) for row in rows)
+
+
+def test_when_images_came_in_between_the_others_are_not_embedded_again(photos, tmp_path, paint):
+    model = MixingEncoder()
+    model.interrupt_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        Index.build([photos], model=model, to=tmp_path / "photos.index")
+    done = sum(len(batch) for batch in model.batches)
+    model.batches.clear()
+    more = tmp_path / "more"
+    more.mkdir()
+    for path in photos.iterdir():
+        (more / path.name).write_bytes(path.read_bytes())
+    paint(more / "0000a.png", "red")
+    assert len(Index.build([more], model=model, to=tmp_path / "photos.index")) == 601
+    again = sum(len(batch) for batch in model.batches)
+    everything = len({path.read_bytes() for path in photos.iterdir()}) + 1
+    assert (done + again) // (4 * 6) == everything
+
+
+def test_work_of_another_model_is_not_used(photos, tmp_path):
+    model = MixingEncoder()
+    model.interrupt_at = 5
+    with pytest.raises(KeyboardInterrupt):
+        Index.build([photos], model=model, to=tmp_path / "photos.index")
+    another = MixingEncoder()
+    another.fingerprint = "4567"
+    Index.build([photos], model=another, to=tmp_path / "photos.index")
+    assert len(another.batches) == 10
+    assert not (tmp_path / ".photos.index.work").exists()
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Path]:
+    """A file system of its own, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or subprocess.run([mount, "-t", "tmpfs", "none", folder], capture_output=True).returncode:
+        pytest.skip("this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(photos, disk, tmp_path):
+    alone, model = MixingEncoder(), MixingEncoder()
+    build(photos, tmp_path / "alone.index", alone)
+    failures = 0
+    for kilobytes in (16, 64, 200, 400, 600, 700, 800, 900, 1000, 4000):
+        subprocess.run(["mount", "-o", f"remount,size={kilobytes}k", disk], check=True)
+        try:
+            Index.build([photos], model=model, to=disk / "photos.index")
+        except OpenAlignError as error:
+            assert "cannot be written (database or disk is full): make room" in str(error)
+            failures += 1
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            failures += 1
+        else:
+            break
+    assert failures > 4
+    assert content_of(disk / "photos.index") == content_of(tmp_path / "alone.index")
+    assert len(model.batches) <= len(alone.batches) + failures
+
+
+def batch(*names: str) -> list[Embedded]:
+    return [Embedded(name.encode().ljust(16), 3, 4, name.encode(), np.full(5, 0.5, np.float16)) for name in names]
+
+
+def test_kept_batches_are_found_by_the_next_run(tmp_path):
+    work = Work(tmp_path / "i.index", "ab")
+    work.keep(batch("one", "two"))
+    work.keep([])
+    work.keep(batch("three"))
+    assert work.find(b"one".ljust(16)) is None
+    again = Work(tmp_path / "i.index", "ab")
+    assert len(again) == 3
+    found = again.find(b"two".ljust(16))
+    assert (found.width, found.height, found.thumbnail, found.vector.tolist()) == (3, 4, b"two", [0.5] * 5)
+    assert again.find(b"four".ljust(16)) is None
+    assert len(Work(tmp_path / "i.index", "cd")) == 0
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "rename"])
+def test_a_damaged_batch_is_embedded_again(tmp_path, damage):
+    work = Work(tmp_path / "i.index", "ab")
+    work.keep(batch("one", "two"))
+    work.keep(batch("three"))
+    path = sorted(work.folder.iterdir())[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "rename":
+        path.rename(path.with_name(f".{path.stem}.partial.safetensors"))
+    else:
+        path.write_bytes(content if damage == "flip" else content[:-1])
+    again = Work(tmp_path / "i.index", "ab")
+    assert len(again) in (1, 2)
+    assert len(list(work.folder.iterdir())) == 1
+
+
+def test_an_image_without_a_finite_vector_is_listed_and_left_out(photos, tmp_path):
+    class Failing(MixingEncoder):
+        def _embed_prepared(self, images):
+            vectors = super()._embed_prepared(images).clone()
+            vectors[0] = torch.nan
+            return vectors
+
+    index = Index.build([photos], model=Failing(), to=tmp_path / "photos.index")
+    assert len(index) + len(index.problems) == 600
+    assert index.problems[0].endswith("row 1 (0000.png): the model gives it no finite vector")
+    assert np.isfinite(index.vectors).all()
+
+
+def test_nothing_is_kept_beside_an_index_that_failed_before_it_embedded(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"no image")
+    with pytest.raises(OpenAlignError):
+        Index.build([tmp_path / "photos"], model=MixingEncoder(), to=tmp_path / "photos.index")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]

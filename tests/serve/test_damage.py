@@ -1,0 +1,137 @@
+"""A service whose index is damaged while it runs, or asked for what ends other services: it answers on."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fastapi.testclient import TestClient
+
+from openalign.checksums import write_checksums
+from openalign.errors import OpenAlignError
+from openalign.search import Index, writer
+from openalign.serve.app import create_app
+
+
+@pytest.fixture
+def with_graph(index, tmp_path, paint_encoder, monkeypatch) -> Path:
+    monkeypatch.setattr(writer, "EXACT_BELOW", 10)
+    Index.build([tmp_path / "photos"], model=paint_encoder, to=tmp_path / "graph.index")
+    return tmp_path / "graph.index"
+
+
+def serve(folder: Path, model) -> TestClient:
+    return TestClient(create_app(Index.open(folder, model), model), raise_server_exceptions=False)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, 10)
+
+
+def assert_damaged(reply, name: str) -> None:
+    assert reply.status_code == 503, reply.text
+    assert list(reply.json()) == ["error"]
+    assert name in reply.json()["error"]
+    assert "Traceback" not in reply.text
+
+
+def test_vectors_cut_under_the_service_are_a_sentence_and_all_else_goes_on(with_graph, paint_encoder):
+    with serve(with_graph, paint_encoder) as client:
+        assert client.get("/api/search?text=red").status_code == 200
+        cut(with_graph / "vectors.f16")
+        assert_damaged(client.get("/api/search?text=red"), "vectors.f16")
+        assert_damaged(client.get("/api/search?row=3"), "vectors.f16")
+        for address in ("/health", "/api/info", "/api/rows/3", "/api/thumbnails/3", "/api/images/3", "/"):
+            assert client.get(address).status_code == 200
+
+
+def test_a_graph_cut_under_the_service_changes_nothing(with_graph, paint_encoder):
+    with serve(with_graph, paint_encoder) as client:
+        before = client.get("/api/search?text=red").json()["hits"]
+        cut(with_graph / "graph.usearch")
+        assert client.get("/api/search?text=red").json()["hits"] == before
+
+
+@pytest.mark.parametrize("size", [0, 10, 4096, 5000])
+def test_a_table_cut_under_the_service_is_a_sentence(index, paint_encoder, size):
+    folder = index.store.folder
+    with serve(folder, paint_encoder) as client:
+        os.truncate(folder / "rows.sqlite", size)
+        for address in ("/api/search?text=red", "/api/rows/3", "/api/thumbnails/3", "/api/images/3", "/api/browse"):
+            assert_damaged(client.get(address), "rows.sqlite")
+        assert_damaged(client.post("/api/classify", data={"row": 3, "labels": ["red"]}), "rows.sqlite")
+        assert client.get("/health").status_code == client.get("/api/info").status_code == 200
+
+
+def test_a_table_overwritten_under_the_service_gives_no_other_images_row(index, paint_encoder):
+    folder = index.store.folder
+    with serve(folder, paint_encoder) as client:
+        content = (folder / "rows.sqlite").read_bytes()
+        with (folder / "rows.sqlite").open("r+b") as file:
+            file.write(content.replace(b"blue paint", b"BLUE PAINT"))
+        assert_damaged(client.get("/api/search?text=blue"), "changed after it was opened")
+
+
+def test_an_index_deleted_under_the_service_goes_on_answering(index, paint_encoder):
+    with serve(index.store.folder, paint_encoder) as client:
+        shutil.rmtree(index.store.folder)
+        for address in ("/api/search?text=red", "/api/rows/3", "/api/thumbnails/3", "/api/images/3"):
+            assert client.get(address).status_code == 200
+
+
+def test_two_services_answer_from_one_index(index, paint_encoder):
+    with serve(index.store.folder, paint_encoder) as one, serve(index.store.folder, paint_encoder) as other:
+        replies = [client.get("/api/search?text=red").json()["hits"] for client in (one, other, one)]
+        assert replies[0] == replies[1] == replies[2]
+
+
+def test_a_vector_that_is_not_finite_is_a_sentence(index, paint_encoder):
+    path = index.store.folder / "vectors.f16"
+    vectors = np.fromfile(path, np.float16)
+    vectors[9] = np.nan
+    vectors.tofile(path)
+    write_checksums(path.parent)
+    with serve(path.parent, paint_encoder) as client:
+        assert_damaged(client.get("/api/search?text=red&top=48"), "the vector of row 3 is not finite")
+
+
+def test_sources_that_vanished_leave_the_search_alive(index, paint_encoder, tmp_path):
+    with serve(index.store.folder, paint_encoder) as client:
+        shutil.rmtree(tmp_path / "photos")
+        reply = client.get("/api/images/3")
+        assert (reply.status_code, list(reply.json())) == (400, ["error"])
+        assert "does not exist" in reply.json()["error"]
+        assert client.get("/api/thumbnails/3").status_code == 200
+
+
+@pytest.mark.parametrize("failure", [MemoryError(), OSError(28, "No space left on device"), RecursionError()])
+def test_a_request_that_fails_does_not_end_the_next(index, paint_encoder, failure, monkeypatch):
+    with serve(index.store.folder, paint_encoder) as client:
+        whole = paint_encoder._embed_text_batch
+
+        def fail(texts):
+            raise failure
+
+        monkeypatch.setattr(paint_encoder, "_embed_text_batch", fail)
+        reply = client.get("/api/search?text=red")
+        assert (reply.status_code, list(reply.json())) == (500, ["error"])
+        monkeypatch.setattr(paint_encoder, "_embed_text_batch", whole)
+        assert client.get("/api/search?text=red").status_code == 200
+
+
+def test_a_model_that_gives_no_finite_vector_is_a_sentence(index, paint_encoder, monkeypatch):
+    original = index.original(0)
+    monkeypatch.setattr(paint_encoder, "_embed_prepared", lambda images: torch.full((len(images), 3), torch.nan))
+    with serve(index.store.folder, paint_encoder) as client:
+        for address, data in (("/api/search", {}), ("/api/classify", {"labels": ["red", "blue"]})):
+            reply = client.post(address, data=data, files={"image": ("x.png", original)})
+            assert (reply.status_code, list(reply.json())) == (400, ["error"])
+            assert "finite" in reply.json()["error"]
+
+
+def test_credits_that_are_no_text_are_named(index):
+    (index.store.folder / "CREDITS").write_bytes(b"painted by \xff")
+    with pytest.raises(OpenAlignError, match=r"CREDITS is not UTF-8 at byte 11"):
+        create_app(index)
