@@ -21,11 +21,14 @@ from openalign.data.datasets import (
     part_images,
     read_arrow,
 )
-from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, read_index
+from openalign.data.recorded import check_recorded
+from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, check_sidecars, read_index
 from openalign.data.shards import ShardImages
+from openalign.data.sidecar import DIGEST
 from openalign.data.tables import (
     TABLE_SUFFIXES,
     find_columns,
+    joined,
     read_raw_table,
     read_table,
     table_suffix,
@@ -88,6 +91,10 @@ class Pairs:
             return self.images.image_bytes(row)
         except OpenAlignError as error:
             raise OpenAlignError(f"{self.row_name(row)}: {error}") from None
+
+    def checked_every(self, rows: int) -> "Pairs":
+        """The same pairs; of images that have a digest, only one in so many rows is compared with it when read."""
+        return replace(self, images=self.images.checked_every(rows)) if isinstance(self.images, ShardImages) else self
 
     def fingerprint(self) -> str:
         """Changes when any of these images is another one, or another in its order."""
@@ -220,7 +227,7 @@ def _open_folder(name: str, folder: Path, columns: _Columns) -> Pairs:
     if files := parquet_files(folder):
         problems: list[str] = []
         tables = [read_raw_table(file, columns.image, columns.text, problems) for file in files]
-        return _pairs_of_table(name, pa.concat_tables(tables, promote_options="permissive"), files, columns)
+        return _pairs_of_table(name, joined(tables, name), files, columns, problems)
     return _open_images(name, folder)
 
 
@@ -236,6 +243,7 @@ def _open_file(name: str, path: Path, columns: _Columns) -> Pairs:
 
 def _open_table(name: str, path: Path, columns: _Columns) -> Pairs:
     problems: list[str] = []
+    check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, columns.image, columns.text, problems)
     return _pairs_of_table(name, table, [path], columns, problems)
 
@@ -257,14 +265,15 @@ def _pairs_of_table(
 
 def _open_shards(name: str, tars: Sequence[Tar]) -> Pairs:
     problems: list[str] = []
+    check_sidecars(tars)
     indexes = [read_index(tar, problems) for tar in tars]
     if not any(len(index) for index in indexes):
         raise OpenAlignError(f"{name}: the shards hold no samples with an image")
-    whole = pa.concat_tables(indexes, promote_options="permissive")
+    whole = joined(indexes, name)
     images = ShardImages.of(tars, indexes)
     columns = {"image": whole[_image_column(whole)], "text": whole["text"]}
     for other in whole.column_names:
-        if other not in ("image", "image_offset", "image_size"):
+        if other not in ("image", "image_offset", "image_size", DIGEST):
             columns.setdefault(other, whole[other])
     pairs = _pairs(name, pa.table(columns), images, problems)
     by_checksum = "sha256" in columns and _is_string(columns["sha256"].type)
