@@ -32,6 +32,10 @@ class OpenFiles:
             reason = getattr(error, "strerror", None) or f"{size} bytes from byte {offset} on"
             raise OpenAlignError(f"{path} cannot be read: {reason}") from None
 
+    def close(self) -> None:
+        """Let go of the files; each closes when nobody reads from it any more. A later read opens it again."""
+        self._opened.cache_clear()
+
     def __reduce__(self) -> tuple[type["OpenFiles"], tuple[int]]:
         return OpenFiles, (self._most_open,)
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from openalign.data.addresses import is_address, list_tars
 from openalign.data.datasets import (
-    StoredImages,
     arrow_files,
     captions_as_rows,
+    in_memory,
     parquet_files,
     part_images,
     read_arrow,
+    stored_images,
 )
 from openalign.data.recorded import check_recorded
 from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, check_sidecars, read_index
@@ -223,7 +224,8 @@ def _open_folder(name: str, folder: Path, columns: _Columns) -> Pairs:
     if described is not None:
         return _open_table(name, described, columns)
     if files := arrow_files(folder):
-        return _pairs_of_table(name, read_arrow(files), files, columns)
+        saved, maps = read_arrow(files)
+        return _pairs_of_table(name, saved, files, columns, maps=maps)
     if files := parquet_files(folder):
         problems: list[str] = []
         tables = [read_raw_table(file, columns.image, columns.text, problems) for file in files]
@@ -249,17 +251,26 @@ def _open_table(name: str, path: Path, columns: _Columns) -> Pairs:
 
 
 def _pairs_of_table(
-    name: str, table: pa.Table, files: Sequence[Path], columns: _Columns, problems: Sequence[str] = ()
+    name: str,
+    table: pa.Table,
+    files: Sequence[Path],
+    columns: _Columns,
+    problems: Sequence[str] = (),
+    maps: Sequence[pa.Buffer] = (),
 ) -> Pairs:
-    """Pairs of a table that names its images, or holds them; a list of captions makes as many pairs."""
+    """Pairs of a table that names its images, or holds them; a list of captions makes as many pairs.
+
+    A table that lies in memory `maps` of its files is copied, but for the images.
+    """
     where = str(files[0]) if len(files) == 1 else name
     image, text = find_columns(
         table.column_names, columns.image, columns.text, need_text=columns.need_text, where=where
     )
     table, stored = part_images(table, image)
+    table = in_memory(table) if maps else table
     table, rows = captions_as_rows(table, text or "", columns.need_text)
     table = with_named_columns(table, where, image, text, columns.need_text)
-    images = FileImages(files[0].parent, table["image"]) if stored is None else StoredImages(stored, rows, files)
+    images = FileImages(files[0].parent, table["image"]) if stored is None else stored_images(stored, rows, files, maps)
     return replace(_pairs(name, table, images, problems), source_rows=rows)
 
 

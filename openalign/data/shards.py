@@ -12,6 +12,7 @@ import tarfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -186,13 +187,14 @@ class ShardImages:
         return cls(tars, tar_of_row, offsets, sizes, np.concatenate([_digests(index) for index in indexes]))
 
     def select(self, rows: NDArray[np.int64]) -> "ShardImages":
-        chosen = (each[rows] for each in (self._tar_of_row, self._offsets, self._sizes, self._digests))
-        return ShardImages(self.tars, *chosen, check_every=self._check_every, files=self._files)
+        offsets, sizes, digests = self._offsets[rows], self._sizes[rows], self._digests[rows]
+        return ShardImages(self.tars, self._tar_of_row[rows], offsets, sizes, digests, self._check_every, self._files)
 
     def checked_every(self, rows: int) -> "ShardImages":
         """The same images, of which only one in so many rows, always the same, is compared with its digest."""
-        known = (self._tar_of_row, self._offsets, self._sizes, self._digests)
-        return ShardImages(self.tars, *known, check_every=rows, files=self._files)
+        same = copy(self)
+        same._check_every = rows
+        return same
 
     def image_bytes(self, row: int) -> bytes:
         """The stored bytes of one image.
@@ -203,8 +205,10 @@ class ShardImages:
         place = self.tars[tar]
         if offset + size > self._ends.get(tar, offset + size):
             raise OpenAlignError(_SHORTER.format(place))
-        read = addresses.read_range if isinstance(place, str) else self._files.read
-        data = read(place, offset, size)
+        if isinstance(place, str):
+            data = addresses.read_range(place, offset, size)
+        else:
+            data = self._files.read(place, offset, size)
         if len(data) < size:
             self._ends[tar] = offset + len(data)
             raise OpenAlignError(_SHORTER.format(place))

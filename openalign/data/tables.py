@@ -26,7 +26,8 @@ DELIMITED = (".csv", ".tsv")
 JSON_LINES = (".jsonl", ".ndjson")
 _MOST_NESTED = 200
 """Lists and objects within each other in a line of JSON; a line of more is left out."""
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""With the end of the line in place of a missing quotation mark, so that a line is gone through once."""
 TABLE_SUFFIXES = (*DELIMITED, *JSON_LINES, ".parquet")
 
 

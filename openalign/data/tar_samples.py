@@ -90,7 +90,6 @@ def _walk(found: TarSamples) -> bool:
     try:
         opened = tarfile.open(fileobj=cast(IO[bytes], _Headers(found.stream)), mode="r:")  # noqa: SIM115 - not ours
         while (member := opened.next()) is not None:
-            opened.members.clear()  # it would keep all
             if member.size < 0 or member.offset_data + member.size > found.size:
                 if found.rows and _key_and_suffix(member.name)[0] == row.get("key"):
                     found.drop_last()
