@@ -152,7 +152,9 @@ def test_a_list_of_pairs_is_compared_with_the_checksums_of_its_folder(tmp_path: 
     assert len(open_pairs(tmp_path)) == 1
     pq.write_table(pa.table({"image": ["a.jpg"], "text": ["a cat"]}), tmp_path / "pairs.parquet")
     for opened in (tmp_path, tmp_path / "pairs.parquet"):
-        with pytest.raises(OpenAlignError, match=r"pairs\.parquet .*if you changed it yourself, delete checksums\.json"):
+        with pytest.raises(
+            OpenAlignError, match=r"pairs\.parquet .*if you changed it yourself, delete checksums\.json"
+        ):
             open_pairs(opened)
 
 
