@@ -20,6 +20,11 @@ from openalign.errors import OpenAlignError
 _NO_IMAGE = "this row holds no image"
 
 
+def visible_files(folder: Path, suffix: str) -> list[Path]:
+    """The files right in `folder` with that suffix, sorted; not hidden ones, as a run that was killed leaves them."""
+    return sorted(file for file in folder.glob(f"*{suffix}") if not file.name.startswith("."))
+
+
 def arrow_files(folder: Path) -> list[Path]:
     """The files of a dataset saved to `folder`, in order; none if it is no such folder.
 
@@ -30,7 +35,7 @@ def arrow_files(folder: Path) -> list[Path]:
         raise OpenAlignError(f"{folder} holds several datasets ({', '.join(splits)}): give one of these folders")
     if not (folder / "state.json").exists():
         return []
-    found = sorted(folder.glob("*.arrow"))
+    found = visible_files(folder, ".arrow")
     if not found:
         raise OpenAlignError(f"{folder} is a saved dataset without its .arrow files: save or fetch it again")
     return found
@@ -42,7 +47,7 @@ def parquet_files(folder: Path) -> list[Path]:
     Raises `OpenAlignError` if they belong to several splits.
     """
     for place in (folder, folder / "data"):
-        found = sorted(file for file in place.glob("*.parquet") if not file.name.endswith(".index.parquet"))
+        found = [file for file in visible_files(place, ".parquet") if not file.name.endswith(".index.parquet")]
         splits = sorted({file.name.split("-")[0] for file in found if "-of-" in file.name})
         if len(splits) > 1:
             raise OpenAlignError(

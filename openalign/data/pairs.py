@@ -21,6 +21,7 @@ from openalign.data.datasets import (
     part_images,
     read_arrow,
     stored_images,
+    visible_files,
 )
 from openalign.data.recorded import check_recorded
 from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, check_sidecars, read_index
@@ -215,7 +216,7 @@ def _open_folder(name: str, folder: Path, columns: _Columns) -> Pairs:
         listed = next((place / f"pairs{end}" for end in TABLE_SUFFIXES if (place / f"pairs{end}").exists()), None)
         if listed is not None:
             return _open_table(name, listed, columns)
-        tars = sorted(place.glob("*.tar")) if place.is_dir() else []
+        tars = visible_files(place, ".tar")
         if tars:
             return _open_shards(name, tars)
     described = next(

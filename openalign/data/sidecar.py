@@ -26,6 +26,8 @@ MAX_IMAGE_BYTES = 1 << 30
 """A larger image is refused: more than `MAX_PIXELS` of 8 bytes each, and memory is spent on it before it is decoded."""
 MAX_ROWS = 10_000_000
 """An index of more rows is refused before it is read; the shards that tools write have about 10,000."""
+_SHAPE = b"openalign_shape"
+"""Where the file's metadata keep the digest of its columns' names and number of rows, which no page checksum guards."""
 _END_OF_TAR = bytes(1024)
 
 
@@ -35,8 +37,8 @@ def digest_of(image: bytes) -> bytes:
 
 
 def write_sidecar(table: pa.Table, path: Path) -> None:
-    """Write an index as Parquet, with a checksum of each page."""
-    pq.write_table(table, path, write_page_checksum=True)
+    """Write an index as Parquet, with a checksum of each page, and one of the footer's names and number of rows."""
+    pq.write_table(table.replace_schema_metadata({_SHAPE: _shape_of(table)}), path, write_page_checksum=True)
 
 
 def read_sidecar(name: str, data: bytes, tar: Path | None = None) -> pa.Table:
@@ -64,7 +66,13 @@ def _parse(data: bytes) -> pa.Table:
             raise ValueError(f"it has {file.metadata.num_rows:,} rows; up to {MAX_ROWS:,} are read")
         table = file.read()
     table.validate(full=True)
+    if (table.schema.metadata or {}).get(_SHAPE, _shape_of(table)) != _shape_of(table):
+        raise ValueError("it has other columns or another number of rows than were written")
     return table
+
+
+def _shape_of(table: pa.Table) -> bytes:
+    return digest_of(repr((len(table), table.column_names)).encode()).hex().encode()
 
 
 def _with_types(table: pa.Table) -> pa.Table:

@@ -315,6 +315,31 @@ def test_an_image_damaged_in_the_middle_of_a_shard_is_named_and_replaced(tmp_pat
     assert all(4 not in batch.rows_B for batch in met)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_of_shards_a_sample_is_checked_and_another_image_is_replaced_as_an_unreadable_one(
+    tmp_path: Path, tokenizer: Tokenizer, workers: int
+) -> None:
+    jpegs = [encode_jpeg(np.full((40, 40, 3), 10 * i, np.uint8)).ljust(700, b"\0") for i in range(18)]
+    with ShardWriter(tmp_path / "shards") as writer:
+        for i, jpeg in enumerate(jpegs):
+            writer.write(f"{i}", jpeg, f"text {i}", {"image": f"{i}.jpg"})
+    tar = tmp_path / "shards" / "shard-00000.tar"
+    offsets = read_index(tar)["image_offset"].to_pylist()
+    with tar.open("r+b") as file:
+        for row in (3, 16):  # each now another image that is whole; of rows 0 to 17, 0 and 16 are checked
+            file.seek(offsets[row])
+            file.write(jpegs[0])
+    pairs = open_pairs(tmp_path / "shards")
+    met = batches(pairs, tokenizer, workers=workers)
+    [said] = {problem for batch in met for problem in batch.problems}
+    assert said.startswith(f"{pairs.row_name(16)}: {tar} holds other bytes at {offsets[16]:,} than were written")
+    assert said.endswith(f"; {pairs.row_name(17)} takes its place")
+    assert all(16 not in batch.rows_B for batch in met)
+    assert any(3 in batch.rows_B for batch in met)
+    with pytest.raises(OpenAlignError, match="holds other bytes"):
+        pairs.image_bytes(3)
+
+
 def test_crops_lie_within_the_image_and_reach_its_edges() -> None:
     boxes_B4, mirrored_B = crops_of_step(0, replace(SETTINGS, batch_size=1000))
     assert boxes_B4.min(0).tolist() == [0, 0, 24, 24]
