@@ -1,7 +1,6 @@
 """The index file beside a shard (its sidecar), which strangers may have written: checked before a row of it is used."""
 
 import hashlib
-import io
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from openalign.data.tables import read_parquet
 from openalign.errors import OpenAlignError
 
 INDEX_SCHEMA = pa.schema(
@@ -27,7 +27,8 @@ MAX_IMAGE_BYTES = 1 << 30
 MAX_ROWS = 10_000_000
 """An index of more rows is refused before it is read; the shards that tools write have about 10,000."""
 _SHAPE = b"openalign_shape"
-"""Where the file's metadata keep the digest of its columns' names and number of rows, which no page checksum guards."""
+"""Where the file's metadata keep the digest of its columns' names and types and number of rows, which no page checksum
+guards."""
 _END_OF_TAR = bytes(1024)
 
 
@@ -37,7 +38,7 @@ def digest_of(image: bytes) -> bytes:
 
 
 def write_sidecar(table: pa.Table, path: Path) -> None:
-    """Write an index as Parquet, with a checksum of each page, and one of the footer's names and number of rows."""
+    """Write an index as Parquet, with a checksum of each page, and one of what its footer says."""
     pq.write_table(table.replace_schema_metadata({_SHAPE: _shape_of(table)}), path, write_page_checksum=True)
 
 
@@ -61,18 +62,16 @@ def read_sidecar(name: str, data: bytes, tar: Path | None = None) -> pa.Table:
 
 
 def _parse(data: bytes) -> pa.Table:
-    with pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True) as file:
-        if not 0 <= file.metadata.num_rows <= MAX_ROWS:
-            raise ValueError(f"it has {file.metadata.num_rows:,} rows; up to {MAX_ROWS:,} are read")
-        table = file.read()
-    table.validate(full=True)
+    table = read_parquet(pa.BufferReader(data), MAX_ROWS)
     if (table.schema.metadata or {}).get(_SHAPE, _shape_of(table)) != _shape_of(table):
         raise ValueError("it has other columns or another number of rows than were written")
     return table
 
 
 def _shape_of(table: pa.Table) -> bytes:
-    return digest_of(repr((len(table), table.column_names)).encode()).hex().encode()
+    # How a type of lists is called may change with pyarrow and on the way through Parquet.
+    types = ["" if pa.types.is_nested(field.type) else str(field.type) for field in table.schema]
+    return digest_of(repr((len(table), table.column_names, types)).encode()).hex().encode()
 
 
 def _with_types(table: pa.Table) -> pa.Table:

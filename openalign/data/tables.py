@@ -141,12 +141,21 @@ def _parse(source: _Source, image_column: str | None, text_column: str | None, p
         return _read_delimited(source, problems)
     if suffix in JSON_LINES:
         return _read_json_lines(source, image_column, text_column, problems)
-    return _read_parquet(source)
+    return read_parquet(source.path if isinstance(source.path, Path) else source.stream())
 
 
-def _read_parquet(source: _Source) -> pa.Table:
-    content = source.path if source.content is None else source.stream()
-    table = pq.read_table(content, partitioning=None, page_checksum_verification=True)
+def read_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> pa.Table:
+    """The table of a Parquet file, checked: the checksums of its pages, if it has them, its numbers of rows, its texts.
+
+    Raises whatever pyarrow does, or `ValueError`, if it is damaged or has more than `most_rows`.
+    """
+    with pq.ParquetFile(source, page_checksum_verification=True) as file:
+        rows = file.metadata.num_rows
+        if most_rows is not None and rows > most_rows:
+            raise ValueError(f"it has {rows:,} rows; up to {most_rows:,} are read")
+        table = file.read()
+    if len(table) != rows:  # else some would be lost without a word
+        raise ValueError(f"it has {len(table):,} rows where its footer says {rows:,}")
     table.validate(full=True)  # the reader itself lets texts pass that are not UTF-8
     return table
 
