@@ -235,6 +235,47 @@ def test_a_half_written_row_of_the_cache_is_written_again(pairs: Pairs, tokenize
     assert_equal(plain, batches(pairs, tokenizer, cache=tmp_path, workers=1))
 
 
+@pytest.mark.parametrize("name", ["pixels", "checksums"])
+def test_a_changed_byte_anywhere_in_the_cache_is_found_and_written_again(
+    pairs: Pairs, tmp_path: Path, name: str
+) -> None:
+    cache = ImageCache.open(tmp_path, pairs, 8)
+    assert cache is not None
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 3), dtype=np.uint8)
+    file = next(tmp_path.glob("*px")) / name
+    draw = np.random.default_rng(1)
+    for _ in range(60):
+        for row, image in enumerate(images):
+            cache.put(row, image)
+        data = bytearray(file.read_bytes())
+        position = int(draw.integers(len(data)))
+        data[position] ^= 1 << int(draw.integers(8))
+        file.write_bytes(data)
+        damaged = position * COUNT // len(data)
+        assert [row for row in range(COUNT) if cache.get(row) is None] == [damaged]
+        cache.put(damaged, images[damaged])
+        for row, image in enumerate(images):
+            assert np.array_equal(cast(Any, cache.get(row)), image)
+
+
+@pytest.mark.parametrize("end", [0, 100, 32 * 32 * 3 * 7 + 5])
+def test_a_cache_cut_off_or_removed_while_it_is_used_changes_nothing(
+    pairs: Pairs, tokenizer: Tokenizer, tmp_path: Path, end: int
+) -> None:
+    plain = batches(pairs, tokenizer)
+    loader = BatchLoader(pairs, tokenizer, SETTINGS, first_step=0, last_step=6, cache=tmp_path / "cache")
+    assert_equal(plain, list(loader))
+    folder = next((tmp_path / "cache").glob("*px"))
+    for file in folder.iterdir():
+        os.truncate(file, min(end, file.stat().st_size))
+    assert_equal(plain, list(loader))
+    for file in folder.iterdir():
+        file.unlink()
+    fresh = BatchLoader(pairs, tokenizer, SETTINGS, first_step=0, last_step=6)
+    fresh._batches._cache = ImageCache(folder, 32)
+    assert_equal(plain, list(fresh))
+
+
 def test_a_disk_without_room_means_no_cache(
     pairs: Pairs, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,14 @@ def test_an_index_of_an_older_version_and_other_integer_types_are_read(tmp_path:
     assert [pairs.image_bytes(row) for row in range(6)] == [bytes([i]) * 700 for i in range(6)]
 
 
+def test_metadata_of_any_kind_come_back(tmp_path: Path) -> None:
+    described = {"tags": ["a", "b"], "size": {"w": 1}, "none": None, "share": 0.5, "good": True, "boxes": [[1, 2]]}
+    with ShardWriter(tmp_path) as writer:
+        writer.write("a", bytes(700), "text", described)
+    [row] = read_index(tmp_path / "shard-00000.tar").to_pylist()
+    assert {name: row[name] for name in described} == described
+
+
 def test_the_digests_are_no_column_of_the_pairs(tmp_path: Path) -> None:
     write(tmp_path)
     assert open_pairs(tmp_path).table.column_names == ["image", "text", "key", "page", "width"]
