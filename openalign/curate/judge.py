@@ -6,10 +6,9 @@ only measurements travel.
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,7 @@ from openalign.curate.duplicates import perceptual_hash, thumbnails
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.data.images import ImageError, decode, encode_jpeg, read_header, shrink
+from openalign.data.open_files import OpenFiles
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
@@ -40,7 +40,6 @@ JUDGED = pa.schema(
 )
 """One row a judged image. A field that could not be found out is null."""
 
-_MOST_OPEN = 64  # files
 _SMALLEST_DECODED = 128  # px of the shorter side of an image that is only measured
 
 
@@ -91,30 +90,28 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
 
 
 class StoredImages:
-    """The JPEGs that workers left in `folder`, read at known places. A context manager."""
+    """The JPEGs that workers left in `folder`, read at known places, from any number of threads. A context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: dict[str, IO[bytes]] = {}
-        self._stack = ExitStack()
+        self._files = OpenFiles()
 
     def __enter__(self) -> "StoredImages":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self._files.close()
 
     def read(self, row: Mapping[str, Any]) -> bytes:
-        """The JPEG of a row of `JUDGED` whose `stored_in` is not null."""
-        name = row["stored_in"]
-        if name not in self._files:
-            if len(self._files) == _MOST_OPEN:  # rows come in source order, so the next ones lie mostly in this file
-                self._stack.close()
-                self._files.clear()
-            opened = (self._folder / name).open("rb")
-            self._files[name] = self._stack.enter_context(opened)
-        self._files[name].seek(row["stored_at"])
-        return self._files[name].read(row["stored_size"])
+        """The JPEG of a row of `JUDGED` whose `stored_in` is not null.
+
+        Raises OpenAlignError if its file is gone or was cut off since.
+        """
+        file, size = self._folder / row["stored_in"], row["stored_size"]
+        data = self._files.read(file, row["stored_at"], size)
+        if len(data) < size:
+            raise OpenAlignError(f"{file} was cut off after it was written: delete {self._folder} and run again")
+        return data
 
 
 def judge_piece(rows: pa.Table, beside: Path, settings: CurateSettings) -> pa.Table:

@@ -27,12 +27,13 @@ def is_address(source: str) -> bool:
 
 
 def list_tars(address: str) -> list[str]:
-    """The addresses of the tars right below `address`, sorted; itself if it is a tar."""
+    """The addresses of the tars right below `address`, sorted, without hidden ones; itself if it is a tar."""
     if address.endswith(".tar"):
         return [address]
     files, path = _file_system(address)
     names = _tried(lambda: files.ls(path, detail=False), address)
-    return sorted(files.unstrip_protocol(name) for name in names if str(name).endswith(".tar"))
+    tars = [str(name) for name in names if str(name).endswith(".tar")]
+    return sorted(files.unstrip_protocol(tar) for tar in tars if not tar.rpartition("/")[2].startswith("."))
 
 
 def matching(pattern: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Tables that hold the images themselves, as Hugging Face `datasets` writes them, and lists of captions.
 
-A folder of `Dataset.save_to_disk` (Arrow streams, memory-mapped), or Parquet files as on the hub. An image is bytes, or
-an object of `bytes` and `path`.
+A folder of `Dataset.save_to_disk` (Arrow streams), or Parquet files as on the hub. An image is bytes, or an object of
+`bytes` and `path`. Arrow files are memory-mapped while they are opened only: a file that is cut off while it is mapped
+ends the process, so later on images are read from it, and everything else is in memory.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from openalign.data.open_files import OpenFiles
+from openalign.data.tables import joined
 from openalign.errors import OpenAlignError
+
+_NO_IMAGE = "this row holds no image"
+
+
+def visible_files(folder: Path, suffix: str) -> list[Path]:
+    """The files right in `folder` with that suffix, sorted; not hidden ones, as a run that was killed leaves them."""
+    return sorted(file for file in folder.glob(f"*{suffix}") if not file.name.startswith("."))
 
 
 def arrow_files(folder: Path) -> list[Path]:
@@ -25,7 +35,7 @@ def arrow_files(folder: Path) -> list[Path]:
         raise OpenAlignError(f"{folder} holds several datasets ({', '.join(splits)}): give one of these folders")
     if not (folder / "state.json").exists():
         return []
-    found = sorted(folder.glob("*.arrow"))
+    found = visible_files(folder, ".arrow")
     if not found:
         raise OpenAlignError(f"{folder} is a saved dataset without its .arrow files: save or fetch it again")
     return found
@@ -37,7 +47,7 @@ def parquet_files(folder: Path) -> list[Path]:
     Raises `OpenAlignError` if they belong to several splits.
     """
     for place in (folder, folder / "data"):
-        found = sorted(file for file in place.glob("*.parquet") if not file.name.endswith(".index.parquet"))
+        found = [file for file in visible_files(place, ".parquet") if not file.name.endswith(".index.parquet")]
         splits = sorted({file.name.split("-")[0] for file in found if "-of-" in file.name})
         if len(splits) > 1:
             raise OpenAlignError(
@@ -48,16 +58,33 @@ def parquet_files(folder: Path) -> list[Path]:
     return []
 
 
-def read_arrow(files: Sequence[Path]) -> pa.Table:
-    """The rows of Arrow stream files, left on disk until they are looked at."""
-    tables = []
+def read_arrow(files: Sequence[Path]) -> tuple[pa.Table, list[pa.Buffer]]:
+    """The rows of Arrow stream files, which lie in the memory maps that are returned with them, one a file.
+
+    Raises `OpenAlignError` naming the file that is damaged or cut off.
+    """
+    tables, maps = [], []
     for file in files:
         try:
-            tables.append(pa.ipc.open_stream(pa.memory_map(str(file))).read_all())
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).partition("\n")[0]
-            raise OpenAlignError(f"{file} cannot be read as a saved dataset: {reason}") from None
-    return pa.concat_tables(tables, promote_options="permissive")
+            mapped = pa.memory_map(str(file)).read_buffer()
+            table = pa.ipc.open_stream(pa.BufferReader(mapped)).read_all()
+            table.validate(full=True)
+        except Exception as error:  # pyarrow raises most of the built-in exceptions on damaged files
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise OpenAlignError(
+                f"{file} cannot be read as a saved dataset ({reason}): save or fetch it again"
+            ) from None
+        tables.append(table)
+        maps.append(mapped)
+    return joined(tables, str(files[0].parent)), maps
+
+
+def in_memory(table: pa.Table) -> pa.Table:
+    """A copy of the table that needs no file any more."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
 def part_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedArray | None]:
@@ -108,8 +135,40 @@ def _is_list_of_strings(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
 
 
+def stored_images(
+    images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path], maps: Sequence[pa.Buffer]
+) -> "StoredImages | ArrowImages":
+    """The images of a column of bytes that was read from `files`; `maps` are their memory maps, none if it has none."""
+    if not maps:
+        return StoredImages(images, rows, files)
+    found = [_places_of(chunk, maps) for chunk in images.chunks]
+    places = [each for each in found if each is not None]
+    if len(places) < len(found):  # compressed, so that they lie in no file as they are
+        return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files)
+    places_N3 = np.concatenate([np.empty((0, 3), np.int64), *places])
+    return ArrowImages(files, places_N3[rows], OpenFiles())
+
+
+def _places_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64] | None:
+    """The file, offset and size in bytes, (N, 3), of each value of an array of bytes; size -1 where it is null.
+
+    None if they do not lie in one of `maps`.
+    """
+    _, ends, data = images.buffers()
+    width = np.int64 if pa.types.is_large_binary(images.type) else np.int32
+    bounds = np.zeros(1, np.int64) if ends is None else np.frombuffer(ends, width).astype(np.int64)
+    bounds = bounds[images.offset : images.offset + len(images) + 1]
+    sizes = np.where(images.is_null().to_numpy(zero_copy_only=False), -1, np.diff(bounds))
+    if data is None or data.size == 0:
+        return np.stack([np.zeros_like(sizes), np.zeros_like(sizes), sizes], axis=1)
+    for number, mapped in enumerate(maps):
+        if 0 <= (start := data.address - mapped.address) <= mapped.size - data.size:
+            return np.stack([np.full_like(sizes, number), start + bounds[:-1], sizes], axis=1)
+    return None
+
+
 class StoredImages:
-    """Images that lie in a column of bytes."""
+    """Images that lie in a column of bytes, in memory."""
 
     def __init__(self, images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path]) -> None:
         self._images = images
@@ -119,12 +178,40 @@ class StoredImages:
     def image_bytes(self, row: int) -> bytes:
         data: bytes | None = self._images[int(self._rows[row])].as_py()
         if data is None:
-            raise OpenAlignError("this row holds no image")
+            raise OpenAlignError(_NO_IMAGE)
         return data
 
     def select(self, rows: NDArray[np.int64]) -> "StoredImages":
         return StoredImages(self._images, self._rows[rows], self._files)
 
     def identity(self) -> bytes:
-        files = [(file.stat().st_size, file.stat().st_mtime_ns) for file in self._files]
-        return repr(files).encode() + self._rows.tobytes()
+        return _state_of(self._files) + self._rows.tobytes()
+
+
+class ArrowImages:
+    """Images that lie in a column of bytes of Arrow files, each read when it is asked for."""
+
+    def __init__(self, files: Sequence[Path], places_N3: NDArray[np.int64], opened: OpenFiles) -> None:
+        """`places_N3` says of each row the file, the offset in it and the size in bytes; size -1: no image."""
+        self._files = list(files)
+        self._places_N3 = places_N3
+        self._opened = opened
+
+    def image_bytes(self, row: int) -> bytes:
+        number, offset, size = self._places_N3[row].tolist()
+        if size < 0:
+            raise OpenAlignError(_NO_IMAGE)
+        data = self._opened.read(self._files[number], offset, size)
+        if len(data) < size:
+            raise OpenAlignError(f"{self._files[number]} was cut off after it was opened: save or fetch it again")
+        return data
+
+    def select(self, rows: NDArray[np.int64]) -> "ArrowImages":
+        return ArrowImages(self._files, self._places_N3[rows], self._opened)
+
+    def identity(self) -> bytes:
+        return _state_of(self._files) + self._places_N3.tobytes()
+
+
+def _state_of(files: Sequence[Path]) -> bytes:
+    return repr([(file.stat().st_size, file.stat().st_mtime_ns) for file in files]).encode()

@@ -57,22 +57,25 @@ class ImageCache:
         return cls(mine, side)
 
     def get(self, row: int) -> NDArray[np.uint8] | None:
-        """The pixels (side, side, 3) of a row, until the next call; None if they are not there yet."""
-        pixels, checksums = self._descriptors()
-        stored = os.pread(checksums, _CHECKSUM_BYTES, row * _CHECKSUM_BYTES)
-        if stored == bytes(_CHECKSUM_BYTES):
-            return None
+        """The pixels (side, side, 3) of a row, until the next call; None if they are not there, or cannot be read."""
         if self._image is None:
             self._image = np.empty((self._side, self._side, 3), np.uint8)
-        read = os.preadv(pixels, [self._image.data], row * self._image_bytes)
+        try:
+            pixels, checksums = self._descriptors()
+            stored = os.pread(checksums, _CHECKSUM_BYTES, row * _CHECKSUM_BYTES)
+            if stored == bytes(_CHECKSUM_BYTES):
+                return None
+            read = os.preadv(pixels, [self._image.data], row * self._image_bytes)
+        except OSError:
+            return None
         return self._image if read == self._image_bytes and _checksum(self._image) == stored else None
 
     def put(self, row: int, image: NDArray[np.uint8]) -> None:
-        """Keep the pixels (side, side, 3) of a row; once the disk is full nothing more is kept."""
+        """Keep the pixels (side, side, 3) of a row; once the disk is full, or the folder gone, nothing more is kept."""
         if self._full:
             return
-        pixels, checksums = self._descriptors()
         try:
+            pixels, checksums = self._descriptors()
             os.pwrite(pixels, np.ascontiguousarray(image).data, row * self._image_bytes)
             os.pwrite(checksums, _checksum(image), row * _CHECKSUM_BYTES)
         except OSError:

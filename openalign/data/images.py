@@ -27,6 +27,8 @@ from openalign.data.image_header import (
 __all__ = ["MAX_PIXELS", "ImageError", "ImageHeader", "decode", "encode_jpeg", "read_header", "resize", "shrink"]
 
 _EXIF_ORIENTATION = 0x0112
+_LONGEST_JPEG_SIDE = 65_500
+"""As libjpeg writes them."""
 
 
 def decode(data: bytes, min_side: int | None = None) -> NDArray[np.uint8]:
@@ -37,8 +39,7 @@ def decode(data: bytes, min_side: int | None = None) -> NDArray[np.uint8]:
     more than `MAX_PIXELS` pixels).
     """
     header = read_header(data)
-    if header.width * header.height > MAX_PIXELS:
-        raise ImageError(f"{header.width} x {header.height} is {TOO_MANY_PIXELS}")
+    _check_pixels(header.width, header.height)
     if header.format == "jpeg":
         return _decode_jpeg(data, min_side or 0)
     return _decode_with_pillow(data, header.format)
@@ -66,16 +67,25 @@ def shrink(image: NDArray[np.uint8], shorter_side: int) -> NDArray[np.uint8]:
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
-    """Encode RGB (H, W, 3) as a JPEG file."""
+    """Encode RGB (H, W, 3) as a JPEG file. Raises `ImageError` if a side is longer than a JPEG may be."""
+    if max(image.shape[:2]) > _LONGEST_JPEG_SIDE:
+        raise ImageError(
+            f"{image.shape[1]} x {image.shape[0]} is more than the {_LONGEST_JPEG_SIDE} px a JPEG can have"
+        )
     encoded: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=quality, colorsubsampling="420")
     return encoded
 
 
 def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     try:
-        height, width = _scaled_size(data, min_side)
+        # Of damaged bytes the decoder may make another size than `read_header` does.
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        _check_pixels(width, height)
+        height, width = _scaled_size(height, width, min_side)
         image: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, min_height=height, min_width=width, strict=True)
-    except ValueError as error:
+    except ImageError:
+        raise
+    except Exception as error:
         if "premature" in str(error).lower():
             raise ImageError("truncated JPEG") from None
         # CMYK, or one of the harmless oddities that strict decoding reports: Pillow judges those.
@@ -83,14 +93,18 @@ def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     return _upright(image, _jpeg_orientation(data))
 
 
-def _scaled_size(data: bytes, min_side: int) -> tuple[int, int]:
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"{width} x {height} is {TOO_MANY_PIXELS}")
+
+
+def _scaled_size(height: int, width: int, min_side: int) -> tuple[int, int]:
     """Height and width to decode a JPEG to: a whole, half, quarter or eighth of it, not below `min_side`; 0: whole.
 
     libjpeg-turbo also scales by other eighths, but by slow code: a whole decode takes less time than 5/8, 6/8 or 7/8.
     """
     if not min_side:
         return 0, 0
-    height, width, *_ = simplejpeg.decode_jpeg_header(data)
     part = next((part for part in (8, 4, 2) if min(height, width) / part >= min_side), 1)
     return -(-height // part), -(-width // part)
 
@@ -99,6 +113,7 @@ def _decode_with_pillow(data: bytes, name: str) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings(), open_with_pillow(data) as opened:
             warnings.filterwarnings("ignore", module="PIL")
+            _check_pixels(*opened.size)  # which need not be what `read_header` found in damaged bytes
             opened.load()
             orientation = _orientation(opened.getexif)
             return _upright(_to_rgb(opened), orientation)

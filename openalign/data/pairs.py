@@ -14,18 +14,23 @@ from numpy.typing import NDArray
 
 from openalign.data.addresses import is_address, list_tars
 from openalign.data.datasets import (
-    StoredImages,
     arrow_files,
     captions_as_rows,
+    in_memory,
     parquet_files,
     part_images,
     read_arrow,
+    stored_images,
+    visible_files,
 )
-from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, read_index
+from openalign.data.recorded import check_recorded
+from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, check_sidecars, read_index
 from openalign.data.shards import ShardImages
+from openalign.data.sidecar import DIGEST
 from openalign.data.tables import (
     TABLE_SUFFIXES,
     find_columns,
+    joined,
     read_raw_table,
     read_table,
     table_suffix,
@@ -88,6 +93,10 @@ class Pairs:
             return self.images.image_bytes(row)
         except OpenAlignError as error:
             raise OpenAlignError(f"{self.row_name(row)}: {error}") from None
+
+    def checked_every(self, rows: int) -> "Pairs":
+        """The same pairs; of images that have a digest, only one in so many rows is compared with it when read."""
+        return replace(self, images=self.images.checked_every(rows)) if isinstance(self.images, ShardImages) else self
 
     def fingerprint(self) -> str:
         """Changes when any of these images is another one, or another in its order."""
@@ -207,7 +216,7 @@ def _open_folder(name: str, folder: Path, columns: _Columns) -> Pairs:
         listed = next((place / f"pairs{end}" for end in TABLE_SUFFIXES if (place / f"pairs{end}").exists()), None)
         if listed is not None:
             return _open_table(name, listed, columns)
-        tars = sorted(place.glob("*.tar")) if place.is_dir() else []
+        tars = visible_files(place, ".tar")
         if tars:
             return _open_shards(name, tars)
     described = next(
@@ -216,11 +225,12 @@ def _open_folder(name: str, folder: Path, columns: _Columns) -> Pairs:
     if described is not None:
         return _open_table(name, described, columns)
     if files := arrow_files(folder):
-        return _pairs_of_table(name, read_arrow(files), files, columns)
+        saved, maps = read_arrow(files)
+        return _pairs_of_table(name, saved, files, columns, maps=maps)
     if files := parquet_files(folder):
         problems: list[str] = []
         tables = [read_raw_table(file, columns.image, columns.text, problems) for file in files]
-        return _pairs_of_table(name, pa.concat_tables(tables, promote_options="permissive"), files, columns)
+        return _pairs_of_table(name, joined(tables, name), files, columns, problems)
     return _open_images(name, folder)
 
 
@@ -236,35 +246,46 @@ def _open_file(name: str, path: Path, columns: _Columns) -> Pairs:
 
 def _open_table(name: str, path: Path, columns: _Columns) -> Pairs:
     problems: list[str] = []
+    check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, columns.image, columns.text, problems)
     return _pairs_of_table(name, table, [path], columns, problems)
 
 
 def _pairs_of_table(
-    name: str, table: pa.Table, files: Sequence[Path], columns: _Columns, problems: Sequence[str] = ()
+    name: str,
+    table: pa.Table,
+    files: Sequence[Path],
+    columns: _Columns,
+    problems: Sequence[str] = (),
+    maps: Sequence[pa.Buffer] = (),
 ) -> Pairs:
-    """Pairs of a table that names its images, or holds them; a list of captions makes as many pairs."""
+    """Pairs of a table that names its images, or holds them; a list of captions makes as many pairs.
+
+    A table that lies in memory `maps` of its files is copied, but for the images.
+    """
     where = str(files[0]) if len(files) == 1 else name
     image, text = find_columns(
         table.column_names, columns.image, columns.text, need_text=columns.need_text, where=where
     )
     table, stored = part_images(table, image)
+    table = in_memory(table) if maps else table
     table, rows = captions_as_rows(table, text or "", columns.need_text)
     table = with_named_columns(table, where, image, text, columns.need_text)
-    images = FileImages(files[0].parent, table["image"]) if stored is None else StoredImages(stored, rows, files)
+    images = FileImages(files[0].parent, table["image"]) if stored is None else stored_images(stored, rows, files, maps)
     return replace(_pairs(name, table, images, problems), source_rows=rows)
 
 
 def _open_shards(name: str, tars: Sequence[Tar]) -> Pairs:
     problems: list[str] = []
+    check_sidecars(tars)
     indexes = [read_index(tar, problems) for tar in tars]
     if not any(len(index) for index in indexes):
         raise OpenAlignError(f"{name}: the shards hold no samples with an image")
-    whole = pa.concat_tables(indexes, promote_options="permissive")
+    whole = joined(indexes, name)
     images = ShardImages.of(tars, indexes)
     columns = {"image": whole[_image_column(whole)], "text": whole["text"]}
     for other in whole.column_names:
-        if other not in ("image", "image_offset", "image_size"):
+        if other not in ("image", "image_offset", "image_size", DIGEST):
             columns.setdefault(other, whole[other])
     pairs = _pairs(name, pa.table(columns), images, problems)
     by_checksum = "sha256" in columns and _is_string(columns["sha256"].type)

@@ -1,29 +1,24 @@
 """The index of a shard: where in the tar each image lies, and what is known of it."""
 
-import io
 import json
-import os
 import tarfile
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openalign.data import addresses
+from openalign.data.recorded import check_recorded
+from openalign.data.sidecar import DIGEST, INDEX_SCHEMA, read_sidecar
 from openalign.data.tables import table_of
+from openalign.data.tar_samples import IMAGE_SUFFIXES, samples_of
 from openalign.errors import OpenAlignError
 
-INDEX_SCHEMA = pa.schema(
-    [("key", pa.string()), ("text", pa.string()), ("image_offset", pa.int64()), ("image_size", pa.int64())]
-)
-"""The columns every index has; a sample's metadata adds more."""
+__all__ = ["IMAGE_SUFFIXES", "INDEX_SCHEMA", "Tar", "check_sidecars", "index_path", "read_index"]
 
-IMAGE_SUFFIXES = frozenset(
-    ("jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "ico", "ppm")
-)
-
+_MOST_FIELDS = 1_000
+"""Different fields that the `.json` of a tar's samples may have together: each becomes a column."""
 
 Tar = Path | str
 """A tar on this machine, or the address of one."""
@@ -34,10 +29,22 @@ def index_path(tar: Path) -> Path:
     return tar.with_suffix(".index.parquet")
 
 
+def check_sidecars(tars: Iterable[Tar]) -> None:
+    """Compare the indexes beside these tars with the checksums that their folder was written with, if it has any.
+
+    Raises `OpenAlignError` naming the index that is another one now. The tars themselves are not read.
+    """
+    beside = [index_path(tar) for tar in tars if isinstance(tar, Path)]
+    check_recorded(
+        [each for each in beside if each.exists()], "fetch it again, or delete it, and the tar is read instead"
+    )
+
+
 def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
     """The index of one tar, a row a sample; read out of the tar itself where no sidecar lies beside it.
 
-    A tar that was cut off gives its whole samples before the cut, and a sentence in `problems`.
+    A tar that was cut off gives its whole samples before the cut, and a sentence in `problems`, as does each sample
+    whose text or metadata is no use.
     Raises `OpenAlignError` if the tar or its index is damaged otherwise, or a text in it is not UTF-8.
     """
     problems = [] if problems is None else problems
@@ -46,7 +53,7 @@ def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
             return _read_index_at(tar, problems)
         sidecar = index_path(tar)
         if sidecar.exists():
-            return _read_sidecar(str(sidecar), sidecar.read_bytes())
+            return read_sidecar(str(sidecar), sidecar.read_bytes(), tar)
         with tar.open("rb") as stream:
             return _index_of(tar, stream, problems)
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
@@ -56,99 +63,45 @@ def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
 def _read_index_at(address: str, problems: list[str]) -> pa.Table:
     sidecar = address.removesuffix(".tar") + ".index.parquet"
     if addresses.exists(sidecar):
-        return _read_sidecar(sidecar, addresses.read_whole(sidecar))
+        return read_sidecar(sidecar, addresses.read_whole(sidecar))
     with addresses.opened(address) as stream:
         return _index_of(address, stream, problems)
 
 
-def _read_sidecar(name: str, data: bytes) -> pa.Table:
-    try:
-        return pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise OpenAlignError(
-            f"{name} cannot be read as an index ({reason}): delete it, and the tar is read instead"
-        ) from None
-
-
 def _index_of(tar: Tar, stream: IO[bytes], problems: list[str]) -> pa.Table:
-    """One pass over the members: those that share a key, which are neighbours, make a sample."""
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(0)
-    rows: list[dict[str, Any]] = []
-    suffixes: list[set[str]] = []
-    with tarfile.open(fileobj=stream, mode="r:") as opened:
-        cut = _walk(tar, opened, size, rows, suffixes)
-    if cut:
-        if rows and (suffixes[-1] < suffixes[0] or rows[-1]["text"] is None):  # the cut was within a header of it
-            del rows[-1]
-        if not rows:
-            raise tarfile.ReadError("it is cut off within its first sample")
-        problems.append(
-            f"{tar} is cut off or damaged after {len(rows):,} samples, which are used: fetch or write it again"
-        )
-    return _table_of(row for row in rows if "image_offset" in row)
+    rows = samples_of(str(tar), stream, problems)
+    return _table_of(tar, rows, problems) if rows else INDEX_SCHEMA.empty_table()
 
 
-def _walk(tar: Tar, opened: tarfile.TarFile, size: int, rows: list[dict[str, Any]], suffixes: list[set[str]]) -> bool:
-    """Add the samples of a tar of `size` bytes, and the suffixes each has; returns whether the tar is cut off."""
-    row: dict[str, Any] = {}
-    while True:
-        try:
-            member = opened.next()
-        except tarfile.ReadError:
-            if not rows:
-                raise
-            return True
-        if member is None:
-            return size < opened.offset + tarfile.BLOCKSIZE  # without the empty block that closes a tar
-        if not member.isfile():
-            continue
-        key, suffix = _key_and_suffix(member.name)
-        if key != row.get("key"):
-            row = {"key": key, "text": None}
-            rows.append(row)
-            suffixes.append(set())
-        if member.offset_data + member.size > size:
-            del rows[-1], suffixes[-1]
-            return True
-        suffixes[-1].add(suffix)
-        if suffix in IMAGE_SUFFIXES:
-            row |= {"image_offset": member.offset_data, "image_size": member.size}
-        elif suffix in ("txt", "caption"):
-            row["text"] = _read_text(tar, opened, member)
-        elif suffix == "json":
-            row["_metadata"] = _read_text(tar, opened, member)
-
-
-def _table_of(rows: Iterable[dict[str, Any]]) -> pa.Table:
+def _table_of(tar: Tar, rows: list[dict[str, Any]], problems: list[str]) -> pa.Table:
+    names = dict.fromkeys(INDEX_SCHEMA.names)
     whole = []
     for row in rows:
-        try:
-            metadata = json.loads(row.pop("_metadata", "{}"))
-        except ValueError:
-            metadata = {}
-        scalars = {
-            name: value
-            for name, value in (metadata if isinstance(metadata, dict) else {}).items()
-            if name not in INDEX_SCHEMA.names and isinstance(value, str | int | float | bool | None)
-        }
-        whole.append(row | scalars)
-    return table_of(whole) if whole else INDEX_SCHEMA.empty_table()
+        fields = _fields(tar, row, problems)
+        fresh = [name for name in fields if name not in names]
+        if len(names) + len(fresh) > _MOST_FIELDS:
+            problems.append(
+                f"{tar}: the fields of sample {row['key']} are left out: "
+                f"the samples have more than {_MOST_FIELDS:,} different ones together"
+            )
+            fields = {}
+        names |= dict.fromkeys(fields)
+        whole.append(row | fields)
+    return table_of(whole)
 
 
-def _key_and_suffix(name: str) -> tuple[str, str]:
-    """WebDataset's rule: the key ends at the first dot of the file's name, and what follows is the suffix."""
-    path = PurePosixPath(name)
-    stem, _, suffix = path.name.partition(".")
-    return str(path.with_name(stem)) if stem else name, suffix.lower()
-
-
-def _read_text(tar: Tar, opened: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    stored: IO[bytes] | None = opened.extractfile(member)
+def _fields(tar: Tar, row: dict[str, Any], problems: list[str]) -> dict[str, Any]:
+    """Take the metadata out of a row: its fields that are single values, under names that are not ours."""
     try:
-        return stored.read().decode() if stored is not None else ""
-    except UnicodeDecodeError as error:
-        raise OpenAlignError(
-            f"{tar}: {member.name} is not UTF-8 at byte {error.start}: convert it or leave the sample out"
-        ) from None
+        metadata = json.loads(row.pop("_metadata", "{}"))
+        if not isinstance(metadata, dict):
+            raise ValueError("it is not an object")
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        problems.append(f"{tar}: the .json of sample {row['key']} is left out: {reason}")
+        return {}
+    return {
+        name: value
+        for name, value in metadata.items()
+        if name not in (*INDEX_SCHEMA.names, DIGEST) and isinstance(value, str | int | float | bool | None)
+    }

@@ -1,36 +1,42 @@
 """Shards: WebDataset tars with a Parquet index beside each, so that any sample can be read at once.
 
 A sample is `KEY.jpg` (or `.png`, `.webp`, `.gif`, ...), `KEY.txt` and `KEY.json`. The index beside `shard-00000.tar` is
-`shard-00000.index.parquet`: `key`, `text`, `image_offset` and `image_size` in bytes within the tar, and the metadata's
-columns. Tars that others made (img2dataset, WebDataset) have no such index: theirs is read out of the tar.
+`shard-00000.index.parquet`: `key`, `text`, `image_offset` and `image_size` in bytes within the tar, `image_digest`, and
+the metadata's columns. Tars that others made (img2dataset, WebDataset) have no such index: theirs is read out of the
+tar, and their images have no digest to be checked by.
 """
 
 import io
 import json
-import os
 import tarfile
-from collections import OrderedDict
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from openalign.data import addresses
 from openalign.data.image_header import ImageError, read_header
-from openalign.data.shard_index import IMAGE_SUFFIXES, INDEX_SCHEMA, Tar, index_path, read_index
+from openalign.data.open_files import OpenFiles
+from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, index_path, read_index
+from openalign.data.sidecar import DIGEST, DIGEST_BYTES, INDEX_SCHEMA, digest_of, write_sidecar
 from openalign.data.tables import table_of
 from openalign.errors import OpenAlignError
-from openalign.files import whole_file
+from openalign.files import sync, whole_file
 
 __all__ = ["IMAGE_SUFFIXES", "ShardImages", "ShardWriter", "index_path", "read_index"]
 
 _BLOCK = tarfile.BLOCKSIZE
 _SHORTER = "{} is shorter than its index says: delete the index or fetch it again"
+_NO_DIGEST = bytes(DIGEST_BYTES)
+_OTHER_BYTES = "{} holds other bytes at {:,} than were written for this image: fetch or write the shard again"
 
 
 class ShardWriter:
@@ -50,7 +56,10 @@ class ShardWriter:
         return self
 
     def write(self, key: str, image: bytes, text: str, metadata: dict[str, Any]) -> str:
-        """Append one sample; returns the name of the tar it went into. `metadata` must be JSON, its keys columns."""
+        """Append one sample; returns the name of the tar it went into. `metadata` must be JSON, its keys columns.
+
+        Raises `OpenAlignError` if the disk does not take it; the unfinished shard is then removed.
+        """
         if self._open is None:
             self._open = _OpenShard(self.folder / f"shard-{self._shards:05d}.tar")
         shard = self._open
@@ -62,11 +71,13 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
+        try:
+            if kind is not None:
+                return
+            self._finish()
+        finally:
             if self._open is not None:
                 self._open.discard()
-            return
-        self._finish()
         for left in self.folder.glob("shard-*.tar"):  # of an earlier, longer run into the same folder
             if left.stem >= f"shard-{self._shards:05d}":
                 left.unlink()
@@ -75,7 +86,7 @@ class ShardWriter:
     def _finish(self) -> None:
         if self._open is not None:
             self._open.finish()
-            self._open = None
+            self._open = None  # else `__exit__` discards what could not be finished
             self._shards += 1
 
 
@@ -85,27 +96,36 @@ class _OpenShard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.tar")
-        self._tar = tarfile.open(self._partial, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - open across calls
+        self._partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.partial.tar")
+        with _said_of(path):
+            self._file = self._partial.open("wb")
+            self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
     def add(self, key: str, image: bytes, text: str, metadata: dict[str, Any]) -> None:
-        image_offset = self._add_member(f"{key}.{_suffix(image)}", image)
-        self._add_member(f"{key}.txt", text.encode())
-        self._add_member(f"{key}.json", json.dumps(metadata, ensure_ascii=False).encode())
-        extra = {name: value for name, value in metadata.items() if name not in INDEX_SCHEMA.names}
+        with _said_of(self.path):
+            image_offset = self._add_member(f"{key}.{_suffix(image)}", image)
+            self._add_member(f"{key}.txt", text.encode())
+            self._add_member(f"{key}.json", json.dumps(metadata, ensure_ascii=False).encode())
+        extra = {name: value for name, value in metadata.items() if name not in (*INDEX_SCHEMA.names, DIGEST)}
         ours = {"key": key, "text": text, "image_offset": image_offset, "image_size": len(image)}
-        self.rows.append(ours | extra)
+        self.rows.append(ours | {DIGEST: digest_of(image)} | extra)
 
     def finish(self) -> None:
-        self._tar.close()
+        """Put the shard in place under its name, forced to the disk, then its index."""
         index = index_path(self.path)
-        index.unlink(missing_ok=True)  # an index of an older tar must never stand beside the new one
-        self._partial.replace(self.path)
-        with whole_file(index) as partial:
-            pq.write_table(table_of(self.rows), partial)
+        with _said_of(self.path):
+            self._tar.close()
+            self._file.close()
+            sync(self._partial)
+            index.unlink(missing_ok=True)  # an index of an older tar must never stand beside the new one
+            self._partial.replace(self.path)
+            sync(self.path.parent)
+            with whole_file(index) as partial:
+                write_sidecar(_index_table(self.rows), partial)
 
     def discard(self) -> None:
-        self._tar.close()
+        with suppress(OSError):  # what is buffered cannot be written to a full disk
+            self._file.close()
         self._partial.unlink(missing_ok=True)
 
     def _add_member(self, name: str, data: bytes) -> int:
@@ -116,19 +136,44 @@ class _OpenShard:
         return self._tar.offset - -(-len(data) // _BLOCK) * _BLOCK
 
 
-class ShardImages:
-    """The image bytes of many samples in tars, by row; picklable, its open files stay in their process."""
+def _index_table(rows: list[dict[str, Any]]) -> pa.Table:
+    table = table_of(rows)
+    place = table.column_names.index(DIGEST)
+    return table.set_column(place, DIGEST, table[DIGEST].cast(pa.binary(DIGEST_BYTES)))
 
-    _MOST_OPEN = 256
+
+@contextmanager
+def _said_of(shard: Path) -> Iterator[None]:
+    """What the system refuses, such as space on the disk, said of the shard that was to be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OpenAlignError(f"{shard} cannot be written: {error.strerror or error}") from error
+
+
+class ShardImages:
+    """The image bytes of many samples in tars, by row; for any number of threads, and picklable.
+
+    An image is compared with the digest that was kept of it when it was written, where there is one.
+    """
 
     def __init__(
-        self, tars: Sequence[Tar], tar_of_row: NDArray[np.int32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]
+        self,
+        tars: Sequence[Tar],
+        tar_of_row: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+        digests: NDArray[np.uint8],
+        check_every: int = 1,
+        files: OpenFiles | None = None,
     ) -> None:
         self.tars = list(tars)
         self._tar_of_row = tar_of_row
         self._offsets = offsets
         self._sizes = sizes
-        self._files: OrderedDict[int, _Descriptor] = OrderedDict()
+        self._digests = digests
+        self._check_every = check_every
+        self._files = files or OpenFiles()
         self._ends: dict[int, int] = {}  # of the tars found to be cut off: no request is spent on what lies behind
 
     @classmethod
@@ -139,28 +184,39 @@ class ShardImages:
             np.concatenate([index[name].to_numpy() for index in indexes]).astype(np.int64)
             for name in ("image_offset", "image_size")
         )
-        return cls(tars, tar_of_row, offsets, sizes)
+        return cls(tars, tar_of_row, offsets, sizes, np.concatenate([_digests(index) for index in indexes]))
 
     def select(self, rows: NDArray[np.int64]) -> "ShardImages":
-        return ShardImages(self.tars, self._tar_of_row[rows], self._offsets[rows], self._sizes[rows])
+        offsets, sizes, digests = self._offsets[rows], self._sizes[rows], self._digests[rows]
+        return ShardImages(self.tars, self._tar_of_row[rows], offsets, sizes, digests, self._check_every, self._files)
+
+    def checked_every(self, rows: int) -> "ShardImages":
+        """The same images, of which only one in so many rows, always the same, is compared with its digest."""
+        same = copy(self)
+        same._check_every = rows
+        return same
 
     def image_bytes(self, row: int) -> bytes:
-        """The stored bytes of one image. Raises `OpenAlignError` if its tar is gone or shorter than its index says."""
+        """The stored bytes of one image.
+
+        Raises `OpenAlignError` if its tar is gone, shorter than its index says, or holds other bytes by now.
+        """
         tar, offset, size = int(self._tar_of_row[row]), int(self._offsets[row]), int(self._sizes[row])
         place = self.tars[tar]
         if offset + size > self._ends.get(tar, offset + size):
             raise OpenAlignError(_SHORTER.format(place))
-        data = addresses.read_range(place, offset, size) if isinstance(place, str) else self._pread(tar, offset, size)
+        if isinstance(place, str):
+            data = addresses.read_range(place, offset, size)
+        else:
+            data = self._files.read(place, offset, size)
         if len(data) < size:
             self._ends[tar] = offset + len(data)
             raise OpenAlignError(_SHORTER.format(place))
+        if row % self._check_every == 0:
+            expected = self._digests[row].tobytes()
+            if expected != _NO_DIGEST and digest_of(data) != expected:
+                raise OpenAlignError(_OTHER_BYTES.format(place, offset))
         return data
-
-    def _pread(self, tar: int, offset: int, size: int) -> bytes:
-        try:
-            return os.pread(self._descriptor(tar).number, size, offset)
-        except OSError as error:
-            raise OpenAlignError(f"{self.tars[tar]} cannot be read: {error.strerror}") from None
 
     def identity(self) -> bytes:
         """Changes when the stored images do: by the tars' sizes and times, and the places within them."""
@@ -170,27 +226,13 @@ class ShardImages:
         ]
         return repr(tars).encode() + self._tar_of_row.tobytes() + self._offsets.tobytes() + self._sizes.tobytes()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_files": OrderedDict()}
 
-    def _descriptor(self, tar: int) -> "_Descriptor":
-        known = self._files.get(tar)
-        if known is None:
-            known = self._files[tar] = _Descriptor(Path(self.tars[tar]))
-            if len(self._files) > self._MOST_OPEN:
-                self._files.popitem(last=False)
-        return known
-
-
-class _Descriptor:
-    """An open file that closes when nobody reads from it any more, in whichever thread that is."""
-
-    def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
+def _digests(index: pa.Table) -> NDArray[np.uint8]:
+    """(N, 16) the digests of an index, zeros where it has none."""
+    if DIGEST not in index.column_names:
+        return np.zeros((len(index), DIGEST_BYTES), np.uint8)
+    known = pc.fill_null(index[DIGEST], _NO_DIGEST).to_pylist()
+    return np.frombuffer(b"".join(known), np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def _suffix(image: bytes) -> str:

@@ -1,12 +1,15 @@
 """Tables of images and texts: CSV, TSV, JSON Lines, Parquet, read by pyarrow, columns found by their usual names."""
 
 import csv
+import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -21,6 +24,10 @@ IMAGE_NAMES = ("image", "file", "filepath", "file_name", "path", "url")
 TEXT_NAMES = ("text", "caption", "title", "alt")
 DELIMITED = (".csv", ".tsv")
 JSON_LINES = (".jsonl", ".ndjson")
+_MOST_NESTED = 200
+"""Lists and objects within each other in a line of JSON; a line of more is left out."""
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""With the end of the line in place of a missing quotation mark, so that a line is gone through once."""
 TABLE_SUFFIXES = (*DELIMITED, *JSON_LINES, ".parquet")
 
 
@@ -61,7 +68,9 @@ def read_raw_table(
             raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
         table, noted = _read(source, image_column, text_column)
         problems += noted
-    except (pa.ArrowException, OSError) as error:
+    except OpenAlignError:
+        raise
+    except Exception as error:  # the readers raise most of the built-in exceptions on damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OpenAlignError(f"{path} cannot be read as a table: {reason}") from None
     if len(table) == 0:
@@ -132,7 +141,23 @@ def _parse(source: _Source, image_column: str | None, text_column: str | None, p
         return _read_delimited(source, problems)
     if suffix in JSON_LINES:
         return _read_json_lines(source, image_column, text_column, problems)
-    return pq.read_table(source.path if source.content is None else source.stream())
+    return read_parquet(source.path if isinstance(source.path, Path) else source.stream())
+
+
+def read_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> pa.Table:
+    """The table of a Parquet file, checked: the checksums of its pages, if it has them, its numbers of rows, its texts.
+
+    Raises whatever pyarrow does, or `ValueError`, if it is damaged or has more than `most_rows`.
+    """
+    with pq.ParquetFile(source, page_checksum_verification=True) as file:
+        rows = file.metadata.num_rows
+        if most_rows is not None and rows > most_rows:
+            raise ValueError(f"it has {rows:,} rows; up to {most_rows:,} are read")
+        table = file.read()
+    if len(table) != rows:  # else some would be lost without a word
+        raise ValueError(f"it has {len(table):,} rows where its footer says {rows:,}")
+    table.validate(full=True)  # the reader itself lets texts pass that are not UTF-8
+    return table
 
 
 def find_columns(
@@ -156,14 +181,52 @@ def find_columns(
 def table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """A table of rows that need not have the same fields; a field of several kinds becomes text."""
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {}
-    for name in names:
-        values = [row.get(name) for row in rows]
+    return pa.table({_as_utf8(name): _column([row.get(name) for row in rows]) for name in names})
+
+
+def _column(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return pa.array([None if value is None else _as_utf8(str(value)) for value in values], pa.string())
+
+
+def _as_utf8(text: str) -> str:
+    """The text without lone surrogates, which JSON can escape and UTF-8 cannot hold."""
+    return text.encode(errors="replace").decode()
+
+
+def joined(tables: Sequence[pa.Table], where: str) -> pa.Table:
+    """The rows of several tables; a column of several kinds becomes text, as in `table_of`.
+
+    Raises `OpenAlignError` naming `where` if it cannot.
+    """
+    mixed = [
+        name for name in dict.fromkeys(name for each in tables for name in each.column_names) if _mixed(tables, name)
+    ]
+    for name in mixed:
         try:
-            columns[name] = pa.array(values)
-        except pa.ArrowException:
-            columns[name] = pa.array([None if value is None else str(value) for value in values])
-    return pa.table(columns)
+            tables = [_with_text(table, name) for table in tables]
+        except pa.ArrowException as error:
+            raise OpenAlignError(
+                f"{where}: column {name!r} is of different kinds in different files ({error}): make them one kind"
+            ) from None
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _mixed(tables: Sequence[pa.Table], name: str) -> bool:
+    fields = {table.schema.field(name) for table in tables if name in table.column_names}
+    try:
+        pa.unify_schemas([pa.schema([field]) for field in fields], promote_options="permissive")
+    except pa.ArrowException:
+        return True
+    return False
+
+
+def _with_text(table: pa.Table, name: str) -> pa.Table:
+    if name not in table.column_names:
+        return table
+    return table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
 
 
 def _find(names: Sequence[str], asked: str | None, usual: Sequence[str], role: str, where: str) -> str:
@@ -268,6 +331,8 @@ def _names_without_header(fields: Sequence[str]) -> list[str] | None:
 def _read_json_lines(
     source: _Source, image_column: str | None, text_column: str | None, problems: list[str]
 ) -> pa.Table:
+    if _is_nested_deeply(source):
+        return _read_json_line_by_line(source, problems)
     try:
         table = _parse_json_lines(source, None)
     except pa.ArrowInvalid:
@@ -286,8 +351,24 @@ def _parse_json_lines(source: _Source, schema: pa.Schema | None) -> pa.Table:
     return table
 
 
+def _is_nested_deeply(source: _Source) -> bool:
+    """Whether some line may be nested so deeply that pyarrow's JSON reader, which is recursive, ends the process."""
+    with source.stream() as stream:
+        return any(_depth(line) > _MOST_NESTED for line in io.BufferedReader(stream))
+
+
+def _depth(line: bytes) -> int:
+    """How deeply lists and objects of a line of JSON are nested, at least where that is more than `_MOST_NESTED`."""
+    opening = line.count(b"[") + line.count(b"{")
+    if opening <= _MOST_NESTED:
+        return opening
+    marks = np.frombuffer(_STRING.sub(b"", line), np.uint8)
+    opens, closes = (np.isin(marks, np.frombuffer(kind, np.uint8)) for kind in (b"[{", b"]}"))
+    return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
+
+
 def _read_json_line_by_line(source: _Source, problems: list[str]) -> pa.Table:
-    """The slow way, for a file in which some line is no JSON object: those lines are left out."""
+    """The slow way, for a file in which some line is no JSON object, or nested too deeply: those are left out."""
     rows: list[dict[str, Any]] = []
     with source.stream() as stream:
         lines = stream.read().split(b"\n")
@@ -295,9 +376,12 @@ def _read_json_line_by_line(source: _Source, problems: list[str]) -> pa.Table:
         if not line.strip():
             continue
         text = line.decode("utf-8-sig")
+        if _depth(line) > _MOST_NESTED:
+            problems.append(f"{source.path} line {number} is nested more than {_MOST_NESTED} deep, and is left out")
+            continue
         try:
             row = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             rows.append(row)

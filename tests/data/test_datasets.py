@@ -1,13 +1,18 @@
 """Tables that hold their images, as Hugging Face `datasets` writes them, open like any other DATA."""
 
 import json
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from openalign.data.datasets import ArrowImages, StoredImages
 from openalign.data.images import encode_jpeg
 from openalign.data.pairs import open_pairs
 from openalign.errors import OpenAlignError
@@ -136,3 +141,69 @@ def test_what_cannot_be_opened_says_what_to_do(tmp_path: Path) -> None:
     pq.write_table(hole, tmp_path / "hole.parquet")
     with pytest.raises(OpenAlignError, match=r"hole\.parquet row 2 .*: this row holds no image"):
         open_pairs(tmp_path / "hole.parquet").image_bytes(1)
+
+
+def test_a_saved_dataset_that_is_cut_off_while_it_is_open_ends_nothing(tmp_path: Path) -> None:
+    """Were the file still mapped, the first look behind its end would end the process with a signal."""
+    folder = save_to_disk(tmp_path / "saved", stored(0, 3), stored(3, 6))
+    pairs = open_pairs(folder)
+    file = folder / "data-00001-of-00002.arrow"
+    os.truncate(file, 10)
+    assert pairs.texts() == [f"text {i}" for i in range(6)]
+    assert [pairs.image_bytes(row) for row in range(3)] == JPEGS[:3]
+    with pytest.raises(
+        OpenAlignError, match=r"row 5 \(4\.jpg\): .*00001-of-00002\.arrow was cut off after it was opened"
+    ):
+        pairs.image_bytes(4)
+    assert "data-0000" not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_images_of_a_saved_dataset_of_any_kind_are_read_one_by_one(
+    tmp_path: Path, large: bool, compression: str | None
+) -> None:
+    kind = pa.large_binary() if large else pa.binary()
+    table = pa.table({"image": pa.array([JPEGS[0], None, b"", *JPEGS[1:]], kind), "text": list("abcdefgh")})
+    folder = save_to_disk(tmp_path / "saved", table)
+    with pa.OSFile(str(folder / "data-00000-of-00001.arrow"), "wb") as file:
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.ipc.new_stream(file, table.schema, options=options) as stream:
+            stream.write_table(table.slice(0, 3))
+            stream.write_table(table.slice(3))
+    pairs = open_pairs(folder)
+    assert isinstance(pairs.images, StoredImages if compression else ArrowImages)
+    for each in (pairs, pickle.loads(pickle.dumps(pairs)), pairs.select(range(8))):
+        assert [each.image_bytes(row) for row in (0, 2, 3, 7)] == [JPEGS[0], b"", JPEGS[1], JPEGS[5]]
+        with pytest.raises(OpenAlignError, match="this row holds no image"):
+            each.image_bytes(1)
+
+
+def test_columns_of_different_kinds_in_different_files_become_text_or_a_sentence(tmp_path: Path) -> None:
+    for number, other in enumerate(([1, 2], ["x", "y"])):
+        table = stored(2 * number, 2 * number + 2).append_column("other", pa.array(other))
+        pq.write_table(table, tmp_path / f"train-{number:05d}-of-00002.parquet")
+    assert open_pairs(tmp_path).table["other"].to_pylist() == ["1", "2", "x", "y"]
+    pq.write_table(
+        stored(2, 4).append_column("other", pa.array([{"a": 1}] * 2)), tmp_path / "train-00001-of-00002.parquet"
+    )
+    with pytest.raises(OpenAlignError, match="column 'other' is of different kinds in different files"):
+        open_pairs(tmp_path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(position=st.integers(0, 1 << 20), bit=st.integers(0, 7))
+def test_a_changed_byte_in_a_saved_dataset_raises_nothing_but_our_error(
+    tmp_path_factory: pytest.TempPathFactory, position: int, bit: int
+) -> None:
+    folder = save_to_disk(tmp_path_factory.mktemp("damaged") / "saved", stored(0, 6))
+    file = folder / "data-00000-of-00001.arrow"
+    data = bytearray(file.read_bytes())
+    data[position % len(data)] ^= 1 << bit
+    file.write_bytes(data)
+    try:
+        pairs = open_pairs(folder)
+        for row in range(len(pairs)):
+            pairs.image_bytes(row)
+    except OpenAlignError as error:
+        assert "\n" not in str(error)

@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -145,6 +146,54 @@ def test_a_large_image_below_the_limit_gives_no_warning() -> None:
     with warnings.catch_warnings(), pytest.raises(ImageError, match="truncated"):
         warnings.simplefilter("error")
         decode(png_that_claims(9_900, 9_900))
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        *(struct.error("x"), SyntaxError("x"), EOFError(), MemoryError(), OverflowError("x"), ZeroDivisionError()),
+        *(RecursionError("x"), KeyError("x"), AttributeError("x"), OSError("x"), Image.DecompressionBombError("x")),
+        *(AssertionError(), NotImplementedError(), RuntimeError("x"), ValueError("two\nlines")),
+    ],
+)
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_whatever_a_decoder_raises_is_an_image_error(
+    monkeypatch: pytest.MonkeyPatch, format: str, raised: Exception
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise raised
+
+    whole = encoded(format)
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", refuse)
+    for broken in ("open", "frombuffer"):
+        monkeypatch.setattr(Image, broken, refuse)
+    monkeypatch.setattr("openalign.data.images.open_with_pillow", refuse)
+    with pytest.raises(ImageError) as error:
+        decode(whole)
+    assert "\n" not in error.value.reason
+    monkeypatch.setattr("openalign.data.image_header.open_with_pillow", refuse)
+    with pytest.raises(ImageError):
+        read_header(b"II*\0" + bytes(100))
+
+
+def test_a_jpeg_is_as_large_as_its_decoder_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of damaged bytes the decoder may make another size than our reader of headers."""
+    monkeypatch.setattr(simplejpeg, "decode_jpeg_header", lambda data: (40_000, 50_000, "RGB", "420"))
+    with pytest.raises(ImageError, match="50000 x 40000 is more than 100 million pixels"):
+        decode(encoded("JPEG"))
+
+
+def test_an_image_inside_another_is_not_larger_than_its_wrapper_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = png_that_claims(12_000, 12_000)
+    monkeypatch.setattr("openalign.data.images.read_header", lambda data: ImageHeader("png", 8, 8))
+    with pytest.raises(ImageError, match="12000 x 12000 is more than 100 million pixels"):
+        decode(bomb)
+
+
+def test_an_image_too_long_for_a_jpeg_says_so() -> None:
+    assert len(encode_jpeg(np.zeros((1, 65_500, 3), np.uint8))) > 0
+    with pytest.raises(ImageError, match="65501 x 1 is more than the 65500 px a JPEG can have"):
+        encode_jpeg(np.zeros((1, 65_501, 3), np.uint8))
 
 
 @settings(max_examples=200, deadline=None)

@@ -235,6 +235,47 @@ def test_a_half_written_row_of_the_cache_is_written_again(pairs: Pairs, tokenize
     assert_equal(plain, batches(pairs, tokenizer, cache=tmp_path, workers=1))
 
 
+@pytest.mark.parametrize("name", ["pixels", "checksums"])
+def test_a_changed_byte_anywhere_in_the_cache_is_found_and_written_again(
+    pairs: Pairs, tmp_path: Path, name: str
+) -> None:
+    cache = ImageCache.open(tmp_path, pairs, 8)
+    assert cache is not None
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 3), dtype=np.uint8)
+    file = next(tmp_path.glob("*px")) / name
+    draw = np.random.default_rng(1)
+    for _ in range(60):
+        for row, image in enumerate(images):
+            cache.put(row, image)
+        data = bytearray(file.read_bytes())
+        position = int(draw.integers(len(data)))
+        data[position] ^= 1 << int(draw.integers(8))
+        file.write_bytes(data)
+        damaged = position * COUNT // len(data)
+        assert [row for row in range(COUNT) if cache.get(row) is None] == [damaged]
+        cache.put(damaged, images[damaged])
+        for row, image in enumerate(images):
+            assert np.array_equal(cast(Any, cache.get(row)), image)
+
+
+@pytest.mark.parametrize("end", [0, 100, 32 * 32 * 3 * 7 + 5])
+def test_a_cache_cut_off_or_removed_while_it_is_used_changes_nothing(
+    pairs: Pairs, tokenizer: Tokenizer, tmp_path: Path, end: int
+) -> None:
+    plain = batches(pairs, tokenizer)
+    loader = BatchLoader(pairs, tokenizer, SETTINGS, first_step=0, last_step=6, cache=tmp_path / "cache")
+    assert_equal(plain, list(loader))
+    folder = next((tmp_path / "cache").glob("*px"))
+    for file in folder.iterdir():
+        os.truncate(file, min(end, file.stat().st_size))
+    assert_equal(plain, list(loader))
+    for file in folder.iterdir():
+        file.unlink()
+    fresh = BatchLoader(pairs, tokenizer, SETTINGS, first_step=0, last_step=6)
+    fresh._batches._cache = ImageCache(folder, 32)
+    assert_equal(plain, list(fresh))
+
+
 def test_a_disk_without_room_means_no_cache(
     pairs: Pairs, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +354,31 @@ def test_an_image_damaged_in_the_middle_of_a_shard_is_named_and_replaced(tmp_pat
     assert len(said) == 1
     assert said.pop().startswith(f"{pairs.row_name(4)}: ")
     assert all(4 not in batch.rows_B for batch in met)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_of_shards_a_sample_is_checked_and_another_image_is_replaced_as_an_unreadable_one(
+    tmp_path: Path, tokenizer: Tokenizer, workers: int
+) -> None:
+    jpegs = [encode_jpeg(np.full((40, 40, 3), 10 * i, np.uint8)).ljust(700, b"\0") for i in range(18)]
+    with ShardWriter(tmp_path / "shards") as writer:
+        for i, jpeg in enumerate(jpegs):
+            writer.write(f"{i}", jpeg, f"text {i}", {"image": f"{i}.jpg"})
+    tar = tmp_path / "shards" / "shard-00000.tar"
+    offsets = read_index(tar)["image_offset"].to_pylist()
+    with tar.open("r+b") as file:
+        for row in (3, 16):  # each now another image that is whole; of rows 0 to 17, 0 and 16 are checked
+            file.seek(offsets[row])
+            file.write(jpegs[0])
+    pairs = open_pairs(tmp_path / "shards")
+    met = batches(pairs, tokenizer, workers=workers)
+    [said] = {problem for batch in met for problem in batch.problems}
+    assert said.startswith(f"{pairs.row_name(16)}: {tar} holds other bytes at {offsets[16]:,} than were written")
+    assert said.endswith(f"; {pairs.row_name(17)} takes its place")
+    assert all(16 not in batch.rows_B for batch in met)
+    assert any(3 in batch.rows_B for batch in met)
+    with pytest.raises(OpenAlignError, match="holds other bytes"):
+        pairs.image_bytes(3)
 
 
 def test_crops_lie_within_the_image_and_reach_its_edges() -> None:

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import json
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openalign.data import tables
 from openalign.data.tables import find_columns, read_table
 from openalign.errors import OpenAlignError
 
@@ -171,3 +173,117 @@ def test_a_file_that_is_no_table_says_what_is_wrong(tmp_path: Path, name: str, d
     (tmp_path / name).write_bytes(data)
     with pytest.raises(OpenAlignError, match=message):
         read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a":' * 1000 + "1" + "}" * 1000,
+        "[" * 1000 + "]" * 1000,
+        "[" * 1000,
+        '{"a": "' + '\\"' * 1000 + '", "b": ' + "[" * 1000 + "]" * 1000 + "}",
+    ],
+)
+def test_a_line_nested_too_deeply_is_left_out_before_a_reader_sees_it(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(f'{{"file": "a", "text": "x"}}\n{{"file": "b", "text": "y", "v": {value}}}\n')
+    problems: list[str] = []
+    assert read_table(path, problems=problems).to_pylist() == [{"image": "a", "text": "x"}]
+    assert problems == [f"{path} line 2 is nested more than 200 deep, and is left out"]
+
+
+def test_brackets_in_a_text_are_no_nesting(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    texts = ["[" * 1000, "{[" * 500 + '"' + "\\"]
+    lists = [[i] for i in range(500)]
+    path.write_text("".join(json.dumps({"file": "a", "text": text, "lists": lists}) + "\n" for text in texts))
+    problems: list[str] = []
+    assert read_table(path, problems=problems)["text"].to_pylist() == texts
+    assert problems == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.text(st.characters(codec="utf-8"), max_size=8) | st.integers(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    )
+)
+def test_the_depth_of_a_line_is_that_of_its_lists_and_objects(value: object) -> None:
+    def depth(value: object) -> int:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+    # Brackets enough that they are counted one by one, in a list of its own.
+    line = json.dumps([value, "[" * 300], ensure_ascii=False).encode()
+    assert tables._depth(line) == 1 + depth(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("1e400", ["inf", "5.0"]),
+        ("1" + "0" * 30, [1e30, 5.0]),
+        ('"a\\u0000b"', ["a\0b", "5"]),
+        ('"\\ud800!"', ["?!", "5"]),
+    ],
+)
+def test_values_that_no_number_or_text_can_hold_are_read_as_near_as_can_be(
+    tmp_path: Path, value: str, read: list[object]
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(f'{{"file": "a", "text": "x", "v": {value}}}\n{{"file": "b", "text": "y", "v": 5}}\n')
+    found = read_table(path)["v"].to_pylist()
+    assert [str(each) for each in found] == [str(each) for each in read]
+
+
+def test_a_number_of_any_length_is_read_or_its_line_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"file": "a", "text": "x", "v": 1' + "0" * 5000 + '}\nnope\n{"file": "b", "text": "y"}\n')
+    problems: list[str] = []
+    assert read_table(path, problems=problems)["image"].to_pylist() == ["b"]
+    assert len(problems) == 2
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\0" * 100,
+        b"file,text\n" + b"a,\0\n",
+        b'"' * 1001,
+        b'file,text\n"' + b"x" * 300_000,
+        b"f" * 200_000 + b",text\na,b\n",
+        b",".join(b"c%d" % i for i in range(5000)) + b"\n" + b"," * 4999,
+        b'{"file": "\xff"}\n',
+        b"\x1f\x8b" + bytes(20),
+    ],
+)
+def test_odd_bytes_in_a_table_raise_nothing_but_our_error(tmp_path: Path, name: str, data: bytes) -> None:
+    for file, content in ((name, data), (f"{name}.gz", gzip.compress(data)), (f"{name}.gz", gzip.compress(data)[:-9])):
+        (tmp_path / file).write_bytes(content)
+        try:
+            read_table(tmp_path / file)
+        except OpenAlignError as error:
+            assert "\n" not in str(error)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_damage_anywhere_in_a_parquet_file_is_refused_or_without_effect(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    """Of a file with page checksums, as those that we write have them; names are only checked by whoever needs them."""
+    path = tmp_path_factory.mktemp("damaged") / "t.parquet"
+    table = pa.table({"image": [f"{i}.jpg" for i in range(50)], "text": ["a dog"] * 50, "n": list(range(50))})
+    pq.write_table(table, path, write_page_checksum=True)
+    draw, data = random.Random(seed), bytearray(path.read_bytes())
+    for _ in range(draw.randint(1, 3)):
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    path.write_bytes(data if draw.random() < 0.8 else data[: draw.randrange(len(data))])
+    try:
+        found = read_table(path)
+    except OpenAlignError as error:
+        assert "\n" not in str(error)
+        return
+    assert found["image"].to_pylist() == table["image"].to_pylist()
