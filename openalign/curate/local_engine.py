@@ -126,7 +126,7 @@ def _in_a_sentence() -> Iterator[None]:
         raise OpenAlignError(
             f"DuckDB has too little memory ({_said(error)}): give it more --memory, or fewer --workers"
         ) from None
-    except (duckdb.IOException, duckdb.FatalException) as error:
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         raise OpenAlignError(
             f"DuckDB cannot use its files ({_said(error)}): make room or mend the disk, and the same command goes on"
         ) from None
