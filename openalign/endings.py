@@ -1,6 +1,11 @@
 """How a command ends: done, stopped, or with one sentence; a traceback is a bug."""
 
 import errno
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -9,10 +14,32 @@ from typer.core import TyperGroup
 from openalign import terminal
 from openalign.errors import OpenAlignError
 
-OUTSIDE_US = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
-)
-"""System errors that the user mends, not we: no permission, no space, a file where a folder should be."""
+ADVICE = {
+    errno.ENOSPC: "make room, and give the same command again",
+    errno.EDQUOT: "make room, and give the same command again",
+    errno.EFBIG: "files may not be that large here: raise the limit (ulimit -f), or choose another disk",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), and give the same command again",
+    errno.ENFILE: "close other programs, and give the same command again",
+    errno.EIO: "the disk, or the connection to it, has failed",
+    errno.EROFS: "choose a folder on a disk that can be written",
+    errno.ESTALE: "the network folder was mounted anew: give the same command again",
+}
+"""System errors that the user mends, not we, and how. They are looked for in the texts of other exceptions as well."""
+OUTSIDE_US = frozenset(ADVICE) | {
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.ENOMEM,
+    errno.ETXTBSY,
+    errno.ENODEV,
+    errno.ENXIO,
+}
+"""Those, and what a name alone may be wrong with: no permission, a file where a folder should be, too long a name."""
+_STOPPED = ("SIGTERM", "SIGHUP")
 
 
 class Commands(TyperGroup):
@@ -20,15 +47,57 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except OpenAlignError as error:
-            terminal.say(f"openalign: {error}")
-            raise typer.Exit(1) from None
-        except OSError as error:
-            if error.errno not in OUTSIDE_US:
-                raise
-            terminal.say(f"openalign: {error.strerror}: {error.filename or 'while writing'}")
-            raise typer.Exit(1) from None
+            with _signals_interrupt():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             terminal.say("openalign: stopped")
             raise typer.Exit(130) from None
+        except Exception as error:
+            sentence = sentence_of(error)
+            if sentence is None:
+                raise
+            terminal.say(f"openalign: {sentence}")
+            raise typer.Exit(1) from None
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What to tell the user of an error that is none of ours; None for a bug."""
+    if isinstance(error, OpenAlignError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory: close other programs, or do less at once"
+    if isinstance(error, OSError) and error.errno in OUTSIDE_US:
+        return _with_advice(f"{error.strerror}: {error.filename or 'while writing'}", error.errno)
+    for number in ADVICE:
+        if os.strerror(number) in str(error):  # libraries of other languages raise their own exceptions
+            return _with_advice(" ".join(str(error).split()), number)
+    return None
+
+
+def _with_advice(said: str, number: int) -> str:
+    return f"{said}: {ADVICE[number]}" if number in ADVICE else said
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does; where they are ignored (nohup) they stay so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = os.getpid()
+
+    def interrupt(number: int, _: object) -> None:
+        if os.getpid() == ours:
+            raise KeyboardInterrupt
+        signal.signal(number, signal.SIG_DFL)  # a forked process that has not chosen otherwise just ends
+        os.kill(os.getpid(), number)
+
+    numbers = [getattr(signal, name) for name in _STOPPED if hasattr(signal, name)]
+    taken = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)

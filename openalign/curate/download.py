@@ -16,8 +16,9 @@ import pyarrow as pa
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from openalign.checksums import Checksum, checksum_of
 from openalign.curate.addresses import host_of, normalise
-from openalign.curate.ledger import LEDGER, Entry, join_ledgers, open_ledger, read_ledger, write_entry
+from openalign.curate.ledger import LEDGER, Entry, file_of, join_ledgers, mend_ledger, open_ledger, write_entry
 from openalign.curate.network import (
     USER_AGENT,
     Failed,
@@ -26,12 +27,14 @@ from openalign.curate.network import (
     Robots,
     follow,
     read_at_most,
+    reason_of,
     refuse_opted_out,
 )
 from openalign.curate.settings import CurateSettings
 from openalign.curate.warc import looks_like_image
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
+from openalign.progress import console
 
 _LOOK_EVERY = 0.1  # seconds between looks at whether to stop
 
@@ -59,14 +62,17 @@ def fetch(
     to.mkdir(parents=True, exist_ok=True)
     if ledger == LEDGER:
         join_ledgers(to)
-    known = read_ledger(to / ledger)
-    wanted = []
+    known = mend_ledger(to / ledger)
+    wanted, damaged = [], 0
     for url in dict.fromkeys(urls):
         if is_settled(known.get(url), to):
             settled(known[url])
         else:
-            known.pop(url, None)
+            gone = known.pop(url, None)
+            damaged += gone is not None and gone.file is not None
             wanted.append(url)
+    if damaged:
+        console.print(f"{damaged:,} fetched images are gone or damaged: they are fetched again")
     if wanted:
 
         def note(entry: Entry) -> None:
@@ -91,10 +97,15 @@ def location_of(entry: Entry, folder: Path) -> str | None:
 
 
 def is_settled(entry: Entry | None, to: Path) -> bool:
-    """Whether another run need not ask for it."""
+    """Whether another run need not ask for it; a file must still be what was fetched."""
     if entry is None or entry.status == "failed":
         return False
-    return entry.file is None or (to / entry.file).is_file()
+    if entry.file is None:
+        return True
+    try:
+        return checksum_of(to / entry.file) == Checksum(entry.bytes, entry.sha256 or "")
+    except OSError:
+        return False
 
 
 def _run(work: Coroutine[None, None, None]) -> None:
@@ -183,13 +194,17 @@ class _Fetcher:
         self._robots = robots
 
     async def fetch(self, url: str) -> Entry:
+        """What became of `url`. Whatever it, or its server's answer, makes go wrong is the `reason` of its entry.
+
+        Raises OpenAlignError where the image cannot be written.
+        """
         for attempt in range(self._settings.fetch_attempts):
             try:
                 return self._keep(url, await self._try(url))
             except Refused as refusal:
-                return Entry(url, "refused", str(refusal))
+                return Entry(url, "refused", reason_of(refusal))
             except Failed as failure:
-                reason = str(failure)
+                reason = reason_of(failure)
                 wait = failure.wait if failure.wait is not None else 0.5 * 2**attempt
                 if (
                     not failure.again
@@ -197,20 +212,26 @@ class _Fetcher:
                     or attempt + 1 == self._settings.fetch_attempts
                 ):
                     break
+            except OpenAlignError:
+                raise
+            except Exception as error:  # of a library that met what its authors did not expect
+                return Entry(url, "failed", reason_of(error))
             await asyncio.sleep(wait)
         return Entry(url, "failed", reason)
 
     def _keep(self, url: str, body: bytes) -> Entry:
-        name = hashlib.sha256(url.encode()).hexdigest()
+        name = file_of(url)
         try:
-            with whole_file(self._to / name[:2] / name) as file:
+            with whole_file(self._to / name, durable=False) as file:  # a further run checks what it finds
                 file.write_bytes(body)
         except OSError as error:
-            raise OpenAlignError(f"{self._to} could not be written: {error.strerror or error}.") from error
-        return Entry(url, "kept", None, len(body), hashlib.sha256(body).hexdigest(), f"{name[:2]}/{name}")
+            raise OpenAlignError(
+                f"{self._to} could not be written: {error.strerror or error}; mend it, and the same command goes on"
+            ) from error
+        return Entry(url, "kept", None, len(body), hashlib.sha256(body).hexdigest(), name)
 
     async def _try(self, url: str) -> bytes:
-        """Return the image's bytes. Raises Refused or Failed, nothing else that has to do with the address."""
+        """Return the image's bytes. Raises Refused or Failed for what is known to go wrong."""
         settings = self._settings
         address = normalise(url)
         if address is None:
@@ -226,9 +247,9 @@ class _Fetcher:
         except TimeoutError as error:
             raise Failed(f"no whole answer within {settings.fetch_seconds:g} s") from error
         except (ValueError, aiohttp.ClientConnectorCertificateError) as error:
-            raise Refused(str(error)) from error
+            raise Refused(reason_of(error)) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Failed(str(error) or type(error).__name__) from error
+            raise Failed(reason_of(error)) from error
 
 
 async def _image_of(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
@@ -249,11 +270,11 @@ async def _image_of(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    """Return the seconds of a Retry-After header, which holds seconds or a date; None without one."""
+    """Return the seconds of a Retry-After header, which holds seconds or a date; None of one that holds neither."""
     value = response.headers.get("Retry-After", "").strip()
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError):  # dates that `datetime` does not hold among them
         return None

@@ -14,7 +14,7 @@ from ibis import _
 
 from openalign.curate.download import fetch, is_settled, location_of
 from openalign.curate.engine import Engine, rows_for
-from openalign.curate.ledger import LEDGER, join_ledgers, read_ledger
+from openalign.curate.ledger import LEDGER, join_ledgers, mend_ledger, read_ledger
 from openalign.curate.pieces import count_rows
 from openalign.curate.settings import CurateSettings
 
@@ -29,6 +29,7 @@ def fetch_apart(engine: Engine, asked: ir.Table, settings: CurateSettings, folde
     """
     folder.mkdir(exist_ok=True)
     join_ledgers(folder)
+    mend_ledger(folder / LEDGER)
     known = engine.hold_rows("fetched_before", _rows_of(folder, settled=True))
     linked = asked.filter(_.fetch).anti_join(known, "image")
     hosts = engine.hold("to_fetch", linked.select("image", host=linked.image.re_extract(_HOST, 1).lower()))
@@ -40,6 +41,8 @@ def fetch_apart(engine: Engine, asked: ir.Table, settings: CurateSettings, folde
     fetched = engine.hold_rows("fetched", _rows_of(folder, settled=False))
     found = asked.left_join(fetched, "image")
     location, problem = (found.fetch.ifelse(found[f"{name}_right"], found[name]) for name in ("location", "problem"))
+    unknown = found.fetch & location.isnull() & problem.isnull()  # its line in the ledger was damaged since
+    problem = unknown.ifelse("could not be fetched", problem)
     return found.mutate(location=location, problem=problem).select(asked.columns)
 
 

@@ -1,12 +1,28 @@
 """The ledger of downloads: one JSON line for each address that was dealt with, so that a killed run goes on."""
 
+import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+from openalign.files import whole_file
+from openalign.progress import console
 
 LEDGER = "ledger.jsonl"
+
+STATUSES = ("kept", "refused", "failed")
+_LONGEST_LINE = 16 << 20  # bytes; a longer one is not read into memory
+_TYPES: dict[str, Any] = {
+    "image": str,
+    "status": str,
+    "reason": str | None,
+    "bytes": int,
+    "sha256": str | None,
+    "file": str | None,
+}
 
 
 @dataclass(frozen=True)
@@ -21,22 +37,69 @@ class Entry:
     sha256: str | None = None
     """Of the file's content, hexadecimal."""
     file: str | None = None
-    """Relative to the folder of the ledger."""
+    """Relative to the folder of the ledger; `file_of(image)`."""
+
+
+def file_of(image: str) -> str:
+    """Where the image of an address lies, relative to the folder of the ledger."""
+    name = hashlib.sha256(image.encode()).hexdigest()
+    return f"{name[:2]}/{name}"
 
 
 def read_ledger(path: Path) -> dict[str, Entry]:
-    """Return the last entry of each address. A line cut off by a crash is passed over."""
-    entries: dict[str, Entry] = {}
-    if not path.exists():
-        return entries
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                entry = Entry(**json.loads(line))
-            except (ValueError, TypeError):
-                continue
-            entries[entry.image] = entry
+    """Return the last entry of each address. Damaged lines are passed over."""
+    return _read(path)[0]
+
+
+def mend_ledger(path: Path) -> dict[str, Entry]:
+    """As `read_ledger`; damaged lines are taken out of the file as well, and their number is said."""
+    entries, damaged = _read(path)
+    if damaged:
+        console.print(
+            f"{path}: {damaged:,} damaged lines; the images they were about are fetched again",
+            markup=False,
+            soft_wrap=True,
+        )
+        with whole_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
+            for entry in entries.values():
+                write_entry(stream, entry)
     return entries
+
+
+def _read(path: Path) -> tuple[dict[str, Entry], int]:
+    """The last entry of each address, and the number of damaged lines."""
+    entries: dict[str, Entry] = {}
+    damaged = 0
+    for line in _lines(path) if path.exists() else ():
+        if (entry := _entry_of(line)) is None:
+            damaged += 1
+        else:
+            entries[entry.image] = entry
+    return entries, damaged
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file; of one that is too long for an entry, a part that is none."""
+    with path.open("rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            yield line
+            while not line.endswith(b"\n") and (line := file.readline(_LONGEST_LINE)):
+                pass
+
+
+def _entry_of(line: bytes) -> Entry | None:
+    """The entry that a line holds; None where it holds none, or one that `write_entry` cannot have written."""
+    try:
+        entry = Entry(**json.loads(line))
+        right = all(isinstance(getattr(entry, name), kind) for name, kind in _TYPES.items())
+        if not right or entry.status not in STATUSES:
+            return None
+        f"{entry.image}{entry.reason}".encode()  # JSON can hold half a character, which no table can
+        kept = (entry.file, entry.reason) == (file_of(entry.image), None) and entry.sha256 is not None
+        failed = entry.file is None and entry.reason is not None
+        return entry if (kept if entry.status == "kept" else failed) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def join_ledgers(folder: Path) -> None:
@@ -46,7 +109,7 @@ def join_ledgers(folder: Path) -> None:
         return
     with open_ledger(folder / LEDGER) as whole:
         for part in parts:
-            for entry in read_ledger(part).values():
+            for entry in mend_ledger(part).values():
                 write_entry(whole, entry)
             part.unlink()
 

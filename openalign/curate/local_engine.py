@@ -1,15 +1,14 @@
 """A curation on one machine: DuckDB, which goes to disk for what memory does not hold, and a pool of processes."""
 
-import multiprocessing
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from math import ceil
 from pathlib import Path
 from threading import Event
+from types import TracebackType
 from typing import Any
 
 import duckdb
@@ -17,9 +16,9 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from openalign.curate.engine import Engine, Item, Result, parse_memory
+from openalign.curate.processes import Processes
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
 
@@ -34,24 +33,23 @@ class LocalEngine(Engine):
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
         # Before DuckDB and progress bars have threads, whose locks a forked process would find taken for ever.
-        self._pool = _start_processes(workers) if workers > 1 else None
+        self._pool = Processes(workers) if workers > 1 else None
         limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}
-        self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)
+        with _in_a_sentence():
+            self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)
 
     def read(self, files: Sequence[Path]) -> ir.Table:
         return self._backend.read_parquet([str(file) for file in files])
 
     def hold(self, name: str, table: ir.Table) -> ir.Table:
-        with _within_memory():
-            return self._backend.create_table(name, table)
+        return self._backend.create_table(name, table)
 
     def parts_of(self, size: int) -> int:
         [limit] = self._backend.raw_sql("SELECT current_setting('memory_limit')").fetchone()
         return ceil(size / (_GROUPED_BEYOND_MEMORY * parse_memory(limit) << 20)) or 1
 
     def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
-        with _within_memory():
-            self._backend.to_parquet(table.order_by(*order_by), path)
+        self._backend.to_parquet(table.order_by(*order_by), path)
 
     def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
         whole, folder = self.work / f"{name}.whole.parquet", self.work / name
@@ -105,26 +103,34 @@ class LocalEngine(Engine):
                 for future in futures:
                     future.cancel()
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        if isinstance(error, duckdb.Error):  # of any query, also those that were asked through a table
+            with _in_a_sentence():
+                raise error
+
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.close()
         self._backend.disconnect()
 
 
 @contextmanager
-def _within_memory() -> Iterator[None]:
+def _in_a_sentence() -> Iterator[None]:
+    """What DuckDB raises for want of memory, or of a disk that can be written, as an error that the user can mend."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        said = str(error).partition("\n")[0]
         raise OpenAlignError(
-            f"DuckDB has too little memory ({said}): give it more --memory, or fewer --workers"
+            f"DuckDB has too little memory ({_said(error)}): give it more --memory, or fewer --workers"
+        ) from None
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
+        raise OpenAlignError(
+            f"DuckDB cannot use its files ({_said(error)}): make room or mend the disk, and the same command goes on"
         ) from None
 
 
-def _start_processes(count: int) -> ProcessPoolExecutor:
-    """Processes with one thread each. Forked ones cost nothing, and scripts need no `if __name__ == "__main__"`."""
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(count, context, torch.set_num_threads, (1,))
-    pool.submit(abs, 0).result()  # the first item starts them all
-    return pool
+def _said(error: Exception) -> str:
+    return str(error).partition("\n")[0]

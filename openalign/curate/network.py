@@ -14,10 +14,13 @@ from protego import Protego
 from yarl import URL
 
 from openalign.curate.addresses import resolve
+from openalign.curate.robots import ROBOTS_BYTES, parse_robots
 
-USER_AGENT = "openalign/0.1"
+PRODUCT = "openalign"
+USER_AGENT = f"{PRODUCT}/0.1"
 _OPT_OUT = ("noai", "noimageai")
-_ROBOTS_BYTES = 512 << 10  # RFC 9309 asks for 500 KiB at least
+_LONGEST_URL = 8192  # characters; few servers take more, and the rules of a robots.txt are searched for in all of it
+_LONGEST_REASON = 300  # characters
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -32,6 +35,14 @@ class Failed(Exception):
         super().__init__(reason)
         self.wait = wait
         self.again = again
+
+
+def reason_of(error: Exception) -> str:
+    """What an exception says, as a short phrase that can be printed and stored, whatever a server put into it."""
+    expected = isinstance(error, (Refused, Failed, OSError, aiohttp.ClientError, ValueError))
+    said = str(error) if expected else f"{type(error).__name__}: {error}"
+    plain = "".join(letter if letter.isprintable() else " " for letter in said[: 2 * _LONGEST_REASON])
+    return " ".join(plain.split())[:_LONGEST_REASON] or type(error).__name__
 
 
 class PublicResolver(AbstractResolver):
@@ -85,6 +96,8 @@ async def follow(
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """GET `url` and what it redirects to, at most `redirects` times; every address on the way must pass `permit`."""
     for _ in range(redirects + 1):
+        if len(str(url)) > _LONGEST_URL:
+            raise Refused(f"a URL of more than {_LONGEST_URL:,} characters")
         await permit(url)
         async with session.get(url, allow_redirects=False) as response:
             if response.status not in (301, 302, 303, 307, 308):
@@ -106,7 +119,7 @@ def refuse_opted_out(response: aiohttp.ClientResponse) -> None:
             if colon:
                 named = name.strip()
             directive = (rest if colon else part).strip()
-            if directive in _OPT_OUT and named in ("*", USER_AGENT.partition("/")[0]):
+            if directive in _OPT_OUT and named in ("*", PRODUCT):
                 raise Refused(f"X-Robots-Tag says {directive}")
 
 
@@ -130,7 +143,7 @@ class Robots:
         self._redirects = redirects
         self._seconds = seconds
         self._allow_private = allow_private
-        self._rules: dict[URL, asyncio.Task[Protego]] = {}
+        self._rules: dict[URL, asyncio.Task[Protego | Refused | Failed]] = {}
 
     async def permit(self, url: URL) -> None:
         """Raise Refused if this address must not be asked for, Failed if that cannot be found out."""
@@ -140,25 +153,33 @@ class Robots:
             self._rules[site] = asyncio.create_task(self._read(site))
         # Shielded, because all requests to the site share the task: one that gives up must not take it along.
         rules = await asyncio.shield(self._rules[site])
-        if not rules.can_fetch(str(url), USER_AGENT):
+        if isinstance(rules, Exception):
+            raise rules.with_traceback(None)
+        if not rules.can_fetch(str(url), PRODUCT):
             raise Refused(f"robots.txt of {site.host} forbids it")
 
     async def _permit_host(self, url: URL) -> None:
         if not self._allow_private:
             refuse_private_literal(url)
 
-    async def _read(self, site: URL) -> Protego:
-        """Without the file everything is allowed; where the server cannot say, nothing is (RFC 9309, section 2.3.1)."""
+    async def _read(self, site: URL) -> Protego | Refused | Failed:
+        """The rules, or why there are none: asyncio would log an exception of a task for which nobody waits any more.
+
+        Without the file everything is allowed; where the server cannot say, nothing is (RFC 9309, section 2.3.1).
+        """
         try:
             async with (
                 asyncio.timeout(self._seconds),
                 follow(self._session, site / "robots.txt", self._permit_host, self._redirects) as response,
             ):
                 if response.status >= 500 or response.status == 429:
-                    raise Failed(f"robots.txt of {site.host}: HTTP {response.status}", again=False)
+                    return Failed(f"robots.txt of {site.host}: HTTP {response.status}", again=False)
                 if response.status != 200:
                     return self._ANYTHING
-                text = (await read_at_most(response, _ROBOTS_BYTES)).decode("utf-8", errors="replace")
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Failed(f"robots.txt of {site.host}: {error or 'no answer'}", again=False) from error
-        return Protego.parse(text)
+                return parse_robots(await read_at_most(response, ROBOTS_BYTES), PRODUCT)
+        except Refused as refusal:
+            return refusal
+        except TimeoutError:
+            return Failed(f"robots.txt of {site.host}: no answer", again=False)
+        except Exception as error:  # whatever one site sends is its own failure
+            return Failed(f"robots.txt of {site.host}: {reason_of(error)}", again=False)

@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.checksums import CHECKSUMS
+from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.curate.engine import Engine
 from openalign.curate.judge import StoredImages
 from openalign.curate.languages import language_of
@@ -23,7 +23,7 @@ from openalign.curate.settings import CurateSettings
 from openalign.data import addresses
 from openalign.data.shards import ShardWriter
 from openalign.errors import OpenAlignError
-from openalign.progress import bar
+from openalign.progress import bar, console
 
 NAMES = ("shards", "pairs.parquet", "dropped.parquet", "report.html", "report.json")
 """Everything that a curated folder holds, the last one written last; beside it the ledger, if images were fetched."""
@@ -137,8 +137,9 @@ def _stamps(source: str) -> Iterator[str]:
 
 
 def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
-    """The report of this very run if `folder` holds it; None where the run has yet to be done.
+    """The report of this very run if `folder` holds it; None where the run has yet to be done, or done again.
 
+    All files are read and compared with their checksums: a damaged one is said, and the folder then holds no run.
     Raises OpenAlignError where `folder` holds anything that a curation did not write.
     """
     if not folder.exists():
@@ -153,6 +154,13 @@ def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
     try:
         report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         same = report["run"]["fingerprint"] == run["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return report if same and all((folder / name).exists() for name in NAMES) else None
+    if not same or not all((folder / name).exists() for name in NAMES):
+        return None
+    try:
+        check_files(folder, read_checksums(folder) or (), "curating again")
+    except OpenAlignError as damage:
+        console.print(str(damage), markup=False, soft_wrap=True)
+        return None
+    return report

@@ -1,14 +1,19 @@
-"""A function over the pieces of a table. Each result is kept under what it was made from: no run makes it twice."""
+"""A function over the pieces of a table. Each result is kept under what it was made from: no run makes it twice.
+
+What an earlier run left is compared with its checksums before it is taken: a power cut, or a disk, may have damaged it.
+"""
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.checksums import Checksum, checksum_of
 from openalign.curate.engine import Engine
 from openalign.files import whole_file
 
@@ -39,14 +44,27 @@ def _noted(pieces: Iterable[Path], taken: list[Path]) -> Iterator[Path]:
 
 
 def result_of(piece: Path, function: Function, folder: Path) -> Path:
-    """The file with the result of one piece, made unless it is there."""
+    """The file with the result of one piece, made unless it is there, whole and as it was written."""
     rows = pq.read_table(piece)
     digest = hashlib.sha256(json.dumps(rows.to_pylist()).encode()).hexdigest()
     result = folder / f"{digest[:32]}.parquet"
-    if not result.exists():
-        with whole_file(result) as partial_file:
+    checksums = result.with_suffix(".json")
+    if not _is_as_written(checksums):
+        with whole_file(result, durable=False) as partial_file:
             pq.write_table(function(rows, result.with_suffix("")), partial_file)
+        made = {file.name: asdict(checksum_of(file)) for file in folder.glob(f"{result.stem}.*") if file != checksums}
+        with whole_file(checksums, durable=False) as partial_file:  # last: without it nothing counts
+            partial_file.write_text(json.dumps(made), encoding="utf-8")
     return result
+
+
+def _is_as_written(checksums: Path) -> bool:
+    """Whether the files of a result are there, and what their checksums say."""
+    try:
+        made = json.loads(checksums.read_bytes())
+        return bool(made) and all(checksum_of(checksums.with_name(name)) == Checksum(**made[name]) for name in made)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def batches_of(files: Sequence[Path], rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

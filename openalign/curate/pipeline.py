@@ -34,7 +34,8 @@ from openalign.curate.summary import Curated
 from openalign.curate.unsafe import score_images
 from openalign.data.pairs import open_pairs
 from openalign.errors import OpenAlignError
-from openalign.files import whole_folder
+from openalign.files import recover_folder, whole_file, whole_folder
+from openalign.locks import locked
 from openalign.progress import bar, console
 
 
@@ -54,9 +55,9 @@ def curate(
     """Extract image-text pairs from `sources`, apply the paper's rules (Section 3), write what is kept to folder `to`.
 
     `to` appears whole or not at all. A folder that already holds this very run (same sources, settings and version) is
-    left as it is; an earlier curation there is replaced. `test_set` names data whose images must not be among the kept.
-    `truth` is a table of what each pair truly breaks (`image`, `text`, `reasons`); the report then has each rule's
-    precision and recall.
+    left as it is, if its files are as they were written; an earlier curation there is replaced. `test_set` names data
+    whose images must not be among the kept. `truth` is a table of what each pair truly breaks (`image`, `text`,
+    `reasons`); the report then has each rule's precision and recall.
 
     `engine` is `local` (`workers` processes, None for as many as there are processors, and DuckDB) or `spark` (on
     `master`; None for what spark-submit says, else this machine); both write the same. `memory`, such as 4GB, bounds
@@ -67,25 +68,26 @@ def curate(
     the run again with it: only the addresses that failed are asked.
 
     Returns the content of report.json. Raises OpenAlignError if a source cannot be used, nothing could be extracted,
-    or `to` holds other things.
+    `to` holds other things, or another run writes it.
     """
     folder = Path(to).absolute()
     if not sources:
         raise OpenAlignError("there is nothing to curate: name at least one source")
-    run = describe_run(sources, test_set, truth, settings)
-    standing = standing_report(folder, run)
-    if standing is not None and not retry_failed:
-        console.print(f"{to} already holds this run: nothing to do")
-        return standing
-    workers = workers or os.cpu_count() or 1
-    with (
-        _work_folder(folder, run["fingerprint"]) as work,
-        whole_folder(folder) as partial,
-        open_engine(engine, work, workers=workers, master=master, memory=memory) as opened,
-    ):
-        curated = _curate(opened, sources, test_set, partial, settings)
-        report = write_report(curated, run, truth, partial)
-        keep_ledger(work / DOWNLOADS, partial)
+    with locked(folder):  # first of all: the work folder beside it is shared by all runs
+        recover_folder(folder)
+        run = describe_run(sources, test_set, truth, settings)
+        standing = standing_report(folder, run)
+        if standing is not None and not retry_failed:
+            console.print(f"{to} already holds this run: nothing to do")
+            return standing
+        with (
+            _work_folder(folder, run["fingerprint"]) as work,
+            whole_folder(folder) as partial,
+            open_engine(engine, work, workers=workers or os.cpu_count() or 1, master=master, memory=memory) as opened,
+        ):
+            curated = _curate(opened, sources, test_set, partial, settings)
+            report = write_report(curated, run, truth, partial)
+            keep_ledger(work / DOWNLOADS, partial)
     _say(report, Path(to))
     if failed_downloads(folder):
         console.print(f"{failed_downloads(folder):,} images could not be fetched this time; --retry failed asks again")
@@ -158,10 +160,11 @@ def _work_folder(folder: Path, fingerprint: str) -> Iterator[Path]:
     """
     work = folder.with_name(f".{folder.name}.work")
     run = work / "fingerprint"
-    same = run.exists() and run.read_text() == fingerprint
-    _clear(work, but={DOWNLOADS, *(_FINISHED if same else ())})
-    work.mkdir(parents=True, exist_ok=True)
-    run.write_text(fingerprint)
+    same = run.exists() and run.read_bytes() == fingerprint.encode()
+    _clear(work, but={DOWNLOADS, *((run.name, *_FINISHED) if same else ())})
+    if not same:
+        with whole_file(run) as partial:
+            partial.write_text(fingerprint)
     try:
         yield work
     except BaseException:

@@ -214,6 +214,8 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     local, cluster = contents(tmp_path / "local"), contents(tmp_path / "spark")
     ledgers = [sorted(held.pop("ledger.jsonl").splitlines()) for held in (local, cluster)]
     assert ledgers[0] == ledgers[1]
+    for held in (local, cluster):
+        del held["checksums.json"]  # the lines of the ledgers stand in the order in which answers came
     assert local == cluster
 
     # A run that was killed left images and the ledgers of its tasks.
@@ -277,10 +279,12 @@ def test_duckdb_sorts_more_than_its_memory_on_disk_and_says_when_it_cannot(tmp_p
         given = engine.hold_rows("given", rows)
         engine.write(given.mutate(text=given.number.cast("string").repeat(60)), tmp_path / "many.parquet", ["text"])
     assert pq.read_metadata(tmp_path / "many.parquet").num_rows == 1_000_000  # 350 MB of text
-    with LocalEngine(tmp_path / "less", workers=1, memory=20) as engine:
+    with (
+        pytest.raises(OpenAlignError, match="too little memory"),
+        LocalEngine(tmp_path / "less", workers=1, memory=20) as engine,
+    ):
         given = engine.hold_rows("given", rows)
-        with pytest.raises(OpenAlignError, match="too little memory"):
-            engine.write(given.mutate(text=given.number.cast("string").repeat(60)), tmp_path / "no.parquet", ["text"])
+        engine.write(given.mutate(text=given.number.cast("string").repeat(60)), tmp_path / "no.parquet", ["text"])
 
 
 @pytest.mark.parametrize(("count", "rows"), [(0, 64), (1000, 64), (1_000_000, 489), (10**9, 4096)])

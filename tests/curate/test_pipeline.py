@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,89 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.
         tmp_path / "whole" / "shards" / "shard-00000.tar"
     ).read_bytes()
     assert not (tmp_path / ".out.work").exists()
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a changed byte": lambda whole: whole[:50] + bytes([whole[50] ^ 1]) + whole[51:],
+    "cut off": lambda whole: whole[:-2],  # the last byte of some is a mere line feed
+    "empty": lambda whole: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_kept_results_that_are_damaged_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    table, out, looked = table_of(tmp_path / "in", 150), tmp_path / "out", tmp_path / ".out.work" / "looked"
+    run([table], tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pipeline, "write_kept", interrupt)
+        run([table], out)
+    kinds = [sorted(looked.glob(pattern)) for pattern in ("*.parquet", "*.images", "*.json")]
+    assert [len(files) for files in kinds] == [3, 3, 3]
+    for file in (kind[place] for place, kind in enumerate(kinds)):  # one of each kind, each of another piece
+        file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    again = count_looks(monkeypatch)
+    run([table], out)
+    assert len(again) == 150
+    assert (out / "shards" / "shard-00000.tar").read_bytes() == (
+        tmp_path / "whole" / "shards" / "shard-00000.tar"
+    ).read_bytes()
+
+
+def test_only_the_damaged_result_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pipeline, "write_kept", interrupt)
+        run([table], out)
+    stored = sorted((tmp_path / ".out.work" / "looked").glob("*.images"), key=lambda path: path.stat().st_size)
+    stored[0].write_bytes(DAMAGE["a changed byte"](stored[0].read_bytes()))  # the last piece, of 150 - 2 * 64 images
+    again = count_looks(monkeypatch)
+    run([table], out)
+    assert len(again) == 22
+
+
+def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows with every image that is looked at from now on, in this process."""
+    looks: list[int] = []
+    real = judge.look
+
+    def look(*given: Any) -> Any:
+        looks.append(1)
+        return real(*given)
+
+    monkeypatch.setattr(judge, "look", look)
+    return looks
+
+
+@pytest.mark.parametrize("damage", ["a changed byte", "cut off"])
+def test_outputs_that_are_damaged_are_said_and_made_again(
+    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out = table_of(tmp_path / "in"), tmp_path / "out"
+    run([table], out)
+    whole = {name: (out / name).read_bytes() for name in files_below(out)}
+    capsys.readouterr()
+    for name, content in whole.items():
+        (out / name).write_bytes(DAMAGE[damage](content))
+        run([table], out)
+        said = capsys.readouterr().err
+        assert "nothing to do" not in said
+        assert str(name) in said or name.name == "report.json"  # without a report that can be read it is another run
+        assert {each: (out / each).read_bytes() for each in files_below(out)} == whole
+    run([table], out)
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_an_output_that_is_gone_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, out = table_of(tmp_path / "in"), tmp_path / "out"
+    run([table], out)
+    shard = out / "shards" / "shard-00000.tar"
+    content = shard.read_bytes()
+    shard.unlink()
+    run([table], out)
+    assert shard.read_bytes() == content
+    assert "shard-00000.tar cannot be read" in capsys.readouterr().err
 
 
 def test_another_run_does_not_go_on_with_what_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
