@@ -19,25 +19,29 @@ from openalign.curate.records import RecordError, RunError, reason_of
 Result = TypeVar("Result")
 
 _START_SECONDS = 300.0  # to start Python and import a module, which a busy network folder can make slow
-_WALL_FACTOR = 10
+_WALL_FACTOR = 30
 """A call that waits instead of computing, or that gets no processor, is ended after so many times its CPU seconds."""
 _SERVE = "from openalign.curate.apart import serve; serve()"
 
 
-def call_apart(function: Callable[..., Result], *args: Any, seconds: float) -> Result:
-    """`function(*args)`, computed in the helper process within so many CPU seconds.
+def call_apart(function: Callable[..., Result], *args: Any, seconds: float, setting: str) -> Result:
+    """`function(*args)`, computed in the helper process within so many CPU seconds, which `setting` says.
 
     Function, arguments and result are pickled. What the function raises, this raises as RecordError with type and
     message.
 
     Raises:
-        RecordError: it raised, took longer, or its process crashed.
+        TooLong: it took longer.
+        RecordError: it raised, or its process crashed.
         RunError: no process could be started.
     """
     with _lock:
         helper = _running_helper()
         try:
             outcome = helper.ask(function, args, seconds)
+        except TooLong as error:
+            _end_helper()
+            raise TooLong(f"{error} ({setting})") from None
         except BaseException:
             _end_helper()
             raise
@@ -45,6 +49,10 @@ def call_apart(function: Callable[..., Result], *args: Any, seconds: float) -> R
         raise RecordError(outcome.reason)
     result: Result = outcome
     return result
+
+
+class TooLong(RecordError):
+    """A record took more time than it may."""
 
 
 class _Raised:
@@ -63,7 +71,7 @@ class _Helper:
         command = [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno())]
         path = os.pathsep.join(filter(None, sys.path))
         try:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -86,7 +94,7 @@ class _Helper:
             return self._receive(_WALL_FACTOR * seconds)
         except TimeoutError:
             if begun:
-                raise RecordError(_too_long(seconds)) from None
+                raise _too_long(seconds) from None
             raise RunError(f"the process to read pages and images in did not start in {_START_SECONDS:g} s") from None
         except (EOFError, OSError) as error:
             raise self._ended(begun, seconds) from error
@@ -98,9 +106,9 @@ class _Helper:
 
     def _ended(self, begun: bool, seconds: float) -> Exception:
         """Why the process is gone."""
-        code = self._process.wait()
+        code = self.process.wait()
         if -code == signal.SIGPROF:
-            return RecordError(_too_long(seconds))
+            return _too_long(seconds)
         ending = f"signal {-code}" if code < 0 else f"exit status {code}"
         if begun:
             return RecordError(f"the process that read it crashed ({ending})")
@@ -108,12 +116,12 @@ class _Helper:
 
     def end(self) -> None:
         self.pipe.close()
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
 
-def _too_long(seconds: float) -> str:
-    return f"took longer than {seconds:g} s"
+def _too_long(seconds: float) -> TooLong:
+    return TooLong(f"took longer than {seconds:g} s")
 
 
 _lock = threading.Lock()
@@ -125,6 +133,11 @@ def _running_helper() -> _Helper:
     if _helper is None:
         _helper = _Helper()
     return _helper
+
+
+def helper_process() -> int | None:
+    """The process number of the helper, if one runs."""
+    return None if _helper is None else _helper.process.pid
 
 
 def _end_helper() -> None:

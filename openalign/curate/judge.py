@@ -73,7 +73,7 @@ def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
     """
     if _is_quick(data):
         return look_here(data, wanted, settings)
-    return call_apart(look_here, data, wanted, settings, seconds=settings.image_seconds)
+    return call_apart(look_here, data, wanted, settings, seconds=settings.image_seconds, setting="image_seconds")
 
 
 def _is_quick(data: bytes) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\r?\n.*?^\1[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 
 
-_SMALL = 32 << 10
+SMALL = 32 << 10
 """Bytes of a page that is read without a helper process. The slowest found take 0.4 s (bench/hostile_pages.py)."""
 
 
@@ -40,7 +40,7 @@ class PageLimits:
     """What one page may take."""
 
     bytes: int = 8 << 20
-    seconds: float = 10.0
+    seconds: float = 2.0
     """Of one processor."""
 
 
@@ -54,9 +54,11 @@ def tags_of_page(
     """
     if len(page) > limits.bytes:
         raise RecordError(too_large(limits.bytes))
-    if len(page) <= _SMALL:
+    if len(page) <= SMALL:
         return read_tags(page, url, charset, form, text_from)
-    return call_apart(read_tags, page, url, charset, form, tuple(text_from), seconds=limits.seconds)
+    return call_apart(
+        read_tags, page, url, charset, form, tuple(text_from), seconds=limits.seconds, setting="page_seconds"
+    )
 
 
 def too_large(most: int) -> str:

@@ -80,7 +80,7 @@ class CurateSettings:
     """Seconds to wait before a further try; a server that asks for more is left for another run."""
     page_bytes: int = 8 << 20
     """Of one page (HTML, Markdown, or what a WAT record says of one); a larger one is a problem of the report."""
-    page_seconds: float = 10.0
+    page_seconds: float = 2.0
     """Processor seconds that reading one page may take; one that takes longer is a problem of the report."""
     image_seconds: float = 30.0
     """Processor seconds that decoding one image may take; one that takes longer counts as unreadable."""
