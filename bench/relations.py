@@ -102,7 +102,7 @@ def ours(what: str, memory: str, rows: Path, work: Path) -> dict[str, object]:
         pairs = relations.collect_pairs(engine, engine.read([rows]))
         if what == "tokens":  # the pairs are what both count from
             began = time.perf_counter()
-        texts = relations.collect_texts(engine, pairs, settings.vocabulary)
+        texts = relations.collect_texts(engine, pairs, settings.vocabulary, [])
         if what == "tokens":
             found = [texts.count().execute(), texts.rare.sum().execute()]
         else:

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+_LONGEST_HOST = 253
+"""Characters: no name that DNS can hold is longer, and Python's IDNA takes more than quadratic time."""
 _EDGE = "".join(map(chr, range(0x21)))
 _DELETED = str.maketrans("", "", "\t\n\r")
 # What may stay as it is; everything else, and only that, is percent-encoded. A `%` is kept even where it is stray.
@@ -78,7 +80,7 @@ def _absolute(scheme: str, rest: str) -> str | None:
 
 def _host(scheme: str, authority: str) -> str | None:
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+?)(?::(\d*))?", authority)
-    if not found:
+    if not found or len(found[1]) > _LONGEST_HOST:
         return None
     try:
         host = found[1].lower() if found[1].isascii() else found[1].encode("idna").decode("ascii")

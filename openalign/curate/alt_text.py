@@ -1,14 +1,16 @@
 """One page -> its images and their texts: lazy-load attributes, srcset, base address, entities, blanks."""
 
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from openalign.curate.addresses import resolve
 from openalign.curate.charset import decode_page
-from openalign.curate.srcset import parse_srcset
+from openalign.curate.records import RecordError
+from openalign.curate.srcset import largest_first, read_candidates
+from openalign.curate.surroundings import Sources, Surroundings
+from openalign.curate.texts import clean_text
 
 # Scripts put the real address here and a placeholder into `src`; the order is how common they are on the web.
 LAZY_SRC = (
@@ -23,7 +25,8 @@ LAZY_SRC = (
 LAZY_SRCSET = ("data-srcset", "data-lazy-srcset", "data-original-set")
 TEXT_SOURCES = ("alt", "title", "aria-label", "figcaption")
 """What may describe an image: attributes of the tag, and the caption of the figure around it. The paper takes alt."""
-_BREAKS = ("br", "p", "div", "li", "td", "h1", "h2", "h3", "h4", "h5", "h6")
+_LEAST_OUTPUT, _OUTPUT_SHARE = 1 << 20, 8
+"""Characters that the addresses and texts of a page may come to: so many, or so many times its length."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +37,33 @@ class ImageTag:
     text: str | None
 
 
-def clean_text(text: str) -> str:
-    """Return `text` in Unicode NFC, each run of white space one space, none at the ends."""
-    # Blanks go after NFC as well as before words are compared: NFC turns some odd blanks into others, never into words.
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
 def image_tags(page: str, url: str, text_from: Sequence[str] = ("alt",)) -> list[ImageTag]:
     """Return every <img> of an HTML page in document order; `url` is the page's own address.
 
     The text is the first of `text_from`, some of `TEXT_SOURCES`, that says anything; "" where all that are there are
     empty. A tag without any address that can be fetched (only a data: URL, no `src`) has empty `addresses`.
+
+    Raises RecordError if addresses and texts come to more than 8 times the page (and 1 MB), as when every image repeats
+    a base address of 100 kB.
     """
     # Half of a surrogate pair, which JSON tables can hold, is no text that UTF-8 could carry.
     tree = LexborHTMLParser(page.encode("utf-8", errors="replace"))
-    base = url
-    for node in tree.css("base[href]"):
-        base = resolve(url, node.attributes.get("href") or "") or url
-        break
-    return [_image_tag(node, base, text_from) for node in tree.css("img")]
+    node = tree.css_first("base[href]")
+    base = (resolve(url, node.attributes.get("href") or "") if node is not None else None) or url
+    around = Surroundings(tree, base)
+    return within_bounds((_image_tag(image, base, text_from, around) for image in tree.css("img")), len(page), url)
+
+
+def within_bounds(tags: Iterable[ImageTag], length: int, url: str) -> list[ImageTag]:
+    """The tags of a page of `length` characters. Raises RecordError as soon as they come to far more than the page."""
+    most = max(_LEAST_OUTPUT, _OUTPUT_SHARE * length)
+    listed, output = [], 0
+    for tag in tags:
+        output += len(url) + len(tag.text or "") + sum(map(len, tag.addresses))
+        if output > most:
+            raise RecordError(f"the addresses and texts of its images come to more than {most:,} characters")
+        listed.append(tag)
+    return listed
 
 
 def pairs_of_page(html: bytes, url: str, charset: str | None) -> list[tuple[str, str | None]]:
@@ -61,47 +72,25 @@ def pairs_of_page(html: bytes, url: str, charset: str | None) -> list[tuple[str,
     return [(tag.addresses[0], tag.text) for tag in image_tags(page or "", url) if tag.addresses]
 
 
-def _image_tag(node: LexborNode, base: str, text_from: Sequence[str]) -> ImageTag:
+def _image_tag(node: LexborNode, base: str, text_from: Sequence[str], around: Surroundings) -> ImageTag:
     attributes = node.attributes
-    addresses = (resolve(base, candidate) for candidate in _candidates(node, attributes))
-    found = [text for source in text_from if (text := _text(node, attributes, source)) is not None]
-    text = next(filter(None, found), "" if found else None)
-    return ImageTag(tuple(dict.fromkeys(address for address in addresses if address)), text)
+    addresses = dict.fromkeys(filter(None, _addresses(attributes, base, around.sources(node) or Sources())))
+    found = [text for source in text_from if (text := _text(node, attributes, source, around)) is not None]
+    return ImageTag(tuple(addresses), next(filter(None, found), "" if found else None))
 
 
-def _text(node: LexborNode, attributes: dict[str, str | None], source: str) -> str | None:
-    if source != "figcaption":
-        return clean_text(attributes[source] or "") if source in attributes else None
-    around = node.parent
-    while around is not None and around.tag != "figure":
-        around = around.parent
-    caption = around.css_first("figcaption") if around is not None else None
-    return clean_text(_shown_text(caption)) if caption is not None else None
+def _text(node: LexborNode, attributes: dict[str, str | None], source: str, around: Surroundings) -> str | None:
+    if source == "figcaption":
+        return around.caption(node)
+    return clean_text(attributes[source] or "") if source in attributes else None
 
 
-def _shown_text(node: LexborNode) -> str:
-    """Return the text of a node, parted where a line is broken and not where only the type changes."""
-    pieces = (
-        each.text_content or "" if each.is_text_node else " " * (each.tag in _BREAKS)
-        for each in node.traverse(include_text=True)
-    )
-    return "".join(pieces)
-
-
-def _candidates(node: LexborNode, attributes: dict[str, str | None]) -> Iterator[str]:
-    """Yield the addresses as written: what scripts would load, then the largest that browsers may, then `src`."""
+def _addresses(attributes: dict[str, str | None], base: str, sources: Sources) -> Iterator[str | None]:
+    """Yield what an image may be: what scripts would load, then the largest that browsers may, then `src`."""
     for name in LAZY_SRCSET:
-        yield from parse_srcset(attributes.get(name) or "")
+        yield from largest_first(read_candidates(attributes.get(name) or "", base))
     for name in LAZY_SRC:
-        yield attributes.get(name) or ""
-    parent = node.parent
-    sources = parent.css("source") if parent is not None and parent.tag == "picture" else []
-    always = [_srcset(source) for source in sources if "media" not in source.attributes]
-    yield from parse_srcset(", ".join(filter(None, [attributes.get("srcset"), *always])))
-    yield attributes.get("src") or ""
-    # Sources for certain screens only are mostly other cuts of the image, for small ones.
-    yield from parse_srcset(", ".join(_srcset(source) for source in sources if "media" in source.attributes))
-
-
-def _srcset(source: LexborNode) -> str:
-    return source.attributes.get("data-srcset") or source.attributes.get("srcset") or ""
+        yield resolve(base, attributes.get(name) or "")
+    yield from largest_first(read_candidates(attributes.get("srcset") or "", base) + sources.always)
+    yield resolve(base, attributes.get("src") or "")
+    yield from sources.on_some_screens

@@ -1,26 +1,13 @@
 """Page bytes to text: the charset a page declares, else the one its bytes speak for."""
 
-import codecs
 import re
 
+from openalign.curate.encoding_labels import codec_of
 from openalign.data.charset import by_mark, detected
 
 _DECLARED = re.compile(rb"""<meta[^>]{0,400}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
 _XML_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.:-]+)""", re.IGNORECASE)
 _HEAD = 4096
-# Browsers read these labels as the wider encodings that pages really use (WHATWG Encoding, "names and labels").
-_WIDER = {
-    "ascii": "cp1252",
-    "iso8859-1": "cp1252",
-    "iso8859-9": "cp1254",
-    "iso8859-11": "cp874",
-    "tis-620": "cp874",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "shift_jis": "cp932",
-    "euc_kr": "cp949",
-    "big5": "big5hkscs",
-}
 
 
 def decode_page(page: bytes, declared: str | None = None) -> str | None:
@@ -31,7 +18,7 @@ def decode_page(page: bytes, declared: str | None = None) -> str | None:
     """
     if marked := by_mark(page):
         return marked[0]
-    if stated := _codec(declared) or _declared_inside(page[:_HEAD]):
+    if stated := codec_of(declared or "") or _declared_inside(page[:_HEAD]):
         return page.decode(stated, errors="replace")
     try:
         return page.decode("utf-8")
@@ -42,16 +29,6 @@ def decode_page(page: bytes, declared: str | None = None) -> str | None:
 
 def _declared_inside(head: bytes) -> str | None:
     found = _DECLARED.search(head) or _XML_DECLARED.match(head)
-    charset = _codec(found[1].decode("ascii", errors="replace")) if found else None
+    charset = codec_of(found[1].decode("ascii", errors="replace")) if found else None
     # A page whose ASCII bytes could be read this far is not UTF-16, whatever it says.
     return "utf-8" if charset and charset.startswith("utf-16") else charset
-
-
-def _codec(label: str | None) -> str | None:
-    """Return the codec for a charset label, None where there is none (browsers go on as if nothing were declared)."""
-    try:
-        name = codecs.lookup((label or "").strip(" \"'").lower().removeprefix("x-")).name
-        "".encode(name)
-    except (LookupError, ValueError):
-        return None
-    return _WIDER.get(name, name)

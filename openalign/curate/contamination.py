@@ -10,9 +10,9 @@ from openalign.curate.duplicates import COLOUR_SIDE, SIDE, Fingerprints, find_ne
 from openalign.curate.embeddings import nearest_test_images
 from openalign.curate.judge import look
 from openalign.curate.pieces import batches_of
+from openalign.curate.records import Problem, RecordError, one_record
 from openalign.curate.settings import CurateSettings
 from openalign.data.pairs import Pairs
-from openalign.errors import OpenAlignError
 from openalign.progress import track
 
 MATCHES = pa.schema(
@@ -63,17 +63,21 @@ def _read_tests(
     problems: list[str] = []
     for number, pairs in enumerate(tests):
         for row in track(range(len(pairs)), "Reading test images"):
-            try:
-                seen = look(pairs.image_bytes(row), False, settings)
-            except OpenAlignError as error:
-                problems.append(str(error))
-                continue
-            if seen.hash is None or seen.thumbnail is None or seen.colours is None:
-                problems.append(f"{pairs.row_name(row)}: {seen.problem}")
+            seen = _print_of(pairs, row, settings)
+            if isinstance(seen, Problem):
+                problems.append(seen.of(pairs.row_name(row)))
                 continue
             places.append((number, row))
-            prints.append((seen.hash, seen.thumbnail, seen.colours))
+            prints.append(seen)
     return places, fingerprints(prints), problems
+
+
+@one_record
+def _print_of(pairs: Pairs, row: int, settings: CurateSettings) -> _Print:
+    seen = look(pairs.image_bytes(row), False, settings)
+    if seen.hash is None or seen.thumbnail is None or seen.colours is None:
+        raise RecordError(str(seen.problem))
+    return seen.hash, seen.thumbnail, seen.colours
 
 
 def fingerprints(prints: Sequence[_Print]) -> Fingerprints:

@@ -3,8 +3,10 @@
 Legend: B images at once, T test images, D the width of the model's space.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from openalign.curate.judge import StoredImages
 from openalign.curate.pieces import batches_of, count_rows
+from openalign.curate.records import Problem, each_of, one_record, problems_among
 from openalign.data.pairs import Pairs
 from openalign.model.dual_encoder import DualEncoder, embed_pairs_images
 from openalign.progress import bar
@@ -22,6 +25,7 @@ SIMILARITIES = pa.schema([("occurrence", pa.int64()), ("similarity", pa.float64(
 
 _AT_ONCE = 256
 _TESTS_AT_ONCE = 1 << 16
+_SHOWN = 200  # characters of an image's or text's name in the report's line
 _STORED = ["stored_in", "stored_at", "stored_size"]
 
 
@@ -31,10 +35,10 @@ def nearest_test_images(
     """The images of `seen` (Parquet files, see judge.JUDGED, the JPEGs beside them) whose
     embedding is closer than `cosine` to a test image's.
 
-    Each as (image, test set, row of it), and a sentence for each test image that could not be read. Every stored image
-    is compared with every test image. The paper (Appendix A) looks only among images that share a bucket of cluster
-    numbers, which may miss some; a test set of 100,000 images costs 64 million products for a width of 640, less than
-    a thousandth of embedding the image, so there is nothing to save.
+    Each as (image, test set, row of it), and a sentence for each image that could not be read or embedded. Every
+    stored image is compared with every test image. The paper (Appendix A) looks only among images that share a bucket
+    of cluster numbers, which may miss some; a test set of 100,000 images costs 64 million products for a width of 640,
+    less than a thousandth of embedding the image, so there is nothing to save.
     """
     places: list[tuple[int, int]] = []
     vectors = [np.empty((0, model.width), np.float32)]
@@ -50,7 +54,9 @@ def nearest_test_images(
     with StoredImages(folder) as images, bar("Comparing with test images", count_rows(seen)) as running:
         for batch in _stored(seen):
             names = batch["image"].to_pylist()
-            vectors_BD = model.embed_images([images.read(row) for row in batch.select(_STORED).to_pylist()])
+            stored = [images.read(row) for row in batch.select(_STORED).to_pylist()]
+            vectors_BD, failed = _vectors(partial(_embedded_images, model), stored, names, model.width)
+            problems += failed
             cosines_B, nearest_B = nearest(vectors_BD, tests_TD)
             close = np.flatnonzero(cosines_B > cosine)
             found += [(names[row], *places[nearest_B[row]]) for row in close]
@@ -76,11 +82,12 @@ def nearest(
     return best_B, place_B
 
 
-def similarities(model: DualEncoder, pairs: Path, stored: Path) -> pa.Table:
+def similarities(model: DualEncoder, pairs: Path, stored: Path, problems: list[str]) -> pa.Table:
     """The cosine of image and text of each pair of a Parquet file, `SIMILARITIES`; the JPEGs lie in folder `stored`.
 
     Its columns are `occurrence`, `image`, `text` and where the JPEG is stored (see judge.JUDGED), ordered by image, so
-    that one with several texts is embedded once or, where they lie in two batches, twice.
+    that one with several texts is embedded once or, where they lie in two batches, twice. A line for each image or text
+    that the model fails at is added to `problems`; its pairs have no similarity.
     """
     parts = [SIMILARITIES.empty_table()]
     file = pq.ParquetFile(pairs)
@@ -89,12 +96,36 @@ def similarities(model: DualEncoder, pairs: Path, stored: Path) -> pa.Table:
             rows = batch.to_pylist()
             firsts = {row["image"]: row for row in reversed(rows)}
             place = {image: number for number, image in enumerate(firsts)}
-            vectors_ID = model.embed_images([images.read(row) for row in firsts.values()])
-            texts_BD = model.embed_texts([row["text"] for row in rows])
+            jpegs = [images.read(row) for row in firsts.values()]
+            vectors_ID, failed = _vectors(partial(_embedded_images, model), jpegs, list(firsts), model.width)
+            problems += failed
+            texts = [row["text"] for row in rows]
+            texts_BD, failed = _vectors(partial(_embedded_texts, model), texts, texts, model.width)
+            problems += failed
             cosines_B = (vectors_ID[[place[row["image"]] for row in rows]] * texts_BD).sum(1, dtype=np.float64)
-            parts.append(pa.table([batch["occurrence"], cosines_B], schema=SIMILARITIES))
+            known = pa.array(cosines_B, pa.float64(), mask=np.isnan(cosines_B))
+            parts.append(pa.table([batch["occurrence"], known], schema=SIMILARITIES))
             running.advance(len(rows))
     return pa.concat_tables(parts)
+
+
+@one_record
+def _embedded_images(model: DualEncoder, images: Sequence[bytes]) -> NDArray[np.float32]:
+    return model.embed_images(images)
+
+
+@one_record
+def _embedded_texts(model: DualEncoder, texts: Sequence[str]) -> NDArray[np.float32]:
+    return model.embed_texts(texts)
+
+
+def _vectors(
+    embed: Callable[[Sequence[Any]], Any], items: Sequence[Any], names: Sequence[str], width: int
+) -> tuple[NDArray[np.float32], list[str]]:
+    """(B, D), NaN where the model failed, and a line for each of these."""
+    found = each_of(embed, items)
+    rows = [np.full(width, np.nan, np.float32) if isinstance(each, Problem) else each for each in found]
+    return np.stack(rows), problems_among(found, [f"{name[:_SHOWN]} (embedding)" for name in names])
 
 
 def _stored(seen: Sequence[Path]) -> Iterator[pa.RecordBatch]:

@@ -1,18 +1,15 @@
 """Folders of HTML and Markdown pages with their images, as site generators keep them, on disk or at an address."""
 
 import posixpath
-import re
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
-from markdown_it import MarkdownIt
-
-from openalign.curate.alt_text import image_tags
-from openalign.curate.charset import decode_page
+from openalign.curate.pages import Form, PageLimits, tags_of_page
 from openalign.curate.parts import PartWriter
 from openalign.curate.places import Place, files_below, location_of, opened, within
+from openalign.curate.records import Problem, RecordError, one_record
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown")
@@ -21,11 +18,15 @@ PAGE_SUFFIXES = HTML_SUFFIXES + MARKDOWN_SUFFIXES
 ASSET_FOLDERS = ("", "static", "public", "assets", "src", "docs", "content", "source", "site", "www", "src/static")
 # `.invalid` is reserved (RFC 2606): no page can mean it, so an address that starts so is one of the folder's own.
 _NOWHERE = "http://folder.invalid/"
-_FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\r?\n.*?^\1[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 
 
 def read_pages(
-    part: PartWriter, folder: Place, pages: list[str], base_url: str | None, text_from: Sequence[str] = ("alt",)
+    part: PartWriter,
+    folder: Place,
+    pages: list[str],
+    base_url: str | None,
+    text_from: Sequence[str] = ("alt",),
+    limits: PageLimits = PageLimits(),  # noqa: B008 - frozen
 ) -> None:
     """Add the images of `pages` (paths relative to `folder`) to `part`.
 
@@ -35,24 +36,43 @@ def read_pages(
     files = frozenset(files_below(folder))
     for page in pages:
         place = within(folder, page)
-        with opened(place) as stream:
-            text = decode_page(stream.read())
-        if text is None:
-            part.problems.append(f"{place} is not text in any known encoding.")
+        shown = _shown_images(folder, page, base, files, text_from, limits)
+        if isinstance(shown, Problem):
+            part.problems.append(shown.of(place))
             continue
         part.pages += 1
-        html = _FRONT_MATTER.sub("", text)
-        if page.lower().endswith(MARKDOWN_SUFFIXES):
-            html = _markdown().render(html)
-        address = base + quote(page)
-        for tag in image_tags(html, address, text_from):
-            names: list[str] = []
-            for image in tag.addresses:
-                name, found = _name(image, base, folder, page, files)
-                names.append(name)
-                if found:
-                    part.add_stored(name, location_of(within(folder, found)))
-            part.add_tag(names, tag.text, address if base_url else str(place))
+        for image in shown:
+            for name, file in zip(image.names, image.files, strict=True):
+                if file:
+                    part.add_stored(name, location_of(within(folder, file)))
+            part.add_tag(image.names, image.text, base + quote(page) if base_url else str(place))
+
+
+@dataclass(frozen=True)
+class _ShownImage:
+    """An <img> of a page: the names it may have, the file of the folder that each is (None: none), and its text."""
+
+    names: list[str]
+    files: list[str | None]
+    text: str | None
+
+
+@one_record
+def _shown_images(
+    folder: Place, page: str, base: str, files: frozenset[str], text_from: Sequence[str], limits: PageLimits
+) -> list[_ShownImage]:
+    """The images of one page of the folder."""
+    with opened(within(folder, page)) as stream:
+        data = stream.read(limits.bytes + 1)
+    form = Form.MARKDOWN if page.lower().endswith(MARKDOWN_SUFFIXES) else Form.HTML_FILE
+    tags = tags_of_page(data, base + quote(page), None, form, text_from, limits)
+    if isinstance(tags, Problem):
+        raise RecordError(tags.reason)
+    shown = []
+    for tag in tags:
+        found = [_name(image, base, folder, page, files) for image in tag.addresses]
+        shown.append(_ShownImage([name for name, _ in found], [file for _, file in found], tag.text))
+    return shown
 
 
 def _name(image: str, base: str, folder: Place, page: str, files: frozenset[str]) -> tuple[str, str | None]:
@@ -83,8 +103,3 @@ def find_image(files: frozenset[str], page: str, wanted: str) -> str | None:
         for assets in ASSET_FOLDERS
     )
     return next((path for path in tries if path in files), None)
-
-
-@cache
-def _markdown() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from openalign.curate.apart import call_apart
 from openalign.curate.duplicates import perceptual_hash, thumbnails
+from openalign.curate.records import one_record
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.data.images import ImageError, decode, encode_jpeg, read_header, shrink
 from openalign.data.open_files import OpenFiles
-from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
 JUDGED = pa.schema(
@@ -42,6 +43,11 @@ JUDGED = pa.schema(
 
 _SMALLEST_DECODED = 128  # px of the shorter side of an image that is only measured
 
+# What an image may have that takes about a second at most; pixels of all scans.
+_QUICK_BYTES, _QUICK_PIXELS = 4 << 20, 64_000_000
+_QUICK_FORMATS = ("jpeg", "png", "gif", "webp", "bmp")
+_START_OF_SCAN = b"\xff\xda"
+
 
 @dataclass(frozen=True)
 class Look:
@@ -59,10 +65,31 @@ class Look:
 
 
 def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
-    """Judge the bytes of one image. Never raises for what is wrong with them: that is `problem`.
+    """Judge the bytes of one image. What is wrong with them is its `problem`.
 
-    An image that cannot be decoded has no size either, whatever its header claims.
+    An image that cannot be decoded has no size either, whatever its header claims. One that may take long is looked at
+    in the helper process of `apart`. Raises RecordError if that takes longer than `image_seconds`.
     """
+    if _is_quick(data):
+        return look_here(data, wanted, settings)
+    return call_apart(look_here, data, wanted, settings, seconds=settings.image_seconds, setting="image_seconds")
+
+
+def _is_quick(data: bytes) -> bool:
+    """Whether to look at an image takes about a second at most, by its size and format alone."""
+    if len(data) > _QUICK_BYTES:
+        return False
+    try:
+        header = read_header(data)
+    except ImageError:
+        return True  # it is decoded no further
+    # Each scan of a JPEG goes over all its pixels, and a marker says where one starts.
+    times = max(1, data.count(_START_OF_SCAN)) if header.format == "jpeg" else 1
+    return header.format in _QUICK_FORMATS and header.width * header.height * times <= _QUICK_PIXELS
+
+
+def look_here(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
+    """`look` in this process, however long it takes."""
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         header = read_header(data)
@@ -132,16 +159,14 @@ def judge_piece(rows: pa.Table, beside: Path, settings: CurateSettings) -> pa.Ta
                         row |= {"stored_in": stored_in.name, "stored_at": file.tell(), "stored_size": len(seen.stored)}
                         file.write(seen.stored)
                 else:
-                    row["problem"] = seen
+                    row["problem"] = seen.reason
             judged.append(row)
     return pa.Table.from_pylist(judged, schema=JUDGED)
 
 
-def _look_at(location: str, wanted: bool, settings: CurateSettings) -> Look | str:
-    try:
-        return look(read_image(location), wanted, settings)
-    except OpenAlignError as error:
-        return str(error)
+@one_record
+def _look_at(location: str, wanted: bool, settings: CurateSettings) -> Look:
+    return look(read_image(location), wanted, settings)
 
 
 _SEEN = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")

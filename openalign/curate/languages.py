@@ -8,8 +8,11 @@ import pyarrow as pa
 
 from openalign.curate.engine import Engine
 from openalign.curate.pieces import count_rows, work_through
+from openalign.curate.records import one_record
+from openalign.curate.text_pieces import problems_of_texts, table_of_texts
 
-LANGUAGES = pa.schema([("text", pa.string()), ("language", pa.string())])
+LANGUAGES = pa.schema([("text", pa.string()), ("language", pa.string()), ("problem", pa.string())])
+"""One row a text. Where guessing failed, `language` is null and `problem` says why."""
 
 _AT_ONCE = 20_000
 
@@ -21,12 +24,22 @@ def language_of(text: str) -> str:
 
 def classify_piece(rows: pa.Table, beside: Path) -> pa.Table:
     """Rows with a column `text` -> `LANGUAGES`; nothing is written `beside`."""
-    languages = [language_of(text) for text in rows["text"].to_pylist()]
-    return pa.table([rows["text"], pa.array(languages, pa.string())], schema=LANGUAGES)
+    return table_of_texts(rows["text"], guessed_language, LANGUAGES)
 
 
-def classify_texts(engine: Engine, texts: ir.Table) -> ir.Table:
-    """The language of every text of a table (column `text`, distinct, none null): `LANGUAGES`."""
+@one_record
+def guessed_language(text: str) -> str:
+    """`language_of`, as the function of one record."""
+    return language_of(text)
+
+
+def classify_texts(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.Table:
+    """The language of every text of a table (column `text`, distinct, none null): columns `text`, `language`.
+
+    A line for each text whose language could not be guessed is added to `problems`; its language is null.
+    """
     pieces = engine.cut("texts_to_classify", texts.select("text"), ["text"], _AT_ONCE)
     folder = engine.work / "languages"
-    return engine.read(work_through(engine, pieces, classify_piece, folder, "Guessing languages", count_rows(pieces)))
+    files = work_through(engine, pieces, classify_piece, folder, "Guessing languages", count_rows(pieces))
+    problems += problems_of_texts(files)
+    return engine.read(files).drop("problem")

@@ -1,14 +1,19 @@
 """Sources that list their images themselves: tables, folders of images with texts, shards of this and other tools."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from openalign.curate.addresses import normalise
-from openalign.curate.alt_text import clean_text
+from openalign.curate.columns import values_of
 from openalign.curate.parquet_images import holds_images, read_parquet_images
 from openalign.curate.parts import PartWriter
 from openalign.curate.places import Place, beside, full_name, location_of
+from openalign.curate.records import Problem, RecordError, one_record
+from openalign.curate.texts import clean_text
 from openalign.data.pairs import open_pairs, read_table
 from openalign.data.shards import read_index
 from openalign.data.tables import table_suffix
@@ -32,30 +37,71 @@ def read_shard(part: PartWriter, tar: Place) -> None:
     """Add the samples of one tar, named by the address or path they came from, else by the tar and their key."""
     index = read_index(tar)
     origin = next((name for name in ("image", "url") if name in index.column_names), None)
-    for row in index.to_pylist():
+    columns = {name: values_of(index[name]) for name in index.column_names}
+    for number, values in enumerate(zip(*columns.values(), strict=True), 1):
         part.records += 1
-        image = str(row.get(origin) or f"{tar}/{row['key']}")
-        part.add_tag([normalise(image) or image], _text(row["text"]), None)
-        part.add_stored(normalise(image) or image, f"tar://{full_name(tar)}#{row['image_offset']}+{row['image_size']}")
+        found = _sample(dict(zip(columns, values, strict=True)), tar, origin)
+        if isinstance(found, Problem):
+            part.problems.append(found.of(f"{tar} sample {number}"))
+        else:
+            _add(part, found)
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """An image of a list with its text; `location` is where its bytes lie, None: to be fetched, or not there."""
+
+    name: str
+    text: str | None
+    location: str | None
+
+
+@one_record
+def _sample(row: dict[str, Any], tar: Place, origin: str | None) -> _Listed:
+    _refuse_problems(row.values())
+    image = str((row[origin] if origin else None) or f"{tar}/{row['key']}")
+    location = f"tar://{full_name(tar)}#{row['image_offset']}+{row['image_size']}"
+    return _Listed(normalise(image) or image, _text(row["text"]), location)
 
 
 def _add_rows(part: PartWriter, table: pa.Table, path: Place, row_name: str) -> None:
     """Add rows whose images are named relative to where `path` lies."""
-    for number, (image, text) in enumerate(zip(table["image"].to_pylist(), table["text"].to_pylist(), strict=True), 1):
+    rows = zip(values_of(table["image"]), values_of(table["text"]), strict=True)
+    for number, (image, text) in enumerate(rows, 1):
         part.records += 1
         if not image:
             part.problems.append(f"{row_name} {number} names no image.")
             continue
-        found = _place_of_image(path, image)
-        if linked := normalise(str(found)):
-            part.add_tag([linked], _text(text), None)
+        found = _row(path, image, text)
+        if isinstance(found, Problem):
+            part.problems.append(found.of(f"{row_name} {number}"))
             continue
-        part.add_tag([str(found)], _text(text), None)
-        # At an address it is asked for when it is read: a question for each row takes as long as its image.
-        if isinstance(found, str) or found.is_file():
-            part.add_stored(str(found), location_of(found))
-        else:
-            part.problems.append(f"{row_name} {number}: there is no file {found}.")
+        _add(part, found)
+        if found.location is None and not normalise(found.name):
+            part.problems.append(f"{row_name} {number}: there is no file {found.name}.")
+
+
+@one_record
+def _row(path: Place, image: Any, text: Any) -> _Listed:
+    _refuse_problems((image, text))
+    found = _place_of_image(path, image)
+    if linked := normalise(str(found)):
+        return _Listed(linked, _text(text), None)
+    # At an address it is asked for when it is read: a question for each row takes as long as its image.
+    at_hand = isinstance(found, str) or found.is_file()
+    return _Listed(str(found), _text(text), location_of(found) if at_hand else None)
+
+
+def _add(part: PartWriter, listed: _Listed) -> None:
+    part.add_tag([listed.name], listed.text, None)
+    if listed.location is not None:
+        part.add_stored(listed.name, listed.location)
+
+
+def _refuse_problems(values: Iterable[Any]) -> None:
+    for value in values:
+        if isinstance(value, Problem):
+            raise RecordError(value.reason)
 
 
 def _place_of_image(path: Place, image: str) -> Place:

@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.curate.engine import Engine
 from openalign.curate.judge import StoredImages
-from openalign.curate.languages import language_of
+from openalign.curate.languages import guessed_language
 from openalign.curate.ledger import LEDGER, read_ledger
+from openalign.curate.records import Problem
 from openalign.curate.settings import CurateSettings
+from openalign.curate.text_pieces import problem_of_text
 from openalign.data import addresses
 from openalign.data.shards import ShardWriter
 from openalign.errors import OpenAlignError
@@ -54,10 +56,13 @@ _STORED = ["stored_in", "stored_at", "stored_size"]
 _DROPPED_AT_ONCE = 100_000
 
 
-def write_kept(engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: CurateSettings) -> None:
+def write_kept(
+    engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: CurateSettings, problems: list[str]
+) -> None:
     """Write the kept pairs, whose JPEGs lie in the folder `stored`: shards and pairs.parquet.
 
-    A pair's key is its running number in source order.
+    A pair's key is its running number in source order. A line for each text whose language could not be guessed is
+    added to `problems`.
     """
     columns = ["occurrence", "image", "text", "page", "host", "width", "height", "sha256", *_STORED]
     engine.write(judged.filter(~judged.dropped).select(columns), engine.work / "kept.parquet", ["occurrence"])
@@ -73,7 +78,10 @@ def write_kept(engine: Engine, judged: ir.Table, stored: Path, folder: Path, set
             rows = batch.to_pylist()
             for row in rows:
                 row["key"] = f"{number:09d}"
-                row["language"] = language_of(row["text"])
+                language = guessed_language(row["text"])
+                if isinstance(language, Problem):
+                    problems.append(problem_of_text(row["text"], language))
+                row["language"] = None if isinstance(language, Problem) else language
                 metadata = {name: row[name] for name in _METADATA}
                 row["shard"] = shards.write(row["key"], images.read(row), row["text"], metadata)
                 number += 1

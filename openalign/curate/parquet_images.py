@@ -1,15 +1,18 @@
 """Parquet files that hold the images themselves, as Hugging Face datasets are kept on the hub."""
 
 from functools import lru_cache
+from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from openalign.curate.alt_text import clean_text
+from openalign.curate.columns import values_of
 from openalign.curate.parts import PartWriter
 from openalign.curate.places import Place, full_name, place_of
+from openalign.curate.records import Problem, RecordError, one_record
+from openalign.curate.texts import clean_text
 from openalign.data.datasets import captions_as_rows, part_images
 from openalign.data.tables import find_columns, with_named_columns
 from openalign.errors import OpenAlignError
@@ -36,22 +39,52 @@ def read_parquet_images(part: PartWriter, path: Place, image_column: str | None,
     image, text = find_columns(file.schema_arrow.names, image_column, text_column, where=str(path))
     leaf = _leaf(file, _bytes_column(file.schema_arrow, image) or image)
     names = _names(file, image)
+    if isinstance(names, Problem):
+        part.problems.append(names.of(f"{path} column {image}"))
+        names = None
     first = 0
     for group in range(file.num_row_groups):
-        table, stored = part_images(file.read_row_group(group), image)
-        table, rows = captions_as_rows(table, text or "", need_text=True)
-        texts = with_named_columns(table, str(path), image, text, need_text=True)["text"].to_pylist()
-        for words, row in zip(texts, rows.tolist(), strict=True):
+        found = _row_group(file, group, image, text, path)
+        if isinstance(found, Problem):
+            part.problems.append(found.of(f"{path} row group {group + 1}, from row {first + 1} on"))
+            found = []
+        for written, row, at_hand in found:
             part.records += 1
-            if stored is None or not stored[row].is_valid:
-                part.problems.append(f"{path} row {first + row + 1} holds no image.")
+            row_name = f"{path} row {first + row + 1}"
+            if not at_hand:
+                part.problems.append(f"{row_name} holds no image.")
                 continue
-            name = f"{path}/{names[first + row] if names else f'row {first + row + 1}'}"
-            part.add_tag([name], None if words is None else clean_text(words), None)
+            words = _words(written)
+            if isinstance(words, Problem):
+                part.problems.append(words.of(row_name))
+                continue
+            name = f"{path}/{names[first + row]}" if names else f"{path}/row {first + row + 1}"
+            part.add_tag([name], words, None)
             part.add_stored(name, f"{SCHEME}://{full_name(path)}#{leaf}+{group}+{row}")
         first += file.metadata.row_group(group).num_rows
 
 
+@one_record
+def _row_group(
+    file: pq.ParquetFile, group: int, image: str, text: str | None, path: Place
+) -> list[tuple[Any, int, bool]]:
+    """The text, the row within the group, and whether its image is there, of each row and each of its captions."""
+    table, stored = part_images(file.read_row_group(group), image)
+    table, rows = captions_as_rows(table, text or "", need_text=True)
+    texts = values_of(with_named_columns(table, str(path), image, text, need_text=True)["text"])
+    at_hand = [False] * (max(rows.tolist(), default=0) + 1) if stored is None else stored.is_valid().to_pylist()
+    return [(words, row, at_hand[row]) for words, row in zip(texts, rows.tolist(), strict=True)]
+
+
+@one_record
+def _words(text: Any) -> str | None:
+    """The text of a row."""
+    if isinstance(text, Problem):
+        raise RecordError(text.reason)
+    return None if text is None else clean_text(text)
+
+
+@one_record
 def _names(file: pq.ParquetFile, image: str) -> list[str] | None:
     """The `path` of every row; None where there is none, or one stands twice."""
     kind = file.schema_arrow.field(image).type

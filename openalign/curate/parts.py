@@ -1,5 +1,6 @@
 """What one source gives, written to disk as it is read; and all parts joined into occurrences and images."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,14 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
+from openalign.checksums import checksum_of
 from openalign.curate.addresses import host_of
 from openalign.curate.engine import Engine
-from openalign.files import whole_file
+from openalign.curate.records import Problem, one_record
+from openalign.files import sync, whole_file
 
 _TAGS = pa.schema(
     {"place": pa.int64(), "addresses": pa.list_(pa.string())} | dict.fromkeys(("text", "page", "host"), pa.string())
 )
 _STORED = pa.schema({"place": pa.int64(), "image": pa.string(), "location": pa.string()})
+_KINDS = ("tags", "stored")
 _BUFFERED_ROWS = 8192
 _PLACES_PER_PART = 1 << 40
 
@@ -37,7 +41,7 @@ class PartSummary:
 class PartWriter:
     """Writes part `number` into `folder`; a context manager. Rows keep their order, parts that of their numbers.
 
-    A part is there whole, its summary last, or not at all.
+    A part is there whole and on the disk, its summary last, or not at all. The summary has the checksums of its files.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -46,7 +50,7 @@ class PartWriter:
         self.problems: list[str] = []
         self._without_address = 0
         self._summary = _summary_of(folder, number)
-        self._files = [_file_of(folder, number, kind) for kind in ("tags", "stored")]
+        self._files = [_file_of(folder, number, kind) for kind in _KINDS]
         self._tags, self._stored = (
             _RowWriter(file.with_suffix(".partial"), schema, number)
             for file, schema in zip(self._files, (_TAGS, _STORED), strict=True)
@@ -61,35 +65,80 @@ class PartWriter:
         self._tags.close()
         self._stored.close()
         for file in self._files:
+            partial = file.with_suffix(".partial")
             if kind is None:
-                file.with_suffix(".partial").replace(file)
+                sync(partial)
+                partial.replace(file)
             else:
-                file.with_suffix(".partial").unlink()
+                partial.unlink()
         if kind is None:
-            with whole_file(self._summary) as partial:
-                partial.write_text(json.dumps(asdict(self.summary())), encoding="utf-8")
+            _write_summary(self._summary, self._files, self.summary())
 
     def add_tag(self, addresses: Sequence[str], text: str | None, page: str | None) -> None:
         """Add one occurrence; `addresses` are those the image may have, the likeliest first (without any: counted)."""
-        if addresses:
-            host = host_of(page or addresses[0])
-            self._tags.add({"addresses": list(addresses), "text": text, "page": page, "host": host})
-        else:
+        if not addresses:
             self._without_address += 1
+            return
+        row = _tag_row(addresses, text, page)
+        if isinstance(row, Problem):
+            self.problems.append(row.of(_printable(f"{page or '(no page)'}, image {addresses[0]}")))
+        else:
+            self._tags.add(row)
 
     def add_stored(self, image: str, location: str) -> None:
         """Add an image whose bytes `location` tells how to read."""
-        self._stored.add({"image": image, "location": location})
+        row = _stored_row(image, location)
+        if isinstance(row, Problem):
+            self.problems.append(row.of(_printable(location)))
+        else:
+            self._stored.add(row)
 
     def summary(self) -> PartSummary:
         return PartSummary(self.pages, self.records, self._without_address, self.problems)
 
 
+@one_record
+def _tag_row(addresses: Sequence[str], text: str | None, page: str | None) -> dict[str, Any]:
+    row = {"addresses": list(addresses), "text": text, "page": page, "host": host_of(page or addresses[0])}
+    _expect_storable(*addresses, text or "", page or "")
+    return row
+
+
+@one_record
+def _stored_row(image: str, location: str) -> dict[str, Any]:
+    _expect_storable(image, location)
+    return {"image": image, "location": location}
+
+
+def _expect_storable(*texts: str) -> None:
+    """Raise UnicodeEncodeError for half of a surrogate pair, which JSON and names of files can hold, but no table."""
+    for text in texts:
+        text.encode()
+
+
+def _printable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _write_summary(path: Path, files: Sequence[Path], summary: PartSummary) -> None:
+    written = {"summary": asdict(summary), "files": [asdict(checksum_of(file)) for file in files]}
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(written | {"sha256": _digest(written)}), encoding="utf-8")
+
+
+def _digest(written: Any) -> str:
+    return hashlib.sha256(json.dumps(written).encode()).hexdigest()
+
+
 def finished_part(folder: Path, number: int) -> PartSummary | None:
-    """The summary of part `number` if an earlier run wrote it."""
+    """The summary of part `number` if an earlier run wrote it, and all of it is as it was written."""
     try:
-        return PartSummary(**json.loads(_summary_of(folder, number).read_text(encoding="utf-8")))
-    except FileNotFoundError:
+        written = json.loads(_summary_of(folder, number).read_bytes())
+        own = written.pop("sha256")
+        files = [asdict(checksum_of(_file_of(folder, number, kind))) for kind in _KINDS]
+        as_written = own == _digest(written) and files == written["files"]
+        return PartSummary(**written["summary"]) if as_written else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -133,9 +182,7 @@ def join_parts(engine: Engine, folder: Path, parts: int) -> tuple[ir.Table, ir.T
     stored the plain `src` where a browser would load the largest of `srcset`. An address stored twice keeps its first
     place.
     """
-    tags, every_stored = (
-        engine.read([_file_of(folder, number, kind) for number in range(parts)]) for kind in ("tags", "stored")
-    )
+    tags, every_stored = (engine.read([_file_of(folder, number, kind) for number in range(parts)]) for kind in _KINDS)
     stored = engine.hold("stored", every_stored.group_by("image").agg(location=_.location.argmin(_.place)))
     candidates = tags.select("place", image=tags.addresses).unnest("image", offset="position")
     at_hand = candidates.semi_join(stored, "image").group_by("place").agg(at_hand=_.image.argmin(_.position))

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from fastwarc.stream_io import BrotliReader, ChunkedReader, GzipReader, WarcReader, ZstdReader
 from fastwarc.warc import WarcRecord
 
+from openalign.curate.records import RecordError
+
 MAX_PAYLOAD_BYTES = 64 << 20
 
 
-class Unreadable(Exception):
+class Unreadable(RecordError):
     """A record whose frame is whole, so that the next one is found, but whose content is not."""
 
 

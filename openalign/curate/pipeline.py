@@ -109,23 +109,25 @@ def _curate(
         text_column=settings.text_column,
         base_url=settings.base_url,
         text_from=settings.text_sources,
+        limits=settings.page_limits,
     )
+    found = extracted.problems
     with bar("Counting over all pairs", 2) as running_bar:
         pairs = relations.collect_pairs(engine, extracted.occurrences)
         running_bar.advance()
-        texts = relations.collect_texts(engine, pairs, settings.vocabulary)
+        texts = relations.collect_texts(engine, pairs, settings.vocabulary, found)
         running_bar.advance()
     if settings.language_codes:
-        texts = texts.inner_join(classify_texts(engine, texts), "text")
+        texts = texts.inner_join(classify_texts(engine, texts, found), "text")
     measured = relations.measure_pairs(engine, pairs, texts, settings)
     pieces = look_at_images(engine, measured, extracted, settings)
     seen = engine.read(pieces)
     matches, problems = match_tests(pieces, tests, settings)
-    measured = _with_similarity(engine, measured, seen, settings)
+    measured = _with_similarity(engine, measured, seen, settings, found)
     running = [rule for rule in RULES if why_not_run(rule, settings, test_set=bool(tests)) is None]
     looked = seen
-    for name, found in (("unsafe", score_images(pieces, settings)), ("matches", matches)):
-        looked = looked.left_join(engine.hold_rows(name, found), "image").drop("image_right")
+    for name, rows in (("unsafe", score_images(pieces, settings, found)), ("matches", matches)):
+        looked = looked.left_join(engine.hold_rows(name, rows), "image").drop("image_right")
     if settings.drop_near_duplicates:
         # Only what all other rules keep can stand for its copies, so that a small one never ousts a large one.
         others = [rule for rule in running if rule.name != "near_duplicate"]
@@ -133,12 +135,14 @@ def _curate(
         copies = engine.hold_rows("copies_found", earlier_copies(engine, kept, settings))
         looked = looked.left_join(copies, "image").drop("image_right")
     judged = relations.judge_pairs(engine, measured, looked, running, settings)
-    write_kept(engine, judged, engine.work / LOOKED, folder, settings)
+    write_kept(engine, judged, engine.work / LOOKED, folder, settings, found)
     write_dropped(engine, judged, folder / "dropped.parquet")
     return Curated(engine, judged, seen, extracted, tuple(tests), problems, folder, settings)
 
 
-def _with_similarity(engine: Engine, measured: ir.Table, seen: ir.Table, settings: CurateSettings) -> ir.Table:
+def _with_similarity(
+    engine: Engine, measured: ir.Table, seen: ir.Table, settings: CurateSettings, problems: list[str]
+) -> ir.Table:
     """The pairs with `similarity`, where a model is to score them and their image is stored."""
     if settings.similarity_model is None:
         return measured
@@ -148,7 +152,8 @@ def _with_similarity(engine: Engine, measured: ir.Table, seen: ir.Table, setting
     stored = seen.filter(_.stored_in.notnull())
     scored = measured.filter(measured.text.notnull()).inner_join(stored, "image").select(columns)
     engine.write(scored, engine.work / "scored.parquet", ["image", "occurrence"])
-    found = similarities(load(settings.similarity_model), engine.work / "scored.parquet", engine.work / LOOKED)
+    model = load(settings.similarity_model)
+    found = similarities(model, engine.work / "scored.parquet", engine.work / LOOKED, problems)
     return measured.left_join(engine.hold_rows("similarities", found), "occurrence").drop("occurrence_right")
 
 

@@ -1,5 +1,6 @@
 """Where sources lie: paths, and addresses that fsspec opens (s3://, gs://, http(s)://), read alike."""
 
+import errno
 import glob
 import os
 from collections.abc import Iterator
@@ -71,6 +72,8 @@ def opened(place: Place) -> Iterator[BinaryIO]:
         with addresses.opened(place, _BLOCK_BYTES) as stream:
             yield cast(BinaryIO, stream)
         return
+    if place.is_fifo():  # opening it would wait for a writer
+        raise OSError(errno.EINVAL, "not a regular file")
     with place.open("rb") as stream:
         yield stream
 

@@ -15,6 +15,7 @@ from openalign.curate.engine import Engine
 from openalign.curate.pieces import count_rows, work_through
 from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
+from openalign.curate.text_pieces import problems_of_texts
 from openalign.curate.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
 from openalign.progress import bar
 
@@ -34,14 +35,17 @@ def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
     return engine.hold("pairs", found.mutate(page=found.place["page"], host=found.place["host"]).drop("place"))
 
 
-def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int) -> ir.Table:
-    """One row a distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`."""
+def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: list[str]) -> ir.Table:
+    """One row a distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`.
+
+    A line for each text that could not be split into words, and is left as it is, is added to `problems`.
+    """
     counted = (
         pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count(), first=_.occurrence.min())
     )
     texts = engine.hold("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
     [whole] = texts.agg(characters=texts.text.length().sum(), unspaced=_.unspaced.any()).to_pyarrow().to_pylist()
-    texts = _with_spaces(engine, texts) if whole["unspaced"] else texts.mutate(spaced=texts.text)
+    texts = _with_spaces(engine, texts, problems) if whole["unspaced"] else texts.mutate(spaced=texts.text)
     texts = texts.select("text", "images_of_text", "first", words=in_words(texts.spaced))
     # No text has more unigrams than characters, nor more bigrams: often there is nothing to be counted.
     if 2 * (whole["characters"] or 0) <= vocabulary:
@@ -55,12 +59,13 @@ def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int) -> ir.Table:
     )
 
 
-def _with_spaces(engine: Engine, texts: ir.Table) -> ir.Table:
+def _with_spaces(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.Table:
     """The texts with `spaced`, where words of scripts that put no space between them stand apart."""
     pieces = engine.cut("texts_without_spaces", texts.filter(texts.unspaced).select("text"), ["text"], _TEXTS_AT_ONCE)
     found = work_through(
         engine, pieces, space_piece, engine.work / "spaced", "Splitting into words", count_rows(pieces)
     )
+    problems += problems_of_texts(found)
     joined = texts.left_join(engine.read(found), "text").drop("text_right")
     return joined.mutate(spaced=joined.spaced.coalesce(joined.text))
 

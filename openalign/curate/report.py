@@ -13,10 +13,10 @@ import ibis.expr.types as ir
 import jinja2
 from ibis import _
 
+from openalign.curate.records import Problem, one_record
 from openalign.curate.sources import read_image
 from openalign.curate.summary import Curated, summarise
 from openalign.data.images import decode, encode_jpeg, resize
-from openalign.errors import OpenAlignError
 
 _EXAMPLES = 12
 _KEPT_EXAMPLES = 24
@@ -109,10 +109,14 @@ def _groups(judged: ir.Table) -> list[dict[str, Any]]:
 
 
 def _may_be_shown(pairs: ir.Table) -> ir.StringValue:
-    """Where the image lies. Where a model looked for pornographic ones, null unless it saw this one and let it pass."""
-    if "unsafe_image" not in pairs.columns:
-        return pairs.location
-    return (pairs.unsafe.notnull() & ~pairs.unsafe_image).ifelse(pairs.location, ibis.null(str))
+    """Where an image lies that can be decoded, within its time; else null.
+
+    Where a model looked for pornographic ones, null unless it saw this one and let it pass.
+    """
+    shown = pairs.looked_at & pairs.problem.isnull()
+    if "unsafe_image" in pairs.columns:
+        shown &= pairs.unsafe.notnull() & ~pairs.unsafe_image
+    return shown.ifelse(pairs.location, ibis.null(str))
 
 
 def _thumbnail_of(location: str | None) -> str | None:
@@ -121,14 +125,17 @@ def _thumbnail_of(location: str | None) -> str | None:
 
 def _thumbnail(read: Callable[[], bytes]) -> str | None:
     """A data: address of the image made small; None where it cannot be shown."""
-    try:
-        image = decode(read(), _THUMBNAIL)
-    except OpenAlignError:
-        return None
+    made = _small_jpeg(read)
+    return None if isinstance(made, Problem) else "data:image/jpeg;base64," + base64.b64encode(made).decode()
+
+
+@one_record
+def _small_jpeg(read: Callable[[], bytes]) -> bytes:
+    image = decode(read(), _THUMBNAIL)
     height, width = image.shape[:2]
     scale = min(1.0, _THUMBNAIL / max(height, width))
     small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, 75)).decode()
+    return encode_jpeg(small, 75)
 
 
 def _shown_address(image: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from openalign.curate.alt_text import TEXT_SOURCES
+from openalign.curate.pages import PageLimits
 from openalign.errors import OpenAlignError
 
 
@@ -77,6 +78,12 @@ class CurateSettings:
     """Tries of an address that fails for reasons that may pass."""
     fetch_longest_wait: float = 30.0
     """Seconds to wait before a further try; a server that asks for more is left for another run."""
+    page_bytes: int = 8 << 20
+    """Of one page (HTML, Markdown, or what a WAT record says of one); a larger one is a problem of the report."""
+    page_seconds: float = 2.0
+    """Processor seconds that reading one page may take; one that takes longer is a problem of the report."""
+    image_seconds: float = 30.0
+    """Processor seconds that decoding one image may take; one that takes longer counts as unreadable."""
     text_from: str = "alt"
     """Of pages: what an image's text is, the first of these that says anything: alt, title, aria-label, figcaption."""
     image_column: str | None = None
@@ -99,9 +106,13 @@ class CurateSettings:
             "fetch_per_host",
             "fetch_max_bytes",
             "fetch_attempts",
+            "page_bytes",
         ):
             if getattr(self, name) < 1:
                 raise OpenAlignError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("page_seconds", "image_seconds"):
+            if getattr(self, name) <= 0:
+                raise OpenAlignError(f"{name} must be more than 0, not {getattr(self, name)}")
         for code in self.language_codes:
             if not 2 <= len(code) <= 3:
                 raise OpenAlignError(f"languages: {code!r} is no language code, such as en or de")
@@ -110,6 +121,11 @@ class CurateSettings:
         unknown = [source for source in self.text_sources if source not in TEXT_SOURCES]
         if unknown:
             raise OpenAlignError(f"text_from: there is no {unknown[0]!r}; there are {', '.join(TEXT_SOURCES)}")
+
+    @property
+    def page_limits(self) -> PageLimits:
+        """What one page may take."""
+        return PageLimits(self.page_bytes, self.page_seconds)
 
     @property
     def language_codes(self) -> tuple[str, ...]:

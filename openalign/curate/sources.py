@@ -9,13 +9,14 @@ from pathlib import Path
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from openalign.curate.alt_text import image_tags
-from openalign.curate.charset import decode_page
+from openalign.curate.alt_text import ImageTag
 from openalign.curate.engine import Engine
 from openalign.curate.folders import PAGE_SUFFIXES, read_pages
 from openalign.curate.listings import read_image_folder, read_listing, read_shard
+from openalign.curate.pages import Form, PageLimits, tags_of_page
 from openalign.curate.parquet_images import SCHEME, read_parquet_image
 from openalign.curate.parts import PartSummary, PartWriter, finished_part, join_parts
+from openalign.curate.payload import MAX_PAYLOAD_BYTES
 from openalign.curate.places import (
     Place,
     beside,
@@ -28,6 +29,7 @@ from openalign.curate.places import (
     places_of,
     within,
 )
+from openalign.curate.records import Problem
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curate.wat import ListedPage, tags_of
 from openalign.data.shards import IMAGE_SUFFIXES
@@ -70,16 +72,17 @@ def extract(
     text_column: str | None = None,
     base_url: str | None = None,
     text_from: Sequence[str] = ("alt",),
+    limits: PageLimits = PageLimits(),  # noqa: B008 - frozen
 ) -> Extracted:
     """Read all `sources` (paths or globs, each taken for what it is), in parts that a further run need not read again.
 
     WARC files; HTML or Markdown pages and folders of them (addresses relative to `base_url`, else to the folder; texts
     as `text_from` says, see `alt_text.TEXT_SOURCES`); tables; shards; folders of images. The rows and their order do
-    not depend on the engine.
+    not depend on the engine. `limits` are those of one page.
 
     Raises OpenAlignError if a source is missing or of no known kind, or if there is no image in any.
     """
-    asked = _Asked(image_column, text_column, base_url, text_from)
+    asked = _Asked(image_column, text_column, base_url, text_from, limits)
     readers = [reader for source in sources for path in places_of(str(source)) for reader in _readers_of(path, asked)]
     folder = engine.work / PARTS
     folder.mkdir(exist_ok=True)
@@ -114,10 +117,9 @@ def read_image(location: str) -> bytes:
         return read_payload(place_of(file), int(offset))
     try:
         if scheme == "file":
-            return Path(place).read_bytes()
+            return _whole(Path(place))
         if scheme == "at":
-            with opened(place) as whole:
-                return whole.read()
+            return _whole(place)
         if scheme == SCHEME:
             return read_parquet_image(place)
         file, _, span = place.rpartition("#")
@@ -129,6 +131,14 @@ def read_image(location: str) -> bytes:
         raise OpenAlignError(f"{location} could not be read: {reason}.") from error
 
 
+def _whole(place: Place) -> bytes:
+    with opened(place) as stream:
+        data = stream.read(MAX_PAYLOAD_BYTES + 1)
+    if len(data) > MAX_PAYLOAD_BYTES:
+        raise OpenAlignError(f"{place} is larger than {MAX_PAYLOAD_BYTES >> 20} MB")
+    return data
+
+
 @dataclass(frozen=True)
 class _Asked:
     """How sources of a kind are to be read: the columns of tables, the addresses and texts of pages."""
@@ -137,6 +147,7 @@ class _Asked:
     text: str | None
     base_url: str | None
     text_from: Sequence[str]
+    limits: PageLimits
 
 
 def _readers_of(place: Place, asked: _Asked) -> Iterator[Reader]:
@@ -151,7 +162,7 @@ def _readers_of(place: Place, asked: _Asked) -> Iterator[Reader]:
     elif name.endswith(PAGE_SUFFIXES) and is_folder(folder := beside(place, "")):
         yield _page_reader(folder, [str(place).rpartition("/")[2]], asked)
     elif name.endswith(WARC_SUFFIXES) or (isinstance(place, Path) and is_warc(place)):
-        yield partial(_read_warc, path=place, text_from=asked.text_from)
+        yield partial(_read_warc, path=place, text_from=asked.text_from, limits=asked.limits)
     elif is_folder(place):
         yield from _folder_readers(place, asked)
     else:
@@ -163,7 +174,14 @@ def _readers_of(place: Place, asked: _Asked) -> Iterator[Reader]:
 
 
 def _page_reader(folder: Place, pages: list[str], asked: _Asked) -> Reader:
-    return partial(read_pages, folder=folder, pages=pages, base_url=asked.base_url, text_from=asked.text_from)
+    return partial(
+        read_pages,
+        folder=folder,
+        pages=pages,
+        base_url=asked.base_url,
+        text_from=asked.text_from,
+        limits=asked.limits,
+    )
 
 
 def _folder_readers(folder: Place, asked: _Asked) -> Iterator[Reader]:
@@ -176,7 +194,7 @@ def _folder_readers(folder: Place, asked: _Asked) -> Iterator[Reader]:
         return
     crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
     for file in crawls:
-        yield partial(_read_warc, path=within(folder, file), text_from=asked.text_from)
+        yield partial(_read_warc, path=within(folder, file), text_from=asked.text_from, limits=asked.limits)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
     if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
         if isinstance(folder, str):
@@ -211,29 +229,27 @@ def _is_about_the_folder(page: str) -> bool:
     return "/" not in page and page.partition(".")[0].lower() in _ABOUT_THE_FOLDER
 
 
-def _read_warc(part: PartWriter, path: Place, text_from: Sequence[str]) -> None:
-    for finding in scan(path):
+def _read_warc(part: PartWriter, path: Place, text_from: Sequence[str], limits: PageLimits) -> None:
+    for finding in scan(path, limits.bytes):
         part.records += 1
         if isinstance(finding, StoredImage):
             part.add_stored(finding.url, f"warc://{full_name(path)}#{finding.offset}")
         elif isinstance(finding, Damage):
             part.problems.append(finding.problem)
         elif isinstance(finding, StoredPage):
-            _read_stored_page(part, finding, text_from)
+            tags = tags_of_page(finding.body, finding.url, finding.charset, Form.HTML, text_from, limits)
+            _add_page(part, finding.url, tags)
         elif isinstance(finding, ListedPage):
-            part.pages += 1
-            for tag in tags_of(finding, text_from):
-                part.add_tag(tag.addresses, tag.text, finding.url)
+            _add_page(part, finding.url, tags_of(finding, text_from))
 
 
-def _read_stored_page(part: PartWriter, page: StoredPage, text_from: Sequence[str]) -> None:
-    text = decode_page(page.body, page.charset)
-    if text is None:
-        part.problems.append(f"{page.url} is not text in any known encoding.")
+def _add_page(part: PartWriter, url: str, tags: list[ImageTag] | Problem) -> None:
+    if isinstance(tags, Problem):
+        part.problems.append(tags.of(url))
         return
     part.pages += 1
-    for tag in image_tags(text, page.url, text_from):
-        part.add_tag(tag.addresses, tag.text, page.url)
+    for tag in tags:
+        part.add_tag(tag.addresses, tag.text, url)
 
 
 def _read_part(task: tuple[int, Reader], folder: Path) -> PartSummary:

@@ -1,23 +1,45 @@
 """The `srcset` attribute, split as the HTML standard says (addresses may hold commas)."""
 
 import re
+from collections.abc import Iterable
+
+from openalign.curate.addresses import resolve
 
 _BLANKS = " \t\n\f\r"
 _DESCRIPTOR = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?)([wx])")
 
 
+Candidate = tuple[float, float, str]
+"""Width in pixels or 0, pixel density, and address."""
+
+
 def parse_srcset(value: str) -> list[str]:
     """Return the addresses of a `srcset`, the largest first (by width, else by pixel density; ties as written).
 
-    Follows "parse a srcset attribute" of the HTML standard; never raises.
+    Follows "parse a srcset attribute" of the HTML standard; never raises. Takes time linear in its length.
     """
-    candidates: list[tuple[float, float, str]] = []
+    return largest_first(_written_candidates(value))
+
+
+def read_candidates(value: str, base: str) -> list[Candidate]:
+    """The candidates of a `srcset` in the order in which they are written, their addresses resolved against `base`."""
+    written = _written_candidates(value) if value else []
+    return [(width, density, found) for width, density, address in written if (found := resolve(base, address))]
+
+
+def largest_first(candidates: Iterable[Candidate]) -> list[str]:
+    """The addresses of candidates, ordered as `parse_srcset` says."""
+    return [address for *_, address in sorted(candidates, key=lambda candidate: candidate[:2], reverse=True)]
+
+
+def _written_candidates(value: str) -> list[Candidate]:
+    candidates: list[Candidate] = []
     position = 0
     while True:
         while position < len(value) and value[position] in _BLANKS + ",":
             position += 1
         if position == len(value):
-            break
+            return candidates
         start = position
         while position < len(value) and value[position] not in _BLANKS:
             position += 1
@@ -29,8 +51,6 @@ def parse_srcset(value: str) -> list[str]:
             descriptors, position = _descriptors(value, position)
         if address:
             candidates.append((*_size(descriptors), address))
-    candidates.sort(key=lambda candidate: candidate[:2], reverse=True)
-    return [address for _, _, address in candidates]
 
 
 def _descriptors(value: str, position: int) -> tuple[list[str], int]:

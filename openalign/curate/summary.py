@@ -11,6 +11,7 @@ from ibis import _
 
 from openalign.curate import histograms
 from openalign.curate.engine import Engine
+from openalign.curate.records import UNEXPECTED, Problem
 from openalign.curate.rules import RULES, Rule, why_not_run
 from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import Extracted
@@ -50,7 +51,7 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
     )
     running = [rule for rule in RULES if why_not_run(rule, curated.settings, test_set=bool(curated.tests)) is None]
     scores = score_rules(curated.engine, judged, truth, running) if truth else None
-    problems = [*curated.extracted.problems, *curated.problems]
+    problems = [*curated.extracted.problems, *_unexpected(seen), *curated.problems]
     report = {
         "pairs": {"occurrences": curated.extracted.occurrences.count().execute()} | _only_row(pairs),
         "pages": curated.extracted.pages,
@@ -72,6 +73,12 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
     if scores is not None:
         report["truth"] = {name: scores[name] for name in ("matched", "unknown", "missing")}
     return report
+
+
+def _unexpected(seen: ir.Table) -> list[str]:
+    """A line for each image at which code of ours or of a library failed as nobody foresaw."""
+    failed = seen.filter(seen.problem.startswith(UNEXPECTED)).select("image", "problem").order_by("image")
+    return [Problem(row["problem"]).of(row["image"]) for row in failed.to_pyarrow().to_pylist()]
 
 
 def _rule_numbers(curated: Curated, running: list[Rule], scores: dict[str, Any] | None) -> list[dict[str, Any]]:

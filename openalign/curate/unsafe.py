@@ -7,6 +7,7 @@ model of the transformers library (a folder, or a name on the Hugging Face hub),
 
 import io
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from PIL import Image
 
 from openalign.curate.judge import StoredImages
 from openalign.curate.pieces import batches_of, count_rows
+from openalign.curate.records import each_of, known, one_record, problems_among
 from openalign.curate.settings import CurateSettings
 from openalign.data.library_errors import library_errors
 from openalign.errors import OpenAlignError
@@ -37,8 +39,10 @@ _NUDE = (
 _AT_ONCE = 32
 
 
-def score_images(seen: Sequence[Path], settings: CurateSettings) -> pa.Table:
+def score_images(seen: Sequence[Path], settings: CurateSettings, problems: list[str]) -> pa.Table:
     """Ask the model about every image of `seen` (files of judge.JUDGED, JPEGs beside them) that could be kept.
+
+    A line for each image that the model fails at is added to `problems`; its score is null.
 
     Returns `SCORES`. Raises OpenAlignError if the model cannot be had, or has no class among `unsafe_labels`.
     """
@@ -50,10 +54,17 @@ def score_images(seen: Sequence[Path], settings: CurateSettings) -> pa.Table:
     with StoredImages(seen[0].parent) as images, bar("Looking for unsafe images", count_rows(seen)) as running:
         for batch in batches_of(seen, _AT_ONCE, columns):
             rows = batch.filter(batch["stored_in"].is_valid()).to_pylist()
-            scores = score([images.read(row) for row in rows]) if rows else []
-            parts.append(pa.table({"image": [row["image"] for row in rows], "unsafe": scores}, schema=SCORES))
+            found = each_of(partial(_scores, score), [images.read(row) for row in rows])
+            names = [row["image"] for row in rows]
+            problems += problems_among(found, [f"{name} (unsafe_images)" for name in names])
+            parts.append(pa.table({"image": names, "unsafe": pa.array(known(found), pa.float64())}, schema=SCORES))
             running.advance(batch.num_rows)
     return pa.concat_tables([SCORES.empty_table(), *parts])
+
+
+@one_record
+def _scores(score: Scorer, images: Sequence[bytes]) -> list[float]:
+    return score(images)
 
 
 def open_scorer(name: str, labels: Sequence[str]) -> Scorer:

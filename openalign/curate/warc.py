@@ -15,8 +15,10 @@ from fastwarc.stream_io import ZstdReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from openalign.curate.addresses import normalise
+from openalign.curate.pages import PageLimits, too_large
 from openalign.curate.payload import Unreadable, expect_whole, header, parse_http, read_body
 from openalign.curate.places import Place, bytes_at, opened
+from openalign.curate.records import Problem, one_record, reason_of
 from openalign.curate.wat import ListedPage, read_listed_page
 from openalign.errors import OpenAlignError
 
@@ -82,17 +84,18 @@ def looks_like_image(head: bytes) -> bool:
     return _IMAGE_MAGIC.match(head) is not None
 
 
-def scan(path: Place) -> Iterator[Finding]:
+def scan(path: Place, page_bytes: int = PageLimits.bytes) -> Iterator[Finding]:
     """Yield what each record of a WARC file holds, in file order.
 
-    A damaged record becomes a `Damage`, and reading goes on at the next record that can be found.
+    A damaged record becomes a `Damage`, and reading goes on at the next record that can be found. So does one of a WAT
+    file with more than `page_bytes`.
 
     Raises OpenAlignError if the file cannot be opened, or is gzipped as a whole.
     """
     try:
         with opened(path) as stream:
             empty = True
-            for finding in _scan(stream, path):
+            for finding in _scan(stream, path, page_bytes):
                 empty = False
                 yield finding
             if empty:
@@ -101,7 +104,7 @@ def scan(path: Place) -> Iterator[Finding]:
         raise OpenAlignError(f"{path} could not be opened: {error.strerror or error}.") from error
 
 
-def _scan(stream: BinaryIO, path: Place) -> Iterator[Finding]:
+def _scan(stream: BinaryIO, path: Place, page_bytes: int) -> Iterator[Finding]:
     """Walk over the records; after damage start anew at the next place where one opens."""
     start: int | None = 0
     last: int | None = None
@@ -114,18 +117,22 @@ def _scan(stream: BinaryIO, path: Place) -> Iterator[Finding]:
                     yield unsettled
                     unsettled = None
                 start = place
-                finding = _judge(record, path, start)
+                found = judge_record(record, path, start, page_bytes)
+                finding = Damage(_sentence(path, start, found.reason)) if isinstance(found, Problem) else found
                 if isinstance(finding, StoredImage) and (start == last or not _can_be_reached(stream, start)):
                     raise _compressed_as_a_whole(path)
                 last = start
                 yield finding
             break
-        except OSError as error:
+        except OpenAlignError:
+            raise
+        except Exception as error:  # whatever the reader makes of damaged bytes
+            reason = str(error) if isinstance(error, OSError) else reason_of(error)
             if finding is None:
                 unsettled = None
-                yield Damage(_sentence(path, start, str(error)))
+                yield Damage(_sentence(path, start, reason))
             elif not isinstance(finding, Damage):
-                unsettled = Damage(_sentence(path, start, f"what follows it is damaged ({error})"))
+                unsettled = Damage(_sentence(path, start, f"what follows it is damaged ({reason})"))
             start = _next_record(stream, start + 1)
     if unsettled:
         yield unsettled
@@ -168,9 +175,11 @@ def _dictionary(stream: BinaryIO) -> bytes | None:
     return ZstdReader(io.BytesIO(stored)).read(_MAX_DICTIONARY_BYTES) if stored.startswith(_ZSTD) else stored
 
 
-def _judge(record: WarcRecord, path: Place, offset: int) -> Finding:
+@one_record
+def judge_record(record: WarcRecord, path: Place, offset: int, page_bytes: int) -> Finding:
+    """What the record at byte `offset` of a WARC file holds."""
     if record.record_type == WarcRecordType.metadata and header(record, "Content-Type") == "application/json":
-        return _listed(record, path, offset)
+        return _listed(record, path, offset, page_bytes)
     if record.record_type not in (WarcRecordType.response, WarcRecordType.resource):
         return OtherRecord()
     url = normalise(record.headers.get("WARC-Target-URI") or "")
@@ -183,9 +192,12 @@ def _judge(record: WarcRecord, path: Place, offset: int) -> Finding:
         return Damage(_sentence(path, offset, str(error)))
 
 
-def _listed(record: WarcRecord, path: Place, offset: int) -> Finding:
+def _listed(record: WarcRecord, path: Place, offset: int, page_bytes: int) -> Finding:
     try:
-        return read_listed_page(read_body(record)) or OtherRecord()
+        body = read_body(record)
+        if len(body) > page_bytes:
+            raise Unreadable(too_large(page_bytes))
+        return read_listed_page(body) or OtherRecord()
     except (OSError, Unreadable) as error:
         return Damage(_sentence(path, offset, str(error)))
 

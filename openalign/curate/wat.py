@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from openalign.curate.addresses import normalise, resolve
-from openalign.curate.alt_text import ImageTag, clean_text
+from openalign.curate.alt_text import ImageTag, within_bounds
 from openalign.curate.payload import Unreadable
+from openalign.curate.records import one_record
+from openalign.curate.texts import clean_text
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
@@ -23,6 +25,8 @@ class ListedPage:
     """What relative addresses are relative to."""
     images: tuple[dict[str, str], ...]
     """The attributes `url`, `alt`, `title` of each <img>, in document order, those that it has."""
+    length: int = 0
+    """Bytes of its record."""
 
 
 def read_listed_page(body: bytes) -> ListedPage | None:
@@ -42,12 +46,14 @@ def read_listed_page(body: bytes) -> ListedPage | None:
     if not page or url is None or not status.startswith("2"):
         return None
     stated = _decoded(_text(_inside(page, "Head").get("Base")))
-    return ListedPage(url, resolve(url, stated) or url if stated else url, tuple(_images(page.get("Links"))))
+    base = (resolve(url, stated) if stated else None) or url
+    return ListedPage(url, base, tuple(_images(page.get("Links"))), len(body))
 
 
+@one_record
 def tags_of(page: ListedPage, text_from: Sequence[str] = ("alt",)) -> list[ImageTag]:
     """The <img> tags of the page, as `alt_text.image_tags` would give them; of its sources a WAT has alt and title."""
-    return [_tag(image, page.base, text_from) for image in page.images]
+    return within_bounds((_tag(image, page.base, text_from) for image in page.images), page.length, page.url)
 
 
 def _tag(image: dict[str, str], base: str, text_from: Sequence[str]) -> ImageTag:

@@ -15,6 +15,9 @@ import pyarrow as pa
 from ibis import _
 from icu4py.breakers import WordBreaker
 
+from openalign.curate.records import one_record
+from openalign.curate.text_pieces import table_of_texts
+
 _UNSPACED_RANGES = (
     (0x0E01, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese, with its extensions below
@@ -34,6 +37,7 @@ _UNSPACED = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in 
 _WORD = r"\p{L}\p{M}\p{N}"
 # Runs of what is no part of a word, but for single spaces: those stay as they are, and a match costs more than a byte.
 _SEPARATORS = rf" *[^{_WORD} ][^{_WORD}]*| {{2,}}"
+_SPACED = pa.schema([("text", pa.string()), ("spaced", pa.string()), ("problem", pa.string())])
 _UNSPACED_HERE = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED_RANGES) + "]")
 
 
@@ -43,9 +47,13 @@ def is_unspaced(text: ir.StringValue) -> ir.BooleanValue:
 
 
 def space_piece(rows: pa.Table, beside: Path) -> pa.Table:
-    """Rows with a column `text` -> `text`, and `spaced`: with spaces between its words (see `pieces.work_through`)."""
-    texts = rows["text"].to_pylist()
-    return pa.table({"text": pa.array(texts, pa.string()), "spaced": pa.array(map(spaced, texts), pa.string())})
+    """Rows with a column `text` -> `text`, `spaced` (with spaces between its words), `problem` (why it has none)."""
+    return table_of_texts(rows["text"], _spaced_text, _SPACED)
+
+
+@one_record
+def _spaced_text(text: str) -> str:
+    return spaced(text)
 
 
 def spaced(text: str) -> str:

@@ -67,3 +67,10 @@ def test_resolving_never_raises_and_gives_a_normal_address(reference: str) -> No
 def test_host_comes_without_port() -> None:
     assert host_of("https://example.org:8443/a.jpg") == "example.org"
     assert host_of("photos/a.jpg") is None
+
+
+def test_a_host_longer_than_any_name_leads_nowhere() -> None:
+    longest = ".".join(["a" * 49] * 5) + ".abc"
+    assert resolve("http://a.org/", f"http://{longest}/x") == f"http://{longest}/x"
+    assert resolve("http://a.org/", f"http://{longest}d/x") is None
+    assert resolve("http://a.org/", "http://" + "\u4e00" * 100_000 + "/x") is None

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openalign.curate.alt_text import clean_text, image_tags, pairs_of_page
+from openalign.curate.alt_text import image_tags, pairs_of_page
+from openalign.curate.texts import clean_text
 
 PAGE = "https://example.org/a/page.html"
 

@@ -120,7 +120,7 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
 
 def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateSettings) -> list[dict[str, Any]]:
     pairs = relations.collect_pairs(engine, engine.hold_rows("given", occurrences))
-    texts = relations.collect_texts(engine, pairs, asked.vocabulary)
+    texts = relations.collect_texts(engine, pairs, asked.vocabulary, [])
     measured = relations.measure_pairs(engine, pairs, texts, asked)
     looked = engine.hold_rows(
         "seen",

@@ -42,7 +42,7 @@ def reasons_of(
         engine = LocalEngine(Path(folder), 1)
         engine.parts_of = lambda size: parts  # type: ignore[method-assign]
         found = relations.collect_pairs(engine, engine.read([path]))
-        texts = relations.collect_texts(engine, found, asked.vocabulary)
+        texts = relations.collect_texts(engine, found, asked.vocabulary, [])
         measured = relations.measure_pairs(engine, found, texts, asked)
         running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
         seen = ibis.memtable(pa.Table.from_pylist(looked or [], schema=LOOKED))

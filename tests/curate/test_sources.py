@@ -12,8 +12,8 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from openalign.curate.addresses import normalise
-from openalign.curate.alt_text import clean_text
 from openalign.curate.sources import read_image
+from openalign.curate.texts import clean_text
 from openalign.data.shards import ShardWriter
 from openalign.errors import OpenAlignError
 from tests.curate.extracted import Extracted, extracted
@@ -143,7 +143,7 @@ def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> Non
     noise = b"\x00\xff\xfe\x81" + bytes((i * i * 37 + i * 11) % 256 for i in range(4000))
     crawl = write_warc(tmp_path / "a.warc.gz", {"bad": b"x" + noise, "p": b'<img src="1.jpg" alt="x">'})
     found = extracted([crawl], tmp_path / "work", workers=1)
-    assert found.problems == [f"{SITE}bad is not text in any known encoding."]
+    assert found.problems == [f"{SITE}bad: not text in any known encoding."]
     assert len(shown(found)) == 1
 
 
