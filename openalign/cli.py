@@ -153,28 +153,40 @@ def tokenizer(
 @app.command()
 def train(
     recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A TOML file, or one that comes along: laptop.", show_default=False)
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[RECIPE]",
+            help="A TOML file, or one that comes along: laptop. With --resume, the run's own.",
+            show_default=False,
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting of the recipe; repeat it.")
     ] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder; runs/RECIPE by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in that folder.")] = False,
+    on_purpose: Annotated[
+        list[str] | None,
+        typer.Option("--change", metavar="KEY=VALUE", help="As --set, where a resumed run shall go on otherwise."),
+    ] = None,
 ) -> None:
     """Train both towers from scratch on pairs, as a recipe says.
 
     Writes DIR/model (a Hugging Face folder), checkpoints, log.jsonl and TensorBoard files. Ctrl-C writes a checkpoint
-    first; --resume goes on from it, bit for bit.
+    first; --resume goes on from it, bit for bit, with the run's own recipe. Settings that decide what is learned are
+    then refused unless --change gives them.
 
     ```
     openalign train laptop --set data=photos.csv --set tokenizer=tokenizer.json --set steps=2000
+    openalign train --resume --to runs/laptop
+    openalign train --resume --to runs/laptop --change steps=4000
     ```
     """
-    settings = key_values(changes, "--set")
+    settings, changed = key_values(changes, "--set"), key_values(on_purpose, "--change")
 
     from openalign.train.loop import train
 
-    result = train(recipe, set=settings, to=to, resume=resume)
+    result = train(recipe, set=settings, to=to, resume=resume, change=changed)
     minutes = result.seconds / 60
     terminal.say(f"Trained to step {result.steps:,} in {minutes:.1f} min; the model is in {result.model}")
 

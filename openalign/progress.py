@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import contextmanager, suppress
+from typing import IO, Any, TypeVar, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -18,7 +18,39 @@ from rich.progress import (
 
 T = TypeVar("T")
 
-console = Console(stderr=True, highlight=False)
+
+class _Forgiving:
+    """A stream whose failures end nothing: the terminal may be gone, or the disk full that it is redirected to."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _StandardError(Console):
+    """Standard error, whatever it is at the moment: tests and other libraries replace it."""
+
+    @property
+    def file(self) -> IO[str]:
+        return cast(IO[str], _Forgiving(super().file))
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
+
+
+console = _StandardError(stderr=True, highlight=False)
 
 _live: Progress | None = None
 _open_bars = threading.local()  # `.count`: of this thread

@@ -8,11 +8,14 @@ exactly, also with other numbers of workers, and with or without the cache of de
 import atexit
 import os
 import signal
+import threading
 import time
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,7 @@ from openalign.data.pairs import Pairs, ids_of
 from openalign.data.tokenizer import MAX_PIECES, Tokenizer
 from openalign.data.word_dropout import drop_words
 from openalign.errors import OpenAlignError
+from openalign.progress import console
 
 _BATCHES_AHEAD = 4
 _CHECKED_EVERY = 16
@@ -139,7 +143,7 @@ class BatchLoader:
                 f"batch_size {settings.batch_size} cannot be shared evenly by {world_size} processes: "
                 f"take a multiple of {world_size}"
             )
-        kept = ImageCache.open(cache, pairs, settings.resize_size) if cache is not None else None
+        kept = _open_cache(cache, pairs, settings.resize_size) if cache is not None else None
         share = settings.batch_size // world_size
         self._batches = _Batches(pairs, tokenizer, settings, slice(rank * share, (rank + 1) * share), kept)
         self._steps = range(first_step, last_step)
@@ -169,19 +173,78 @@ class BatchLoader:
             generator=torch.Generator(),  # else the loader draws from the global one, and the model's dropout changes
         )
         built = iter(loader)
+        deaths = _DeathOfWorkers.watch()
         try:
-            while (batch := next(built, None)) is not None:
+            while (batch := _next(built, deaths)) is not None:
                 if isinstance(batch, OpenAlignError):
                     raise batch
                 yield batch
-        except RuntimeError as error:
-            if "exited unexpectedly" not in str(error):
-                raise
-            raise OpenAlignError(
-                "a loader worker was killed, most likely for want of memory: lower workers or batch_size"
-            ) from None
         finally:
             del built  # ends the workers now, not when somebody lets go of the traceback that holds this frame
+
+
+def _open_cache(folder: Path, pairs: Pairs, side: int) -> ImageCache | None:
+    try:
+        return ImageCache.open(folder, pairs, side)
+    except OSError as error:
+        console.print(
+            f"{folder} cannot be written ({error.strerror}): images are decoded anew in every epoch.",
+            markup=False,
+            soft_wrap=True,
+        )
+        return None
+
+
+def _next(
+    built: Iterator["Batch | OpenAlignError"], deaths: "_DeathOfWorkers | None"
+) -> "Batch | OpenAlignError | None":
+    try:
+        if deaths is None:
+            return next(built, None)
+        with deaths.raised_here():
+            return next(built, None)
+    except RuntimeError as error:
+        if "exited unexpectedly" not in str(error) and "is killed by signal" not in str(error):
+            raise
+        return OpenAlignError("a loader worker was killed, most likely for want of memory: lower workers or batch_size")
+
+
+class _DeathOfWorkers:
+    """torch's handler of SIGCHLD, held back while nobody waits for a batch.
+
+    It raises wherever the main thread is when a worker dies: half-way through an optimizer step, too, which would leave
+    weights that no checkpoint should hold.
+    """
+
+    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
+        self._handler = handler
+        self._wanted = False
+
+    @classmethod
+    def watch(cls) -> "_DeathOfWorkers | None":
+        """Put it around torch's handler, which is set by the first loader of the process, in its main thread."""
+        handler = signal.getsignal(signal.SIGCHLD)
+        if isinstance(handler, cls):
+            return handler
+        if not callable(handler) or threading.current_thread() is not threading.main_thread():
+            return None
+        watching = cls(handler)
+        signal.signal(signal.SIGCHLD, watching)
+        return watching
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._wanted:
+            self._handler(number, frame)
+
+    @contextmanager
+    def raised_here(self) -> Iterator[None]:
+        """Deaths since the last time, and those that come, raise in this block."""
+        self._wanted = True
+        try:
+            self(signal.SIGCHLD, None)
+            yield
+        finally:
+            self._wanted = False
 
 
 def _close(running: "weakref.ref[Generator[Batch]]") -> None:
@@ -301,12 +364,12 @@ def word_keys_of_step(step: int, settings: LoaderSettings) -> NDArray[np.uint64]
 def _start_worker(worker: int) -> None:
     """One thread a worker.
 
-    Ctrl-C and SIGTERM, which may go to the whole process group, are for the main process: it answers them between two
-    steps, for which it still wants batches, and then ends the workers by the loader's own means.
+    Ctrl-C, SIGTERM and SIGHUP, which may go to the whole process group, are for the main process: it answers them
+    between two steps, for which it still wants batches, and then ends the workers by the loader's own means.
     """
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 

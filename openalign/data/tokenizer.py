@@ -4,6 +4,7 @@ The file is a Hugging Face `tokenizer.json`, cut into words as BERT does it (pap
 from the training texts, the sentence as `[CLS] ... [SEP]`, at most 64 pieces).
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -51,8 +52,8 @@ def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
-    with whole_file(to) as partial:
-        fast.save(str(partial))
+    with whole_file(to) as partial:  # written by us: the library raises plain Exception where a disk is full
+        partial.write_text(fast.to_str(pretty=True), encoding="utf-8")
     return to
 
 
@@ -102,6 +103,10 @@ class Tokenizer:
             raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, and must have 1 to {MOST_ENTRIES:,}.")
         return tokenizer
 
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides which ids a text gets, in hexadecimal."""
+        return hashlib.sha256(self._fast.to_str().encode()).hexdigest()
+
     def __call__(
         self, texts: Sequence[str], max_pieces: int = MAX_PIECES
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -126,7 +131,7 @@ class Tokenizer:
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers.AutoTokenizer` reads them."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._fast.save(str(folder / "tokenizer.json"))
+        (folder / "tokenizer.json").write_text(self._fast.to_str(pretty=True), encoding="utf-8")
         names = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
         settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_PIECES} | names
         (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

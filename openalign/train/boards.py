@@ -4,22 +4,51 @@ import importlib
 import importlib.util
 import os
 import secrets
+import socket
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from torch.utils.tensorboard.writer import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from openalign.progress import console
 from openalign.train.recipe import Recipe
 
 
-class Board(Protocol):
-    """Takes the figures of a step."""
+class Board(ABC):
+    """Takes the figures of a step. Its failures are told once and never end the training: log.jsonl has the same."""
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None: ...
+    title: str
 
-    def close(self) -> None: ...
+    def __init__(self) -> None:
+        self._works = True
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Show the figures of `step`."""
+        self._safely(lambda: self._scalars(values, step))
+
+    def close(self) -> None:
+        """End it; figures that were taken are kept."""
+        self._safely(self._close)
+
+    @abstractmethod
+    def _scalars(self, values: Mapping[str, float], step: int) -> None: ...
+
+    @abstractmethod
+    def _close(self) -> None: ...
+
+    def _safely(self, call: Callable[[], object]) -> None:
+        if not self._works:
+            return
+        try:
+            call()
+        except Exception as error:
+            self._works = False
+            console.print(f"{self.title} is left out from here: {error}", markup=False, soft_wrap=True)
 
 
 def boards(run: Path, recipe: Recipe, first_step: int) -> list[Board]:
@@ -30,18 +59,35 @@ def boards(run: Path, recipe: Recipe, first_step: int) -> list[Board]:
     return wanted
 
 
-class TensorBoard:
-    """Event files in RUN/tensorboard."""
+class TensorBoard(Board):
+    """An event file in RUN/tensorboard; what earlier ones hold of steps after `first_step` is shown no more.
+
+    Not torch's SummaryWriter: that writes in a thread, which on a full disk prints its traceback and ends.
+    """
+
+    title = "TensorBoard"
 
     def __init__(self, run: Path, first_step: int) -> None:
-        self._writer = SummaryWriter(run / "tensorboard", purge_step=first_step + 1)
+        super().__init__()
+        self._safely(lambda: self._start(run / "tensorboard", first_step + 1))
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+    def _start(self, folder: Path, purge_step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
+        self._records = RecordWriter((folder / name).open("xb", buffering=0))
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        session = SessionLog(status=SessionLog.START)
+        self._write(Event(wall_time=time.time(), step=purge_step, session_log=session))
 
-    def close(self) -> None:
-        self._writer.close()
+    def _scalars(self, values: Mapping[str, float], step: int) -> None:
+        shown = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=shown)))
+
+    def _write(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+
+    def _close(self) -> None:
+        self._records.close()
 
 
 def weights_and_biases_is_set_up() -> bool:
@@ -54,11 +100,13 @@ def weights_and_biases_is_set_up() -> bool:
     return package is not None and package.origin is not None
 
 
-class WeightsAndBiases:
-    """A run there, the same one after a resume. Its failures are told once and never end the training."""
+class WeightsAndBiases(Board):
+    """A run there, the same one after a resume."""
+
+    title = "Weights & Biases"
 
     def __init__(self, run: Path, recipe: Recipe) -> None:
-        self._run: Any = None
+        super().__init__()
         self._safely(lambda: self._start(run, recipe))
 
     def _start(self, run: Path, recipe: Recipe) -> None:
@@ -66,7 +114,7 @@ class WeightsAndBiases:
         name_file = run / "wandb-id.txt"
         if not name_file.exists():
             name_file.write_text(secrets.token_hex(4) + "\n", encoding="utf-8")
-        self._run = wandb.init(
+        self._run: Any = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "openalign"),
             name=run.resolve().name,
             id=name_file.read_text(encoding="utf-8").strip(),
@@ -75,17 +123,8 @@ class WeightsAndBiases:
             config=recipe.model_dump(),
         )
 
-    def scalars(self, values: Mapping[str, float], step: int) -> None:
-        if self._run is not None:
-            self._safely(lambda: self._run.log(dict(values), step=step))
+    def _scalars(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
 
-    def close(self) -> None:
-        if self._run is not None:
-            self._safely(lambda: self._run.finish())
-
-    def _safely(self, call: Callable[[], object]) -> None:
-        try:
-            call()
-        except Exception as error:
-            self._run = None
-            console.print(f"Weights & Biases is left out from here: {error}", markup=False, soft_wrap=True)
+    def _close(self) -> None:
+        self._run.finish()

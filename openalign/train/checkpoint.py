@@ -5,32 +5,34 @@ RUN/checkpoints/step-00001000/training_state/   optimizer.safetensors, state.jso
 RUN/model/                                the newest checkpoint without its training state
 """
 
-import json
 import os
+import re
 import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch.distributed.tensor import DTensor, distribute_tensor
 
-from openalign.checksums import CHECKSUMS
+from openalign.checksums import CHECKSUMS, read_checksums
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align
+from openalign.train.identity import Identity
 from openalign.train.parallel import ALONE, Processes, whole
 from openalign.train.recipe import Recipe, write_recipe
+from openalign.train.training_state import collect_state, write_state
 
-STATE = "training_state"
+_NAME = re.compile(r"step-(\d{8,})")
 
 
 def checkpoints_of(run: Path) -> list[Path]:
-    """Whole checkpoints of a run, oldest first."""
-    return sorted((run / "checkpoints").glob("step-*"))
+    """The checkpoints of a run, oldest first."""
+    found = ((_NAME.fullmatch(path.name), path) for path in (run / "checkpoints").glob("step-*") if path.is_dir())
+    return [path for _, path in sorted((int(name[1]), path) for name, path in found if name is not None)]
 
 
 def save_checkpoint(
@@ -42,6 +44,7 @@ def save_checkpoint(
     step: int,
     loss: float,
     processes: Processes = ALONE,
+    identity: Identity | None = None,
 ) -> Path:
     """Write the state after `step` steps, point RUN/model at it, and forget the oldest ones.
 
@@ -52,23 +55,38 @@ def save_checkpoint(
     """
     target = run / "checkpoints" / f"step-{step:08d}"
     weights = {name: whole(tensor) for name, tensor in model.state_dict().items()}
-    tensors, state = _training_state(model, optimizer, step)
-    if not processes.first:
-        return target
-    try:
+    tensors, state = collect_state(model, optimizer, step, identity)
+
+    def write() -> None:
         with whole_folder(target) as folder:
             hub.save(model, tokenizer, folder, card=model_card(recipe, step, loss), state=weights)
             write_recipe(recipe, folder / "recipe.toml")
-            _write_state(folder / STATE, tensors, state)
-        with whole_folder(run / "model") as folder:
-            _link_files(target, folder)
-    except (OSError, SafetensorError) as error:
-        raise OpenAlignError(
-            f"{target}: the checkpoint could not be written ({error}); make room and resume."
-        ) from error
-    for old in checkpoints_of(run)[: -recipe.keep_checkpoints]:
-        shutil.rmtree(old)
+            write_state(folder, tensors, state)
+        put_model(run, target)
+
+    processes.from_first(lambda: _or_sentence(write, target))
+    if processes.first:
+        _forget(checkpoints_of(run)[: -recipe.keep_checkpoints])
     return target
+
+
+def put_model(run: Path, checkpoint: Path) -> None:
+    """Make RUN/model the model of this checkpoint; its files are the checkpoint's own where the file system can.
+
+    Raises:
+        OSError: the disk is full or cannot be written; an older RUN/model is untouched.
+    """
+    with whole_folder(run / "model") as folder:
+        _link_files(checkpoint, folder)
+
+
+def is_model_of(model: Path, checkpoint: Path) -> bool:
+    """Whether RUN/model is, by its checksums, what this checkpoint holds."""
+    try:
+        ours, theirs = read_checksums(model), read_checksums(checkpoint)
+    except OpenAlignError:
+        return False
+    return bool(ours) and ours == {name: each for name, each in (theirs or {}).items() if "/" not in name}
 
 
 def load_checkpoint_weights(folder: Path, model: Align) -> None:
@@ -78,30 +96,6 @@ def load_checkpoint_weights(folder: Path, model: Align) -> None:
         OpenAlignError: the checkpoint is of another shape than the recipe, or damaged.
     """
     hub.load_weights(model, folder / hub.WEIGHTS)
-
-
-def restore_training_state(folder: Path, model: Align, optimizer: torch.optim.Optimizer) -> int:
-    """Give the optimizer its moments back, bit for bit; returns the number of steps that were done.
-
-    Raises:
-        OpenAlignError: the training state is missing or damaged.
-    """
-    try:
-        tensors = load_file(folder / STATE / "optimizer.safetensors")
-        state = json.loads((folder / STATE / "state.json").read_text(encoding="utf-8"))
-        for name, parameter in model.named_parameters():
-            moments: dict[str, Any] = {
-                key: _laid_out_like(parameter, tensors[f"{key}/{name}"]) for key in state["tensors"].get(name, ())
-            }
-            moments |= state["numbers"].get(name, {})
-            if moments:
-                optimizer.state[parameter] = moments
-        # The folder holds the temperature itself; its logarithm would not come back bit for bit.
-        with torch.no_grad():
-            model.log_temperature.copy_(tensors["log_temperature"])
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise OpenAlignError(f"{folder}: its training state is damaged ({error}); resume from an older one.") from error
-    return int(state["step"])
 
 
 def model_card(recipe: Recipe, step: int, loss: float) -> str:
@@ -146,36 +140,21 @@ def _in_transformers(recipe: Recipe) -> str:
     return "The `AlignModel` of transformers opens this folder and gives equal numbers."
 
 
-def _training_state(
-    model: Align, optimizer: torch.optim.Optimizer, step: int
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The optimizer's tensors as `MOMENT/PARAMETER`, and the rest as JSON."""
-    tensors = {"log_temperature": model.log_temperature.detach()}
-    names: dict[str, list[str]] = {}
-    numbers: dict[str, dict[str, float]] = {}
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"{key}/{name}"] = whole(value).contiguous()
-                names.setdefault(name, []).append(key)
-            elif value is not None:  # SGD's momentum before its first step
-                numbers.setdefault(name, {})[key] = value
-    return tensors, {"step": step, "tensors": names, "numbers": numbers}
+def _or_sentence(write: Callable[[], None], target: Path) -> None:
+    try:
+        write()
+    except (OSError, SafetensorError) as error:
+        raise OpenAlignError(
+            f"{target}: the checkpoint could not be written ({error}); make room and resume."
+        ) from None
 
 
-def _write_state(folder: Path, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-    folder.mkdir()
-    save_file(tensors, folder / "optimizer.safetensors")
-    (folder / "state.json").write_text(json.dumps(state) + "\n", encoding="utf-8")
-
-
-def _laid_out_like(parameter: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
-    """Strides as the optimizer made them: sums over another layout would round otherwise, and bits would differ."""
-    if stored.shape != parameter.shape:
-        return stored
-    if isinstance(parameter, DTensor):
-        return distribute_tensor(stored.to(parameter.device), parameter.device_mesh, parameter.placements)
-    return torch.empty_like(parameter).copy_(stored)
+def _forget(checkpoints: list[Path]) -> None:
+    """Remove them; one that a kill leaves half removed lies under a name that the next run clears away."""
+    for old in checkpoints:
+        with suppress(OSError):
+            going = old.rename(old.with_name(f".{old.name}.partial"))
+            shutil.rmtree(going, ignore_errors=True)
 
 
 def _link_files(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -17,6 +17,8 @@ import torch
 
 from openalign import __version__
 from openalign.data.loader import Batch
+from openalign.errors import OpenAlignError
+from openalign.files import whole_file
 from openalign.progress import console
 from openalign.train.boards import boards
 from openalign.train.log_file import LogFile, Record
@@ -43,12 +45,18 @@ class RunLog:
     def __init__(self, run: Path, recipe: Recipe, first_step: int, processes: Processes) -> None:
         self.note = ""
         """The newest figures, short enough to stand beside a bar."""
+        self.trouble: OpenAlignError | None = None
+        """Why the log cannot be written, if so: the run should end then, after a checkpoint."""
         self._speaks = processes.first
         if self._speaks:
             self._recipe, self._processes, self._first_step = recipe, processes, first_step
             self._peak = peak_of(processes.device, recipe.precision)
-            _write_machine(run, self._peak, processes)
-            self._file = LogFile(run / "log.jsonl", first_step)
+            self._path = run / "log.jsonl"
+            try:
+                _write_machine(run, self._peak, processes)
+                self._file = LogFile(self._path, first_step)
+            except OSError as error:
+                raise _cannot_write(self._path, error) from None
             self._boards = boards(run, recipe, first_step)
             self._told: set[str] = set()
             self._recent: deque[Record] = deque(maxlen=JUDGED_RECORDS)
@@ -90,7 +98,7 @@ class RunLog:
         if not self._speaks:
             return
         self._window.began += time.perf_counter() - self._last_step
-        self._file.amend(step, {"recall": dict(recall)})
+        self._to_file(lambda: self._file.amend(step, {"recall": dict(recall)}))
         for board in self._boards:
             board.scalars({f"recall/{name}": value for name, value in recall.items()}, step)
         firsts = (
@@ -118,7 +126,7 @@ class RunLog:
         record: Record = {"step": done, **figures}
         if window.news:
             record["new_problems"] = window.news
-        self._file.write(record)
+        self._to_file(lambda: self._file.write(record))
         for board in self._boards:
             board.scalars(figures, done)
         self._speak(record, now)
@@ -144,6 +152,14 @@ class RunLog:
         bottleneck = "model" if waits < IDLE_LOADER_SHARE else _slowest_part(self._recent)
         if (waits < IDLE_LOADER_SHARE or waits > SLOW_LOADER_SHARE) and self._is_news(bottleneck):
             console.print(bottleneck_sentence(bottleneck, waits, self._recipe, self._processes.device.type))
+
+    def _to_file(self, write: Callable[[], None]) -> None:
+        if self.trouble is not None:
+            return
+        try:
+            write()
+        except OSError as error:
+            self.trouble = _cannot_write(self._path, error)
 
     def _is_news(self, what: str) -> bool:
         news = what not in self._told
@@ -229,7 +245,12 @@ def _write_machine(run: Path, peak: Peak, processes: Processes) -> None:
         "torch": torch.__version__,
         "openalign": __version__,
     }
-    (run / "machine.json").write_text(json.dumps(machine, indent=1) + "\n", encoding="utf-8")
+    with whole_file(run / "machine.json") as partial:
+        partial.write_text(json.dumps(machine, indent=1) + "\n", encoding="utf-8")
+
+
+def _cannot_write(path: Path, error: OSError) -> OpenAlignError:
+    return OpenAlignError(f"{path}: cannot be written ({error.strerror}); make room and resume")
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -3,8 +3,10 @@
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -12,24 +14,23 @@ from openalign.data.loader import Batch, BatchLoader, LoaderSettings
 from openalign.data.pairs import Pairs, open_pairs
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
+from openalign.locks import locked
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
 from openalign.progress import bar, console
 from openalign.train.allocator import keep_freed_memory
-from openalign.train.checkpoint import (
-    checkpoints_of,
-    load_checkpoint_weights,
-    restore_training_state,
-    save_checkpoint,
-)
+from openalign.train.checkpoint import checkpoints_of, load_checkpoint_weights, save_checkpoint
 from openalign.train.held_out import HeldOut
+from openalign.train.identity import Identity, identity_of
 from openalign.train.log import RunLog
 from openalign.train.optim import build_optimizer
-from openalign.train.parallel import Processes, Replica, processes
-from openalign.train.recipe import Recipe, read_recipe, write_recipe
+from openalign.train.parallel import LostProcess, Processes, Replica, ToldElsewhere, processes
+from openalign.train.recipe import Recipe
+from openalign.train.resume import Asked, Plan, plan, prepare, refuse_other_data
 from openalign.train.signals import stop_signals
 from openalign.train.step import StepResult, seed_step, train_step
+from openalign.train.training_state import restore_state
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Training:
     optimizer: torch.optim.Optimizer
     tokenizer: Tokenizer
     held_out: HeldOut | None
+    identity: Identity | None
+    """What it learns from; the first process has it."""
 
     @property
     def processes(self) -> Processes:
@@ -65,75 +68,98 @@ class Training:
     def save(self, step: int, loss: float) -> None:
         """Write the checkpoint after `step` steps."""
         model, processes = self.replica.model, self.processes
-        save_checkpoint(self.run, model, self.optimizer, self.tokenizer, self.recipe, step, loss, processes)
+        save_checkpoint(
+            self.run, model, self.optimizer, self.tokenizer, self.recipe, step, loss, processes, self.identity
+        )
 
 
 def train(
-    recipe: str | Path, *, set: Mapping[str, str] | None = None, to: Path | None = None, resume: bool = False
+    recipe: str | Path | None = None,
+    *,
+    set: Mapping[str, str] | None = None,
+    to: str | Path | None = None,
+    resume: bool = False,
+    change: Mapping[str, str] | None = None,
 ) -> TrainResult:
     """Train a model from a recipe; in each process alike where torchrun started several.
 
     Args:
-        recipe: path of a TOML recipe, or the name of one that comes with openalign.
+        recipe: path of a TOML recipe, or the name of one that comes with openalign; may be left out with `resume`,
+            which takes the run's own.
         set: changes to it, dotted keys to TOML values, such as {"optimizer.learning_rate": "2e-3"}.
         to: the run's folder; `runs/NAME` by default.
-        resume: go on from the newest whole checkpoint in that folder.
+        resume: go on from the newest whole checkpoint in that folder, with the recipe that the run was begun with.
+        change: as `set`, for settings that shall be other than the run was begun with.
 
     Raises:
-        OpenAlignError: a bad recipe, unreadable data, a folder that holds another run, a loss that is not finite.
-        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after a checkpoint was written.
+        OpenAlignError: a bad recipe, unreadable data, a folder that holds or gets another run, a resumed run with
+            another recipe or other data, no whole checkpoint, a full disk, a loader or process that was killed, a loss
+            that is not finite.
+        KeyboardInterrupt: stopped by Ctrl-C, SIGTERM or SIGHUP, after a checkpoint was written.
     """
-    settings = read_recipe(recipe, set)
-    run = Path(to) if to is not None else Path("runs") / Path(recipe).stem
+    if recipe is None and (to is None or not resume):
+        raise OpenAlignError("name a RECIPE to train; only --resume with --to RUN goes on without one.")
+    run = Path(to) if to is not None else Path("runs") / Path(recipe or "").stem
+    asked = Asked(recipe, set or {}, change or {}, resume)
     keep_freed_memory()
-    with processes() as mine:
-        console.quiet = not mine.first
-        try:
-            return _train(settings, run, resume, mine)
-        except BaseException:
-            console.quiet = False  # whichever process failed, its sentence is wanted
-            raise
+    try:
+        with processes() as mine, ExitStack() as held:
+            console.quiet = not mine.first
+            mine.from_first(lambda: held.enter_context(locked(run)))
+            return _train(asked, run, mine)
+    except ToldElsewhere:
+        raise
+    except LostProcess as error:
+        console.quiet = False
+        raise OpenAlignError(f"{error}; {_last_checkpoint(run)}") from None
+    except BaseException:
+        console.quiet = False  # whichever process failed, its sentence is wanted
+        raise
 
 
-def _train(recipe: Recipe, run: Path, resume: bool, mine: Processes) -> TrainResult:
-    checkpoints = checkpoints_of(run)
-    if checkpoints and not resume:
-        raise OpenAlignError(f"{run}: already holds a run; add --resume to go on with it, or choose another --to.")
-    start = hub.folder_of(recipe.start_from) if recipe.start_from is not None else None
-    if start is not None:
-        recipe = recipe.shaped_like(hub.align_settings(start), start)
+def _train(asked: Asked, run: Path, mine: Processes) -> TrainResult:
+    planned = mine.from_first(lambda: plan(run, asked))
+    recipe = planned.recipe
     _check_shares(recipe, mine)
     pairs = _open_data(recipe)
     tokenizer = Tokenizer.load(Path(recipe.tokenizer or ""))
+    model = _build_model(planned, tokenizer, mine)
+    identity = mine.from_first(lambda: _settle(run, asked, planned, pairs, tokenizer))
 
-    model = _build_model(recipe, tokenizer, start if not checkpoints else None, mine)
-    if checkpoints:
-        load_checkpoint_weights(checkpoints[-1], model)
     replica = Replica(model, mine, recipe.parallel, recipe.precision)
     optimizer = build_optimizer(model, recipe.optimizer)
-    first_step = restore_training_state(checkpoints[-1], model, optimizer) if checkpoints else 0
-
-    if mine.first:
-        run.mkdir(parents=True, exist_ok=True)
-        write_recipe(recipe, run / "recipe.toml")
+    if planned.checkpoint is not None and planned.state is not None:
+        restore_state(planned.checkpoint, planned.state, model, optimizer)
     held_out = HeldOut.open(recipe.held_out, model, tokenizer) if recipe.held_out is not None else None
-    training = Training(recipe, run, pairs, replica, optimizer, tokenizer, held_out)
+    training = Training(recipe, run, pairs, replica, optimizer, tokenizer, held_out, identity)
     with mine.first_goes_ahead():  # the cache of decoded images is made once
-        loader = _loader(training, first_step)
-    return _run_steps(training, loader, first_step)
+        loader = _loader(training, planned.step)
+    return _run_steps(training, loader, planned.step)
 
 
-def _build_model(recipe: Recipe, tokenizer: Tokenizer, start: Path | None, mine: Processes) -> Align:
-    """The model as it stands before its first step, the same in every process."""
+def _settle(run: Path, asked: Asked, planned: Plan, pairs: Pairs, tokenizer: Tokenizer) -> Identity:
+    """Check that a resumed run learns from what it has learned from, and make its folder ready to be written."""
+    identity = identity_of(pairs, tokenizer)
+    if planned.state is not None:
+        refuse_other_data(planned.state.identity, identity, planned.recipe, asked.changed)
+    prepare(run, planned)
+    return identity
+
+
+def _last_checkpoint(run: Path) -> str:
+    """Where to go on from, for the end of a sentence."""
+    checkpoints = checkpoints_of(run)
+    if not checkpoints:
+        return f"{run} has no checkpoint yet: start it again"
+    return f"the last checkpoint is {checkpoints[-1]}: go on with --resume --to {run}"
+
+
+def _build_model(planned: Plan, tokenizer: Tokenizer, mine: Processes) -> Align:
+    """The model as it stands before the next step, the same in every process."""
+    recipe = planned.recipe
     seed_step(recipe.seed, recipe.steps)  # a step that never runs: initial weights draw from their own stream
-    if start is not None:
-        model = hub.load_align(start)
-        if tokenizer.size != model.settings.vocabulary:
-            raise OpenAlignError(
-                f"{recipe.tokenizer}: has {tokenizer.size:,} entries, and {start} was trained with "
-                f"{model.settings.vocabulary:,}; leave `tokenizer` out to take its own."
-            )
-        model.settings = recipe.model(tokenizer.size)
+    if recipe.start_from is not None and planned.checkpoint is None:
+        model = _start_model(recipe, tokenizer)
     else:
         model = Align(recipe.model(tokenizer.size))
     model.to(mine.device)
@@ -146,7 +172,22 @@ def _build_model(recipe: Recipe, tokenizer: Tokenizer, start: Path | None, mine:
         model.recompute_activations()
     if recipe.compile:
         model.compile_towers()
+    if planned.checkpoint is not None:
+        load_checkpoint_weights(planned.checkpoint, model)
     return model.train()
+
+
+def _start_model(recipe: Recipe, tokenizer: Tokenizer) -> Align:
+    """The model that is fine-tuned."""
+    start = hub.folder_of(recipe.start_from or "")
+    model = hub.load_align(start)
+    if tokenizer.size != model.settings.vocabulary:
+        raise OpenAlignError(
+            f"{recipe.tokenizer}: has {tokenizer.size:,} entries, and {start} was trained with "
+            f"{model.settings.vocabulary:,}; leave `tokenizer` out to take its own."
+        )
+    model.settings = recipe.model(tokenizer.size)
+    return model
 
 
 def _check_shares(recipe: Recipe, mine: Processes) -> None:
@@ -204,14 +245,25 @@ def _open_data(recipe: Recipe) -> Pairs:
 
 def _run_steps(training: Training, loader: BatchLoader, first_step: int) -> TrainResult:
     recipe, began = training.recipe, time.perf_counter()
-    loss, done, saved = math.nan, first_step, time.monotonic()
+    loss, done, saved, saved_at = math.nan, first_step, first_step, time.monotonic()
     with (
         RunLog(training.run, recipe, first_step, training.processes) as log,
         stop_signals() as stop,
         bar("train", recipe.steps) as running,
     ):
         running.advance(first_step)
-        for batch, waited in _timed(loader):
+        batches = _timed(loader)
+        while done < recipe.steps:
+            batch, waited = next(batches)
+            trouble = log.trouble or (batch if isinstance(batch, OpenAlignError) else None)
+            overdue = time.monotonic() - saved_at > 60.0 * (recipe.checkpoint_every_minutes or math.inf)
+            stopping, failing, overdue = training.processes.any(stop.is_set(), trouble is not None, overdue)
+            if isinstance(batch, OpenAlignError) or failing or stopping:
+                _end_early(training, done, loss if done > saved else None, trouble, failing)
+            if overdue and done > saved:
+                training.save(done, loss)
+                saved, saved_at = done, time.monotonic()
+
             result = _guarded_step(training, batch)
             loss, done = result.loss, batch.step + 1
             running.advance()
@@ -219,16 +271,39 @@ def _run_steps(training: Training, loader: BatchLoader, first_step: int) -> Trai
             running.note(log.note)
             if training.held_out is not None and training.held_out.due(done, recipe.steps):
                 log.add_recall(done, training.held_out.recall())
-            overdue = time.monotonic() - saved > 60.0 * (recipe.checkpoint_every_minutes or math.inf)
-            stopping, overdue = training.processes.any(stop.is_set(), overdue)
-            last = done == recipe.steps
-            if last or stopping or overdue or done % recipe.checkpoint_every_steps == 0:
+            if done == recipe.steps or done % recipe.checkpoint_every_steps == 0:
                 training.save(done, loss)
-                saved = time.monotonic()
-            if stopping and not last:
-                console.print(f"Stopped after step {done:,}; go on with --resume.")
-                raise KeyboardInterrupt
+                saved, saved_at = done, time.monotonic()
+        if log.trouble is not None:
+            raise log.trouble
     return TrainResult(training.run, training.run / "model", done, loss, time.perf_counter() - began)
+
+
+def _end_early(
+    training: Training, done: int, loss: float | None, trouble: OpenAlignError | None, failing: bool
+) -> NoReturn:
+    """End between two steps with a checkpoint, unless `loss` is None: then there is one. All processes come here.
+
+    Raises:
+        OpenAlignError: what went wrong in this process, and where to go on; `ToldElsewhere` where it was another one.
+        KeyboardInterrupt: nothing did; somebody asked the run to stop.
+    """
+    unsaved: OpenAlignError | None = None
+    try:
+        if loss is not None:
+            training.save(done, loss)
+    except OpenAlignError as error:
+        unsaved = error
+    going_on = _last_checkpoint(training.run)
+    if trouble is not None:
+        also = f" {unsaved}" if unsaved is not None else ""
+        raise OpenAlignError(f"{str(trouble).rstrip('.')}.{also} Stopped after step {done:,}; {going_on}.")
+    if unsaved is not None:
+        raise unsaved
+    if failing:
+        raise ToldElsewhere("another process says why")
+    console.print(f"Stopped after step {done:,}; {going_on}.", markup=False, soft_wrap=True)
+    raise KeyboardInterrupt
 
 
 def _guarded_step(training: Training, batch: Batch) -> StepResult:
@@ -249,12 +324,13 @@ def _guarded_step(training: Training, batch: Batch) -> StepResult:
     return result
 
 
-def _timed(loader: BatchLoader) -> Iterator[tuple[Batch, float]]:
-    """Batches, each with the seconds that the step had to wait for it."""
+def _timed(loader: BatchLoader) -> Iterator[tuple[Batch | OpenAlignError, float]]:
+    """Batches, each with the seconds that the step had to wait for it; at last the error that ends them early."""
     batches = iter(loader)
     while True:
         began = time.perf_counter()
-        batch = next(batches, None)
-        if batch is None:
-            return
+        try:
+            batch: Batch | OpenAlignError = next(batches)
+        except OpenAlignError as error:
+            batch = error
         yield batch, time.perf_counter() - began

@@ -95,7 +95,19 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
     return torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=settings.epsilon, foreach=True)
 
 
+def moments_of(optimizer: torch.optim.Optimizer) -> frozenset[str]:
+    """What the optimizer keeps of each parameter, by the names it has there."""
+    return MOMENTS[type(optimizer)]
+
+
 def split_parameters(named: Iterable[tuple[str, nn.Parameter]]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Matrices and filters, which decay; and vectors and scalars (norms, biases, temperature), which do not."""
     learned = [parameter for _, parameter in named if parameter.requires_grad]
     return [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
+
+
+MOMENTS: dict[type[torch.optim.Optimizer], frozenset[str]] = {
+    Lamb: frozenset({"first", "second", "step"}),
+    torch.optim.AdamW: frozenset({"exp_avg", "exp_avg_sq", "step"}),
+    torch.optim.SGD: frozenset({"momentum_buffer"}),
+}

@@ -6,11 +6,11 @@ every gradient (see `contrastive_loss`), so gradients are summed, never averaged
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -22,7 +22,17 @@ from torch.nn.parallel import DistributedDataParallel
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align
 
+T = TypeVar("T")
+
 TIMEOUT = timedelta(minutes=30)  # rank 0 may write a large checkpoint while the others wait
+
+
+class ToldElsewhere(OpenAlignError):
+    """The run ends because of an error that another process tells its user."""
+
+
+class LostProcess(OpenAlignError):
+    """Another process of the run has ended, so that nothing can be exchanged with it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,27 @@ class Processes:
         counts = self.sum(torch.tensor([int(flag) for flag in flags], device=self.device))
         return [bool(count) for count in counts.tolist()]
 
+    def from_first(self, call: Callable[[], T]) -> T:
+        """What `call` returns in the first process, in all of them; it must survive pickling.
+
+        Raises:
+            OpenAlignError: `call` raised one; in the other processes `ToldElsewhere`.
+        """
+        if self.group is None:
+            return call()
+        answer: list[Any] = [None, None]
+        if self.first:
+            try:
+                answer[0] = call()
+            except OpenAlignError as error:
+                dist.broadcast_object_list([None, str(error)], src=0, group=self.group)
+                raise
+        dist.broadcast_object_list(answer, src=0, group=self.group)
+        if answer[1] is not None:
+            raise ToldElsewhere(answer[1])
+        result: T = answer[0]
+        return result
+
     @contextmanager
     def first_goes_ahead(self) -> Iterator[None]:
         """Run the block in the first process, then in the others: it may prepare files that they then find."""
@@ -68,7 +99,11 @@ ALONE = Processes()
 
 @contextmanager
 def processes() -> Iterator[Processes]:
-    """This process among those that torchrun started: nccl on GPUs, one each, gloo on CPUs."""
+    """This process among those that torchrun started: nccl on GPUs, one each, gloo on CPUs.
+
+    Raises:
+        LostProcess: another one ended, or did not come, while this one waited for it.
+    """
     cuda = torch.cuda.is_available()
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield Processes(device=torch.device("cuda" if cuda else "cpu"))
@@ -76,11 +111,24 @@ def processes() -> Iterator[Processes]:
     device = _own_gpu() if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
     try:
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=TIMEOUT)
         yield Processes(dist.get_rank(), dist.get_world_size(), device, dist.group.WORLD)
+    except RuntimeError as error:
+        if not _is_of_a_lost_process(error):
+            raise
+        raise LostProcess(
+            f"process {os.environ['RANK']} of {os.environ['WORLD_SIZE']} stops, since another one has ended"
+        ) from None
     finally:
-        dist.destroy_process_group()
+        with suppress(RuntimeError):  # the group may be broken, or not have come about
+            dist.destroy_process_group()
+
+
+def _is_of_a_lost_process(error: RuntimeError) -> bool:
+    """gloo has no exception of its own; its messages begin with the file they come from."""
+    text = str(error)
+    return isinstance(error, dist.DistError) or "gloo" in text or "NCCL" in text
 
 
 def _own_gpu() -> torch.device:

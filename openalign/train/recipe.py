@@ -11,11 +11,13 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from openalign.errors import OpenAlignError
+from openalign.files import whole_file
 from openalign.model.align import AlignSettings, TextTowerSettings
 from openalign.model.efficientnet import ImageTowerSettings
 from openalign.settings import Settings
 
 PATH_KEYS = ("data", "tokenizer", "start_from", "held_out.data")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class OptimizerSettings(Settings):
@@ -202,8 +204,10 @@ def read_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> R
     file = _find(path)
     try:
         values: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise OpenAlignError(f"{file}: not a TOML file: {error}.") from None
+    except OSError as error:
+        raise OpenAlignError(f"{file}: cannot be read ({error.strerror}).") from None
     _anchor_paths(values, file.parent)
     for key, text in (changes or {}).items():
         change = _parse_value(text)
@@ -212,10 +216,32 @@ def read_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> R
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the recipe as it is run, defaults included, so that the file alone repeats the run."""
+    """Write the recipe as it is run, defaults included, so that the file alone repeats the run.
+
+    Raises:
+        OpenAlignError: a path in it is not UTF-8, which a TOML file cannot hold.
+        OSError: the file cannot be written; an older one is untouched.
+    """
     lines: list[str] = []
     _write_table(lines, recipe.model_dump(exclude_none=True), "")
-    path.write_text("\n".join(lines).strip() + "\n", encoding="utf-8")
+    try:
+        content = ("\n".join(lines).strip() + "\n").encode()
+    except UnicodeEncodeError as error:
+        name = ascii(error.object[max(error.start - 20, 0) : error.end + 20])
+        raise OpenAlignError(f"the recipe names {name}, which is not UTF-8: give that file another name.") from None
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML has it on one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_toml_key(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
+    return _toml_string(value) if isinstance(value, str) else repr(value)
 
 
 def _find(path: str | Path) -> Path:
@@ -253,7 +279,7 @@ def _parse_value(text: str) -> Any:
     """The right-hand side of `--set key=value`: a TOML value, or else a bare string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -267,18 +293,19 @@ def _assign(values: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _write_table(lines: list[str], values: Mapping[str, Any], prefix: str) -> None:
-    lines.extend(f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict))
+    simple = {key: value for key, value in values.items() if not isinstance(value, dict)}
+    lines.extend(f"{_toml_key(key)} = {toml_value(value)}" for key, value in simple.items())
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            lines.extend(["", f"[{prefix}{key}]"])
-            _write_table(lines, value, f"{prefix}{key}.")
+            lines.extend(["", f"[{prefix}{_toml_key(key)}]"])
+            _write_table(lines, value, f"{prefix}{_toml_key(key)}.")
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # TOML escapes basic strings as JSON does
-    return repr(value)
+def _toml_key(key: str) -> str:
+    """Bare where TOML lets it be; a column such as `article type` or `a.b` in quotes."""
+    return key if _BARE_KEY.fullmatch(key) else _toml_string(key)
+
+
+def _toml_string(text: str) -> str:
+    """TOML escapes basic strings as JSON does, and the character DEL besides."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

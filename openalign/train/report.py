@@ -17,7 +17,7 @@ from openalign.files import whole_file
 from openalign.train import chart
 from openalign.train.chart import Chart, Curve, Format, Scale, averaged, draw, short_number, stacked, thinned
 from openalign.train.checkpoint import checkpoints_of
-from openalign.train.log_file import Record, read_records
+from openalign.train.log_file import Record, figures_of, read_records
 from openalign.train.recipe import Recipe
 
 DEPTHS = ("R@1", "R@5", "R@10")
@@ -39,7 +39,8 @@ class Run:
     @property
     def steps(self) -> int:
         """Steps that its recipe asks for."""
-        return int(self.settings.get("steps", 0))
+        steps = self.settings.get("steps", 0)
+        return steps if isinstance(steps, int) else 0
 
     @property
     def done(self) -> int:
@@ -78,18 +79,30 @@ def read_run(folder: Path) -> Run:
     Raises:
         OpenAlignError: the folder holds no run, or one that has not logged a step.
     """
-    records = read_records(folder / "log.jsonl")
+    records = [figures_of(record) for record in read_records(folder / "log.jsonl")]
     if not records:
         what = "has logged no step yet" if (folder / "recipe.toml").exists() else "is not the folder of a run"
         raise OpenAlignError(f"{folder}: {what} (no line in log.jsonl).")
+    settings = dict(_dotted(_read(folder / "recipe.toml", tomllib.loads)))
+    machine = _read(folder / "machine.json", json.loads)
+    if not isinstance(machine.get("peak_flops"), int | float):  # of another version, or damaged: it is only shown
+        machine = {}
+    return Run(folder.resolve().name, folder, records, settings, machine, checkpoints_of(folder))
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """What a file of the run says; nothing where there is none."""
     try:
-        recipe = folder / "recipe.toml"
-        settings = tomllib.loads(recipe.read_text(encoding="utf-8")) if recipe.exists() else {}
-        machine = folder / "machine.json"
-        known = json.loads(machine.read_text(encoding="utf-8")) if machine.exists() else {}
-    except ValueError as error:
-        raise OpenAlignError(f"{folder}: recipe.toml or machine.json is damaged: {error}.") from None
-    return Run(folder.resolve().name, folder, records, dict(_dotted(settings)), known, checkpoints_of(folder))
+        content = parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise OpenAlignError(f"{path} is damaged: {error}.") from None
+    except OSError as error:
+        raise OpenAlignError(f"{path} cannot be read ({error.strerror}).") from None
+    if not isinstance(content, dict):
+        raise OpenAlignError(f"{path} is damaged: it holds no table.")
+    return content
 
 
 def render_page(runs: Sequence[Run]) -> str:
@@ -232,6 +245,9 @@ def _loader_chart(place: int, runs: Sequence[Run]) -> Chart | None:
     disk, decode = (runs[place].series(f"loader_{part}_share") for part in ("disk", "decode"))
     if not decode:
         return None
+    reading = dict(disk)
+    decode = [(step, share) for step, share in decode if step in reading]
+    disk = [(step, reading[step]) for step, _ in decode]
     rest = [(step, 1.0 - read - spent) for (step, read), (_, spent) in zip(disk, decode, strict=True)]
     parts = zip(("reading", "decoding", "the rest"), (disk, decode, rest), strict=True)
     curves = [Curve(label, place, averaged(points), style) for style, (label, points) in enumerate(parts)]
@@ -266,12 +282,19 @@ def _checkpoints(run: Run) -> list[dict[str, str]]:
     rows = []
     for folder in run.checkpoints:
         step = int(folder.name.removeprefix("step-"))
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        size = sum(_size(file) for file in folder.rglob("*") if file.is_file())
         measured = [
             f"{_percent(found[step])} {name.replace('_', ' ')}" for name, found in recalls.items() if step in found
         ]
         rows.append({"name": folder.name, "step": f"{step:,}", "size": _gigabytes(size), "recall": ", ".join(measured)})
     return rows
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # the run, which goes on, has just removed this checkpoint
+        return 0
 
 
 def _problems(run: Run) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the run answers between two steps."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request that the run answers between two steps."""
 
 import signal
 import threading
@@ -11,12 +11,17 @@ from openalign.progress import console
 
 @contextmanager
 def stop_signals() -> Iterator[Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; a second Ctrl-C interrupts at once."""
+    """An event that the first Ctrl-C, SIGTERM or SIGHUP sets; a second Ctrl-C interrupts at once.
+
+    SIGHUP comes when the terminal goes away, and stays ignored where it is: so `nohup` asks for it.
+    """
     asked = Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] == signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def ask(number: int, frame: object) -> None:
         asked.set()

@@ -1,5 +1,6 @@
 """A few dozen real image files with texts, and a recipe small enough to run in a second."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from openalign.data.tokenizer import train_tokenizer
+from openalign.train.loop import train
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 220), "grey": (128, 128, 128)}
 SHAPES = ("square", "stripe", "corner")
@@ -54,17 +56,37 @@ def draw(colour: tuple[int, int, int], shape: str, seed: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    """A folder with 36 drawings, `pairs.csv`, a tokenizer, and the recipe whose path is returned."""
+def write_set(folder: Path) -> Path:
+    """Write 36 drawings, `pairs.csv`, a tokenizer and the recipe, whose path is returned, to a folder."""
     lines = ["file,text"]
     for number in range(36):
         name, colour = list(COLOURS.items())[number % 4]
         shape = SHAPES[number % 3]
-        draw(colour, shape, number).save(tmp_path / f"{number}.jpg")
+        draw(colour, shape, number).save(folder / f"{number}.jpg")
         lines.append(f"{number}.jpg,a {name} {shape} number {number}")
-    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
-    train_tokenizer([line.split(",")[1] for line in lines[1:]], tmp_path / "tokenizer.json", size=120)
-    path = tmp_path / "tiny.toml"
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    train_tokenizer([line.split(",")[1] for line in lines[1:]], folder / "tokenizer.json", size=120)
+    path = folder / "tiny.toml"
     path.write_text(RECIPE)
     return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """The recipe of a folder with 36 drawings, `pairs.csv` and a tokenizer."""
+    return write_set(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four steps with checkpoints of the last three, whose set lies beside it; for copies only."""
+    folder = tmp_path_factory.mktemp("finished")
+    small = {"steps": "4", "checkpoint_every_steps": "1", "workers": "0", "batch_size": "4"}
+    train(write_set(folder), set=small, to=folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of that run; RUN/model and the checkpoints are no links to each other."""
+    return shutil.copytree(finished, tmp_path / "run")
