@@ -20,6 +20,7 @@ from openalign.curate.settings import CurateSettings
 from openalign.curate.sources import read_image
 from openalign.data.images import ImageError, decode, encode_jpeg, read_header, shrink
 from openalign.data.open_files import OpenFiles
+from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
 JUDGED = pa.schema(
