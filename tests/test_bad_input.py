@@ -252,6 +252,7 @@ def test_a_checkpoint_of_another_shape_is_not_resumed(road, tmp_path):
 def test_a_model_whose_weights_have_another_shape_than_its_configuration_is_refused(road, tmp_path):
     model = shutil.copytree(road.run / "model", tmp_path / "model")
     config = json.loads((model / "config.json").read_text())
+    (model / "checksums.json").unlink()  # as one does who edits a model on purpose
     config["projection_dim"] = config["vision_config"]["hidden_dim"] = 12345
     config["text_config"]["num_hidden_layers"] = 7
     (model / "config.json").write_text(json.dumps(config))

@@ -83,8 +83,6 @@ class Tokenizer:
         fast.no_truncation()
         self._fast = fast
         self._pad: int = fast.token_to_id("[PAD]") or 0
-        self.size: int = max(fast.get_vocab().values(), default=-1) + 1
-        """How many ids there are, special ones included: the largest is one less."""
 
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
@@ -99,9 +97,17 @@ class Tokenizer:
         check_file(file, MOST_TOKENIZER_BYTES)
         with library_errors(f"{file} is not a tokenizer"):
             tokenizer = cls(tokenizers.Tokenizer.from_file(str(file)))
+            largest = max(tokenizer._fast.get_vocab().values(), default=0)
         if not 0 < tokenizer.size <= MOST_ENTRIES:
             raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, and must have 1 to {MOST_ENTRIES:,}.")
+        if largest >= tokenizer.size:  # a model of that many entries would have no row for it
+            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, but one with the number {largest:,}.")
         return tokenizer
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, special ones included."""
+        return int(self._fast.get_vocab_size())
 
     def fingerprint(self) -> str:
         """SHA-256 of all that decides which ids a text gets, in hexadecimal."""

@@ -28,12 +28,6 @@ class TextTowerSettings(Settings):
     max_pieces: int = Field(default=64, ge=3, le=MOST_PIECES)
     """Longest text in word pieces, [CLS] and [SEP] included (paper section 5); the rest is cut off."""
 
-    @model_validator(mode="after")
-    def _heads_share_the_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"`width` = {self.width} cannot be shared evenly by `heads` = {self.heads}")
-        return self
-
 
 class AlignSettings(Settings):
     """All that shapes the model, apart from its weights."""
@@ -52,7 +46,11 @@ class AlignSettings(Settings):
     another adds one to the image tower (640, 320, 160 and 80 in paper tables 8 to 10)."""
 
     @model_validator(mode="after")
-    def _the_crop_lies_in_the_image(self) -> Self:
+    def _sizes_fit_together(self) -> Self:
+        self.image_tower.check()
+        width, heads = self.text_tower.width, self.text_tower.heads
+        if width % heads:
+            raise ValueError(f"`width` = {width} of the text tower cannot be shared evenly by `heads` = {heads}")
         if self.image_size > self.resize_size:
             raise ValueError(f"`image_size` = {self.image_size} is larger than `resize_size` = {self.resize_size}")
         return self

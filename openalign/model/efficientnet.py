@@ -5,10 +5,10 @@ Shapes: B batch, C channels, H height, W width.
 """
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -45,21 +45,22 @@ class ImageTowerSettings(Settings):
     """`same` pads as TensorFlow does at any size, as the published weights were trained; `hf` pads as the public
     PyTorch port does, which differs where a stride of 2 meets an odd size."""
 
-    @model_validator(mode="after")
-    def _one_entry_a_stage(self) -> Self:
-        for name in ("kernels", "strides", "repeats", "expansions"):
-            if len(getattr(self, name)) != len(self.channels):
-                raise ValueError(
-                    f"`{name}` has {len(getattr(self, name))} entries, and `channels` {len(self.channels)}"
-                )
-        if (blocks := sum(math.ceil(count * self.depth_multiplier) for count in self.repeats)) > MOST_LAYERS:
-            raise ValueError(f"`repeats` and `depth_multiplier` ask for {blocks:,} blocks; at most {MOST_LAYERS:,} fit")
-        return self
-
     @property
     def width(self) -> int:
         """Channels of the pooled output."""
         return round_channels(self.channels[-1], self.width_multiplier)
+
+    def check(self) -> None:
+        """Raise ValueError where stages lack entries or ask for too many blocks.
+
+        Not a validator: a recipe may name one of these to say what it asks of another model.
+        """
+        for name in ("kernels", "strides", "repeats", "expansions"):
+            entries = len(getattr(self, name))
+            if entries != len(self.channels):
+                raise ValueError(f"`{name}` has {entries} entries, and `channels` {len(self.channels)}")
+        if (blocks := sum(math.ceil(count * self.depth_multiplier) for count in self.repeats)) > MOST_LAYERS:
+            raise ValueError(f"`repeats` and `depth_multiplier` ask for {blocks:,} blocks; at most {MOST_LAYERS:,} fit")
 
 
 def round_channels(channels: int, multiplier: float) -> int:

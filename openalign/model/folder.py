@@ -25,6 +25,7 @@ MOST_WEIGHT_BYTES = 2**40
 
 _SETTINGS = (CONFIG, PREPROCESSOR, "processor_config.json", "tokenizer_config.json", "special_tokens_map.json", INDEX)
 """What transformers reads as settings: these can name code."""
+_READ_AS_TEXT = (".json", ".txt", ".model", ".jinja")
 _SHAPE_EMBEDDINGS = (CONFIG, PREPROCESSOR, "tokenizer.json")
 _ADVICE = (
     "take an older checkpoint or fetch the folder again; if you edited it on purpose, delete the checksums.json there"
@@ -61,9 +62,7 @@ def check_folder(folder: Path) -> None:
         OpenAlignError: a file is no regular one, too large, or not as its checksum says; the folder is an adapter, or
             needs code of its own.
     """
-    for path in [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]:
-        if not path.is_dir() and (path.exists() or path.name in _SETTINGS):
-            check_file(path, MOST_WEIGHT_BYTES if path.suffix == ".safetensors" else _most_bytes(path))
+    check_kinds(folder)
     check_files(folder, _checked_names(folder), _ADVICE)
     if (folder / "adapter_config.json").exists():
         raise OpenAlignError(f"{folder}: is an adapter (adapter_config.json), not a model; merge it into its model.")
@@ -72,9 +71,15 @@ def check_folder(folder: Path) -> None:
             _check_no_code(read_object(folder / name), folder, name)
 
 
-def _most_bytes(path: Path) -> int:
-    """Files that transformers reads as text or JSON are bounded; what it never opens may lie there at any size."""
-    return MOST_TOKENIZER_BYTES if path.suffix in (".json", ".txt", ".model", ".jinja") else MOST_WEIGHT_BYTES
+def check_kinds(folder: Path) -> None:
+    """Check that all files of a folder are regular ones, and those that are read as text or JSON not too large.
+
+    Raises:
+        OpenAlignError: a FIFO, a device, a link to nothing in place of a configuration, or a file that is too large.
+    """
+    for path in [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]:
+        if not path.is_dir() and (path.exists() or path.name in _SETTINGS):
+            check_file(path, MOST_TOKENIZER_BYTES if path.suffix in _READ_AS_TEXT else MOST_WEIGHT_BYTES)
 
 
 def _check_no_code(settings: dict[str, Any], folder: Path, name: str) -> None:

@@ -16,6 +16,7 @@ from openalign.data.library_errors import library_errors
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
+from openalign.model.folder import check_kinds
 from openalign.model.hub import centre_crop
 from openalign.model.limits import MOST_PIECES, MOST_SIDE, MOST_WIDTH
 from openalign.settings import Settings
@@ -54,6 +55,7 @@ class OnnxEncoder(DualEncoder):
     """
 
     def __init__(self, folder: Path) -> None:
+        check_kinds(folder)
         check_files(folder, [ABOUT, IMAGE_TOWER, TEXT_TOWER, "tokenizer.json"], _ADVICE)
         try:
             about = ExportSettings.read(read_object(folder / ABOUT), str(folder / ABOUT))

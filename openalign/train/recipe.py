@@ -157,16 +157,17 @@ class Recipe(Settings):
         return self.resize_size or round(self.image_size * 346 / 289)
 
     def model(self, vocabulary: int) -> AlignSettings:
-        """The settings of the model that this recipe trains."""
-        return AlignSettings(
-            image_tower=self.image_tower,
-            text_tower=self.text_tower,
-            vocabulary=vocabulary,
-            image_size=self.image_size,
-            resize_size=self.resized,
-            initial_temperature=self.loss.temperature,
-            embedding_width=self.embedding_width,
-        )
+        """The settings of the model that this recipe trains. Raises OpenAlignError where its sizes do not fit."""
+        settings = {
+            "image_tower": self.image_tower,
+            "text_tower": self.text_tower,
+            "vocabulary": vocabulary,
+            "image_size": self.image_size,
+            "resize_size": self.resized,
+            "initial_temperature": self.loss.temperature,
+            "embedding_width": self.embedding_width,
+        }
+        return AlignSettings.read(settings, "recipe")
 
     def shaped_like(self, model: AlignSettings, folder: Path) -> "Recipe":
         """This recipe for fine-tuning `model`, stored in `folder`: towers, sizes and tokenizer are the model's.
