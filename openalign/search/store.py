@@ -37,6 +37,8 @@ EXACT_BELOW = 50_000
 """Below this many rows every query is compared with every row (4 ms at 60,000 x 128 on one core)."""
 _FIRST_CANDIDATES = 64
 """The graph gives at least this many candidates, which are then scored exactly."""
+_IN_MEMORY = 2**31
+"""Bytes of vectors that are read into memory where every query is compared with all of them."""
 _OPENINGS = 5
 """An index that is replaced while it is being opened is opened again, at most this often."""
 
@@ -76,7 +78,8 @@ class Store:
             for file in files.values():
                 opened.callback(file.close)
             check_files(self.folder, names, ADVICE)
-            vectors = Vectors(files["vectors.f16"], meta.rows, meta.width, in_memory=GRAPH not in names)
+            in_memory = GRAPH not in names and files["vectors.f16"].size <= _IN_MEMORY
+            vectors = Vectors(files["vectors.f16"], meta.rows, meta.width, in_memory=in_memory)
             table = RowTable(files["rows.sqlite"], meta.rows, len(meta.sources))
             opened.callback(table.close)
             if known is None:

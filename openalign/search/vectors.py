@@ -38,8 +38,8 @@ class Vectors:
         if self._in_memory is not None:
             taken_ND = self._in_memory[rows_N]
         else:
-            read = [self._read(int(row), 1) for row in rows_N]
-            taken_ND = np.concatenate(read) if read else np.empty((0, self._shape[1]), np.float16)
+            data = self._file.read_pieces((int(row) * self._row_bytes, self._row_bytes) for row in rows_N)
+            taken_ND = np.frombuffer(data, np.float16).reshape(len(rows_N), self._shape[1])
         self._check_finite(taken_ND, rows_N)
         return taken_ND
 

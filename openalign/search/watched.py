@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from openalign.errors import OpenAlignError
@@ -49,16 +50,23 @@ class WatchedFile:
 
     def read(self, offset: int, count: int) -> bytes:
         """`count` bytes from `offset`; raises DamagedIndex if the file does not have them, or was changed."""
+        pieces = [
+            (start, min(_MOST_AT_ONCE, offset + count - start))
+            for start in range(offset, offset + count, _MOST_AT_ONCE)
+        ]
+        return self.read_pieces(pieces)
+
+    def read_pieces(self, pieces: Iterable[tuple[int, int]]) -> bytes:
+        """The pieces (offset, bytes) after each other; raises DamagedIndex as `read` does."""
         parts = []
-        while count:
+        for offset, count in pieces:
             try:
-                part = os.pread(self._descriptor, min(count, _MOST_AT_ONCE), offset)
+                part = os.pread(self._descriptor, count, offset)
             except OSError as error:
                 raise DamagedIndex(f"{self.path} cannot be read ({error.strerror}): {ADVICE}") from None
-            if not part:
-                raise DamagedIndex(f"{self.path} was cut to {offset:,} bytes: {ADVICE}")
+            if len(part) < count:
+                raise DamagedIndex(f"{self.path} was cut to {offset + len(part):,} bytes: {ADVICE}")
             parts.append(part)
-            offset, count = offset + len(part), count - len(part)
         self.check()
         return b"".join(parts)
 

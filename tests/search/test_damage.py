@@ -12,7 +12,7 @@ import pytest
 
 from openalign.checksums import write_checksums
 from openalign.errors import OpenAlignError
-from openalign.search import Index, graph, writer
+from openalign.search import Index, graph, store, vectors, writer
 from openalign.search.query import unit
 from openalign.search.watched import DamagedIndex
 
@@ -206,9 +206,9 @@ def test_a_view_in_the_place_of_a_table_is_refused(folder):
 @pytest.mark.parametrize("graph", [False, True])
 def test_a_score_is_never_nan(folder, with_graph, paint_encoder, value, graph):
     path = (with_graph if graph else folder) / "vectors.f16"
-    vectors = np.fromfile(path, np.float16).reshape(8, 3)
-    vectors[5, 1] = value
-    vectors.tofile(path)
+    changed = np.fromfile(path, np.float16).reshape(8, 3)
+    changed[5, 1] = value
+    changed.tofile(path)
     write_checksums(path.parent)
     opened = Index.open(path.parent, paint_encoder)
     for query in ({"text": "red", "top": 8}, {"row": 5}):
@@ -346,14 +346,15 @@ def test_an_older_index_that_is_damaged_meanwhile_costs_no_image(folder, photos,
     assert len(Index.build([photos], model=model, to=folder)) == 8
 
 
-def test_exact_answers_without_memory_equal_those_from_it(with_graph, folder, paint_encoder, monkeypatch):
-    from openalign.search import vectors
-
-    monkeypatch.setattr(vectors, "_BLOCK_BYTES", 20)
-    store = Index.open(with_graph).store
-    store._graph = None  # as if the graph had no checksum
+def test_exact_answers_without_memory_equal_those_from_it(folder, monkeypatch):
     query = unit(np.array([0.3, -0.5, 0.7], np.float32))
-    rows, scores = store.nearest(query, 5)
-    expected, expected_scores = Index.open(folder).store.nearest(query, 5)
+    expected, expected_scores = Index.open(folder).store.nearest(query, 8)
+    monkeypatch.setattr(store, "_IN_MEMORY", 0)
+    monkeypatch.setattr(vectors, "_BLOCK_BYTES", 20)  # three rows
+    opened = Index.open(folder)
+    rows, scores = opened.store.nearest(query, 8)
     assert list(rows) == list(expected)
     assert np.array_equal(scores, expected_scores)
+    overwrite(folder / "vectors.f16", b"")
+    with pytest.raises(DamagedIndex, match=r"vectors\.f16 was cut"):
+        opened.store.nearest(query, 8)
