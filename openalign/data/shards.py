@@ -231,8 +231,9 @@ def _digests(index: pa.Table) -> NDArray[np.uint8]:
     """(N, 16) the digests of an index, zeros where it has none."""
     if DIGEST not in index.column_names:
         return np.zeros((len(index), DIGEST_BYTES), np.uint8)
-    known = pc.fill_null(index[DIGEST], _NO_DIGEST).to_pylist()
-    return np.frombuffer(b"".join(known), np.uint8).reshape(-1, DIGEST_BYTES)
+    known = pc.fill_null(index[DIGEST], _NO_DIGEST).combine_chunks()
+    stored = np.frombuffer(known.buffers()[1] or b"", np.uint8).reshape(-1, DIGEST_BYTES)
+    return stored[known.offset : known.offset + len(known)]
 
 
 def _suffix(image: bytes) -> str:
