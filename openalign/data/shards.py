@@ -184,7 +184,10 @@ class ShardImages:
             np.concatenate([index[name].to_numpy() for index in indexes]).astype(np.int64)
             for name in ("image_offset", "image_size")
         )
-        return cls(tars, tar_of_row, offsets, sizes, np.concatenate([_digests(index) for index in indexes]))
+        digests = np.concatenate([_digests(index) for index in indexes])
+        files = OpenFiles()
+        files.remember(tar for tar in tars if isinstance(tar, Path))
+        return cls(tars, tar_of_row, offsets, sizes, digests, files=files)
 
     def select(self, rows: NDArray[np.int64]) -> "ShardImages":
         offsets, sizes, digests = self._offsets[rows], self._sizes[rows], self._digests[rows]
