@@ -146,7 +146,9 @@ def stored_images(
     if len(places) < len(found):  # compressed, so that they lie in no file as they are
         return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files)
     places_N3 = np.concatenate([np.empty((0, 3), np.int64), *places])
-    return ArrowImages(files, places_N3[rows], OpenFiles())
+    opened = OpenFiles()
+    opened.remember(files)
+    return ArrowImages(files, places_N3[rows], opened)
 
 
 def _places_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64] | None:

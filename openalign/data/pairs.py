@@ -1,7 +1,6 @@
 """Pairs of image and text, from anything a DATA argument may name: shards, folders of images, tables."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,8 +22,9 @@ from openalign.data.datasets import (
     stored_images,
     visible_files,
 )
+from openalign.data.file_images import FileImages, image_paths, text_beside
 from openalign.data.recorded import check_recorded
-from openalign.data.shard_index import IMAGE_SUFFIXES, Tar, check_sidecars, read_index
+from openalign.data.shard_index import Tar, check_sidecars, read_index
 from openalign.data.shards import ShardImages
 from openalign.data.sidecar import DIGEST
 from openalign.data.tables import (
@@ -130,39 +130,6 @@ class Pairs:
         if not len(rows):
             raise OpenAlignError(f"{self.name} has no row with {column}={value}.")
         return self.select(rows)
-
-
-class FileImages:
-    """Images that are files: paths relative to `folder`, or absolute."""
-
-    def __init__(self, folder: Path, paths: pa.ChunkedArray) -> None:
-        self._folder = folder
-        self._paths = paths
-
-    def image_bytes(self, row: int) -> bytes:
-        path: str | None = self._paths[row].as_py()
-        if not path:
-            raise OpenAlignError("this row names no image")
-        if path.lower().startswith(("http://", "https://")):
-            raise OpenAlignError("this image is only an address: run `openalign curate` on the table, which fetches it")
-        try:
-            return (self._folder / path).read_bytes()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise OpenAlignError(f"the image file cannot be read ({reason})") from None
-
-    def select(self, rows: NDArray[np.int64]) -> "FileImages":
-        return FileImages(self._folder, self._paths.take(pa.array(rows)))
-
-    def identity(self) -> bytes:
-        return repr([self._size_and_time(path) for path in self._paths.to_pylist()]).encode()
-
-    def _size_and_time(self, path: str | None) -> tuple[int, int] | None:
-        try:
-            status = (self._folder / (path or "")).stat()
-        except (OSError, ValueError):
-            return None
-        return status.st_size, status.st_mtime_ns
 
 
 def ids_of(keys: Sequence[str]) -> NDArray[np.int64]:
@@ -304,37 +271,17 @@ def _image_column(index: pa.Table) -> str:
 
 def _open_images(name: str, folder: Path) -> Pairs:
     """Images anywhere below `folder`, sorted by path, each with its same-named .txt; or a sub-folder for each class."""
-    paths = _image_paths(folder)
+    paths, problems = image_paths(folder)
     if not paths:
         raise OpenAlignError(f"{folder} holds no shards, no pairs.csv and no images")
-    texts = [_text_beside(folder / path) for path in paths]
+    texts = [text_beside(folder / path) for path in paths]
     columns = {"image": pa.array([str(path) for path in paths]), "text": pa.array(texts, pa.string())}
     if all(text is None for text in texts) and all(len(path.parts) == 2 for path in paths):
         labels = [path.parts[0] for path in paths]
         words = [" ".join(label.replace("_", " ").replace("-", " ").split()) for label in labels]
         columns |= {"text": pa.array(words), "label": pa.array(labels)}
     table = pa.table(columns)
-    return _pairs(name, table, FileImages(folder, table["image"]))
-
-
-def _image_paths(folder: Path) -> list[Path]:
-    """Paths of the images below `folder`, relative to it; hidden files and folders are passed over."""
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        images = (file for file in files if file.rpartition(".")[2].lower() in IMAGE_SUFFIXES and file[0] != ".")
-        found += [Path(parent, file).relative_to(folder) for file in images]
-    return sorted(found)
-
-
-def _text_beside(image: Path) -> str | None:
-    path = image.with_suffix(".txt")
-    try:
-        return " ".join(path.read_text(encoding="utf-8-sig").split())
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise OpenAlignError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8 and try again") from None
+    return _pairs(name, table, FileImages(folder, table["image"]), problems)
 
 
 def _with_texts(pairs: Pairs) -> Pairs:

@@ -184,7 +184,10 @@ class ShardImages:
             np.concatenate([index[name].to_numpy() for index in indexes]).astype(np.int64)
             for name in ("image_offset", "image_size")
         )
-        return cls(tars, tar_of_row, offsets, sizes, np.concatenate([_digests(index) for index in indexes]))
+        digests = np.concatenate([_digests(index) for index in indexes])
+        files = OpenFiles()
+        files.remember(tar for tar in tars if isinstance(tar, Path))
+        return cls(tars, tar_of_row, offsets, sizes, digests, files=files)
 
     def select(self, rows: NDArray[np.int64]) -> "ShardImages":
         offsets, sizes, digests = self._offsets[rows], self._sizes[rows], self._digests[rows]
@@ -231,8 +234,9 @@ def _digests(index: pa.Table) -> NDArray[np.uint8]:
     """(N, 16) the digests of an index, zeros where it has none."""
     if DIGEST not in index.column_names:
         return np.zeros((len(index), DIGEST_BYTES), np.uint8)
-    known = pc.fill_null(index[DIGEST], _NO_DIGEST).to_pylist()
-    return np.frombuffer(b"".join(known), np.uint8).reshape(-1, DIGEST_BYTES)
+    known = pc.fill_null(index[DIGEST], _NO_DIGEST).combine_chunks()
+    stored = np.frombuffer(known.buffers()[1] or b"", np.uint8).reshape(-1, DIGEST_BYTES)
+    return stored[known.offset : known.offset + len(known)]
 
 
 def _suffix(image: bytes) -> str:

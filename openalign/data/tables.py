@@ -26,6 +26,8 @@ DELIMITED = (".csv", ".tsv")
 JSON_LINES = (".jsonl", ".ndjson")
 _MOST_NESTED = 200
 """Lists and objects within each other in a line of JSON; a line of more is left out."""
+_NO_OPENING_BRACKET = bytes(set(range(256)) - set(b"[{\n"))
+_BLOCK_BYTES = 1 << 20
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """With the end of the line in place of a missing quotation mark, so that a line is gone through once."""
 TABLE_SUFFIXES = (*DELIMITED, *JSON_LINES, ".parquet")
@@ -352,8 +354,18 @@ def _parse_json_lines(source: _Source, schema: pa.Schema | None) -> pa.Table:
 
 
 def _is_nested_deeply(source: _Source) -> bool:
-    """Whether some line may be nested so deeply that pyarrow's JSON reader, which is recursive, ends the process."""
+    """Whether some line is nested so deeply that pyarrow's JSON reader, which is recursive, could end the process."""
+    opening = 0  # brackets of the line that the block before ended in
     with source.stream() as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            counts = [len(brackets) for brackets in block.translate(None, _NO_OPENING_BRACKET).split(b"\n")]
+            counts[0] += opening
+            if max(counts) > _MOST_NESTED:
+                break
+            opening = counts[-1]
+        else:
+            return False
+    with source.stream() as stream:  # so many, but perhaps one after the other, or within texts
         return any(_depth(line) > _MOST_NESTED for line in io.BufferedReader(stream))
 
 

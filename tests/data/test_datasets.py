@@ -148,6 +148,7 @@ def test_a_saved_dataset_that_is_cut_off_while_it_is_open_ends_nothing(tmp_path:
     folder = save_to_disk(tmp_path / "saved", stored(0, 3), stored(3, 6))
     pairs = open_pairs(folder)
     file = folder / "data-00001-of-00002.arrow"
+    assert pairs.image_bytes(3) == JPEGS[3]  # so that it is open
     os.truncate(file, 10)
     assert pairs.texts() == [f"text {i}" for i in range(6)]
     assert [pairs.image_bytes(row) for row in range(3)] == JPEGS[:3]
@@ -155,6 +156,8 @@ def test_a_saved_dataset_that_is_cut_off_while_it_is_open_ends_nothing(tmp_path:
         OpenAlignError, match=r"row 5 \(4\.jpg\): .*00001-of-00002\.arrow was cut off after it was opened"
     ):
         pairs.image_bytes(4)
+    with pytest.raises(OpenAlignError, match="was changed or replaced since its folder was opened"):
+        pickle.loads(pickle.dumps(pairs)).image_bytes(4)
     assert "data-0000" not in Path("/proc/self/maps").read_text()
 
 

@@ -115,13 +115,22 @@ def test_a_copy_for_another_process_begins_with_no_file_open(paths: list[Path]) 
     assert copy.read(paths[7], 0, 1000) == content(7)
 
 
-def test_a_file_that_was_replaced_is_read_as_it_was_when_it_was_opened(tmp_path: Path) -> None:
+def test_a_file_that_was_replaced_is_read_as_it_was_or_refused(tmp_path: Path) -> None:
     files, path = OpenFiles(), tmp_path / "a"
-    path.write_bytes(b"older")
+    path.write_bytes(b"older one")
+    files.remember([path])
+    unread = pickle.loads(pickle.dumps(files))
     assert files.read(path, 0, 2) == b"ol"
     (tmp_path / "b").write_bytes(b"newer")
     (tmp_path / "b").replace(path)
-    assert files.read(path, 2, 9) == b"der"
+    assert files.read(path, 2, 9) == b"der one"
+    for other in (unread, pickle.loads(pickle.dumps(files))):
+        with pytest.raises(OpenAlignError, match="a was changed or replaced since its folder was opened: start again"):
+            other.read(path, 0, 2)
+    files.close()
+    with pytest.raises(OpenAlignError, match="was changed or replaced"):
+        files.read(path, 0, 2)
+    assert OpenFiles().read(path, 0, 9) == b"newer"
 
 
 @pytest.mark.parametrize(("offset", "size"), [(1 << 70, 1), (-1, 1), (0, -1), (0, 1 << 70)])

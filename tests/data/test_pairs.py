@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import pickle
 import tarfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from openalign.data import file_images
 from openalign.data.images import decode, encode_jpeg
 from openalign.data.pairs import open_pairs
 from openalign.data.shards import ShardWriter
@@ -163,3 +165,34 @@ def test_real_product_photos_open_by_their_table(tmp_path: Path) -> None:
     assert pairs.texts() == [row["title"] for row in kept]
     assert pairs.table["articleType"].to_pylist() == [row["articleType"] for row in kept]
     assert all(decode(pairs.image_bytes(row)).ndim == 3 for row in range(len(pairs)))
+
+
+def test_an_image_whose_name_is_not_utf8_is_left_out_and_said(tmp_path: Path) -> None:
+    put(tmp_path, a="one", b="two")
+    (tmp_path / "b.jpg").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one"]
+    assert pairs.problems == (
+        f"{tmp_path}: 1 images whose names are not UTF-8 are left out, the first: caf\ufffd.jpg: rename them",
+    )
+
+
+def test_a_text_beside_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    put(tmp_path, a="one", b=None)
+    (tmp_path / "b.txt").mkdir()
+    with pytest.raises(OpenAlignError, match=r"b\.txt cannot be read: Is a directory"):
+        open_pairs(tmp_path)
+
+
+def test_a_table_that_names_no_file_for_an_image_waits_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "large.jpg").write_bytes(bytes(1001))
+    monkeypatch.setattr(file_images, "MAX_IMAGE_BYTES", 1000)
+    (tmp_path / "t.csv").write_text(f"file,text\npipe.jpg,x\n/dev/zero,x\n{tmp_path},x\nlarge.jpg,x\nnowhere.jpg,x\n")
+    pairs = open_pairs(tmp_path / "t.csv")
+    reasons = ["it is no file", "it is no file", "it is no file", "it has 1,001 bytes, more than 1,000", "No such file"]
+    for row, reason in enumerate(reasons):
+        with pytest.raises(OpenAlignError, match=rf"t\.csv row {row + 1} .*the image file cannot be read \({reason}"):
+            pairs.image_bytes(row)

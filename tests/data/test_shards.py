@@ -287,3 +287,18 @@ def test_what_a_killed_run_left_is_no_shard(tmp_path: Path) -> None:
     (tmp_path / ".shard-00003.0123456789ab.partial.tar").write_bytes((tmp_path / "shard-00000.tar").read_bytes())
     assert len(open_pairs(tmp_path)) == 8
     assert len(open_pairs(f"local://{tmp_path}")) == 8
+
+
+def test_shards_written_anew_under_pairs_that_are_open_are_not_read_at_the_old_offsets(tmp_path: Path) -> None:
+    write(tmp_path)
+    pairs = open_pairs(tmp_path)
+    images = [pairs.image_bytes(row) for row in range(3)]
+    with ShardWriter(tmp_path, 3) as writer:
+        for i in range(8):
+            writer.write(f"{i}", JPEG + b"another one" * i, "text", {})
+    assert [pairs.image_bytes(row) for row in range(3)] == images  # of a tar that is held open
+    for row in range(3, 8):
+        with pytest.raises(
+            OpenAlignError, match=r"shard-0000\d\.tar was changed or replaced since its folder was opened"
+        ):
+            pairs.image_bytes(row)

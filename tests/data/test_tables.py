@@ -192,6 +192,20 @@ def test_a_line_nested_too_deeply_is_left_out_before_a_reader_sees_it(tmp_path: 
     assert problems == [f"{path} line 2 is nested more than 200 deep, and is left out"]
 
 
+def test_a_nesting_is_found_across_the_blocks_that_a_file_is_read_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.jsonl"
+    shallow = [json.dumps({"file": f"{i}", "text": "x" * i, "v": [[i]]}) for i in range(70)]
+    deep = '{"file": "a", "text": "x", "v": ' + "[ " * 201 + "] " * 201 + "}"
+    for block in (1, 7, 64, 100_000):
+        monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
+        path.write_text("\n".join(shallow))
+        assert not tables._is_nested_deeply(tables._Source(path))
+        path.write_text("\n".join([*shallow, deep, *shallow]))
+        assert tables._is_nested_deeply(tables._Source(path))
+
+
 def test_brackets_in_a_text_are_no_nesting(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     texts = ["[" * 1000, "{[" * 500 + '"' + "\\"]
