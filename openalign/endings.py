@@ -68,9 +68,10 @@ def sentence_of(error: BaseException) -> str | None:
         return "there is not enough memory: close other programs, or do less at once"
     if isinstance(error, OSError) and error.errno in OUTSIDE_US:
         return _with_advice(f"{error.strerror}: {error.filename or 'while writing'}", error.errno)
-    for number in ADVICE:
-        if os.strerror(number) in str(error):  # libraries of other languages raise their own exceptions
-            return _with_advice(" ".join(str(error).split()), number)
+    for line in str(error).splitlines():  # other languages' libraries raise their own exceptions, Java's of many lines
+        for number in ADVICE:
+            if os.strerror(number) in line:
+                return _with_advice(line.strip(), number)
     return None
 
 

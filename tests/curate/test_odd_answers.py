@@ -266,6 +266,24 @@ def test_where_robots_txt_cannot_be_had_nothing_is_asked_for(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
+def test_rules_of_more_sites_than_fit_into_memory_are_read_again(
+    raw: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [RawServer() for _ in range(3)]
+    names = ["secret", *(f"{number}.jpg" for number in range(5))]
+    for running in (raw, *others):
+        running.answers["/robots.txt"] = answer(b"User-agent: *\nDisallow: /secret\n")
+        running.answers |= {f"/{name}": answer(JPEG) for name in names}
+    urls = [f"{running.address}/{name}" for name in names for running in (raw, *others)]
+    monkeypatch.setattr(network, "_MOST_RULES", 100)  # those of three sites
+    settings = replace(ASKED, fetch_at_once=1, fetch_per_host=1)  # one after the other
+    problems = fetch(urls, tmp_path, settings=settings)["problem"].to_pylist()
+    assert problems == ["robots.txt of 127.0.0.1 forbids it"] * 4 + [None] * 20
+    assert raw.asked["/robots.txt"] == 6
+    for running in others:
+        running.stop()
+
+
 def test_a_url_that_no_server_takes_is_refused(raw: RawServer, tmp_path: Path) -> None:
     assert problem_of(raw, tmp_path, "/" + "a" * 9000) == "a URL of more than 8,192 characters"
 
