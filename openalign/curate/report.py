@@ -16,7 +16,6 @@ from ibis import _
 from openalign.curate.sources import read_image
 from openalign.curate.summary import Curated, summarise
 from openalign.data.images import decode, encode_jpeg, resize
-from openalign.errors import OpenAlignError
 
 _EXAMPLES = 12
 _KEPT_EXAMPLES = 24
@@ -29,8 +28,12 @@ _MOST_TEXT = 160  # characters of an example's text
 def write_report(curated: Curated, run: dict[str, Any], truth: Path | None, folder: Path) -> dict[str, Any]:
     """Write report.html and report.json to `folder`; returns the content of the latter (see `summary.summarise`)."""
     report = summarise(curated, run, truth)
-    (folder / "report.html").write_text(render_page(curated, report), encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    content = {
+        "report.html": render_page(curated, report),
+        "report.json": json.dumps(report, indent=1, ensure_ascii=False),
+    }
+    for name, text in content.items():
+        (folder / name).write_text(text, encoding="utf-8", errors="replace")  # file names need not be UTF-8
     return report
 
 
@@ -123,12 +126,12 @@ def _thumbnail(read: Callable[[], bytes]) -> str | None:
     """A data: address of the image made small; None where it cannot be shown."""
     try:
         image = decode(read(), _THUMBNAIL)
-    except OpenAlignError:
+        height, width = image.shape[:2]
+        scale = min(1.0, _THUMBNAIL / max(height, width))
+        small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+        return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, 75)).decode()
+    except Exception:  # the work is done: no picture may be its end
         return None
-    height, width = image.shape[:2]
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-    return "data:image/jpeg;base64," + base64.b64encode(encode_jpeg(small, 75)).decode()
 
 
 def _shown_address(image: str) -> str:
