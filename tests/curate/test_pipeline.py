@@ -334,9 +334,9 @@ def test_names_of_any_bytes_are_used_or_refused_in_a_sentence(
         run([table], tmp_path / name)
         assert f"{name}/report.html".replace(" ", "") in "".join(capsys.readouterr().err.split())
     odd = os.fsdecode(b"o\xff")
-    with pytest.raises(OpenAlignError, match=r"o\\udcff' is not UTF-8: rename"):
+    with pytest.raises(OpenAlignError, match=r"o\\udcff.* is not UTF-8: rename"):
         run([table], tmp_path / odd)
-    with pytest.raises(OpenAlignError, match=r"o\\udcff' is not UTF-8: rename"):
+    with pytest.raises(OpenAlignError, match=r"o\\udcff.* is not UTF-8: rename"):
         run([tmp_path / odd / "list.csv"], tmp_path / "out")
 
 
