@@ -34,11 +34,8 @@ OUTSIDE_US = frozenset(ADVICE) | {
     errno.ENAMETOOLONG,
     errno.ELOOP,
     errno.ENOMEM,
-    errno.ETXTBSY,
-    errno.ENODEV,
-    errno.ENXIO,
 }
-"""Those, and what a name alone may be wrong with: no permission, a file where a folder should be, too long a name."""
+"""Those, and others that need no advice: no permission, a file where a folder should be, too long a name."""
 _STOPPED = ("SIGTERM", "SIGHUP")
 
 

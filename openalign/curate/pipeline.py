@@ -74,7 +74,7 @@ def curate(
     if not sources:
         raise OpenAlignError("there is nothing to curate: name at least one source")
     _check_names([to, *sources, *test_set])
-    with locked(folder):  # first of all: the work folder beside it is shared by all runs
+    with locked(folder):  # before anything is read or cleared: all runs into it share one work folder
         recover_folder(folder)
         run = describe_run(sources, test_set, truth, settings)
         standing = standing_report(folder, run)
