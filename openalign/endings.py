@@ -34,11 +34,8 @@ OUTSIDE_US = frozenset(ADVICE) | {
     errno.ENAMETOOLONG,
     errno.ELOOP,
     errno.ENOMEM,
-    errno.ETXTBSY,
-    errno.ENODEV,
-    errno.ENXIO,
 }
-"""Those, and what a name alone may be wrong with: no permission, a file where a folder should be, too long a name."""
+"""Those, and others that need no advice: no permission, a file where a folder should be, too long a name."""
 _STOPPED = ("SIGTERM", "SIGHUP")
 
 
@@ -68,9 +65,10 @@ def sentence_of(error: BaseException) -> str | None:
         return "there is not enough memory: close other programs, or do less at once"
     if isinstance(error, OSError) and error.errno in OUTSIDE_US:
         return _with_advice(f"{error.strerror}: {error.filename or 'while writing'}", error.errno)
-    for number in ADVICE:
-        if os.strerror(number) in str(error):  # libraries of other languages raise their own exceptions
-            return _with_advice(" ".join(str(error).split()), number)
+    for line in str(error).splitlines():  # other languages' libraries raise their own exceptions, Java's of many lines
+        for number in ADVICE:
+            if os.strerror(number) in line:
+                return _with_advice(line.strip(), number)
     return None
 
 

@@ -3,24 +3,24 @@
 import asyncio
 import ipaddress
 import socket
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import ClassVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
-from protego import Protego
 from yarl import URL
 
 from openalign.curate.addresses import resolve
-from openalign.curate.robots import ROBOTS_BYTES, parse_robots
+from openalign.curate.robots import ROBOTS_BYTES, SiteRules, parse_robots
 
 PRODUCT = "openalign"
 USER_AGENT = f"{PRODUCT}/0.1"
 _OPT_OUT = ("noai", "noimageai")
 _LONGEST_URL = 8192  # characters; few servers take more, and the rules of a robots.txt are searched for in all of it
 _LONGEST_REASON = 300  # characters
+_MOST_RULES = 32 << 20  # characters of all robots.txt that are kept: 1.6 GB at worst, and 30,000 sites of usual ones
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -134,35 +134,52 @@ async def read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 class Robots:
-    """The robots.txt of every site asked, each read once."""
-
-    _ANYTHING: ClassVar[Protego] = Protego.parse("")
+    """The robots.txt of every site asked. Each is read once, unless those of so many sites do not fit into memory."""
 
     def __init__(self, session: aiohttp.ClientSession, redirects: int, seconds: float, allow_private: bool) -> None:
         self._session = session
         self._redirects = redirects
         self._seconds = seconds
         self._allow_private = allow_private
-        self._rules: dict[URL, asyncio.Task[Protego | Refused | Failed]] = {}
+        self._reading: dict[URL, asyncio.Task[SiteRules | Refused | Failed]] = {}
+        self._known: OrderedDict[URL, SiteRules | Refused | Failed] = OrderedDict()  # the least recently used first
+        self._size = 0
 
     async def permit(self, url: URL) -> None:
         """Raise Refused if this address must not be asked for, Failed if that cannot be found out."""
         await self._permit_host(url)
         site = url.origin()
-        if site not in self._rules:
-            self._rules[site] = asyncio.create_task(self._read(site))
-        # Shielded, because all requests to the site share the task: one that gives up must not take it along.
-        rules = await asyncio.shield(self._rules[site])
+        rules = await self._rules_of(site)
         if isinstance(rules, Exception):
             raise rules.with_traceback(None)
-        if not rules.can_fetch(str(url), PRODUCT):
+        if not rules.allow(str(url)):
             raise Refused(f"robots.txt of {site.host} forbids it")
+
+    async def _rules_of(self, site: URL) -> SiteRules | Refused | Failed:
+        if site in self._known:
+            self._known.move_to_end(site)
+            return self._known[site]
+        if site not in self._reading:
+            self._reading[site] = asyncio.create_task(self._learn(site))
+        # Shielded, because all requests to the site share the task: one that gives up must not take it along.
+        return await asyncio.shield(self._reading[site])
+
+    async def _learn(self, site: URL) -> SiteRules | Refused | Failed:
+        """Read the rules of a site and keep them, and forget others where all are too many."""
+        rules = await self._read(site)
+        del self._reading[site]
+        self._known[site] = rules
+        self._size += _size_of(rules)
+        while self._size > _MOST_RULES:
+            _, forgotten = self._known.popitem(last=False)
+            self._size -= _size_of(forgotten)
+        return rules
 
     async def _permit_host(self, url: URL) -> None:
         if not self._allow_private:
             refuse_private_literal(url)
 
-    async def _read(self, site: URL) -> Protego | Refused | Failed:
+    async def _read(self, site: URL) -> SiteRules | Refused | Failed:
         """The rules, or why there are none: asyncio would log an exception of a task for which nobody waits any more.
 
         Without the file everything is allowed; where the server cannot say, nothing is (RFC 9309, section 2.3.1).
@@ -175,7 +192,7 @@ class Robots:
                 if response.status >= 500 or response.status == 429:
                     return Failed(f"robots.txt of {site.host}: HTTP {response.status}", again=False)
                 if response.status != 200:
-                    return self._ANYTHING
+                    return parse_robots(b"", PRODUCT)
                 return parse_robots(await read_at_most(response, ROBOTS_BYTES), PRODUCT)
         except Refused as refusal:
             return refusal
@@ -183,3 +200,7 @@ class Robots:
             return Failed(f"robots.txt of {site.host}: no answer", again=False)
         except Exception as error:  # whatever one site sends is its own failure
             return Failed(f"robots.txt of {site.host}: {reason_of(error)}", again=False)
+
+
+def _size_of(rules: SiteRules | Refused | Failed) -> int:
+    return rules.size if isinstance(rules, SiteRules) else 0

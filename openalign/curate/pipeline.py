@@ -73,12 +73,13 @@ def curate(
     folder = Path(to).absolute()
     if not sources:
         raise OpenAlignError("there is nothing to curate: name at least one source")
-    with locked(folder):  # first of all: the work folder beside it is shared by all runs
+    _check_names([to, *sources, *test_set])
+    with locked(folder):  # before anything is read or cleared: all runs into it share one work folder
         recover_folder(folder)
         run = describe_run(sources, test_set, truth, settings)
         standing = standing_report(folder, run)
         if standing is not None and not retry_failed:
-            console.print(f"{to} already holds this run: nothing to do")
+            console.print(f"{to} already holds this run: nothing to do", markup=False)
             return standing
         with (
             _work_folder(folder, run["fingerprint"]) as work,
@@ -92,6 +93,15 @@ def curate(
     if failed_downloads(folder):
         console.print(f"{failed_downloads(folder):,} images could not be fetched this time; --retry failed asks again")
     return report
+
+
+def _check_names(paths: Sequence[str | Path]) -> None:
+    """Raise OpenAlignError for a path that DuckDB and Parquet cannot hold."""
+    for path in paths:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise OpenAlignError(f"{str(path)!a} is not UTF-8: rename the file or folder") from None
 
 
 def _curate(
@@ -176,7 +186,7 @@ def _work_folder(folder: Path, fingerprint: str) -> Iterator[Path]:
         begun = any((work / PARTS).glob("*.json"))
         _clear(work, but={DOWNLOADS, run.name, *_FINISHED} if begun else {DOWNLOADS})
         if begun:
-            console.print(f"What was done so far is kept in {work}: the same command goes on from there.")
+            console.print(f"What was done so far is kept in {work}: the same command goes on from there.", markup=False)
         raise
     _clear(work, but={DOWNLOADS} if failed_downloads(work / DOWNLOADS) else set())
 
@@ -199,6 +209,6 @@ def _clear(work: Path, but: Collection[str]) -> None:
 
 def _say(report: dict[str, Any], folder: Path) -> None:
     pairs = report["pairs"]
-    console.print(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}")
+    console.print(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}", markup=False)
     if not pairs["kept"]:
         console.print("[bold]Nothing is left: every pair breaks a rule.[/bold] The report says which.")

@@ -29,8 +29,12 @@ _MOST_TEXT = 160  # characters of an example's text
 def write_report(curated: Curated, run: dict[str, Any], truth: Path | None, folder: Path) -> dict[str, Any]:
     """Write report.html and report.json to `folder`; returns the content of the latter (see `summary.summarise`)."""
     report = summarise(curated, run, truth)
-    (folder / "report.html").write_text(render_page(curated, report), encoding="utf-8")
-    (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    content = {
+        "report.html": render_page(curated, report),
+        "report.json": json.dumps(report, indent=1, ensure_ascii=False),
+    }
+    for name, text in content.items():
+        (folder / name).write_text(text, encoding="utf-8", errors="replace")  # file names need not be UTF-8
     return report
 
 

@@ -26,7 +26,7 @@ from openalign.errors import OpenAlignError
 from tests.curate.site import JPEG, Server
 
 ASKED = CurateSettings(
-    allow_private_hosts=True, fetch_seconds=5.0, fetch_attempts=2, fetch_longest_wait=0.5, fetch_max_bytes=1 << 20
+    allow_private_hosts=True, fetch_seconds=10.0, fetch_attempts=2, fetch_longest_wait=0.5, fetch_max_bytes=1 << 20
 )
 
 
@@ -141,7 +141,7 @@ REDIRECTS = [
 @pytest.mark.parametrize("location", REDIRECTS, ids=range(len(REDIRECTS)))
 def test_a_redirect_to_nowhere_is_one_failure(raw: RawServer, tmp_path: Path, location: str) -> None:
     raw.answers["/odd.jpg"] = answer(b"", b"Location: " + location.encode(errors="surrogateescape"), status="302 Found")
-    assert problem_of(raw, tmp_path, settings=replace(ASKED, fetch_attempts=1, fetch_seconds=1.0)) is not None
+    assert problem_of(raw, tmp_path, settings=replace(ASKED, fetch_attempts=1)) is not None
 
 
 ANSWERS: dict[str, bytes] = {
@@ -185,7 +185,7 @@ ANSWERS: dict[str, bytes] = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_of_any_bytes_is_one_failure(raw: RawServer, tmp_path: Path, name: str) -> None:
     raw.answers["/odd.jpg"] = ANSWERS[name]
-    settings = replace(ASKED, fetch_attempts=1, fetch_seconds=1.0)
+    settings = replace(ASKED, fetch_attempts=1)
     assert problem_of(raw, tmp_path, settings=settings) is not None
 
 
@@ -218,7 +218,7 @@ def test_a_damaged_answer_costs_its_own_address(
     for _ in range(rng.randint(1, 12)):
         damaged[rng.randrange(min(len(damaged), 250))] = rng.randrange(256)
     raw.answers["/odd.jpg"] = bytes(damaged)
-    problem_of(raw, tmp_path, settings=replace(ASKED, fetch_attempts=1, fetch_seconds=0.5))
+    problem_of(raw, tmp_path, settings=replace(ASKED, fetch_attempts=1))
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -264,6 +264,24 @@ def test_where_robots_txt_cannot_be_had_nothing_is_asked_for(
     problems = found["problem"].to_pylist()
     assert problems[1] is None and problems[0].startswith("robots.txt of 127.0.0.1: ")
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_rules_of_more_sites_than_fit_into_memory_are_read_again(
+    raw: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [RawServer() for _ in range(3)]
+    names = ["secret", *(f"{number}.jpg" for number in range(5))]
+    for running in (raw, *others):
+        running.answers["/robots.txt"] = answer(b"User-agent: *\nDisallow: /secret\n")
+        running.answers |= {f"/{name}": answer(JPEG) for name in names}
+    urls = [f"{running.address}/{name}" for name in names for running in (raw, *others)]
+    monkeypatch.setattr(network, "_MOST_RULES", 100)  # those of three sites
+    settings = replace(ASKED, fetch_at_once=1, fetch_per_host=1)  # one after the other
+    problems = fetch(urls, tmp_path, settings=settings)["problem"].to_pylist()
+    assert problems == ["robots.txt of 127.0.0.1 forbids it"] * 4 + [None] * 20
+    assert raw.asked["/robots.txt"] == 6
+    for running in others:
+        running.stop()
 
 
 def test_a_url_that_no_server_takes_is_refused(raw: RawServer, tmp_path: Path) -> None:

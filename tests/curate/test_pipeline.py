@@ -326,6 +326,20 @@ def test_a_source_without_images_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
+def test_names_of_any_bytes_are_used_or_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = table_of(tmp_path / "in")
+    for name in ("out [red]", "[bold", "a]b[c"):  # which rich would take for its markup
+        run([table], tmp_path / name)
+        assert f"{name}/report.html".replace(" ", "") in "".join(capsys.readouterr().err.split())
+    odd = os.fsdecode(b"o\xff")
+    with pytest.raises(OpenAlignError, match=r"o\\udcff.* is not UTF-8: rename"):
+        run([table], tmp_path / odd)
+    with pytest.raises(OpenAlignError, match=r"o\\udcff.* is not UTF-8: rename"):
+        run([tmp_path / odd / "list.csv"], tmp_path / "out")
+
+
 def test_no_source_at_all_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="name at least one source"):
         run([], tmp_path / "out")
