@@ -44,11 +44,8 @@ SHAPES = {
     "closed beside itself": "<{0}>x</{0}>",
     "end tags": "</{0}>",
     "with attributes": '<{0} a="1" b="2" class="c d">',
-    "in a paragraph": "<p><{0}>",
     "in a table": "<table><{0}>",
-    "in a cell": "<table><tr><td><{0}>",
-    "in a block": "<div><{0}>",
-    "in an emphasis": "<b><{0}></b>",
+    "in a paragraph in an emphasis": "<b><p><{0}></b>",
 }
 OTHERS = {
     "picture of images": "<picture><img src=a>",
@@ -105,10 +102,8 @@ def all_kinds() -> Iterator[tuple[str, str | tuple[str, str]]]:
     for element in ELEMENTS:
         for name, shape in SHAPES.items():
             yield f"<{element}> {name}", shape.format(element)
-    for one in FORMATTING:
-        for other in FORMATTING:
-            if one != other:
-                yield f"<{one}> and <{other}> crossing", f"<{one}><p><{other}></{one}>"
+    for one, other in zip(FORMATTING, FORMATTING[1:] + FORMATTING[:1], strict=True):
+        yield f"<{one}> and <{other}> crossing", f"<{one}><p><{other}></{one}>"
     yield from OTHERS.items()
     for repeated in MARKDOWN:
         yield f"Markdown {repeated!r}", repeated

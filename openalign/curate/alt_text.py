@@ -8,7 +8,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from openalign.curate.addresses import resolve
 from openalign.curate.charset import decode_page
 from openalign.curate.records import RecordError
-from openalign.curate.srcset import largest_first, read_candidates
+from openalign.curate.srcset import largest_first, resolved_candidates
 from openalign.curate.surroundings import Sources, Surroundings
 from openalign.curate.texts import clean_text
 
@@ -88,9 +88,9 @@ def _text(node: LexborNode, attributes: dict[str, str | None], source: str, arou
 def _addresses(attributes: dict[str, str | None], base: str, sources: Sources) -> Iterator[str | None]:
     """Yield what an image may be: what scripts would load, then the largest that browsers may, then `src`."""
     for name in LAZY_SRCSET:
-        yield from largest_first(read_candidates(attributes.get(name) or "", base))
+        yield from largest_first(resolved_candidates(attributes.get(name) or "", base))
     for name in LAZY_SRC:
         yield resolve(base, attributes.get(name) or "")
-    yield from largest_first(read_candidates(attributes.get("srcset") or "", base) + sources.always)
+    yield from largest_first(resolved_candidates(attributes.get("srcset") or "", base) + sources.always)
     yield resolve(base, attributes.get("src") or "")
     yield from sources.on_some_screens

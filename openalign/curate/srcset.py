@@ -8,31 +8,26 @@ from openalign.curate.addresses import resolve
 _BLANKS = " \t\n\f\r"
 _DESCRIPTOR = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?)([wx])")
 
-
 Candidate = tuple[float, float, str]
 """Width in pixels or 0, pixel density, and address."""
 
 
-def parse_srcset(value: str) -> list[str]:
-    """Return the addresses of a `srcset`, the largest first (by width, else by pixel density; ties as written).
-
-    Follows "parse a srcset attribute" of the HTML standard; never raises. Takes time linear in its length.
-    """
-    return largest_first(_written_candidates(value))
-
-
-def read_candidates(value: str, base: str) -> list[Candidate]:
-    """The candidates of a `srcset` in the order in which they are written, their addresses resolved against `base`."""
-    written = _written_candidates(value) if value else []
+def resolved_candidates(value: str, base: str) -> list[Candidate]:
+    """The candidates of a `srcset`, their addresses resolved against `base`; without those that lead nowhere."""
+    written = read_candidates(value) if value else []
     return [(width, density, found) for width, density, address in written if (found := resolve(base, address))]
 
 
 def largest_first(candidates: Iterable[Candidate]) -> list[str]:
-    """The addresses of candidates, ordered as `parse_srcset` says."""
+    """The addresses of candidates, the largest first (by width, else by pixel density; ties in their order)."""
     return [address for *_, address in sorted(candidates, key=lambda candidate: candidate[:2], reverse=True)]
 
 
-def _written_candidates(value: str) -> list[Candidate]:
+def read_candidates(value: str) -> list[Candidate]:
+    """The candidates of a `srcset` as they are written.
+
+    Follows "parse a srcset attribute" of the HTML standard; never raises. Takes time linear in its length.
+    """
     candidates: list[Candidate] = []
     position = 0
     while True:

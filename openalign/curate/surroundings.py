@@ -10,7 +10,7 @@ from functools import cached_property
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from openalign.curate.srcset import Candidate, largest_first, read_candidates
+from openalign.curate.srcset import Candidate, largest_first, resolved_candidates
 from openalign.curate.texts import clean_text
 
 _BREAKS = ("br", "p", "div", "li", "td", "h1", "h2", "h3", "h4", "h5", "h6")
@@ -60,7 +60,7 @@ class Surroundings:
                 attributes = source.attributes
                 candidates = offered.setdefault(picture, ([], []))["media" in attributes]
                 value = attributes.get("data-srcset") or attributes.get("srcset") or ""
-                candidates += read_candidates(value, self._base)
+                candidates += resolved_candidates(value, self._base)
         return {
             picture: Sources(_each_once(always), largest_first(_each_once(on_some_screens)))
             for picture, (always, on_some_screens) in offered.items()

@@ -25,7 +25,7 @@ from PIL import Image
 from openalign.curate.alt_text import TEXT_SOURCES, image_tags
 from openalign.curate.charset import decode_page
 from openalign.curate.payload import Unreadable
-from openalign.curate.srcset import parse_srcset
+from openalign.curate.srcset import read_candidates
 from openalign.curate.warc import StoredImage, read_payload, scan
 from openalign.curate.wat import read_listed_page, tags_of
 from openalign.data.images import decode, read_header
@@ -64,7 +64,7 @@ def read_page(data: bytes) -> None:
     """A page's text, its images, and their `srcset` read as if the page were one."""
     text = decode_page(data, None) or ""
     image_tags(text, PAGE, TEXT_SOURCES)
-    parse_srcset(text)
+    read_candidates(text)
     decode_page(data, data[:12].decode("latin-1"))
 
 

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openalign.curate.srcset import parse_srcset
+from openalign.curate.srcset import largest_first, read_candidates
+
+
+def parse_srcset(value: str) -> list[str]:
+    return largest_first(read_candidates(value))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from warcio.warcwriter import WARCWriter
 
 from openalign.curate.alt_text import ImageTag, image_tags
 from openalign.curate.payload import Unreadable
+from openalign.curate.records import Problem
 from openalign.curate.warc import Damage, ListedPage, OtherRecord, scan
 from openalign.curate.wat import read_listed_page, tags_of
 from tests.curate.extracted import extracted
@@ -31,6 +33,16 @@ def body(links: Any, base: str | None = None, status: str = "200", url: str = PA
     return json.dumps({"Container": {"Filename": "x.warc.gz"}, "Envelope": envelope}).encode()
 
 
+def write_wat(path: Path, bodies: Iterable[bytes]) -> Path:
+    with path.open("wb") as stream:
+        writer = WARCWriter(stream, gzip=True)
+        for content in bodies:
+            payload = io.BytesIO(content)
+            record = writer.create_warc_record(PAGE, "metadata", payload=payload, warc_content_type="application/json")
+            writer.write_record(record)
+    return path
+
+
 def image(url: str, **attributes: str) -> dict[str, str]:
     return {"path": "IMG@/src", "url": url, **attributes}
 
@@ -38,7 +50,9 @@ def image(url: str, **attributes: str) -> dict[str, str]:
 def tags(links: Any, base: str | None = None, *text_from: str) -> list[ImageTag]:
     page = read_listed_page(body(links, base))
     assert page is not None
-    return tags_of(page, text_from or ("alt",))
+    found = tags_of(page, text_from or ("alt",))
+    assert not isinstance(found, Problem)
+    return found
 
 
 def test_a_listed_image_is_what_its_tag_would_be() -> None:
@@ -91,12 +105,7 @@ def test_a_wat_file_is_a_source(tmp_path: Path) -> None:
         b"{",
         body([image("b.jpg", alt="An apple")], url="https://example.org/a/other.html"),
     )
-    with path.open("wb") as stream:
-        writer = WARCWriter(stream, gzip=True)
-        for content in records:
-            payload = io.BytesIO(content)
-            record = writer.create_warc_record(PAGE, "metadata", payload=payload, warc_content_type="application/json")
-            writer.write_record(record)
+    write_wat(path, records)
     kinds = [type(finding) for finding in scan(path)]
     assert kinds == [ListedPage, OtherRecord, OtherRecord, Damage, ListedPage]
 
@@ -108,3 +117,16 @@ def test_a_wat_file_is_a_source(tmp_path: Path) -> None:
         ("https://example.org/a/b.jpg", "A red apple", PAGE),
         ("https://example.org/a/b.jpg", "An apple", "https://example.org/a/other.html"),
     ]
+
+
+def test_a_record_above_the_size_limit_is_named_and_the_next_is_read(tmp_path: Path) -> None:
+    large, small = (body([image("b.jpg", alt="x" * length)]) for length in (5000, 5))
+    path = write_wat(tmp_path / "a.wat.gz", [large, small])
+    damage, page = scan(path, page_bytes=len(large) - 1)
+    assert (
+        isinstance(damage, Damage)
+        and damage.problem.endswith("MB (page_bytes).")
+        and "record at byte 0" in damage.problem
+    )
+    assert isinstance(page, ListedPage)
+    assert [type(finding) for finding in scan(path, page_bytes=len(large))] == [ListedPage, ListedPage]
