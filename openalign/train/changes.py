@@ -22,7 +22,7 @@ FREE = {
 """Settings that a resumed run may have otherwise: its weights are the same to the bit (tests hold each to that).
 
 All others decide the weights. `micro_batch_size` does, by the random draws and batch-norm groups of each part;
-`compile`, `recompute_activations` and `parallel` do, by rounding.
+`compile`, `recompute_activations` and `parallel` may, by rounding.
 """
 _MOST_NAMED = 6
 
