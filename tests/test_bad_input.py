@@ -244,7 +244,8 @@ def test_a_recipe_that_does_not_exist_is_answered_with_those_that_come_along(tmp
 def test_a_checkpoint_of_another_shape_is_not_resumed(road, tmp_path):
     run = shutil.copytree(road.run, tmp_path / "run")
     before = sorted(path.relative_to(run) for path in run.rglob("*"))
-    sentence = refusal(*road.training, "--set", "text_tower.width=64", "--set", "steps=9", "--to", run, "--resume")
+    change = ("--change", "text_tower.width=64", "--change", "steps=9")
+    sentence = refusal("train", *change, "--to", run, "--resume")
     assert "shape" in sentence and "run" in sentence
     assert sorted(path.relative_to(run) for path in run.rglob("*")) == before
 

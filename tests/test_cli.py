@@ -118,7 +118,7 @@ def test_training_that_is_stopped_says_so_and_goes_on_with_resume(road, tmp_path
     assert started.returncode == 130
     assert "--resume" in said and said.endswith("openalign: stopped\n") and "Traceback" not in said
     reached = len((run / "log.jsonl").read_text().splitlines())
-    type_in(*road.training, "--set", f"steps={reached + 2}", "--to", run, "--resume")
+    type_in("train", "--to", run, "--resume", "--change", f"steps={reached + 2}")
     assert len((run / "log.jsonl").read_text().splitlines()) == reached + 2
 
 

@@ -8,6 +8,7 @@ exactly, also with other numbers of workers, and with or without the cache of de
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -15,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -367,10 +368,17 @@ def _start_worker(worker: int) -> None:
     Ctrl-C, SIGTERM and SIGHUP, which may go to the whole process group, are for the main process: it answers them
     between two steps, for which it still wants batches, and then ends the workers by the loader's own means.
     """
+    sys.excepthook = _of_no_lost_peer
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _of_no_lost_peer(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What threads of a worker print when they end, unless the main process let go while it fetched a tensor."""
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -1,5 +1,6 @@
 """What may differ between a run and its resumption: settings that change no result freely, others only when asked."""
 
+import shlex
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ FREE = {
 """Settings that a resumed run may have otherwise: its weights are the same to the bit (tests hold each to that).
 
 All others decide the weights. `micro_batch_size` does, by the random draws and batch-norm groups of each part;
-`compile`, `recompute_activations` and `parallel` do, by rounding.
+`compile`, `recompute_activations` and `parallel` may, by rounding.
 """
 _MOST_NAMED = 6
 
@@ -52,10 +53,10 @@ def refuse_differences(run: Path, before: Recipe, after: Recipe, changed: Collec
         return
     named = ", ".join(f"`{each.key}` = {_shown(each.before)}, not {_shown(each.after)}" for each in found[:_MOST_NAMED])
     more = f", and {len(found) - _MOST_NAMED} others" if len(found) > _MOST_NAMED else ""
-    example = f"--change {found[0].key}={_shown(found[0].after)}"
+    example = shlex.quote(f"{found[0].key}={_shown(found[0].after)}")
     raise OpenAlignError(
         f"{run}: its recipe has {named}{more}: leave RECIPE and --set out to go on as it was, "
-        f"or change on purpose with {example}"
+        f"or change on purpose with --change {example}"
     )
 
 

@@ -42,11 +42,12 @@ def _record(line: str) -> Record | None:
 
 def figures_of(record: Record) -> Record:
     """The numbers of a record, its `recall` (numbers by name) and `new_problems` (strings), without what is neither."""
-    kept = {key: value for key, value in record.items() if _is_number(value)}
-    if isinstance(recall := record.get("recall"), dict):
-        kept["recall"] = {name: value for name, value in recall.items() if _is_number(value)}
-    if isinstance(problems := record.get("new_problems"), list):
-        kept["new_problems"] = [problem for problem in problems if isinstance(problem, str)]
+    kept: Record = {key: value for key, value in record.items() if _is_number(value)}
+    recall, problems = record.get("recall"), record.get("new_problems")
+    kept["recall"] = (
+        {name: value for name, value in recall.items() if _is_number(value)} if isinstance(recall, dict) else {}
+    )
+    kept["new_problems"] = [each for each in problems if isinstance(each, str)] if isinstance(problems, list) else []
     return kept
 
 

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -105,7 +105,7 @@ def train(
     try:
         with processes() as mine, ExitStack() as held:
             console.quiet = not mine.first
-            mine.from_first(lambda: held.enter_context(locked(run)))
+            mine.from_first(lambda: _hold(run, held))
             return _train(asked, run, mine)
     except ToldElsewhere:
         raise
@@ -115,6 +115,14 @@ def train(
     except BaseException:
         console.quiet = False  # whichever process failed, its sentence is wanted
         raise
+
+
+def _hold(run: Path, held: ExitStack) -> None:
+    """Lock the run's folder until `held` is closed. Raises `OpenAlignError` where another run holds it."""
+    try:
+        held.enter_context(locked(run))
+    except OSError as error:
+        raise OpenAlignError(f"{run}: cannot be locked ({error.strerror}); make room or choose another --to.") from None
 
 
 def _train(asked: Asked, run: Path, mine: Processes) -> TrainResult:
@@ -250,9 +258,9 @@ def _run_steps(training: Training, loader: BatchLoader, first_step: int) -> Trai
         RunLog(training.run, recipe, first_step, training.processes) as log,
         stop_signals() as stop,
         bar("train", recipe.steps) as running,
+        closing(_timed(loader)) as batches,  # ends the workers now, not when somebody lets go of an error's traceback
     ):
         running.advance(first_step)
-        batches = _timed(loader)
         while done < recipe.steps:
             batch, waited = next(batches)
             trouble = log.trouble or (batch if isinstance(batch, OpenAlignError) else None)
@@ -324,13 +332,13 @@ def _guarded_step(training: Training, batch: Batch) -> StepResult:
     return result
 
 
-def _timed(loader: BatchLoader) -> Iterator[tuple[Batch | OpenAlignError, float]]:
+def _timed(loader: BatchLoader) -> Generator[tuple[Batch | OpenAlignError, float]]:
     """Batches, each with the seconds that the step had to wait for it; at last the error that ends them early."""
-    batches = iter(loader)
-    while True:
-        began = time.perf_counter()
-        try:
-            batch: Batch | OpenAlignError = next(batches)
-        except OpenAlignError as error:
-            batch = error
-        yield batch, time.perf_counter() - began
+    with closing(iter(loader)) as batches:
+        while True:
+            began = time.perf_counter()
+            try:
+                batch: Batch | OpenAlignError = next(batches)
+            except OpenAlignError as error:
+                batch = error
+            yield batch, time.perf_counter() - began

@@ -1,6 +1,7 @@
 """Checkpoints are whole or absent, and a full disk harms nothing that was there."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +13,11 @@ from openalign.model.align import Align
 from openalign.train.checkpoint import (
     checkpoints_of,
     load_checkpoint_weights,
-    restore_training_state,
     save_checkpoint,
 )
 from openalign.train.optim import build_optimizer
 from openalign.train.recipe import Recipe, read_recipe
+from openalign.train.training_state import read_state, restore_state
 
 State = tuple[Recipe, Tokenizer, Align, torch.optim.Optimizer]
 
@@ -47,7 +48,9 @@ def test_weights_and_optimizer_come_back_bit_for_bit(state: State, tmp_path: Pat
     folder = save_checkpoint(tmp_path, model, optimizer, tokenizer, settings, step=5, loss=1.0)
     other, other_optimizer = _fresh(settings, tokenizer)
     load_checkpoint_weights(folder, other)
-    assert restore_training_state(folder, other, other_optimizer) == 5
+    state_read = read_state(folder)
+    restore_state(folder, state_read, other, other_optimizer)
+    assert state_read.step == 5
     for (name, parameter), restored in zip(model.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(parameter, restored), name
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -79,9 +82,27 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_nothing_half_written(
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_a_damaged_training_state_is_named(state: State, tmp_path: Path) -> None:
+def test_a_tokenizer_that_finds_no_room_is_told_as_any_other_file(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, tokenizer, model, optimizer = state
-    folder = save_checkpoint(tmp_path, model, optimizer, tokenizer, settings, step=1, loss=1.0)
-    (folder / "training_state" / "optimizer.safetensors").write_bytes(b"cut")
-    with pytest.raises(OpenAlignError, match=r"training state is damaged.*resume from an older one"):
-        restore_training_state(folder, model, optimizer)
+    plain = Path.write_text
+
+    def full(self: Path, *given: Any, **named: Any) -> int:
+        if self.name == "tokenizer.json":
+            raise OSError(28, "No space left on device")
+        return plain(self, *given, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OpenAlignError, match=r"step-00000002.*No space left"):
+        save_checkpoint(tmp_path, model, optimizer, tokenizer, settings, step=2, loss=1.0)
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_checkpoint_that_cannot_be_removed_does_not_end_the_run(state: State, tmp_path: Path) -> None:
+    settings, tokenizer, model, optimizer = state
+    (tmp_path / "checkpoints" / ".step-00000001.partial").mkdir(parents=True)
+    (tmp_path / "checkpoints" / ".step-00000001.partial" / "file").write_text("in the way")
+    for step in range(1, 5):
+        save_checkpoint(tmp_path, model, optimizer, tokenizer, settings, step=step, loss=1.0)
+    assert [folder.name for folder in checkpoints_of(tmp_path)] == ["step-00000002", "step-00000003", "step-00000004"]

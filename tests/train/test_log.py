@@ -174,6 +174,80 @@ def test_amending_leaves_the_lines_before_as_they_are(tmp_path: Path) -> None:
     assert read_records(tmp_path / "log.jsonl") == expected
 
 
+def test_texts_with_characters_that_end_lines_elsewhere_stay_in_their_record(tmp_path: Path) -> None:
+    records = [{"step": 1, "new_problems": ["a\u2028b\x85c\x0bd"]}, {"step": 2}]
+    file = LogFile(tmp_path / "log.jsonl", 0)
+    for record in records:
+        file.write(record)
+    file.close()
+    assert read_records(tmp_path / "log.jsonl") == records
+
+
+ODD_LINES = ("", "null", "[1]", "{", '{"step": "3"}', '{"step": -1}', '{"step": true}', '{"loss": 1}', '{"a":' * 20_000)
+
+
+def test_lines_that_are_no_records_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text("\n".join(['{"step": 1}', *ODD_LINES, '{"step": 2, "seconds": "odd"}', ""]))
+    assert [record["step"] for record in read_records(tmp_path / "log.jsonl")] == [1, 2]
+    assert LogFile(tmp_path / "log.jsonl", 5).seconds == 0.0
+
+
+class FullDisk(io.BytesIO):
+    """Takes a few bytes and then no more."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self._room = room
+
+    def write(self, content: Any) -> int:
+        taken = min(len(content), self._room)
+        self._room -= taken
+        if not taken:
+            raise OSError(28, "No space left on device")
+        return super().write(content[:taken])
+
+
+def test_a_line_that_finds_no_room_is_not_left_half_written(tmp_path: Path) -> None:
+    file = LogFile(tmp_path / "log.jsonl", 0)
+    disk = FullDisk(30)
+    file._file = disk  # type: ignore[assignment]
+    file.write({"step": 1})
+    with pytest.raises(OSError, match="No space left"):
+        file.write({"step": 2, "text": "longer than the room that is left"})
+    assert disk.getvalue() == b'{"step": 1}\n'
+
+
+def test_a_board_that_fails_is_left_out_and_told_once(
+    settings: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board = boards.TensorBoard(tmp_path, 0)
+    board.scalars({"loss": 1.0}, 1)
+    written = (next((tmp_path / "tensorboard").iterdir())).read_bytes()
+    board._records._writer = FullDisk(0)
+    for step in (2, 3):
+        board.scalars({"loss": 1.0}, step)
+    board.close()
+    assert capsys.readouterr().err.count("TensorBoard is left out from here: [Errno 28]") == 1
+    assert next((tmp_path / "tensorboard").iterdir()).read_bytes() == written
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tensorboard").write_text("a file where a folder should be")
+    board = boards.TensorBoard(tmp_path / "other", 0)
+    board.scalars({"loss": 1.0}, 1)
+    board.close()
+    assert capsys.readouterr().err.count("TensorBoard is left out from here") == 1
+
+
+def test_a_resumed_board_shows_no_step_twice(tmp_path: Path) -> None:
+    for first_step, value in ((0, 1.0), (2, 5.0)):
+        board = boards.TensorBoard(tmp_path, first_step)
+        for step in range(first_step + 1, first_step + 4):
+            board.scalars({"loss": value}, step)
+        board.close()
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [(each.step, each.value) for each in shown] == [(1, 1), (2, 1), (3, 5), (4, 5), (5, 5)]
+
+
 def test_tensorboard_gets_the_figures_and_the_recall(settings: Recipe, tmp_path: Path) -> None:
     with RunLog(tmp_path, settings, 0, Processes()) as run_log:
         run_log.add(result(), batch_of(0), waited=0.0)

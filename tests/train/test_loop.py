@@ -96,8 +96,11 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, see
     assert steps == list(range(1, 25))
 
 
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("whole_group", [False, True])
-def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(recipe: Path, tmp_path: Path, whole_group: bool) -> None:
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
+    recipe: Path, tmp_path: Path, asked: signal.Signals, whole_group: bool
+) -> None:
     own = recipe.with_name("long.toml")
     own.write_text(recipe.read_text().replace("steps = 8", "steps = 5000").replace("steps = 2\n", "steps = 5000\n", 1))
     run = tmp_path / "run"
@@ -107,7 +110,7 @@ def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(recipe: Path, tmp_pat
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not ((run / "log.jsonl").exists() and (run / "log.jsonl").read_text()):
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGTERM) if whole_group else process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, asked) if whole_group else process.send_signal(asked)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "go on with --resume" in errors
@@ -124,7 +127,7 @@ def test_a_second_run_into_the_same_folder_is_refused(recipe: Path, tmp_path: Pa
 def test_resuming_with_a_model_of_another_shape_is_refused(recipe: Path, tmp_path: Path) -> None:
     train(recipe, to=tmp_path / "run")
     with pytest.raises(OpenAlignError, match="model of another shape"):
-        train(recipe, set={"text_tower.width": "32"}, to=tmp_path / "run", resume=True)
+        train(to=tmp_path / "run", resume=True, change={"text_tower.width": "32"})
 
 
 def poison_weights(model: Align) -> None:

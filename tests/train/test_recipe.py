@@ -1,8 +1,11 @@
 """Recipes: strict keys, paths, changes, and a written recipe that reads back as itself."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from openalign.errors import OpenAlignError
 from openalign.train.recipe import Recipe, read_recipe, write_recipe
@@ -71,3 +74,31 @@ def test_the_papers_recipe_has_the_papers_numbers() -> None:
     assert (paper.batch_size, paper.steps, paper.image_size, paper.resized) == (16_384, 1_200_000, 289, 346)
     assert (paper.optimizer.name, paper.optimizer.learning_rate, paper.optimizer.warmup_steps) == ("lamb", 1e-3, 10_000)
     assert (paper.image_tower.width, paper.text_tower.layers, paper.loss.label_smoothing) == (1376, 24, 0.1)
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@given(where=st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=4), column=ANY_TEXT)
+@example(where={"article type": "a.b", "a.b": "", "": "\x7f", 'a"b': "\\"}, column="Bild \u2028")
+def test_any_column_name_and_value_reads_back_as_itself(
+    tmp_path_factory: pytest.TempPathFactory, where: dict[str, str], column: str
+) -> None:
+    before = Recipe(data="/pairs.csv", tokenizer="/t.json", steps=1, where=where, image_column=column)
+    file = tmp_path_factory.mktemp("recipe") / "as_run.toml"
+    write_recipe(before, file)
+    assert read_recipe(file) == before
+
+
+def test_a_path_that_is_no_utf_8_is_a_sentence(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"/photos-\xff.csv")
+    with pytest.raises(OpenAlignError, match=r"photos-\\udcff.*not UTF-8"):
+        write_recipe(Recipe(data=odd, tokenizer="/t.json", steps=1), tmp_path / "as_run.toml")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"a = " + b"[" * 20_000, b"\xff", b"= 3"])
+def test_a_file_that_is_no_recipe_is_a_sentence(recipe: Path, content: bytes) -> None:
+    recipe.write_bytes(content)
+    with pytest.raises(OpenAlignError, match=r"small\.toml: not a TOML file"):
+        read_recipe(recipe)

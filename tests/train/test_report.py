@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser
 from typer.testing import CliRunner
@@ -214,3 +214,44 @@ def test_nothing_to_draw_is_no_chart_and_one_value_is_a_dot() -> None:
     assert draw("", [Curve("", 0, [(1.0, 0.0)])], shown=short_number, until=9, scale="log") is None
     dot = draw("", [Curve("", 0, [(1.0, 0.0)])], shown=short_number, until=9)
     assert dot is not None and len(set(dot.curves[0].path[1:].split("L"))) == 1
+
+
+ODD = st.sampled_from(
+    [None, True, -1, 0, 10**400, 0.0, -0.5, float("nan"), float("inf"), "text", [], {}, [1, "a"], {"R": "x"}]
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_a_damaged_log_is_drawn_as_far_as_it_can_be(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = write_run(tmp_path_factory.mktemp("odd") / "run")
+    records = [record_of(step, True, False) for step in range(1, 6)]
+    for _ in range(data.draw(st.integers(1, 6))):
+        record = records[data.draw(st.integers(0, 4))]
+        record[data.draw(st.sampled_from(sorted(record)))] = data.draw(ODD)
+    (run / "log.jsonl").write_text("\n".join([json.dumps(record) for record in records] + ['{"step": 9}']))
+    report([run])
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "machine.json"])
+@pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 20_000, b"[1]"])
+def test_damaged_files_of_a_run_are_a_sentence_or_drawn(tmp_path: Path, name: str, content: bytes) -> None:
+    run = write_run(tmp_path / "run")
+    (run / name).write_bytes(content)
+    if name == "recipe.toml" and content == b"[1]":  # an empty table of that name
+        report([run])
+    else:
+        with pytest.raises(OpenAlignError, match=f"{name} is damaged"):
+            report([run])
+
+
+def test_odd_values_in_the_files_of_a_run_and_odd_checkpoints_are_drawn(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    (run / "recipe.toml").write_text('steps = "many"\nseed = 1979-05-27\n[optimizer]\nname = [[1], {a = 2}]\n')
+    (run / "machine.json").write_text('{"peak_flops": "fast"}')
+    (run / "checkpoints" / "step-mine").mkdir()
+    (run / "checkpoints" / "damaged-step-00000030").mkdir()
+    (run / "checkpoints" / "step-00000020" / "gone").symlink_to(tmp_path / "nowhere")
+    assert "step-00000020" in report([run]).read_text()
