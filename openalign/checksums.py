@@ -81,13 +81,8 @@ def check_files(folder: Path, names: Iterable[str], advice: str) -> None:
             _check_file(folder / name, expected, advice)
 
 
-def write_checksum_beside(file: Path) -> None:
-    """Write `FILE.sha256` for a file that stands alone, as `sha256sum` writes and checks it."""
-    checksum_file(file).write_text(f"{checksum_of(file).sha256}  {file.name}\n", encoding="utf-8")
-
-
 def check_beside(file: Path, advice: str) -> None:
-    """Check a file against its `FILE.sha256`; does nothing where it has none.
+    """Check a file that stands alone against its `FILE.sha256`, which `sha256sum -c` reads too; if it has one.
 
     Raises:
         OpenAlignError: its content is another one.

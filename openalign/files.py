@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openalign.checksums import write_checksums
+from openalign.checksums import checksum_file, checksum_of, write_checksums
 from openalign.errors import OpenAlignError
 from openalign.locks import locked
 
@@ -37,6 +37,19 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_checked_file(path: Path) -> Iterator[Path]:
+    """As `whole_file`, for a file that stands alone: `PATH.sha256` is written beside it (see `checksums.check_beside`).
+
+    A kill between the two leaves the new file without a checksum, never with the older one's.
+    """
+    with whole_file(path) as partial:
+        yield partial
+        checksum_file(path).unlink(missing_ok=True)
+    with whole_file(checksum_file(path)) as partial:
+        partial.write_text(f"{checksum_of(path).sha256}  {path.name}\n", encoding="utf-8")
+
+
+@contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` (an older folder is removed).
 
@@ -49,6 +62,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_dir():
         raise FileExistsError(errno.EEXIST, "a file lies where a folder should be", str(path))
+    path = path.resolve()  # what a symbolic link leads to is replaced, not the link
     with locked(path):
         _finish_replacing(path)
         partial = _temporary(path, "partial")
@@ -71,6 +85,7 @@ def recover_folder(path: Path) -> None:
     Raises:
         OpenAlignError: `path` is missing, and another run is writing it.
     """
+    path = path.resolve()
     if not path.exists() and (_temporary(path, "whole").exists() or _temporary(path, "older").exists()):
         try:
             with locked(path):

@@ -45,7 +45,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         OpenAlignError: another run holds it; the message names it.
     """
-    folder = folder.absolute()
+    folder = folder.resolve()  # a folder may have two names
     if any(_held.get(each) == threading.get_ident() for each in (folder, *folder.parents)):
         yield
         return

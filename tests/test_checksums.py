@@ -1,13 +1,15 @@
 """Damage to a file is told before anybody uses the file."""
 
 import json
+import subprocess
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from openalign.checksums import CHECKSUMS, check_files, read_checksums, write_checksums
+from openalign.checksums import CHECKSUMS, check_beside, check_files, read_checksums, write_checksums
 from openalign.errors import OpenAlignError
+from openalign.files import whole_checked_file
 
 
 @pytest.fixture
@@ -78,3 +80,28 @@ def test_a_hard_linked_copy_of_older_checksums_stays_as_it_is(folder, tmp_path):
     write_checksums(copy)
     assert read_checksums(folder) == before
     assert read_checksums(copy) == {}
+
+
+def test_a_file_that_stands_alone_has_its_checksum_beside_it(tmp_path):
+    with whole_checked_file(tmp_path / "a.json") as partial:
+        partial.write_text("{}")
+    check_beside(tmp_path / "a.json", "")
+    told = subprocess.run(
+        ["sha256sum", "-c", "a.json.sha256"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "a.json: OK\n"
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(OpenAlignError, match=r"a\.json is not as it was written .*: make it again"):
+        check_beside(tmp_path / "a.json", "make it again")
+    (tmp_path / "a.json.sha256").unlink()
+    check_beside(tmp_path / "a.json", "")
+
+
+def test_a_kill_before_the_checksum_leaves_the_new_file_without_one(tmp_path, monkeypatch):
+    with whole_checked_file(tmp_path / "a.json") as partial:
+        partial.write_text("old")
+    monkeypatch.setattr("openalign.files.checksum_of", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError), whole_checked_file(tmp_path / "a.json") as partial:
+        partial.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    check_beside(tmp_path / "a.json", "")

@@ -122,3 +122,15 @@ def test_everything_is_on_the_disk_before_the_rename_that_promises_it(tmp_path, 
     promised = done.index("-> .out.whole")
     assert {"it", "deep", "checksums.json", ".out.partial"} <= set(done[:promised])
     assert done[-1] == tmp_path.name
+
+
+def test_a_link_to_a_folder_stays_one_and_leads_to_the_new_folder(tmp_path):
+    write(tmp_path / "disk" / "out", "old")
+    (tmp_path / "out").symlink_to(tmp_path / "disk" / "out")
+    write(tmp_path / "out", "new")
+    assert (tmp_path / "out").is_symlink()
+    assert content_of(tmp_path / "disk" / "out") == "new"
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["out"]
+    with locked(tmp_path / "out"), ThreadPoolExecutor(1) as other:
+        second = other.submit(write, tmp_path / "disk" / "out", "second")
+        assert isinstance(second.exception(), OpenAlignError)

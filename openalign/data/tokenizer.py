@@ -14,10 +14,11 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from openalign.checksums import check_beside, checksum_file
 from openalign.data.json_files import check_file
 from openalign.data.library_errors import library_errors
 from openalign.errors import OpenAlignError
-from openalign.files import whole_file
+from openalign.files import whole_checked_file
 
 MAX_PIECES = 64
 MOST_TOKENIZER_BYTES = 100 * 2**20
@@ -52,7 +53,7 @@ def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
-    with whole_file(to) as partial:  # written by us: the library raises plain Exception where a disk is full
+    with whole_checked_file(to) as partial:  # written by us: the library raises plain Exception where a disk is full
         partial.write_text(fast.to_str(pretty=True), encoding="utf-8")
     return to
 
@@ -89,12 +90,13 @@ class Tokenizer:
         """Read a `tokenizer.json`, or the one in a folder.
 
         Raises:
-            OpenAlignError: there is none, it is no tokenizer, or it is larger than any published one.
+            OpenAlignError: there is none, it is damaged or no tokenizer, or it is larger than any published one.
         """
         file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
         if not file.exists():
             raise OpenAlignError(f"{file} does not exist: make it with `openalign tokenizer DATA --to {file}`")
         check_file(file, MOST_TOKENIZER_BYTES)
+        check_beside(file, f"make or fetch it again; if you changed it yourself, delete {checksum_file(file).name}")
         with library_errors(f"{file} is not a tokenizer"):
             tokenizer = cls(tokenizers.Tokenizer.from_file(str(file)))
             largest = max(tokenizer._fast.get_vocab().values(), default=0)

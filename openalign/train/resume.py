@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from openalign.checksums import check_files, read_checksums
+from openalign.checksums import check_beside, check_files, read_checksums
 from openalign.errors import OpenAlignError
-from openalign.files import recover_folder
+from openalign.files import recover_folder, whole_checked_file
 from openalign.model import hub
 from openalign.progress import console
 from openalign.train.changes import differences, is_changed, refuse_differences
@@ -164,13 +164,19 @@ def recover(run: Path) -> None:
 def _own_recipe(run: Path, checkpoint: Path) -> Path:
     """The file with the run's recipe: RUN/recipe.toml, else the checkpoint's, which says it as of that step."""
     try:
-        read_recipe(run / RECIPE)
+        _check_recipe(run / RECIPE)
     except OpenAlignError as error:
         if not (checkpoint / RECIPE).is_file():
             raise
-        _say(f"{error} The recipe of its checkpoint is taken instead, {checkpoint / RECIPE}.")
+        _say(f"{str(error).rstrip('.')}. The recipe of its checkpoint is taken instead, {checkpoint / RECIPE}.")
         return checkpoint / RECIPE
     return run / RECIPE
+
+
+def _check_recipe(file: Path) -> None:
+    """Raise OpenAlignError unless a run's recipe can be read and is as it was written."""
+    read_recipe(file)
+    check_beside(file, "settings are changed with --change, not in this file")
 
 
 def _shaped(recipe: Recipe) -> Recipe:
@@ -187,15 +193,16 @@ def _put_recipe(run: Path, planned: Plan) -> None:
         if not kept.exists():
             write_recipe(planned.own, kept)
     file = run / RECIPE
-    if planned.own is None or planned.own != planned.recipe or not _is_readable(file):
-        if planned.own is not None and file.exists() and not _is_readable(file):
+    if planned.own is None or planned.own != planned.recipe or not _is_whole(file):
+        if planned.own is not None and file.exists() and not _is_whole(file):
             file.rename(run / "recipe.damaged.toml")
-        write_recipe(planned.recipe, file)
+        with whole_checked_file(file) as partial:
+            write_recipe(planned.recipe, partial)
 
 
-def _is_readable(recipe: Path) -> bool:
+def _is_whole(recipe: Path) -> bool:
     try:
-        read_recipe(recipe)
+        _check_recipe(recipe)
     except OpenAlignError:
         return False
     return True

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from openalign.checksums import checksum_file
 from openalign.data.tokenizer import MOST_ENTRIES, MOST_TOKENIZER_BYTES, Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
@@ -108,7 +109,14 @@ def test_a_file_above_the_stated_size_is_not_parsed(file: Path, monkeypatch: pyt
         Tokenizer.load(file)
 
 
+def test_a_file_that_is_damaged_is_refused(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"apple", b"apply"))
+    with pytest.raises(OpenAlignError, match=r"tokenizer\.json is not as it was written"):
+        Tokenizer.load(file)
+
+
 def test_a_vocabulary_above_the_stated_size_or_with_a_hole_is_refused(file: Path) -> None:
+    checksum_file(file).unlink()
     content = json.loads(file.read_text())
     size = len(content["model"]["vocab"])
     content["model"]["vocab"]["applesauce"] = size + 1
