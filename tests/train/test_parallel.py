@@ -74,6 +74,24 @@ def test_a_run_resumed_on_two_processes_goes_on_with_the_same_samples(recipe: Pa
     assert_close_weights(tmp_path / "one", tmp_path / "moved")
 
 
+def test_all_processes_go_on_from_the_checkpoint_before_a_damaged_one(recipe: Path, tmp_path: Path) -> None:
+    changes = BASE | {"steps": "6", "checkpoint_every_steps": "3"}
+    train(recipe, set=changes, to=tmp_path / "one")
+    train(recipe, set=changes, to=tmp_path / "two")
+    (tmp_path / "two" / "checkpoints" / "step-00000006" / "config.json").write_text("{}")
+    done = run_on(2, recipe, tmp_path / "two", changes)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Going on from step 3") == 1
+    assert_close_weights(tmp_path / "one", tmp_path / "two")
+
+
+def test_another_recipe_is_refused_by_one_process_for_all(recipe: Path, tmp_path: Path) -> None:
+    train(recipe, set=BASE, to=tmp_path / "run")
+    done = run_on(2, recipe, tmp_path / "run", BASE | {"seed": "3"})
+    assert done.returncode != 0
+    assert "`seed` = 0, not 3" in done.stderr
+
+
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_bfloat16_arithmetic_stays_near_float32(recipe: Path, tmp_path: Path, parallel: str) -> None:
     changes = BASE | {"parallel": f'"{parallel}"'}
