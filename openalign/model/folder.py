@@ -38,21 +38,29 @@ def folder_of(source: str | Path) -> Path:
     Raises:
         OpenAlignError: no such folder or name, or no model in it.
     """
-    folder = Path(source)
-    recover_folder(folder)
-    if folder.is_dir():
-        if (folder / CONFIG).exists():
+    try:
+        if (folder := _local_folder(Path(source))) is not None:
             return folder
-        recover_folder(folder / "model")  # a RUN folder of `openalign train`
-        if (folder / "model" / CONFIG).exists():
-            return folder / "model"
-        raise OpenAlignError(f"{source}: no config.json here, so it is no model folder; a run's model is RUN/model.")
+    except OSError as error:
+        raise OpenAlignError(f"{source}: cannot be read ({error.strerror}).") from None
     try:
         return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise OpenAlignError(
             f"{source}: neither a folder nor a model that the Hugging Face hub gave ({type(error).__name__})."
         ) from None
+
+
+def _local_folder(folder: Path) -> Path | None:
+    recover_folder(folder)
+    if not folder.is_dir():
+        return None
+    if (folder / CONFIG).exists():
+        return folder
+    recover_folder(folder / "model")  # a RUN folder of `openalign train`
+    if (folder / "model" / CONFIG).exists():
+        return folder / "model"
+    raise OpenAlignError(f"{folder}: no config.json here, so it is no model folder; a run's model is RUN/model.")
 
 
 def check_folder(folder: Path) -> None:
@@ -77,7 +85,11 @@ def check_kinds(folder: Path) -> None:
     Raises:
         OpenAlignError: a FIFO, a device, a link to nothing in place of a configuration, or a file that is too large.
     """
-    for path in [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]:
+    try:
+        paths = [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]
+    except OSError as error:
+        raise OpenAlignError(f"{folder}: cannot be read ({error.strerror}).") from None
+    for path in paths:
         if not path.is_dir() and (path.exists() or path.name in _SETTINGS):
             check_file(path, MOST_TOKENIZER_BYTES if path.suffix in _READ_AS_TEXT else MOST_WEIGHT_BYTES)
 

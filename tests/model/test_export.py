@@ -152,3 +152,8 @@ def test_swapped_towers_and_tokens_beyond_the_vocabulary_are_refused(model, tmp_
     (folder / "text.onnx").write_bytes((folder / "image.onnx").read_bytes())
     with pytest.raises(OpenAlignError, match=r"text\.onnx is of another kind"):
         OnnxEncoder(folder)
+
+
+def test_an_export_that_is_not_there_is_an_error_message(tmp_path):
+    with pytest.raises(OpenAlignError, match=r"nothing: cannot be read"):
+        OnnxEncoder(tmp_path / "nothing")

@@ -312,3 +312,11 @@ def test_a_tokenizer_that_cannot_pad_is_refused_at_once(clip: Path) -> None:
     edit(clip / "tokenizer.json", lambda content: content.update(padding=None))
     with pytest.raises(OpenAlignError, match=r"its tokenizer failed over a text .*padding token"):
         load(clip)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000, "no such\0name", "../nowhere at all"])
+def test_a_name_that_is_none_is_an_error_message(name: str) -> None:
+    with pytest.raises(OpenAlignError, match=r"cannot be read|neither a folder nor a model"):
+        load(name)
+    with pytest.raises(OpenAlignError, match="could not be read as an image-classification model"):
+        open_scorer(name, ("nsfw",))
