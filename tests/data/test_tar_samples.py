@@ -54,7 +54,7 @@ def binary(size: int) -> bytes:
     return (b"\xff" if size < 0 else b"\x80") + (size % 256**11).to_bytes(11, "big")
 
 
-@pytest.mark.parametrize("size", [2**60, 2**40, -512])
+@pytest.mark.parametrize("size", [2**60, 2**40])
 @pytest.mark.parametrize("name", ["2.jpg", "2.txt", "2.json"])
 def test_a_member_that_claims_an_impossible_size_ends_the_samples_before_it(
     tmp_path: Path, size: int, name: str
