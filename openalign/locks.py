@@ -61,14 +61,14 @@ def locked(folder: Path) -> Iterator[None]:
             raise
     try:
         _check_heartbeat(folder, path, trusted=lock.is_locked)
-        path.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
-        with _heartbeat(path):
+        try:
+            path.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
             _held[folder] = threading.get_ident()
-            try:
+            with _heartbeat(path):
                 yield
-            finally:
-                del _held[folder]
-                path.unlink(missing_ok=True)  # while the lock is held: whoever waits for it sees that the file is gone
+        finally:
+            _held.pop(folder, None)
+            path.unlink(missing_ok=True)  # while the lock is held: whoever waits for it sees that the file is gone
     finally:
         lock.release()
 
