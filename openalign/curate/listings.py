@@ -16,6 +16,7 @@ from openalign.curate.records import Problem, RecordError, one_record
 from openalign.curate.texts import clean_text
 from openalign.data.pairs import open_pairs, read_table
 from openalign.data.shards import read_index
+from openalign.data.sidecar import DIGEST
 from openalign.data.tables import table_suffix
 
 
@@ -35,7 +36,7 @@ def read_image_folder(part: PartWriter, folder: Path) -> None:
 
 def read_shard(part: PartWriter, tar: Place) -> None:
     """Add the samples of one tar, named by the address or path they came from, else by the tar and their key."""
-    index = read_index(tar)
+    index = read_index(tar, part.problems)
     origin = next((name for name in ("image", "url") if name in index.column_names), None)
     columns = {name: values_of(index[name]) for name in index.column_names}
     for number, values in enumerate(zip(*columns.values(), strict=True), 1):
@@ -61,6 +62,8 @@ def _sample(row: dict[str, Any], tar: Place, origin: str | None) -> _Listed:
     _refuse_problems(row.values())
     image = str((row[origin] if origin else None) or f"{tar}/{row['key']}")
     location = f"tar://{full_name(tar)}#{row['image_offset']}+{row['image_size']}"
+    if row.get(DIGEST):
+        location += f"+{row[DIGEST].hex()}"
     return _Listed(normalise(image) or image, _text(row["text"]), location)
 
 

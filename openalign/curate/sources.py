@@ -32,7 +32,8 @@ from openalign.curate.places import (
 from openalign.curate.records import Problem
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curate.wat import ListedPage, tags_of
-from openalign.data.shards import IMAGE_SUFFIXES
+from openalign.data.shard_index import IMAGE_SUFFIXES, check_sidecars
+from openalign.data.sidecar import digest_of
 from openalign.data.tables import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -83,7 +84,9 @@ def extract(
     Raises OpenAlignError if a source is missing or of no known kind, or if there is no image in any.
     """
     asked = _Asked(image_column, text_column, base_url, text_from, limits)
-    readers = [reader for source in sources for path in places_of(str(source)) for reader in _readers_of(path, asked)]
+    named = [path for source in sources for path in places_of(str(source))]
+    check_sidecars(path for path in named if _is_tar(path))
+    readers = [reader for path in named for reader in _readers_of(path, asked)]
     folder = engine.work / PARTS
     folder.mkdir(exist_ok=True)
     parts = engine.run(partial(_read_part, folder=folder), list(enumerate(readers)), "sources")
@@ -106,10 +109,10 @@ def extract(
 def read_image(location: str) -> bytes:
     """Return the bytes that a `location` of `Extracted.images` stands for.
 
-    `file://PATH`, `at://ADDRESS`, `warc://FILE#OFFSET`, `tar://FILE#OFFSET+SIZE` or `parquet://FILE#COLUMN+GROUP+ROW`,
-    paths as they are, without percent-encoding.
+    `file://PATH`, `at://URL`, `warc://FILE#OFFSET`, `tar://FILE#OFFSET+SIZE+DIGEST` (the digest may be missing) or
+    `parquet://FILE#COLUMN+GROUP+ROW`, paths as they are, without percent-encoding.
 
-    Raises OpenAlignError if they cannot be read.
+    Raises OpenAlignError if they cannot be read, or are not those that the digest was made of.
     """
     scheme, _, place = location.partition("://")
     if scheme == "warc":
@@ -122,13 +125,22 @@ def read_image(location: str) -> bytes:
             return _whole(place)
         if scheme == SCHEME:
             return read_parquet_image(place)
-        file, _, span = place.rpartition("#")
-        offset, _, size = span.partition("+")
-        with opened(place_of(file)) as stream:
-            return bytes_at(stream, int(offset), int(size))
+        return _of_shard(place)
     except (OSError, pa.ArrowException) as error:
         reason = getattr(error, "strerror", None) or error
         raise OpenAlignError(f"{location} could not be read: {reason}.") from error
+
+
+def _of_shard(place: str) -> bytes:
+    file, _, span = place.rpartition("#")
+    offset, size, digest = (*span.split("+"), "")[:3]
+    with opened(place_of(file)) as stream:
+        data = bytes_at(stream, int(offset), int(size))
+    if len(data) < int(size):
+        raise OpenAlignError(f"{file} is shorter than its index says: delete the index or fetch it again")
+    if digest and digest_of(data).hex() != digest:
+        raise OpenAlignError(f"{file} holds other bytes at {offset} than were written there: make or fetch it again")
+    return data
 
 
 def _whole(place: Place) -> bytes:
@@ -155,7 +167,7 @@ def _readers_of(place: Place, asked: _Asked) -> Iterator[Reader]:
     name = str(place).lower()
     if isinstance(place, Path) and place.is_dir():
         yield from _folder_readers(place, asked)
-    elif name.endswith(".tar"):
+    elif _is_tar(place):
         yield partial(read_shard, tar=place)
     elif table_suffix(place):
         yield partial(read_listing, path=place, image_column=asked.image, text_column=asked.text)
@@ -187,9 +199,10 @@ def _page_reader(folder: Place, pages: list[str], asked: _Asked) -> Reader:
 def _folder_readers(folder: Place, asked: _Asked) -> Iterator[Reader]:
     """Shards, else a list of pairs, else Parquet files, else WARC files and pages, else images: the first there is."""
     files = files_below(folder)
-    lists = next(filter(None, _lists_in(files)), [])
-    for file in lists:
-        yield from _readers_of(within(folder, file), asked)
+    lists = [within(folder, file) for file in next(filter(None, _lists_in(files)), [])]
+    check_sidecars(filter(_is_tar, lists))
+    for found in lists:
+        yield from _readers_of(found, asked)
     if lists:
         return
     crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
@@ -218,6 +231,10 @@ def _lists_in(files: Sequence[str]) -> Iterator[list[str]]:
         yield [file for suffix in TABLE_SUFFIXES if (file := f"{below}/pairs{suffix}".lstrip("/")) in files][:1]
     for below in ("", "data"):
         yield [file for file in ending(".parquet", below) if not file.endswith(".index.parquet")]
+
+
+def _is_tar(place: Place) -> bool:
+    return str(place).lower().endswith(".tar")
 
 
 def _is_image(file: str) -> bool:
