@@ -2,8 +2,9 @@
 
 import contextlib
 import errno
+import ipaddress
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import uvicorn
@@ -17,12 +18,14 @@ from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.batching import SharedModel
 from openalign.serve.failures import answer_failures
-from openalign.serve.guard import Guard
+from openalign.serve.guard import LOCAL_NAMES, Guard
 from openalign.serve.routes import add_classify, add_page, add_pictures, add_search
 
 
-def create_app(index: Index, model: DualEncoder | None = None) -> FastAPI:
+def create_app(index: Index, model: DualEncoder | None = None, hosts: Collection[str] | None = None) -> FastAPI:
     """The service over one index; its model is loaded now (or `model` is taken), not at the first query.
+
+    With `hosts` it answers only requests for a host of one of these names (see `guard.Guard`).
 
     Where `openalign export` left the model as ONNX in `MODEL/onnx`, that is what answers.
 
@@ -40,7 +43,7 @@ def create_app(index: Index, model: DualEncoder | None = None) -> FastAPI:
 
     # The interactive documentation loads scripts from elsewhere, so it is off; /openapi.json says the same.
     app = FastAPI(title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, hosts=hosts)
     answer_failures(app)
     add_page(app)
     add_pictures(app, index)
@@ -65,7 +68,9 @@ def serve(
     listening = _listen(host, port)  # first, so that a taken port is known before a model is loaded
     with contextlib.closing(listening):
         opened = Index.open(index_path, model)
-        app = create_app(opened, opened.model if model is not None else None)
+        local = ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+        hosts = {*LOCAL_NAMES, host.lower()} if local else None
+        app = create_app(opened, opened.model if model is not None else None, hosts)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"

@@ -1,5 +1,7 @@
 """What stands between the network and the service: bodies of a known size, and headers that keep browsers strict."""
 
+from collections.abc import Collection
+
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,11 +20,22 @@ HEADERS = {
 }
 
 
-class Guard:
-    """ASGI middleware: refuses bodies above `MAX_BODY` before they are kept anywhere, and adds `HEADERS`."""
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+NOT_LOCAL = (
+    "This service answers on this machine only, as localhost; a proxy in front of it must send `Host: localhost`."
+)
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class Guard:
+    """ASGI middleware: refuses bodies above `MAX_BODY` before they are kept anywhere, and adds `HEADERS`.
+
+    With `hosts`, requests for a host of another name are refused: a web page from elsewhere whose name was made to lead
+    to 127.0.0.1 (DNS rebinding) would otherwise read the user's pictures through the user's browser.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None = None) -> None:
         self.app = app
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,6 +61,9 @@ class Guard:
                 raise _TooLarge
             return message
 
+        if self._hosts is not None and _host(scope) not in self._hosts:
+            await JSONResponse({"error": NOT_LOCAL}, 421)(scope, receive, send_with_headers)
+            return
         try:
             if _announced(scope) > MAX_BODY:
                 raise _TooLarge
@@ -59,6 +75,14 @@ class Guard:
 
 class _TooLarge(BaseException):
     """Passes through the handlers of the application, which answer every `Exception` themselves."""
+
+
+def _host(scope: Scope) -> str:
+    """The host that a request asks for, without its port, in lower case."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
 
 
 def _announced(scope: Scope) -> int:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def index_folder(tmp_path: Path, paint) -> Path:
     return tmp_path / "photos.index"
 
 
+def status_of(request: urllib.request.Request) -> int:
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
     command = [sys.executable, "-m", "openalign", "serve", str(index_folder), "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -48,6 +57,8 @@ def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
         address = re.search(r"2 images at (http://127\.0\.0\.1:\d+)", said)[1]
         with urllib.request.urlopen(f"{address}/api/search?text=a%20red%20apple&plus=boat") as reply:
             assert {Path(hit["image"]).name for hit in json.load(reply)["hits"]} == {"red.jpg", "blue.jpg"}
+        for host, status in (("localhost", 200), ("[::1]:80", 200), ("elsewhere.example", 421), ("", 421)):
+            assert status_of(urllib.request.Request(f"{address}/api/info", headers={"Host": host})) == status
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=60)[1]
     finally:
