@@ -68,10 +68,10 @@ def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_judged(
     for name, end in (("a", b""), ("b", b"SLOW"), ("c", b"")):
         seed = ord(name)
         (tmp_path / f"{name}.tiff").write_bytes(encoded(drawing(seed), "TIFF") + end)
-    (tmp_path / "pairs.csv").write_text(
-        "image,text\na.tiff,a first red thing\nb.tiff,a slow red thing\nc.tiff,a last red thing\n"
-    )
-    settings = CurateSettings(download=False, image_seconds=2.0 / 30)
+    rows = [f"{name}.tiff,a red thing named {name}" for name in "abc"]
+    (tmp_path / "pairs.csv").write_text("\n".join(["image,text", *rows]))
+    monkeypatch.setattr("openalign.curate.apart._WALL_FACTOR", 0.5)
+    settings = CurateSettings(download=False, image_seconds=10.0)
     report = curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=workers, settings=settings)
     kept = pq.read_table(tmp_path / "to" / "pairs.parquet")["text"].to_pylist()
     assert kept == ["a red thing named a", "a red thing named c"]
