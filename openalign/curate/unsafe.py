@@ -16,7 +16,7 @@ from PIL import Image
 
 from openalign.curate.judge import StoredImages
 from openalign.curate.pieces import batches_of, count_rows
-from openalign.curate.records import each_of, known, one_record, problems_among
+from openalign.curate.records import Problem, each_of, one_record, problems_among
 from openalign.curate.settings import CurateSettings
 from openalign.data.library_errors import library_errors
 from openalign.errors import OpenAlignError
@@ -42,7 +42,7 @@ _AT_ONCE = 32
 def score_images(seen: Sequence[Path], settings: CurateSettings, problems: list[str]) -> pa.Table:
     """Ask the model about every image of `seen` (files of judge.JUDGED, JPEGs beside them) that could be kept.
 
-    A line for each image that the model fails at is added to `problems`; its score is null.
+    A line for each image that the model fails at is added to `problems`; it counts as unsafe.
 
     Returns `SCORES`. Raises OpenAlignError if the model cannot be had, or has no class among `unsafe_labels`.
     """
@@ -57,7 +57,8 @@ def score_images(seen: Sequence[Path], settings: CurateSettings, problems: list[
             found = each_of(partial(_scores, score), [images.read(row) for row in rows])
             names = [row["image"] for row in rows]
             problems += problems_among(found, [f"{name} (unsafe_images)" for name in names])
-            parts.append(pa.table({"image": names, "unsafe": pa.array(known(found), pa.float64())}, schema=SCORES))
+            scores = [1.0 if isinstance(each, Problem) else each for each in found]
+            parts.append(pa.table({"image": names, "unsafe": pa.array(scores, pa.float64())}, schema=SCORES))
             running.advance(batch.num_rows)
     return pa.concat_tables([SCORES.empty_table(), *parts])
 

@@ -1,7 +1,6 @@
 """The helper process: what runs too long in it is ended, and it never outlives its parent."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -104,10 +103,13 @@ if {busy}:
 print(helper_process(), flush=True)
 sleep(600)
 """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        helper = int(parent.stdout.readline())
-        parent.send_signal(signal.SIGKILL)
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=path) as parent:
+        try:
+            assert parent.stdout is not None
+            helper = int(parent.stdout.readline())
+        finally:
+            parent.kill()
     assert is_gone(helper)
 
 
