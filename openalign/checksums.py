@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from openalign.errors import OpenAlignError
+from openalign.regular import opened_regular, read_regular
 
 CHECKSUMS = "checksums.json"
+_MOST_BYTES = 1 << 28
+"""Of a `checksums.json`, which takes about 130 bytes a file."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Checksum:
 
 def checksum_of(path: Path) -> Checksum:
     """Size and SHA-256 of a file's content."""
-    with path.open("rb") as file:
+    with opened_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Checksum(os.fstat(file.fileno()).st_size, digest)
 
@@ -54,7 +57,7 @@ def read_checksums(folder: Path) -> dict[str, Checksum] | None:
     """
     path = folder / CHECKSUMS
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, _MOST_BYTES))
         if content["sha256"] != _digest(content["files"]):
             raise ValueError("its own checksum does not match")
         return {name: Checksum(**fields) for name, fields in content["files"].items()}
@@ -88,10 +91,13 @@ def check_beside(file: Path, advice: str) -> None:
         OpenAlignError: its content is another one.
     """
     try:
-        stated = checksum_file(file).read_text(encoding="utf-8", errors="replace").partition(" ")[0]
-    except OSError:
+        stated = read_regular(checksum_file(file), _MOST_BYTES).decode(errors="replace").partition(" ")[0]
+        differs = checksum_of(file).sha256 != stated
+    except FileNotFoundError:
         return
-    if checksum_of(file).sha256 != stated:
+    except OSError as error:
+        raise OpenAlignError(f"{error.filename or file} cannot be read ({error.strerror}): {advice}") from None
+    if differs:
         raise OpenAlignError(f"{file} is not as it was written (its checksum differs): {advice}")
 
 

@@ -22,6 +22,7 @@ ADVICE = {
     errno.ENFILE: "close other programs, and give the same command again",
     errno.EIO: "the disk, or the connection to it, has failed",
     errno.EROFS: "choose a folder on a disk that can be written",
+    errno.EBUSY: "another program uses it, or a disk is mounted there: choose a folder inside it, or another one",
     errno.ESTALE: "the network folder was mounted anew: give the same command again",
 }
 """System errors that the user mends, not we, and how. They are looked for in the texts of other exceptions as well."""
@@ -64,7 +65,8 @@ def sentence_of(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return "there is not enough memory: close other programs, or do less at once"
     if isinstance(error, OSError) and error.errno in OUTSIDE_US:
-        return _with_advice(f"{error.strerror}: {error.filename or 'while writing'}", error.errno)
+        # A rename names two files, of which the user knows the second.
+        return _with_advice(f"{error.strerror}: {error.filename2 or error.filename or 'while writing'}", error.errno)
     for line in str(error).splitlines():  # other languages' libraries raise their own exceptions, Java's of many lines
         for number in ADVICE:
             if os.strerror(number) in line:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openalign.checksums import checksum_file, checksum_of, write_checksums
+from openalign.checksums import check_files, checksum_file, checksum_of, read_checksums, write_checksums
 from openalign.errors import OpenAlignError
 from openalign.locks import locked
 
@@ -57,9 +57,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     name is what a killed run left: a folder that was complete is put in place, the others are removed.
 
     Raises:
-        OpenAlignError: another run writes this folder.
+        OpenAlignError: another run writes this folder, or a disk is mounted there.
         FileExistsError: `path` is a file.
     """
+    if path.is_mount():
+        raise OpenAlignError(f"{path} is where a disk is mounted, and cannot be replaced: name a folder inside it")
     if path.exists() and not path.is_dir():
         raise FileExistsError(errno.EEXIST, "a file lies where a folder should be", str(path))
     path = path.resolve()  # what a symbolic link leads to is replaced, not the link
@@ -76,7 +78,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             sync(path.parent)
         finally:
             _remove(partial)
-        _finish_replacing(path)
+        _put_in_place(path)
 
 
 def recover_folder(path: Path) -> None:
@@ -109,17 +111,35 @@ def sync(path: Path) -> None:
 
 def _finish_replacing(path: Path) -> None:
     """Take the last steps of a `whole_folder` from wherever they were left; its lock must be held."""
+    whole = _temporary(path, "whole")
+    if whole.exists() and not _is_as_written(whole):
+        _remove(whole)
+    _put_in_place(path)
+
+
+def _put_in_place(path: Path) -> None:
+    """Rename the new folder to `path` and remove the older one; where there is no new one, the older one stays."""
     whole, older = _temporary(path, "whole"), _temporary(path, "older")
     if whole.exists():
         if path.exists():
             _remove(older)
             path.rename(older)
         whole.rename(path)
-    elif older.exists() and not path.exists():
+    elif older.is_dir() and not path.exists():
         older.rename(path)
     if path.parent.exists():
         sync(path.parent)
     _remove(older)
+
+
+def _is_as_written(folder: Path) -> bool:
+    """Whether a folder that a killed run had completed still is what it was: `whole_folder` gave it checksums."""
+    try:
+        known = read_checksums(folder)
+        check_files(folder, known or (), "")
+    except OpenAlignError:
+        return False
+    return known is not None
 
 
 def _temporary(path: Path, kind: str) -> Path:
@@ -135,4 +155,7 @@ def _sync_all(folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     # What cannot be removed now, such as a file that another machine has open, goes next time.
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        folder.unlink(missing_ok=True)

@@ -22,11 +22,13 @@ from filelock import FileLock, Timeout
 
 from openalign.errors import OpenAlignError
 from openalign.progress import console
+from openalign.regular import read_regular
 
 HEARTBEAT_S = 5.0
 """Seconds between two touches of the lock file by its owner."""
 _PATIENCE = 4
 """Heartbeats that are waited for before a lock of another machine is taken over."""
+_MOST_OWNER_BYTES = 1 << 16
 _ACQUIRE_S = 0.5
 """Longer than another process needs to remove its lock file."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
@@ -94,7 +96,7 @@ def _boot_id() -> str:
 def _read_owner(path: Path) -> dict[str, Any]:
     """What the lock file says of its owner; empty where it says nothing that can be read."""
     try:
-        owner = json.loads(path.read_bytes())
+        owner = json.loads(read_regular(path, _MOST_OWNER_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return owner if isinstance(owner, dict) else {}

@@ -1,6 +1,7 @@
 """Damage to a file is told before anybody uses the file."""
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -105,3 +106,35 @@ def test_a_kill_before_the_checksum_leaves_the_new_file_without_one(tmp_path, mo
         partial.write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     check_beside(tmp_path / "a.json", "")
+
+
+def put_pipe(path):
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def put_endless_device(path):
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("put", [put_pipe, put_endless_device])
+def test_what_is_no_regular_file_is_refused_and_not_opened(folder, put):
+    (folder / "empty").write_bytes(b"")
+    write_checksums(folder)
+    put(folder / "empty")
+    with pytest.raises(OpenAlignError, match=r"empty cannot be read \(not a regular file\)"):
+        check_files(folder, ["empty"], "make it again")
+    put(folder / CHECKSUMS)
+    with pytest.raises(OpenAlignError, match="not a regular file"):
+        read_checksums(folder)
+    put(folder / "a.bin.sha256")
+    with pytest.raises(OpenAlignError, match=r"a\.bin\.sha256 cannot be read \(not a regular file\)"):
+        check_beside(folder / "a.bin", "make it again")
+
+
+def test_checksums_of_impossible_size_are_refused_unread(folder):
+    with (folder / CHECKSUMS).open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OpenAlignError, match="larger than 268,435,456 bytes"):
+        read_checksums(folder)

@@ -87,7 +87,7 @@ def test_a_kill_at_any_rename_or_removal_loses_nothing(tmp_path, monkeypatch):
         write(target, "newer")
         assert content_of(target) == "newer"
         assert [path.name for path in target.parent.iterdir()] == ["out"]
-    assert steps >= 6
+    assert steps == 4  # three renames and a removal
 
 
 def test_a_reader_waits_for_no_writer_where_a_folder_stands(tmp_path):
@@ -134,3 +134,31 @@ def test_a_link_to_a_folder_stays_one_and_leads_to_the_new_folder(tmp_path):
     with locked(tmp_path / "out"), ThreadPoolExecutor(1) as other:
         second = other.submit(write, tmp_path / "disk" / "out", "second")
         assert isinstance(second.exception(), OpenAlignError)
+
+
+def test_a_new_folder_that_was_damaged_before_it_was_in_place_does_not_replace_the_older_one(tmp_path):
+    write(tmp_path / "out", "older")
+    for spoil in (lambda whole: (whole / "it").write_text(""), lambda whole: (whole / "checksums.json").unlink()):
+        (tmp_path / "out").rename(tmp_path / ".out.older")
+        write(tmp_path / "new", "newer")
+        (tmp_path / "new").rename(tmp_path / ".out.whole")
+        spoil(tmp_path / ".out.whole")
+        recover_folder(tmp_path / "out")
+        assert content_of(tmp_path / "out") == "older"
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_files_under_the_temporary_names_are_no_folders(tmp_path):
+    write(tmp_path / "out", "older")
+    (tmp_path / "out").rename(tmp_path / ".out.older")
+    (tmp_path / ".out.whole").write_text("")
+    recover_folder(tmp_path / "out")
+    assert content_of(tmp_path / "out") == "older"
+
+
+def test_where_a_disk_is_mounted_is_said_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.Path, "is_mount", lambda self: True)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OpenAlignError, match="name a folder inside it"), whole_folder(tmp_path / "out"):
+        raise AssertionError("no work may begin")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -13,8 +13,8 @@ PACKAGE = Path(openalign.__file__).parent
 
 ORDER = [
     {"errors"},
-    {"settings", "progress", "checksums"},
-    {"locks"},
+    {"settings", "progress", "regular"},
+    {"checksums", "locks"},
     {"files"},
     {"data"},
     {"model"},

@@ -138,6 +138,13 @@ def test_a_lock_file_of_any_content_is_no_obstacle(tmp_path, quick):
             pass
 
 
+def test_a_pipe_in_place_of_the_lock_file_is_no_obstacle(tmp_path):
+    os.mkfifo(tmp_path / ".out.lock")
+    with locked(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_the_file_system_holds_no_locks_the_heartbeat_does(tmp_path, quick, monkeypatch):
     def no_locks(self, *args, **options):
         raise OSError(locks.errno.ENOLCK, "No locks available")
