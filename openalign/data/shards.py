@@ -6,6 +6,7 @@ the metadata's columns. Tars that others made (img2dataset, WebDataset) have no 
 tar, and their images have no digest to be checked by.
 """
 
+import errno
 import io
 import json
 import tarfile
@@ -148,7 +149,9 @@ def _said_of(shard: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OpenAlignError(f"{shard} cannot be written: {error.strerror or error}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = ": make room, and give the same command again" if full else ""
+        raise OpenAlignError(f"{shard} cannot be written: {error.strerror or error}{advice}") from error
 
 
 class ShardImages:

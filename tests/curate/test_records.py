@@ -47,7 +47,7 @@ CURATION = {
     "contamination._print_of": (1, 0),
     "languages.guessed_language": (1, 0),
     "words._spaced_text": (1, 0),
-    "unsafe._scores": (1, 0),
+    "unsafe._scores": (1, 1),
     "embeddings._embedded_images": (1, 0),
     "embeddings._embedded_texts": (1, 0),
     "report._small_jpeg": (0, 0),
