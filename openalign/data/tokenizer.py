@@ -58,6 +58,14 @@ def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path
     return to
 
 
+def whole_characters(text: str) -> str:
+    """`text` as UTF-8 can hold it: two surrogates that belong together become their character, others U+FFFD.
+
+    Lone ones come from JSON (`\\ud83d`), and from the command line, where Python reads bytes that are not UTF-8 so.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _learn(texts: Sequence[str], size: int, first_tokens: Sequence[str]) -> dict[str, int]:
     """The vocabulary that the library's trainer finds, with `first_tokens` as ids 0, 1, ..."""
     learner = _word_cutter(models.WordPiece(unk_token="[UNK]"))
@@ -125,7 +133,7 @@ class Tokenizer:
         Raises:
             OpenAlignError: the tokenizer fails over these texts, which ours does not.
         """
-        short = [text[: CHARACTERS_PER_PIECE * max_pieces] for text in texts]
+        short = [whole_characters(text[: CHARACTERS_PER_PIECE * max_pieces]) for text in texts]
         with library_errors("the tokenizer failed over a text"):
             encoded = [self._cut(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(short)]
         lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
