@@ -17,12 +17,11 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from openalign.checksums import check_beside, checksum_file
 from openalign.data.json_files import check_file
 from openalign.data.library_errors import library_errors
+from openalign.data.tokenizer_limits import MOST_TOKENIZER_BYTES, check_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_checked_file
 
 MAX_PIECES = 64
-MOST_TOKENIZER_BYTES = 100 * 2**20
-"""Largest tokenizer.json that is read; Gemma's, with 262,144 entries, has 33 MB."""
 MOST_ENTRIES = 2**20
 """Largest vocabulary; the largest published one has 901,629 entries (XLM-V)."""
 CHARACTERS_PER_PIECE = 256
@@ -98,13 +97,14 @@ class Tokenizer:
         """Read a `tokenizer.json`, or the one in a folder.
 
         Raises:
-            OpenAlignError: there is none, it is damaged or no tokenizer, or it is larger than any published one.
+            OpenAlignError: there is none, it is damaged or no tokenizer, or it asks for more than any published one.
         """
         file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
         if not file.exists():
             raise OpenAlignError(f"{file} does not exist: make it with `openalign tokenizer DATA --to {file}`")
         check_file(file, MOST_TOKENIZER_BYTES)
         check_beside(file, f"make or fetch it again; if you changed it yourself, delete {checksum_file(file).name}")
+        check_tokenizer(file)
         with library_errors(f"{file} is not a tokenizer"):
             tokenizer = cls(tokenizers.Tokenizer.from_file(str(file)))
             largest = max(tokenizer._fast.get_vocab().values(), default=0)
