@@ -17,12 +17,11 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from openalign.checksums import check_beside, checksum_file
 from openalign.data.json_files import check_file
 from openalign.data.library_errors import library_errors
+from openalign.data.tokenizer_limits import MOST_TOKENIZER_BYTES, check_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_checked_file
 
 MAX_PIECES = 64
-MOST_TOKENIZER_BYTES = 100 * 2**20
-"""Largest tokenizer.json that is read; Gemma's, with 262,144 entries, has 33 MB."""
 MOST_ENTRIES = 2**20
 """Largest vocabulary; the largest published one has 901,629 entries (XLM-V)."""
 CHARACTERS_PER_PIECE = 256
@@ -58,6 +57,14 @@ def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path
     return to
 
 
+def whole_characters(text: str) -> str:
+    """`text` as UTF-8 can hold it: two surrogates that belong together become their character, others U+FFFD.
+
+    Lone ones come from JSON (`\\ud83d`), and from the command line, where Python reads bytes that are not UTF-8 so.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _learn(texts: Sequence[str], size: int, first_tokens: Sequence[str]) -> dict[str, int]:
     """The vocabulary that the library's trainer finds, with `first_tokens` as ids 0, 1, ..."""
     learner = _word_cutter(models.WordPiece(unk_token="[UNK]"))
@@ -90,13 +97,14 @@ class Tokenizer:
         """Read a `tokenizer.json`, or the one in a folder.
 
         Raises:
-            OpenAlignError: there is none, it is damaged or no tokenizer, or it is larger than any published one.
+            OpenAlignError: there is none, it is damaged or no tokenizer, or it asks for more than any published one.
         """
         file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
         if not file.exists():
             raise OpenAlignError(f"{file} does not exist: make it with `openalign tokenizer DATA --to {file}`")
         check_file(file, MOST_TOKENIZER_BYTES)
         check_beside(file, f"make or fetch it again; if you changed it yourself, delete {checksum_file(file).name}")
+        check_tokenizer(file)
         with library_errors(f"{file} is not a tokenizer"):
             tokenizer = cls(tokenizers.Tokenizer.from_file(str(file)))
             largest = max(tokenizer._fast.get_vocab().values(), default=0)
@@ -125,7 +133,7 @@ class Tokenizer:
         Raises:
             OpenAlignError: the tokenizer fails over these texts, which ours does not.
         """
-        short = [text[: CHARACTERS_PER_PIECE * max_pieces] for text in texts]
+        short = [whole_characters(text[: CHARACTERS_PER_PIECE * max_pieces]) for text in texts]
         with library_errors("the tokenizer failed over a text"):
             encoded = [self._cut(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(short)]
         lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)

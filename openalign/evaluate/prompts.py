@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from openalign.data.json_files import check_file
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder
 
@@ -26,12 +27,18 @@ TEMPLATES = (
 """Generic wordings: how a thing stands in an alt-text, alone, as photo or drawing, near or far."""
 
 
+MOST_TEMPLATE_BYTES = 2**20
+"""Largest file of templates; CLIP's 80 for ImageNet take 2 KB."""
+
+
 def read_templates(path: Path) -> tuple[str, ...]:
     """The templates of a text file, one a line; empty lines do not count.
 
     Raises:
-        OpenAlignError: the file cannot be read, is empty, or a line has no `{}` or another brace.
+        OpenAlignError: the file cannot be read, is no regular one or larger than 1 MB, is empty, or a line has no `{}`
+            or another brace.
     """
+    check_file(path, MOST_TEMPLATE_BYTES)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openalign.data.images import decode
+from openalign.data.json_files import check_file
 from openalign.data.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
@@ -30,6 +31,8 @@ Pixels = NDArray[Any]
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 DECODE_THREADS = 4
+MOST_IMAGE_BYTES = 2**29
+"""Largest image file that is read; 100 million pixels, the most that are decoded, have 400 MB without compression."""
 
 
 class DualEncoder(ABC):
@@ -168,8 +171,13 @@ def _batches(
 
 
 def read_image(image: ImageInput, min_side: int) -> NDArray[np.uint8]:
-    """Any kind of image input -> uint8 (H, W, 3), decoded no larger than it needs to be."""
+    """Any kind of image input -> uint8 (H, W, 3), decoded no larger than it needs to be.
+
+    Raises:
+        OpenAlignError: the file is missing, no regular one (a FIFO, a device) or too large, or is no image.
+    """
     if isinstance(image, str | Path):
+        check_file(Path(image), MOST_IMAGE_BYTES)
         try:
             return decode(Path(image).read_bytes(), min_side=min_side)
         except OSError as error:

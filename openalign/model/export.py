@@ -19,6 +19,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from openalign.checksums import CHECKSUMS
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.model import hub
@@ -27,6 +28,10 @@ from openalign.model.onnx_encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportS
 
 TOLERANCE = 1e-4
 """Largest difference of a component of a unit vector between torch and the exported tower."""
+
+_TELLING_FILES = {ABOUT, IMAGE_TOWER, TEXT_TOWER}
+"""A folder that holds two of these is an export."""
+_FILES = {*_TELLING_FILES, "tokenizer.json", "tokenizer_config.json", CHECKSUMS}
 
 
 class ImageTower(nn.Module):
@@ -57,15 +62,15 @@ def export(model: str | Path, to: str | Path) -> None:
     Written into `MODEL/onnx`, it is what `openalign serve` takes from then on.
 
     Raises:
-        OpenAlignError: no such model, another kind of dual encoder, `to` holds something else, or ONNX Runtime
-            computes other numbers than torch.
+        OpenAlignError: no such model, another kind of dual encoder, `to` is something else than an export or also holds
+            other files, or ONNX Runtime computes other numbers than torch.
     """
     folder = Path(to)
+    folder = folder.resolve() if folder.is_symlink() else folder  # the folder is replaced, not the link to it
+    _check_replaceable(folder)
     encoder = hub.load(model)
     if not isinstance(encoder, hub.AlignEncoder):
         raise OpenAlignError(f"{model}: only models of the ALIGN kind can be exported; for others there is `optimum`.")
-    if folder.exists() and any(folder.iterdir()) and not (folder / ABOUT).is_file():
-        raise OpenAlignError(f"{folder} exists and is not an export; name a new folder with --to.")
     align = encoder.model.cpu().float()
     side, pieces = encoder.image_size, align.settings.text_tower.max_pieces
     pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -88,6 +93,20 @@ def export(model: str | Path, to: str | Path) -> None:
             temperature=encoder.temperature,
         )
         (partial / ABOUT).write_text(json.dumps(about.model_dump(), indent=2) + "\n", encoding="utf-8")
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise OpenAlignError unless nothing is at `folder`, or an export, whole or damaged, without other files."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if len(names & _TELLING_FILES) < 2:  # of three, so that one may be lost; others also call a file text.onnx
+        raise OpenAlignError(f"{folder} exists and is not an export; name a new folder with --to.")
+    if others := sorted(names - _FILES):
+        raise OpenAlignError(
+            f"{folder} also holds {others[0]}, which is no file of an export and would be lost: move it elsewhere, or "
+            "name a new folder with --to."
+        )
 
 
 def _write(tower: nn.Module, inputs: dict[str, Tensor], shapes: dict[str, Any], to: Path) -> None:

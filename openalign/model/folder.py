@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from openalign.checksums import check_files, checksum_of, read_checksums
 from openalign.data.json_files import check_file, read_object
-from openalign.data.tokenizer import MOST_TOKENIZER_BYTES
+from openalign.data.tokenizer_limits import MOST_TOKENIZER_BYTES
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder
 
@@ -41,8 +41,8 @@ def folder_of(source: str | Path) -> Path:
     try:
         if (folder := _local_folder(Path(source))) is not None:
             return folder
-    except OSError as error:
-        raise OpenAlignError(f"{source}: cannot be read ({error.strerror}).") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise OpenAlignError(f"{source}: cannot be read ({getattr(error, 'strerror', error)}).") from None
     try:
         return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

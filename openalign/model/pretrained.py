@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
 
 from openalign.data.json_files import read_object
 from openalign.data.library_errors import library_errors
+from openalign.data.tokenizer_limits import check_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.folder import CONFIG, PREPROCESSOR
 from openalign.model.limits import check_config, check_preprocessor
@@ -16,6 +17,7 @@ from openalign.model.weights import StoredTensor, check_finite, stored_tensors, 
 
 _HERE_WITHOUT_CODE = {"trust_remote_code": False, "local_files_only": True}
 _PROCESSOR = "processor_config.json"
+_TOKENIZER_SETTINGS = "tokenizer_config.json"
 
 
 def load_model(kind: Any, folder: Path) -> Any:
@@ -84,6 +86,24 @@ def load_processor(folder: Path) -> Any:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder that has passed `check_folder`. Raises OpenAlignError if there is none to load."""
+    """The tokenizer of a folder that has passed `check_folder`.
+
+    Raises:
+        OpenAlignError: there is none to load, or it asks for more than any published one (see `check_tokenizer`).
+    """
+    _check_tokenizer_files(folder)
     with library_errors(f"{folder}: its tokenizer cannot be loaded by transformers"):
         return AutoTokenizer.from_pretrained(folder, **_HERE_WITHOUT_CODE)
+
+
+def _check_tokenizer_files(folder: Path) -> None:
+    if (folder / "tokenizer.json").exists():
+        check_tokenizer(folder / "tokenizer.json")
+    elif models := sorted(path.name for path in folder.glob("*.model")):
+        raise OpenAlignError(
+            f"{folder}: holds its tokenizer only as {models[0]}; save it with a tokenizer.json, as a transformers "
+            "`...TokenizerFast` does."
+        )
+    settings = folder / _TOKENIZER_SETTINGS
+    if settings.exists() and read_object(settings).get("fast_tokenizer_files"):
+        raise OpenAlignError(f"{settings}: `fast_tokenizer_files` is not supported; only tokenizer.json is read.")

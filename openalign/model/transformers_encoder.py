@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModel
 
 from openalign.data.library_errors import library_errors
-from openalign.data.tokenizer import CHARACTERS_PER_PIECE, MOST_ENTRIES
+from openalign.data.tokenizer import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.limits import MOST_SIDE
@@ -87,7 +87,7 @@ class TransformersEncoder(DualEncoder):
     def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
         # SigLIP was trained with every text padded to full length; for the others it is only slower.
         padding = "max_length" if "siglip" in self.model.config.model_type else True
-        short = [text[: CHARACTERS_PER_PIECE * self.max_pieces] for text in texts]
+        short = [whole_characters(text[: CHARACTERS_PER_PIECE * self.max_pieces]) for text in texts]
         with library_errors(f"{self.name}: its tokenizer failed over a text"):
             tokens = self.tokenizer(
                 short, padding=padding, truncation=True, max_length=self.max_pieces, return_tensors="pt"

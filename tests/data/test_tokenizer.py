@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from openalign.checksums import checksum_file
-from openalign.data.tokenizer import MOST_ENTRIES, MOST_TOKENIZER_BYTES, Tokenizer, train_tokenizer
+from openalign.data.tokenizer import MOST_ENTRIES, Tokenizer, train_tokenizer, whole_characters
+from openalign.data.tokenizer_limits import MOST_TOKENIZER_BYTES
 from openalign.errors import OpenAlignError
 
 TEXTS = [
@@ -145,7 +146,23 @@ def test_a_damaged_file_is_a_tokenizer_or_an_error_message(file: Path, where: fl
     try:
         Tokenizer.load(damaged)(["a large red apple", ""])
     except OpenAlignError as error:
-        assert "tokenizer" in str(error) or "entries" in str(error)
+        assert "damaged.json" in str(error) or "tokenizer failed over a text" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("red \udc80apple", "red \ufffdapple"),
+        ("\ud83d", "\ufffd"),
+        ("\ud83c\udf4e red", "\U0001f34e red"),
+        ("über 苹果 \U0001f34e", "über 苹果 \U0001f34e"),
+        ("", ""),
+    ],
+)
+def test_half_a_character_counts_as_an_unknown_one(file: Path, text: str, whole: str) -> None:
+    assert whole_characters(text) == whole
+    tokenizer = Tokenizer.load(file)
+    assert tokenizer([text])[0].tolist() == tokenizer([whole])[0].tolist()
 
 
 class PanicException(BaseException):

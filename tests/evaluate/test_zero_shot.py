@@ -1,6 +1,8 @@
 """Zero-shot classification by class names: which label, how sure, and what is counted."""
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,3 +100,13 @@ def test_the_printed_table_lists_the_worst_classes_first(encoder, table):
     console.print(report_table(report))
     lines = [line.split()[1] for line in console.file.getvalue().splitlines() if "%" in line]
     assert [line for line in lines if line in ("red", "green", "blue")] == ["blue", "green", "red"]
+
+
+def test_templates_that_are_no_regular_file_are_refused_unopened(tmp_path):
+    os.mkfifo(tmp_path / "fifo.txt")
+    (tmp_path / "large.txt").write_bytes(b"a {}\n" * 300_000)
+    for odd in (tmp_path / "fifo.txt", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OpenAlignError, match="is no regular file"):
+            read_templates(odd)
+    with pytest.raises(OpenAlignError, match=r"large\.txt: has 1,500,000 bytes"):
+        read_templates(tmp_path / "large.txt")

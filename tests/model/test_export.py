@@ -72,6 +72,35 @@ def test_a_folder_of_something_else_is_not_replaced(model):
         export(model, model)
 
 
+def test_an_export_with_a_file_of_the_users_is_not_replaced(model, tmp_path):
+    folder = copied(model, tmp_path)
+    (folder / "notes.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(folder)
+    for to in (folder, tmp_path / "link"):
+        with pytest.raises(OpenAlignError, match=r"onnx also holds notes\.txt, which is no file of an export"):
+            export(model, to)
+    assert (folder / "notes.txt").read_text() == "mine" and (folder / "image.onnx").exists()
+
+
+@pytest.mark.parametrize("names", [["onnx.json"], ["text.onnx", "notes.txt"], ["onnx.json", "config.json"]])
+def test_a_folder_with_one_file_named_as_in_an_export_is_none(model, tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(OpenAlignError, match="exists and is not an export"):
+        export(model, tmp_path)
+    with pytest.raises(OpenAlignError, match="exists and is not an export"):
+        export(model, tmp_path / names[0])
+    assert all((tmp_path / name).read_text() == "mine" for name in names)
+
+
+def test_an_export_is_replaced_even_where_one_file_is_lost(model, tmp_path):
+    folder = copied(model, tmp_path)
+    (folder / "onnx.json").unlink()
+    (folder / "text.onnx").write_bytes(b"")
+    export(model, folder)
+    assert OnnxEncoder(folder).embed_texts(["dog"]).shape[0] == 1
+
+
 def test_a_cut_off_export_is_refused(model, tmp_path):
     for name in ("onnx.json", "tokenizer.json", "tokenizer_config.json", "image.onnx"):
         (tmp_path / name).write_bytes((model / "onnx" / name).read_bytes())

@@ -17,9 +17,11 @@ from safetensors.torch import load_file, save_file
 import openalign
 from openalign.curate.unsafe import open_scorer
 from openalign.data.json_files import MOST_BYTES
-from openalign.data.tokenizer import MOST_TOKENIZER_BYTES, Tokenizer, train_tokenizer
+from openalign.data.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer_limits import MOST_TOKENIZER_BYTES
 from openalign.errors import OpenAlignError
 from openalign.model import hub
+from openalign.model.dual_encoder import MOST_IMAGE_BYTES
 from openalign.model.hub import load, load_align
 from tests.model.folders import align_folder, clip_folder, edit, put
 
@@ -312,6 +314,31 @@ def test_a_tokenizer_that_cannot_pad_is_refused_at_once(clip: Path) -> None:
     edit(clip / "tokenizer.json", lambda content: content.update(padding=None))
     with pytest.raises(OpenAlignError, match=r"its tokenizer failed over a text .*padding token"):
         load(clip)
+
+
+@pytest.mark.parametrize("kind", ["align", "clip"])
+def test_a_text_with_half_a_character_has_the_vector_of_one_with_an_unknown_character(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    model = load(request.getfixturevalue(kind))
+    half, unknown = model.embed_texts(["a red \ud83d apple"]), model.embed_texts(["a red \ufffd apple"])
+    assert (half == unknown).all()
+
+
+@pytest.mark.parametrize("kind", ["align", "clip"])
+def test_an_image_that_is_no_regular_file_is_refused_unopened(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model = load(request.getfixturevalue(kind))
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "link.jpg").symlink_to("fifo.jpg")
+    for odd in (tmp_path / "fifo.jpg", tmp_path / "link.jpg", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OpenAlignError, match=rf"{odd}: is no regular file"):
+            model.embed_images([odd])
+    with (tmp_path / "large.jpg").open("wb") as large:
+        large.truncate(MOST_IMAGE_BYTES + 1)
+    with pytest.raises(OpenAlignError, match=r"large\.jpg: has [\d,]+ bytes; at most"):
+        model.embed_images([tmp_path / "large.jpg"])
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a/" * 3000, "no such\0name", "../nowhere at all"])
