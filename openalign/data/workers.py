@@ -85,12 +85,19 @@ def _next(built: Iterator[T], deaths: "_DeathOfWorkers | None") -> T | None:
         with deaths.raised_here():
             return next(built, None)
     except Exception as error:
-        workers = getattr(built, "_workers", [])
-        multiprocessing.connection.wait([worker.sentinel for worker in workers], _SECONDS_TO_BE_SEEN_DEAD)
-        ended = [worker.exitcode for worker in workers if worker.exitcode]
-        if not ended:
+        status = _status_of_ended(getattr(built, "_workers", []))
+        if status is None:
             raise OpenAlignError(f"the loader failed: {where_raised(error)}; this is a fault of openalign") from None
-        raise OpenAlignError(_why_ended(ended[0])) from None
+        raise OpenAlignError(_why_ended(status)) from None
+
+
+def _status_of_ended(workers: list[Any]) -> int | None:
+    """The exit status of a worker that has ended, or is about to."""
+    ending = multiprocessing.connection.wait([worker.sentinel for worker in workers], _SECONDS_TO_BE_SEEN_DEAD)
+    for worker in workers:
+        if worker.sentinel in ending:
+            worker.join(_SECONDS_TO_BE_SEEN_DEAD)  # its pipe is closed some time before it can be waited for
+    return next((worker.exitcode for worker in workers if worker.exitcode is not None), None)
 
 
 def _why_ended(status: int) -> str:
