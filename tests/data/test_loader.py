@@ -471,7 +471,7 @@ def test_a_worker_that_dies_before_its_batches_are_fetched_is_told_from_a_fault(
 class _Unexpected(Tokenizer):
     """A tokenizer with a fault in it."""
 
-    def __call__(self, texts: Sequence[str], max_pieces: int) -> Any:
+    def __call__(self, texts: Sequence[str], max_pieces: int = 64) -> Any:
         raise KeyError("no such piece")
 
 
