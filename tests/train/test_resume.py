@@ -4,8 +4,7 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from openalign.checksums import CHECKSUMS, read_checksums
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
-from openalign.train.checkpoint import checkpoints_of
+from openalign.train.checkpoint import checkpoints_of, put_model
 from openalign.train.loop import train
 from openalign.train.resume import newest_whole, recover
 from openalign.train.training_state import read_state
@@ -316,37 +315,37 @@ def test_what_a_user_keeps_beside_the_model_stays(run: Path, finished: Path) -> 
     assert_same_end(run, finished)
 
 
+def replaced_until(run: Path, calls: int) -> int:
+    """The status of a process that replaces RUN/model and ends with 9 before one call more of these than `calls`."""
+    if (child := os.fork()) != 0:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal.alarm(30)
+    left = iter(range(calls))
+
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given, **named: call(*given, **named) if next(left, None) is not None else os._exit(9)
+
+    try:
+        for owner, name in ((Path, "rename"), (shutil, "rmtree"), (os, "fsync"), (os, "link")):
+            setattr(owner, name, dying(getattr(owner, name)))
+        put_model(run, checkpoints_of(run)[0])
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
 def test_a_kill_at_any_moment_of_replacing_the_model_keeps_what_a_user_put_there(run: Path) -> None:
-    """The process ends before each rename, removal and forced write of `put_model`."""
-    program = """
-import os, shutil, sys
-from pathlib import Path
-from openalign.train.checkpoint import checkpoints_of, put_model
-left = int(sys.argv[2])
-def dying(call):
-    def counted(*given, **named):
-        global left
-        left -= 1
-        if left < 0:
-            os._exit(9)
-        return call(*given, **named)
-    return counted
-Path.rename, shutil.rmtree, os.fsync, os.link = map(dying, (Path.rename, shutil.rmtree, os.fsync, os.link))
-run = Path(sys.argv[1])
-put_model(run, checkpoints_of(run)[0])
-"""
     (run / "model" / "mine").mkdir()
     (run / "model" / "mine" / "notes.txt").write_text("mine")
     statuses = []
-    for calls in range(0, 60, 3):
-        done = subprocess.run([sys.executable, "-c", program, str(run), str(calls)], check=False, timeout=60)
-        statuses.append(done.returncode)
+    for calls in range(100):
+        statuses.append(replaced_until(run, calls))
         recover(run)
         assert (run / "model" / "mine" / "notes.txt").read_text() == "mine", calls
         assert (run / "model" / "model.safetensors").is_file(), calls
-        if done.returncode == 0:
+        if statuses[-1] == 0:
             break
-    assert statuses[0] == 9 and statuses[-1] == 0
+    assert len(statuses) > 20 and statuses == [9] * (len(statuses) - 1) + [0]
 
 
 def test_a_run_without_its_recipe_goes_on_with_its_checkpoints(
