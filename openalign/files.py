@@ -3,8 +3,9 @@
 import errno
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,11 +51,12 @@ def whole_checked_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, carry_over: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` (an older folder is removed).
 
-    It gets a `checksums.json` of its files. The lock of `path` is held meanwhile, so what lies there under a temporary
-    name is what a killed run left: a folder that was complete is put in place, the others are removed.
+    It gets a `checksums.json` of its files; what `carry_over` then adds to the temporary folder, such as a user's own
+    files out of the older one, is not listed there. The lock of `path` is held meanwhile, so what lies there under a
+    temporary name is what a killed run left: a folder that was complete is put in place, the others are removed.
 
     Raises:
         OpenAlignError: another run writes this folder, or a disk is mounted there.
@@ -73,6 +75,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
         try:
             yield partial
             write_checksums(partial)
+            if carry_over is not None:
+                carry_over(partial)
             _sync_all(partial)
             partial.rename(_temporary(path, "whole"))
             sync(path.parent)
@@ -149,7 +153,8 @@ def _temporary(path: Path, kind: str) -> Path:
 def _sync_all(folder: Path) -> None:
     for parent, _, files in os.walk(folder):
         for file in files:
-            sync(Path(parent, file))
+            if stat.S_ISREG(os.lstat(Path(parent, file)).st_mode):  # to open a user's FIFO would wait for ever
+                sync(Path(parent, file))
         sync(Path(parent))
 
 

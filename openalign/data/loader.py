@@ -6,23 +6,18 @@ exactly, also with other numbers of workers, and with or without the cache of de
 """
 
 import atexit
-import os
-import signal
-import sys
-import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from openalign.data.image_cache import ImageCache
 from openalign.data.images import decode, resize
@@ -30,6 +25,7 @@ from openalign.data.order import samples_of_step
 from openalign.data.pairs import Pairs, ids_of
 from openalign.data.tokenizer import MAX_PIECES, Tokenizer
 from openalign.data.word_dropout import drop_words
+from openalign.data.workers import results, start_worker, where_raised
 from openalign.errors import OpenAlignError
 from openalign.progress import console
 
@@ -170,18 +166,14 @@ class BatchLoader:
             prefetch_factor=_BATCHES_AHEAD if self._workers else None,
             collate_fn=_as_it_is,
             pin_memory=self._pin_memory,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             generator=torch.Generator(),  # else the loader draws from the global one, and the model's dropout changes
         )
-        built = iter(loader)
-        deaths = _DeathOfWorkers.watch()
-        try:
-            while (batch := _next(built, deaths)) is not None:
+        with closing(results(loader)) as built:  # ends the workers now, not when a traceback lets go of this frame
+            for batch in built:
                 if isinstance(batch, OpenAlignError):
                     raise batch
                 yield batch
-        finally:
-            del built  # ends the workers now, not when somebody lets go of the traceback that holds this frame
 
 
 def _open_cache(folder: Path, pairs: Pairs, side: int) -> ImageCache | None:
@@ -194,58 +186,6 @@ def _open_cache(folder: Path, pairs: Pairs, side: int) -> ImageCache | None:
             soft_wrap=True,
         )
         return None
-
-
-def _next(
-    built: Iterator["Batch | OpenAlignError"], deaths: "_DeathOfWorkers | None"
-) -> "Batch | OpenAlignError | None":
-    try:
-        if deaths is None:
-            return next(built, None)
-        with deaths.raised_here():
-            return next(built, None)
-    except RuntimeError as error:
-        if "exited unexpectedly" not in str(error) and "is killed by signal" not in str(error):
-            raise
-        return OpenAlignError("a loader worker was killed, most likely for want of memory: lower workers or batch_size")
-
-
-class _DeathOfWorkers:
-    """torch's handler of SIGCHLD, held back while nobody waits for a batch.
-
-    It raises wherever the main thread is when a worker dies: half-way through an optimizer step, too, which would leave
-    weights that no checkpoint should hold.
-    """
-
-    def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
-        self._handler = handler
-        self._wanted = False
-
-    @classmethod
-    def watch(cls) -> "_DeathOfWorkers | None":
-        """Put it around torch's handler, which is set by the first loader of the process, in its main thread."""
-        handler = signal.getsignal(signal.SIGCHLD)
-        if isinstance(handler, cls):
-            return handler
-        if not callable(handler) or threading.current_thread() is not threading.main_thread():
-            return None
-        watching = cls(handler)
-        signal.signal(signal.SIGCHLD, watching)
-        return watching
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self._wanted:
-            self._handler(number, frame)
-
-    @contextmanager
-    def raised_here(self) -> Iterator[None]:
-        """Deaths since the last time, and those that come, raise in this block."""
-        self._wanted = True
-        try:
-            self(signal.SIGCHLD, None)
-            yield
-        finally:
-            self._wanted = False
 
 
 def _close(running: "weakref.ref[Generator[Batch]]") -> None:
@@ -272,32 +212,35 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
             return self._build(step)
         except OpenAlignError as error:
             return error
+        except Exception as error:
+            return OpenAlignError(f"the batch of step {step + 1:,} cannot be built: {_unexpected(error)}")
 
     def _build(self, step: int) -> Batch:
         began = time.perf_counter()
         settings, side = self._settings, self._settings.image_size
         order = samples_of_step(step, settings.batch_size, len(self._pairs), settings.seed, settings.shuffle_block)
         rows = order[self._share]
-        images = np.empty((len(rows), side, side, 3), dtype=np.uint8)
-        batch = Batch(step, torch.from_numpy(images), torch.empty(0), torch.empty(0), rows)
+        images_BHWC = _sendable(torch.empty((len(rows), side, side, 3), dtype=torch.uint8))
+        images = images_BHWC.numpy()
+        batch = Batch(step, images_BHWC, torch.empty(0), torch.empty(0), rows)
         boxes_B4, mirrored_B = (drawn[self._share] for drawn in crops_of_step(step, settings))
         for place, ((top, left, height, width), mirror) in enumerate(zip(boxes_B4, mirrored_B, strict=True)):
             image = self._readable_image(batch, place)[top : top + height, left : left + width]
             crop = resize(image, side, side)
             images[place] = crop[:, ::-1] if mirror else crop
         self._add_texts(batch)
-        batch.image_ids_B = torch.from_numpy(self._pairs.image_ids(batch.rows_B))
+        batch.image_ids_B = _sendable(torch.from_numpy(self._pairs.image_ids(batch.rows_B)))
         batch.build_s = time.perf_counter() - began
         return batch
 
     def _add_texts(self, batch: Batch) -> None:
         texts = self._pairs.texts(batch.rows_B)
-        batch.text_ids_B = torch.from_numpy(ids_of(texts))
+        batch.text_ids_B = _sendable(torch.from_numpy(ids_of(texts)))
         if self._settings.word_dropout:
             keys = word_keys_of_step(batch.step, self._settings)[self._share]
             texts = drop_words(texts, self._settings.word_dropout, keys)
         ids, mask = self._tokenizer(texts, self._settings.max_pieces)
-        batch.ids_BT, batch.mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
+        batch.ids_BT, batch.mask_BT = _sendable(torch.from_numpy(ids)), _sendable(torch.from_numpy(mask))
 
     def _readable_image(self, batch: Batch, place: int) -> NDArray[np.uint8]:
         """The resized image of the row at `place`, or of the first row after it whose image can be read."""
@@ -340,6 +283,19 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
         return image
 
 
+def _sendable(tensor: torch.Tensor) -> torch.Tensor:
+    """In a worker, the tensor in shared memory, so that want of it is told here; the thread that sends could not."""
+    if get_worker_info() is not None:
+        tensor.share_memory_()  # type: ignore[no-untyped-call]
+    return tensor
+
+
+def _unexpected(error: Exception) -> str:
+    if "shared memory" in str(error) or "No space left" in str(error):
+        return "no shared memory is left; make /dev/shm larger, or lower workers or batch_size"
+    return f"{where_raised(error)}; this is a fault of openalign"
+
+
 def crops_of_step(step: int, settings: LoaderSettings) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Top, left, height and width of each crop in pixels, (B, 4), and whether it is mirrored, (B,), over all ranks."""
     draw = np.random.Generator(np.random.Philox(key=[settings.seed, step]))
@@ -360,25 +316,6 @@ def word_keys_of_step(step: int, settings: LoaderSettings) -> NDArray[np.uint64]
     """A random number for the dropped words of each text, (batch_size,), for the whole batch over all ranks."""
     draw = np.random.Philox(key=[settings.seed, step], counter=_APART_FROM_CROPS_AND_ORDER)
     return draw.random_raw(settings.batch_size).astype(np.uint64)
-
-
-def _start_worker(worker: int) -> None:
-    """One thread a worker.
-
-    Ctrl-C, SIGTERM and SIGHUP, which may go to the whole process group, are for the main process: it answers them
-    between two steps, for which it still wants batches, and then ends the workers by the loader's own means.
-    """
-    sys.excepthook = _of_no_lost_peer
-    torch.set_num_threads(1)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _of_no_lost_peer(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What threads of a worker print when they end, unless the main process let go while it fetched a tensor."""
-    if not issubclass(kind, ConnectionError | EOFError):
-        sys.__excepthook__(kind, error, trace)
 
 
 def _as_it_is(batch: Any) -> Any:

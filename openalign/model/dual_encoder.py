@@ -35,6 +35,15 @@ MOST_IMAGE_BYTES = 2**29
 """Largest image file that is read; 100 million pixels, the most that are decoded, have 400 MB without compression."""
 
 
+class NotFinite(OpenAlignError):
+    """A model gives some of the vectors of a batch as NaN or infinity."""
+
+    def __init__(self, message: str, vectors_BD: NDArray[np.float32]) -> None:
+        super().__init__(message)
+        self.vectors_BD = vectors_BD
+        """All vectors of the batch."""
+
+
 class DualEncoder(ABC):
     """A model with an image tower and a text tower that share one embedding space."""
 
@@ -88,7 +97,7 @@ class DualEncoder(ABC):
         """Embed a stack of images that `prepare` made -> float32 (B, D), unit rows.
 
         Raises:
-            OpenAlignError: the model gives anything but finite numbers.
+            NotFinite: the model gives anything but finite numbers.
         """
         with torch.inference_mode():
             return self._checked(self._embed_prepared(images), len(images))
@@ -117,7 +126,7 @@ class DualEncoder(ABC):
                 "image and text towers do not belong together."
             )
         if not np.isfinite(vectors_BD).all():
-            raise OpenAlignError(f"{self.name}: gives embeddings that are not finite; its weights are unusable.")
+            raise NotFinite(f"{self.name}: gives embeddings that are not finite; its weights are unusable.", vectors_BD)
         return vectors_BD
 
 

@@ -15,7 +15,7 @@ from openalign.data.pairs import Pairs, open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.locks import locked
-from openalign.model.dual_encoder import DualEncoder
+from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.progress import bar, console
 from openalign.search.meta import Meta
 from openalign.search.prepare import (
@@ -179,7 +179,10 @@ def _write(writer: StoreWriter, items: Sequence[Prepared], model: DualEncoder, w
 
 def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
     """The images that the model gives a finite vector."""
-    vectors_ND = model.embed_prepared(np.stack([item.pixels for item in items if item.pixels is not None]))
+    try:
+        vectors_ND = model.embed_prepared(np.stack([item.pixels for item in items if item.pixels is not None]))
+    except NotFinite as error:  # of some; the others are as good as ever
+        vectors_ND = error.vectors_BD
     return [
         Embedded(item.row.digest, item.row.width, item.row.height, item.thumbnail, vector_D)
         for item, vector_D in zip(items, vectors_ND.astype(np.float16), strict=True)

@@ -60,6 +60,14 @@ def refuse_differences(run: Path, before: Recipe, after: Recipe, changed: Collec
     )
 
 
+def contradiction(settings: Collection[str], changed: Collection[str], resume: bool) -> str | None:
+    """What makes no sense in `--set`, `--change` and `--resume` as they were given together."""
+    if changed and not resume:
+        return "--change is for a run that --resume goes on with; to begin one, use --set."
+    both = [key for key in settings if is_changed(key, changed)]
+    return f"`{both[0]}` is given by --set and by --change: leave one of them out." if both else None
+
+
 def is_changed(key: str, changed: Collection[str]) -> bool:
     """Whether `changed` names this key, a table that holds it, or an entry of it."""
     return any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in changed)

@@ -8,7 +8,7 @@ RUN/model/                                the newest checkpoint without its trai
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,11 +73,15 @@ def save_checkpoint(
 def put_model(run: Path, checkpoint: Path) -> None:
     """Make RUN/model the model of this checkpoint; its files are the checkpoint's own where the file system can.
 
+    What lies there and is of no checkpoint stays: an export, an index, whatever a user keeps beside the weights.
+
     Raises:
         OSError: the disk is full or cannot be written; an older RUN/model is untouched.
     """
-    with whole_folder(run / "model") as folder:
-        _link_files(checkpoint, folder)
+    of_checkpoints = {path.name for path in (run / "checkpoints").glob("*/*") if path.is_file()} | {CHECKSUMS}
+    model = run / "model"
+    with whole_folder(model, lambda folder: _link_entries(model, folder, of_checkpoints)) as folder:
+        _link_entries(checkpoint, folder, {CHECKSUMS, *(path.name for path in checkpoint.iterdir() if path.is_dir())})
 
 
 def is_model_of(model: Path, checkpoint: Path) -> bool:
@@ -157,10 +161,21 @@ def _forget(checkpoints: list[Path]) -> None:
             shutil.rmtree(going, ignore_errors=True)
 
 
-def _link_files(source: Path, target: Path) -> None:
-    for file in source.iterdir():
-        if file.is_file() and file.name != CHECKSUMS:
-            try:
-                os.link(file, target / file.name)
-            except OSError:  # a file system without hard links
-                shutil.copy2(file, target / file.name)
+def _link_entries(source: Path, target: Path, left_out: Collection[str]) -> None:
+    """Put the entries of a folder, but for those names, into another one: hard links, folders with all in them."""
+    for entry in source.iterdir() if source.is_dir() else ():
+        if entry.name in left_out:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            (target / entry.name).mkdir()
+            shutil.copystat(entry, target / entry.name)
+            _link_entries(entry, target / entry.name, ())
+        else:
+            _link(entry, target / entry.name)
+
+
+def _link(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target, follow_symlinks=False)
+    except OSError:  # a file system without hard links
+        shutil.copy2(file, target, follow_symlinks=False)

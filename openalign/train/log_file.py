@@ -2,6 +2,7 @@
 
 import json
 import math
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ def read_records(path: Path) -> list[Record]:
     Lines that are no record of a step are damage and left out.
 
     Raises:
-        OpenAlignError: the file is there and cannot be read.
+        OpenAlignError: the file is there and cannot be read, or is a FIFO, a device or a folder.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OpenAlignError(f"{path}: is no regular file, so it is not opened; move it away.")
         content = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []

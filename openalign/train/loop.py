@@ -20,6 +20,7 @@ from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
 from openalign.progress import bar, console
 from openalign.train.allocator import keep_freed_memory
+from openalign.train.changes import contradiction
 from openalign.train.checkpoint import checkpoints_of, load_checkpoint_weights, save_checkpoint
 from openalign.train.held_out import HeldOut
 from openalign.train.identity import Identity, identity_of
@@ -89,7 +90,7 @@ def train(
         set: changes to it, dotted keys to TOML values, such as {"optimizer.learning_rate": "2e-3"}.
         to: the run's folder; `runs/NAME` by default.
         resume: go on from the newest whole checkpoint in that folder, with the recipe that the run was begun with.
-        change: as `set`, for settings that shall be other than the run was begun with.
+        change: as `set`, with `resume`, for settings that shall be other than the run was begun with.
 
     Raises:
         OpenAlignError: a bad recipe, unreadable data, a folder that holds or gets another run, a resumed run with
@@ -99,6 +100,8 @@ def train(
     """
     if recipe is None and (to is None or not resume):
         raise OpenAlignError("name a RECIPE to train; only --resume with --to RUN goes on without one.")
+    if (said := contradiction(set or {}, change or {}, resume)) is not None:
+        raise OpenAlignError(said)
     run = Path(to) if to is not None else Path("runs") / Path(recipe or "").stem
     asked = Asked(recipe, set or {}, change or {}, resume)
     keep_freed_memory()

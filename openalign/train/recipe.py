@@ -252,6 +252,8 @@ def _find(path: str | Path) -> Path:
     bundled = Path(str(files("openalign") / "recipes" / f"{given.stem}.toml"))
     if bundled.is_file() and given.parent.name in ("", "recipes"):
         return bundled.resolve()
+    if given.exists():
+        raise OpenAlignError(f"{path}: is no regular file, so it is not read as a recipe.")
     raise OpenAlignError(f"{path}: no such recipe; recipes that come with openalign: {', '.join(_bundled())}.")
 
 

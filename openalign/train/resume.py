@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from openalign.checksums import check_beside, check_files, read_checksums
+from openalign.checksums import CHECKSUMS, check_beside, check_files, read_checksums
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_checked_file
 from openalign.model import hub
@@ -15,6 +15,7 @@ from openalign.train.changes import differences, is_changed, refuse_differences
 from openalign.train.checkpoint import checkpoints_of, is_model_of, put_model
 from openalign.train.identity import Identity
 from openalign.train.recipe import Recipe, read_recipe, write_recipe
+from openalign.train.remains import refuse_remains, say_that_it_begins
 from openalign.train.training_state import TrainingState, read_state
 
 RECIPE = "recipe.toml"
@@ -78,8 +79,11 @@ def plan(run: Path, asked: Asked) -> Plan:
         raise OpenAlignError(f"{run}: already holds a run; add --resume to go on with it, or choose another --to.")
     checkpoint, state, damaged = newest_whole(found)
     if checkpoint is None:
+        refuse_remains(run)
         if asked.recipe is None and not (run / RECIPE).is_file():
             raise OpenAlignError(f"{run}: holds no run to go on with; give a RECIPE to begin one.")
+        if asked.resume:
+            say_that_it_begins(run)
         return Plan(_shaped(read_recipe(asked.recipe or run / RECIPE, {**asked.settings, **asked.changed})))
     own_file = _own_recipe(run, checkpoint)
     own = read_recipe(own_file)
@@ -87,6 +91,10 @@ def plan(run: Path, asked: Asked) -> Plan:
     if asked.recipe is not None:
         recipe = _shaped(recipe)
     refuse_differences(run, own, recipe, asked.changed)
+    if state is not None and recipe.steps < state.step:
+        raise OpenAlignError(f"{run}: is at step {state.step:,} already, which is more than steps = {recipe.steps:,}.")
+    if read_checksums(checkpoint) is None:
+        _say(f"{checkpoint}: has no checksums, as older versions of openalign wrote none: its files are not checked.")
     return Plan(recipe, own, checkpoint, state, tuple(damaged))
 
 
@@ -99,8 +107,9 @@ def newest_whole(checkpoints: list[Path]) -> tuple[Path | None, TrainingState | 
         OpenAlignError: there are checkpoints, and none is whole.
     """
     damaged: list[Damage] = []
-    for checkpoint in reversed(checkpoints):
+    for place, checkpoint in reversed(list(enumerate(checkpoints))):
         try:
+            _check_has_checksums(checkpoint, checkpoints[:place])
             check_files(checkpoint, read_checksums(checkpoint) or (), "it is damaged")
             return checkpoint, read_state(checkpoint), damaged
         except OpenAlignError as error:
@@ -111,6 +120,12 @@ def newest_whole(checkpoints: list[Path]) -> tuple[Path | None, TrainingState | 
             "restore one from a copy, or begin anew with another --to."
         )
     return None, None, []
+
+
+def _check_has_checksums(checkpoint: Path, older: list[Path]) -> None:
+    """Older versions of openalign wrote none, but one that wrote them goes on doing so."""
+    if not (checkpoint / CHECKSUMS).exists() and any((each / CHECKSUMS).exists() for each in older):
+        raise OpenAlignError(f"{checkpoint / CHECKSUMS} is missing: it is damaged")
 
 
 def refuse_other_data(before: Identity | None, now: Identity, recipe: Recipe, changed: Mapping[str, str]) -> None:
@@ -174,7 +189,9 @@ def _own_recipe(run: Path, checkpoint: Path) -> Path:
 
 
 def _check_recipe(file: Path) -> None:
-    """Raise OpenAlignError unless a run's recipe can be read and is as it was written."""
+    """Raise OpenAlignError unless a run's recipe is there, can be read and is as it was written."""
+    if not file.exists():
+        raise OpenAlignError(f"{file}: is missing.")
     read_recipe(file)
     check_beside(file, "settings are changed with --change, not in this file")
 

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -420,3 +422,80 @@ def test_impossible_settings_are_sentences(pairs: Pairs, tokenizer: Tokenizer) -
         batches(pairs, tokenizer, world_size=3)
     with pytest.raises(OpenAlignError, match="holds no pairs"):
         batches(pairs.select([]), tokenizer)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_killed_at_any_moment_is_one_error_and_leaves_no_process(
+    pairs: Pairs, tokenizer: Tokenizer, workers: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(SETTINGS, workers=workers, batch_size=2)
+    for after in np.random.default_rng(workers).uniform(0, 0.05, 20):
+        running = iter(BatchLoader(pairs, tokenizer, settings, first_step=0, last_step=100_000))
+        next(running)
+        killed = multiprocessing.active_children()[-1]
+        timer = threading.Timer(after, killed.kill)
+        timer.start()
+        with pytest.raises(OpenAlignError, match="a loader worker was killed"):
+            for _ in running:
+                pass
+        timer.join()
+        assert not multiprocessing.active_children()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_dies_before_its_batches_are_fetched_is_told_from_a_fault(
+    pairs: Pairs, tokenizer: Tokenizer, workers: int
+) -> None:
+    """In a thread no signal tells of the death: the connection to the dead worker breaks."""
+    said: list[BaseException] = []
+
+    def fetch() -> None:
+        running = iter(BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=workers), first_step=0, last_step=40))
+        next(running)
+        time.sleep(0.5)  # batches wait to be fetched
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        try:
+            list(running)
+        except BaseException as error:
+            said.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    thread.join(60)
+    assert isinstance(said[0], OpenAlignError) and "a loader worker was killed" in str(said[0])
+    assert not multiprocessing.active_children()
+
+
+class _Unexpected(Tokenizer):
+    """A tokenizer with a fault in it."""
+
+    def __call__(self, texts: Sequence[str], max_pieces: int = 64) -> Any:
+        raise KeyError("no such piece")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unexpected_exception_in_a_worker_is_one_line(pairs: Pairs, tokenizer: Tokenizer, workers: int) -> None:
+    tokenizer.__class__ = _Unexpected
+    with pytest.raises(OpenAlignError, match=r"batch of step 1 cannot be built: KeyError: 'no such piece' \(.*py:\d+"):
+        batches(pairs, tokenizer, workers=workers)
+    assert not multiprocessing.active_children()
+
+
+def test_batches_that_cannot_be_sent_end_the_loader(
+    pairs: Pairs, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Batch, "__reduce__", lambda self: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+    with pytest.raises(OpenAlignError, match="a loader worker ended with status 1, most likely for want of open files"):
+        batches(pairs, tokenizer, workers=2)
+    assert not multiprocessing.active_children()
+
+
+def test_a_full_shared_memory_is_one_error(pairs: Pairs, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(OpenAlignError, match="batch of step 1 cannot be built: no shared memory is left"):
+        batches(pairs, tokenizer, workers=2)

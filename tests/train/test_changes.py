@@ -1,6 +1,8 @@
 """A resumed run takes its own recipe and its own data; what decides the weights changes only on purpose."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,7 +156,11 @@ def test_the_same_pairs_touched_since_are_the_same(cut_short: Path, own_set: Pat
 
 def test_another_tokenizer_under_the_same_name_is_refused(cut_short: Path, own_set: Path) -> None:
     file = own_set.with_name("tokenizer.json")
+<<<<<<< HEAD
     checksum_file(file).unlink()
+=======
+    file.with_name("tokenizer.json.sha256").unlink()
+>>>>>>> f-training
     file.write_text(
         file.read_text()
         .replace('"strip_accents":false', '"strip_accents":true')
@@ -181,3 +187,50 @@ def test_a_recipe_is_missed_where_there_is_none(tmp_path: Path) -> None:
         train(to=tmp_path / "nothing", resume=True)
     with pytest.raises(OpenAlignError, match="name a RECIPE"):
         train(to=tmp_path / "nothing")
+
+
+def test_a_change_needs_a_run_to_go_on_with(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match="--change is for a run that --resume goes on with"):
+        train(finished.parent / "tiny.toml", to=tmp_path / "new", change={"steps": "6"})
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"steps": "80"}, {"steps": "70"}),
+        ({"optimizer.learning_rate": "1"}, {"optimizer": "{learning_rate = 2}"}),
+        ({"where": "{a = 1}"}, {"where.a": "2"}),
+    ],
+)
+def test_a_setting_given_twice_is_refused(cut_short: Path, settings: dict[str, str], changed: dict[str, str]) -> None:
+    before = files_of(cut_short)
+    with pytest.raises(OpenAlignError, match="is given by --set and by --change"):
+        train(to=cut_short, resume=True, set=settings, change=changed)
+    assert files_of(cut_short) == before
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["--to", "RUN", "--resume", "--set", "steps=80", "--change", "steps=70"],
+        ["tiny.toml", "--to", "RUN", "--change", "steps=6"],
+    ],
+)
+def test_the_command_line_refuses_both_as_wrong_usage(cut_short: Path, typed: list[str]) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "openalign",
+        "train",
+        *(str(cut_short) if each == "RUN" else each for each in typed),
+    ]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "--change" in done.stderr
+
+
+def test_fewer_steps_than_are_done_are_refused(cut_short: Path) -> None:
+    before = files_of(cut_short)
+    with pytest.raises(OpenAlignError, match="run: is at step 3 already, which is more than steps = 2"):
+        train(to=cut_short, resume=True, change={"steps": "2"})
+    assert files_of(cut_short) == before

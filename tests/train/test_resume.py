@@ -1,8 +1,10 @@
 """Going on: from the newest checkpoint that is whole, aloud where it is not the newest, and never half damaged."""
 
 import json
+import os
 import random
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from openalign.checksums import CHECKSUMS
+from openalign.checksums import CHECKSUMS, read_checksums
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
-from openalign.train.checkpoint import checkpoints_of
+from openalign.train.checkpoint import checkpoints_of, put_model
 from openalign.train.loop import train
-from openalign.train.resume import newest_whole
+from openalign.train.resume import newest_whole, recover
 from openalign.train.training_state import read_state
 
 CHECKPOINT_FILES = (
@@ -118,14 +120,29 @@ def of_an_older_version(run: Path) -> Path:
     return newest(run)
 
 
-def test_a_checkpoint_without_checksums_is_still_gone_on_from(run: Path, finished: Path) -> None:
+def test_checkpoints_of_an_older_version_without_checksums_are_gone_on_from_aloud(
+    run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree(newest(run))
-    state = json.loads((of_an_older_version(run) / STATE).read_text())
+    for checkpoint in checkpoints_of(run):
+        (checkpoint / CHECKSUMS).unlink()
+    state = json.loads((newest(run) / STATE).read_text())
     del state["identity"]
     (newest(run) / STATE).write_text(json.dumps(state))
     train(to=run, resume=True)
+    said = capsys.readouterr().err
+    assert f"{run}/checkpoints/step-00000003: has no checksums" in said and "are not checked" in said
     assert_same_end(run, finished)
     assert names(run) == ["step-00000002", "step-00000003", "step-00000004"]
+
+
+def test_a_checkpoint_whose_checksums_alone_are_missing_is_damaged(
+    run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (newest(run) / CHECKSUMS).unlink()
+    train(to=run, resume=True)
+    assert "step-00000004/checksums.json is missing: it is damaged. Going on from step 3" in capsys.readouterr().err
+    assert_same_end(run, finished)
 
 
 def deeply_nested() -> str:
@@ -232,3 +249,133 @@ def test_a_damaged_model_does_not_matter(run: Path, finished: Path) -> None:
     cut(run / "model" / "model.safetensors", 0)
     train(to=run, resume=True)
     assert_same_end(run, finished)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize(
+    ("gone", "there"),
+    [
+        (("checkpoints",), "model, a log of 4 steps"),
+        (("checkpoints", "model"), "a log of 4 steps"),
+        (("checkpoints", "log.jsonl"), "model"),
+        (("checkpoints", "recipe.toml", "model"), "a log of 4 steps"),
+    ],
+)
+def test_a_run_whose_checkpoints_are_gone_is_neither_overwritten_nor_begun_anew(
+    run: Path, finished: Path, resume: bool, gone: tuple[str, ...], there: str
+) -> None:
+    for name in gone:
+        shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(OpenAlignError, match=f"run: holds {there}, but no checkpoint .*choose another --to"):
+        train(finished.parent / "tiny.toml", to=run, resume=resume)
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_checkpoints_set_aside_as_damaged_are_results_too(run: Path, finished: Path) -> None:
+    for checkpoint in checkpoints_of(run):
+        checkpoint.rename(checkpoint.with_name(f"damaged-{checkpoint.name}"))
+    shutil.rmtree(run / "model")
+    with pytest.raises(OpenAlignError, match="holds damaged-step-00000002, damaged-step-00000003"):
+        train(finished.parent / "tiny.toml", to=run)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew_aloud(
+    run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("checkpoints", "model"):
+        shutil.rmtree(run / name)
+    (run / "recipe.toml").write_text(
+        (run / "recipe.toml").read_text().replace("checkpoint_every_steps = 1", "checkpoint_every_steps = 9")
+    )
+    train(to=run, resume=True)
+    assert "run: has no checkpoint yet; the run begins at step 0" in capsys.readouterr().err
+    assert (run / "model" / "model.safetensors").read_bytes() == (finished / "model" / "model.safetensors").read_bytes()
+
+
+def test_what_a_user_keeps_beside_the_model_stays(run: Path, finished: Path) -> None:
+    mine = run / "model" / "mine"
+    (mine / "deep").mkdir(parents=True)
+    (mine / "deep" / "notes.txt").write_text("mine")
+    (run / "model" / "labels.csv").write_text("a,b")
+    (run / "model" / "link").symlink_to("nowhere")
+    os.mkfifo(mine / "pipe")
+    inode = (mine / "deep" / "notes.txt").stat().st_ino
+    (run / "model" / "onnx").mkdir()
+    (run / "model" / "onnx" / "image.onnx").write_text("exported")
+    listed = read_checksums(run / "model")
+    for _ in range(2):
+        shutil.rmtree(newest(run))
+        train(to=run, resume=True)
+        assert (mine / "deep" / "notes.txt").stat().st_ino == inode
+        assert (run / "model" / "labels.csv").read_text() == "a,b"
+        assert (run / "model" / "onnx" / "image.onnx").read_text() == "exported"
+        assert (run / "model" / "link").is_symlink() and (mine / "pipe").is_fifo()
+        assert read_checksums(run / "model") == listed
+    assert_same_end(run, finished)
+
+
+def replaced_until(run: Path, calls: int) -> int:
+    """The status of a process that replaces RUN/model and ends with 9 before one call more of these than `calls`."""
+    if (child := os.fork()) != 0:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    signal.alarm(30)
+    left = iter(range(calls))
+
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given, **named: call(*given, **named) if next(left, None) is not None else os._exit(9)
+
+    try:
+        for owner, name in ((Path, "rename"), (shutil, "rmtree"), (os, "fsync"), (os, "link")):
+            setattr(owner, name, dying(getattr(owner, name)))
+        put_model(run, checkpoints_of(run)[0])
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def test_a_kill_at_any_moment_of_replacing_the_model_keeps_what_a_user_put_there(run: Path) -> None:
+    (run / "model" / "mine").mkdir()
+    (run / "model" / "mine" / "notes.txt").write_text("mine")
+    statuses = []
+    for calls in range(100):
+        statuses.append(replaced_until(run, calls))
+        recover(run)
+        assert (run / "model" / "mine" / "notes.txt").read_text() == "mine", calls
+        assert (run / "model" / "model.safetensors").is_file(), calls
+        if statuses[-1] == 0:
+            break
+    assert len(statuses) > 20 and statuses == [9] * (len(statuses) - 1) + [0]
+
+
+def test_a_run_without_its_recipe_goes_on_with_its_checkpoints(
+    run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(newest(run))
+    (run / "recipe.toml").unlink()
+    train(to=run, resume=True)
+    said = capsys.readouterr().err
+    assert "recipe.toml: is missing. The recipe of its checkpoint is taken instead" in said
+    assert_same_end(run, finished)
+    assert (run / "recipe.toml").read_bytes() == (finished / "recipe.toml").read_bytes()
+
+
+def a_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("kind", [a_fifo, a_device, Path.mkdir])
+def test_a_log_and_a_recipe_that_are_no_regular_files_are_not_opened(
+    run: Path, tmp_path: Path, kind: Callable[[Path], None]
+) -> None:
+    (run / "log.jsonl").unlink()
+    kind(run / "log.jsonl")
+    with pytest.raises(OpenAlignError, match=r"log\.jsonl: is no regular file"):
+        train(to=run, resume=True)
+    kind(tmp_path / "odd.toml")
+    with pytest.raises(OpenAlignError, match=r"odd\.toml: is no regular file"):
+        train(tmp_path / "odd.toml", to=tmp_path / "other")
