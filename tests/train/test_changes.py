@@ -156,11 +156,7 @@ def test_the_same_pairs_touched_since_are_the_same(cut_short: Path, own_set: Pat
 
 def test_another_tokenizer_under_the_same_name_is_refused(cut_short: Path, own_set: Path) -> None:
     file = own_set.with_name("tokenizer.json")
-<<<<<<< HEAD
     checksum_file(file).unlink()
-=======
-    file.with_name("tokenizer.json.sha256").unlink()
->>>>>>> f-training
     file.write_text(
         file.read_text()
         .replace('"strip_accents":false', '"strip_accents":true')
