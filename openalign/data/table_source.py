@@ -86,7 +86,7 @@ class TableSource:
         for number, line, _ in self.lines():
             start = line[:2] if number == 1 else start
             if not line.isascii():
-                is_good = _is_utf8(line)
+                is_good = is_utf8(line)
                 good, bad = good + is_good, bad + (not is_good)
         if bad == 0 or (good > bad and start not in _UTF16):  # a few bad lines do not make another encoding
             return replace(self, in_utf8=True), []
@@ -107,7 +107,7 @@ class TableSource:
         mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"  # U+FDD0 stands for no character
         found = bytearray()
         for number, line, is_whole in self.lines():
-            if is_whole and (line.isascii() or _is_utf8(line)):
+            if is_whole and (line.isascii() or is_utf8(line)):
                 found += line
                 continue
             reason = "is not UTF-8" if is_whole else f"has more than {_megabytes()}"
@@ -155,7 +155,8 @@ def _megabytes() -> str:
     return f"{MOST_LINE_BYTES >> 20} MB"
 
 
-def _is_utf8(line: bytes) -> bool:
+def is_utf8(line: bytes) -> bool:
+    """Whether these bytes are text in UTF-8."""
     try:
         line.decode()
     except UnicodeDecodeError:

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from openalign.data.table_source import MOST_LINE_BYTES, TableSource, check_unpacked
+from openalign.data.table_source import MOST_LINE_BYTES, TableSource, check_unpacked, is_utf8
 from openalign.errors import OpenAlignError
 
 IMAGE_NAMES = ("image", "file", "filepath", "file_name", "path", "url")
@@ -87,7 +87,8 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
             return _read_delimited(source, problems), problems
         if suffix in JSON_LINES:
             return _read_json_lines(source, image_column, text_column, problems), problems
-        return read_parquet(source.path if isinstance(source.path, Path) else source.stream()), problems
+        table = _rows_of_parquet(source.path if isinstance(source.path, Path) else source.stream())
+        return _with_good_texts(table, source.path, problems), problems
     except (pa.ArrowException, UnicodeDecodeError):
         if suffix == ".parquet":
             raise
@@ -102,6 +103,12 @@ def read_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> 
 
     Raises whatever pyarrow does, or `ValueError`, if it is damaged, has more than `most_rows` or unpacks to too much.
     """
+    table = _rows_of_parquet(source, most_rows)
+    table.validate(full=True)  # the reader itself lets texts pass that are not UTF-8
+    return table
+
+
+def _rows_of_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> pa.Table:
     with pq.ParquetFile(source, page_checksum_verification=True) as file:
         rows = file.metadata.num_rows
         if most_rows is not None and rows > most_rows:
@@ -111,8 +118,24 @@ def read_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> 
         table = file.read()
     if len(table) != rows:  # else some would be lost without a word
         raise ValueError(f"it has {len(table):,} rows where its footer says {rows:,}")
-    table.validate(full=True)  # the reader itself lets texts pass that are not UTF-8
     return table
+
+
+def _with_good_texts(table: pa.Table, path: Path | str, problems: list[str]) -> pa.Table:
+    """The rows whose texts are UTF-8; the others get a line in `problems`."""
+    try:
+        table.validate(full=True)
+        return table
+    except pa.ArrowInvalid:
+        bad = np.zeros(len(table), np.bool_)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            texts = column.cast(pa.large_binary()).to_pylist()
+            bad |= np.array([text is not None and not is_utf8(text) for text in texts], np.bool_)
+    good = table.filter(pa.array(~bad))
+    good.validate(full=True)
+    problems += [f"{path} row {row + 1} is not UTF-8, and is left out" for row in np.flatnonzero(bad).tolist()]
+    return good
 
 
 def find_columns(

@@ -222,6 +222,14 @@ def test_a_line_in_no_known_encoding_is_left_out_with_all_lines_of_its_row(tmp_p
     assert problems == [f"{tmp_path}/t.csv line 503 is not UTF-8, and its row is left out"]
 
 
+def test_a_row_of_a_parquet_file_that_is_not_utf8_is_left_out_and_listed(tmp_path: Path) -> None:
+    texts = pa.array([b"caf\xc3\xa9", b"caf\xe9", None]).view(pa.string())
+    pq.write_table(pa.table({"image": ["a.jpg", "b.jpg", "c.jpg"], "text": texts}), tmp_path / "t.parquet")
+    problems: list[str] = []
+    assert read_table(tmp_path / "t.parquet", problems=problems)["image"].to_pylist() == ["a.jpg", "c.jpg"]
+    assert problems == [f"{tmp_path}/t.parquet row 2 is not UTF-8, and is left out"]
+
+
 def test_names_of_columns_that_are_not_text_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"file,text," + bytes(range(128, 256)) * 40 + b"\na.jpg,x,y\n")
     with pytest.raises(OpenAlignError, match=r"t\.csv line 1 is not UTF-8: it names the columns"):
