@@ -148,6 +148,7 @@ def tokenizer(
         pairs = pairs.where(column, value)
     texts = pairs.texts()
     terminal.say(f"Wrote {train_tokenizer(texts, to, size)} from {len(texts):,} texts.")
+    terminal.list_problems(pairs.problems, len(pairs.problems))
 
 
 @app.command()

@@ -215,7 +215,7 @@ def test_a_table_without_usual_columns_says_which_option_names_them(road, tmp_pa
 
 @pytest.mark.parametrize("command", ["curate", "tokenizer"])
 def test_a_table_that_is_no_text_is_named_with_the_line(command, tmp_path):
-    (tmp_path / "old.csv").write_bytes(b"file,text\na.jpg,a wall\nb.jpg," + bytes(range(128, 256)) * 40 + b"\n")
+    (tmp_path / "old.csv").write_bytes(b"file,text\n\nb.jpg," + bytes(range(128, 256)) * 40 + b"\n")
     sentence = refusal(command, tmp_path / "old.csv", to=tmp_path / "out")
     assert "old.csv" in sentence and "UTF-8" in sentence and "3" in sentence
 

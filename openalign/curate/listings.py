@@ -31,7 +31,9 @@ def read_listing(part: PartWriter, path: Place, image_column: str | None, text_c
 
 def read_image_folder(part: PartWriter, folder: Path) -> None:
     """Add the images of a folder, with the texts of same-named .txt files or the names of class folders."""
-    _add_rows(part, open_pairs(folder, need_text=False).table, folder / "any", f"{folder} image")
+    pairs = open_pairs(folder, need_text=False)
+    part.problems += pairs.problems
+    _add_rows(part, pairs.table, folder / "any", f"{folder} image")
 
 
 def read_shard(part: PartWriter, tar: Place) -> None:

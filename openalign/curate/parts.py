@@ -48,6 +48,8 @@ class PartWriter:
         self.pages = 0
         self.records = 0
         self.problems: list[str] = []
+        self.is_finished = True
+        """False: the source could not be read this time, so that a further run is to try again."""
         self._without_address = 0
         self._summary = _summary_of(folder, number)
         self._files = [_file_of(folder, number, kind) for kind in _KINDS]
@@ -71,7 +73,7 @@ class PartWriter:
                 partial.replace(file)
             else:
                 partial.unlink()
-        if kind is None:
+        if kind is None and self.is_finished:
             _write_summary(self._summary, self._files, self.summary())
 
     def add_tag(self, addresses: Sequence[str], text: str | None, page: str | None) -> None:

@@ -29,10 +29,10 @@ from openalign.curate.places import (
     places_of,
     within,
 )
-from openalign.curate.records import Problem
+from openalign.curate.records import Problem, RunError
 from openalign.curate.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curate.wat import ListedPage, tags_of
-from openalign.data.shard_index import IMAGE_SUFFIXES, check_sidecars
+from openalign.data.shard_index import IMAGE_SUFFIXES, IndexDamage, check_sidecars
 from openalign.data.sidecar import digest_of
 from openalign.data.tables import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
@@ -81,7 +81,9 @@ def extract(
     as `text_from` says, see `alt_text.TEXT_SOURCES`); tables; shards; folders of images. The rows and their order do
     not depend on the engine. `limits` are those of one page.
 
-    Raises OpenAlignError if a source is missing or of no known kind, or if there is no image in any.
+    Of several files one that cannot be read is a problem, and the others are read.
+    Raises OpenAlignError if a source is missing or of no known kind, if the index of a shard is damaged, or if there is
+    no image in any.
     """
     asked = _Asked(image_column, text_column, base_url, text_from, limits)
     named = [path for source in sources for path in places_of(str(source))]
@@ -89,7 +91,8 @@ def extract(
     readers = [reader for path in named for reader in _readers_of(path, asked)]
     folder = engine.work / PARTS
     folder.mkdir(exist_ok=True)
-    parts = engine.run(partial(_read_part, folder=folder), list(enumerate(readers)), "sources")
+    read = partial(_read_part, folder=folder, is_only_one=len(readers) == 1)
+    parts = engine.run(read, list(enumerate(readers)), "sources")
     occurrences, images = join_parts(engine, folder, len(parts))
     problems = [problem for part in parts for problem in part.problems]
     if not occurrences.count().execute():
@@ -137,7 +140,10 @@ def _of_shard(place: str) -> bytes:
     with opened(place_of(file)) as stream:
         data = bytes_at(stream, int(offset), int(size))
     if len(data) < int(size):
-        raise OpenAlignError(f"{file} is shorter than its index says: delete the index or fetch it again")
+        raise OpenAlignError(
+            f"{file} is shorter than its index says: fetch or write the shard again, "
+            "or delete its index to use the samples left"
+        )
     if digest and digest_of(data).hex() != digest:
         raise OpenAlignError(f"{file} holds other bytes at {offset} than were written there: make or fetch it again")
     return data
@@ -269,11 +275,19 @@ def _add_page(part: PartWriter, url: str, tags: list[ImageTag] | Problem) -> Non
         part.add_tag(tag.addresses, tag.text, url)
 
 
-def _read_part(task: tuple[int, Reader], folder: Path) -> PartSummary:
+def _read_part(task: tuple[int, Reader], folder: Path, is_only_one: bool) -> PartSummary:
     number, reader = task
     finished = finished_part(folder, number)
     if finished is not None:
         return finished
     with PartWriter(folder, number) as part:
-        reader(part)
+        try:
+            reader(part)
+        except (RunError, IndexDamage):
+            raise
+        except OpenAlignError as error:
+            if is_only_one:
+                raise
+            part.problems.append(str(error))
+            part.is_finished = False
     return part.summary()

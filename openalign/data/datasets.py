@@ -58,12 +58,14 @@ def parquet_files(folder: Path) -> list[Path]:
     return []
 
 
-def read_arrow(files: Sequence[Path]) -> tuple[pa.Table, list[pa.Buffer]]:
-    """The rows of Arrow stream files, which lie in the memory maps that are returned with them, one a file.
+def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, list[Path], list[pa.Buffer]]:
+    """The rows of Arrow stream files, those files, and the memory maps that the rows lie in, one a file.
 
-    Raises `OpenAlignError` naming the file that is damaged or cut off.
+    A file that is damaged or cut off is left out and gets a line in `problems`.
+    Raises `OpenAlignError` naming the first file if none can be read.
     """
-    tables, maps = [], []
+    tables, read, maps = [], [], []
+    first = ""
     for file in files:
         try:
             mapped = pa.memory_map(str(file)).read_buffer()
@@ -71,12 +73,16 @@ def read_arrow(files: Sequence[Path]) -> tuple[pa.Table, list[pa.Buffer]]:
             table.validate(full=True)
         except Exception as error:  # pyarrow raises most of the built-in exceptions on damaged files
             reason = str(error).partition("\n")[0] or type(error).__name__
-            raise OpenAlignError(
-                f"{file} cannot be read as a saved dataset ({reason}): save or fetch it again"
-            ) from None
+            damage = f"{file} cannot be read as a saved dataset ({reason}): save or fetch it again"
+            first = first or damage
+            problems.append(damage)
+            continue
         tables.append(table)
+        read.append(file)
         maps.append(mapped)
-    return joined(tables, str(files[0].parent)), maps
+    if first and not read:
+        raise OpenAlignError(first)
+    return joined(tables, str(files[0].parent)), read, maps
 
 
 def in_memory(table: pa.Table) -> pa.Table:

@@ -24,7 +24,7 @@ from openalign.data.datasets import (
 )
 from openalign.data.file_images import FileImages, image_paths, text_beside
 from openalign.data.recorded import check_recorded
-from openalign.data.shard_index import Tar, check_sidecars, read_index
+from openalign.data.shard_index import Tar, check_sidecars, read_indexes
 from openalign.data.shards import ShardImages
 from openalign.data.sidecar import DIGEST
 from openalign.data.tables import (
@@ -146,7 +146,8 @@ def open_pairs(
     Shards may lie at an address that fsspec opens (s3://, gs://, http(s)://); everything else is local.
 
     With `need_text`, rows without a text are left out and counted in `problems`; without it they stay.
-    Raises `OpenAlignError`: nothing there, no images, no texts, missing columns, text that is not UTF-8.
+    A file, row or text that cannot be read gets a line in `problems`, and the others are read.
+    Raises `OpenAlignError`: nothing there, no images, no texts, missing columns, nothing that can be read.
     """
     source = str(source).removeprefix("file://")
     if is_address(source):
@@ -191,12 +192,12 @@ def _open_folder(name: str, folder: Path, columns: _Columns) -> Pairs:
     )
     if described is not None:
         return _open_table(name, described, columns)
+    problems: list[str] = []
     if files := arrow_files(folder):
-        saved, maps = read_arrow(files)
-        return _pairs_of_table(name, saved, files, columns, maps=maps)
+        saved, files, maps = read_arrow(files, problems)
+        return _pairs_of_table(name, saved, files, columns, problems, maps)
     if files := parquet_files(folder):
-        problems: list[str] = []
-        tables = [read_raw_table(file, columns.image, columns.text, problems) for file in files]
+        tables, files = _read_tables(files, columns, problems)
         return _pairs_of_table(name, joined(tables, name), files, columns, problems)
     return _open_images(name, folder)
 
@@ -216,6 +217,22 @@ def _open_table(name: str, path: Path, columns: _Columns) -> Pairs:
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, columns.image, columns.text, problems)
     return _pairs_of_table(name, table, [path], columns, problems)
+
+
+def _read_tables(files: Sequence[Path], columns: _Columns, problems: list[str]) -> tuple[list[pa.Table], list[Path]]:
+    """The tables that can be read and their files. Raises the `OpenAlignError` of the first if none can be read."""
+    tables, read = [], []
+    first = ""
+    for file in files:
+        try:
+            tables.append(read_raw_table(file, columns.image, columns.text, problems))
+            read.append(file)
+        except OpenAlignError as error:
+            first = first or str(error)
+            problems.append(str(error))
+    if first and not read:
+        raise OpenAlignError(first)
+    return tables, read
 
 
 def _pairs_of_table(
@@ -245,7 +262,7 @@ def _pairs_of_table(
 def _open_shards(name: str, tars: Sequence[Tar]) -> Pairs:
     problems: list[str] = []
     check_sidecars(tars)
-    indexes = [read_index(tar, problems) for tar in tars]
+    tars, indexes = read_indexes(tars, problems)
     if not any(len(index) for index in indexes):
         raise OpenAlignError(f"{name}: the shards hold no samples with an image")
     whole = joined(indexes, name)
@@ -274,7 +291,7 @@ def _open_images(name: str, folder: Path) -> Pairs:
     paths, problems = image_paths(folder)
     if not paths:
         raise OpenAlignError(f"{folder} holds no shards, no pairs.csv and no images")
-    texts = [text_beside(folder / path) for path in paths]
+    texts = [_text_beside(folder / path, problems) for path in paths]
     columns = {"image": pa.array([str(path) for path in paths]), "text": pa.array(texts, pa.string())}
     if all(text is None for text in texts) and all(len(path.parts) == 2 for path in paths):
         labels = [path.parts[0] for path in paths]
@@ -284,13 +301,22 @@ def _open_images(name: str, folder: Path) -> Pairs:
     return _pairs(name, table, FileImages(folder, table["image"]), problems)
 
 
+def _text_beside(image: Path, problems: list[str]) -> str | None:
+    try:
+        return text_beside(image)
+    except OpenAlignError as error:
+        problems.append(str(error))
+        return None
+
+
 def _with_texts(pairs: Pairs) -> Pairs:
     has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
     kept = np.flatnonzero(has_text.to_numpy())
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
-        raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one")
+        first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
+        raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
     first = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
     sentence = f"{len(pairs) - len(kept)} of {len(pairs)} rows have no text and are left out, the first: {first}"
     return replace(pairs.select(kept), problems=(*pairs.problems, sentence))

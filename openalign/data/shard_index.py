@@ -1,8 +1,9 @@
 """The index of a shard: where in the tar each image lies, and what is known of it."""
 
 import json
+import stat
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,13 +16,26 @@ from openalign.data.tables import table_of
 from openalign.data.tar_samples import IMAGE_SUFFIXES, samples_of
 from openalign.errors import OpenAlignError
 
-__all__ = ["IMAGE_SUFFIXES", "INDEX_SCHEMA", "Tar", "check_sidecars", "index_path", "read_index"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "INDEX_SCHEMA",
+    "IndexDamage",
+    "Tar",
+    "check_sidecars",
+    "index_path",
+    "read_index",
+    "read_indexes",
+]
 
 _MOST_FIELDS = 1_000
 """Different fields that the `.json` of a tar's samples may have together: each becomes a column."""
 
 Tar = Path | str
 """A tar on this machine, or the address of one."""
+
+
+class IndexDamage(OpenAlignError):
+    """The index beside a tar is damaged. It ends a run: without the index the tar can be read, so no sample need go."""
 
 
 def index_path(tar: Path) -> Path:
@@ -45,25 +59,55 @@ def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
 
     A tar that was cut off gives its whole samples before the cut, and a sentence in `problems`, as does each sample
     whose text or metadata is no use.
-    Raises `OpenAlignError` if the tar or its index is damaged otherwise, or a text in it is not UTF-8.
+    Raises `OpenAlignError` if the tar is damaged otherwise, `IndexDamage` if its index is.
     """
     problems = [] if problems is None else problems
     try:
         if isinstance(tar, str):
             return _read_index_at(tar, problems)
+        if not stat.S_ISREG(tar.stat().st_mode):
+            raise OSError("it is no regular file")
         sidecar = index_path(tar)
         if sidecar.exists():
-            return read_sidecar(str(sidecar), sidecar.read_bytes(), tar)
+            return _of_sidecar(str(sidecar), sidecar.read_bytes(), tar)
         with tar.open("rb") as stream:
             return _index_of(tar, stream, problems)
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
-        raise OpenAlignError(f"{tar} cannot be read as a shard ({error}): fetch or write it again") from None
+        reason = getattr(error, "strerror", None) or error
+        raise OpenAlignError(f"{tar} cannot be read as a shard ({reason}): fetch or write it again") from None
+
+
+def read_indexes(tars: Sequence[Tar], problems: list[str]) -> tuple[list[Tar], list[pa.Table]]:
+    """The tars that can be read and their indexes; the others get a line in `problems`.
+
+    Raises `IndexDamage`, and the `OpenAlignError` of the first tar if none can be read.
+    """
+    found: list[tuple[Tar, pa.Table]] = []
+    first = ""
+    for tar in tars:
+        try:
+            found.append((tar, read_index(tar, problems)))
+        except IndexDamage:
+            raise
+        except OpenAlignError as error:
+            first = first or str(error)
+            problems.append(str(error))
+    if first and not found:
+        raise OpenAlignError(first)
+    return [tar for tar, _ in found], [index for _, index in found]
+
+
+def _of_sidecar(name: str, data: bytes, tar: Path | None = None) -> pa.Table:
+    try:
+        return read_sidecar(name, data, tar)
+    except OpenAlignError as error:
+        raise IndexDamage(str(error)) from None
 
 
 def _read_index_at(address: str, problems: list[str]) -> pa.Table:
     sidecar = address.removesuffix(".tar") + ".index.parquet"
     if addresses.exists(sidecar):
-        return read_sidecar(sidecar, addresses.read_whole(sidecar))
+        return _of_sidecar(sidecar, addresses.read_whole(sidecar))
     with addresses.opened(address) as stream:
         return _index_of(address, stream, problems)
 

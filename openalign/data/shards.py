@@ -35,7 +35,9 @@ from openalign.files import sync, whole_file
 __all__ = ["IMAGE_SUFFIXES", "ShardImages", "ShardWriter", "index_path", "read_index"]
 
 _BLOCK = tarfile.BLOCKSIZE
-_SHORTER = "{} is shorter than its index says: delete the index or fetch it again"
+_SHORTER = (
+    "{} is shorter than its index says: fetch or write the shard again, or delete its index to use the samples left"
+)
 _NO_DIGEST = bytes(DIGEST_BYTES)
 _OTHER_BYTES = "{} holds other bytes at {:,} than were written for this image: fetch or write the shard again"
 

@@ -1,11 +1,9 @@
 """Tables of images and texts: CSV, TSV, JSON Lines, Parquet, read by pyarrow, columns found by their usual names."""
 
 import csv
-import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -16,8 +14,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from openalign.data import addresses
-from openalign.data.charset import by_mark, detected
+from openalign.data.table_source import MOST_LINE_BYTES, TableSource, check_unpacked, is_utf8
 from openalign.errors import OpenAlignError
 
 IMAGE_NAMES = ("image", "file", "filepath", "file_name", "path", "url")
@@ -65,7 +62,7 @@ def read_raw_table(
 ) -> pa.Table:
     """Read a table as it is, its columns under their own names; what is wrong with it as in `read_table`."""
     try:
-        source = _Source(path) if isinstance(path, Path) else _fetched(path)
+        source = TableSource.of(path)
         if source.is_empty():
             raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
         table, noted = _read(source, image_column, text_column)
@@ -76,90 +73,69 @@ def read_raw_table(
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OpenAlignError(f"{path} cannot be read as a table: {reason}") from None
     if len(table) == 0:
-        raise OpenAlignError(f"{path} has no rows: it needs one for each image")
+        first = f". The first problem: {noted[0]}" if noted else ""
+        raise OpenAlignError(f"{path} has no rows: it needs one for each image{first}")
     return table
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A table's file, and its content, unpacked, where that was fetched or is now in another encoding."""
-
-    path: Path | str
-    content: bytes | None = None
-
-    def is_empty(self) -> bool:
-        return not (Path(self.path).stat().st_size if self.content is None else self.content)
-
-    def stream(self) -> pa.NativeFile:
-        if self.content is not None:
-            return pa.BufferReader(self.content)
-        return pa.input_stream(self.path, compression="detect")
-
-    def recoded(self) -> tuple["_Source", str] | None:
-        """The same in UTF-8 and a sentence that says so; None where its encoding is not what is wrong.
-
-        Raises OpenAlignError where the text is in no known encoding.
-        """
-        if table_suffix(self.path) == ".parquet":
-            return None
-        with self.stream() as stream:
-            data: bytes = stream.read()
-        try:
-            data.decode()
-        except UnicodeDecodeError as error:
-            found = by_mark(data) or detected(data)
-            if found is None:
-                raise OpenAlignError(_not_utf8(self.path, 1 + data.count(b"\n", 0, error.start))) from None
-            text, charset = found
-            sentence = f"{self.path} is not UTF-8, and is read as {charset}: save it as UTF-8 if that is wrong"
-            return _Source(self.path, text.encode("utf-8", errors="replace")), sentence
-        return None
-
-
-def _fetched(address: str) -> _Source:
-    with addresses.opened(address) as stream:
-        data = pa.BufferReader(stream.read())
-    compression = "gzip" if address.lower().endswith(".gz") else None
-    return _Source(address, pa.input_stream(data, compression=compression).read())
-
-
-def _read(source: _Source, image_column: str | None, text_column: str | None) -> tuple[pa.Table, list[str]]:
+def _read(source: TableSource, image_column: str | None, text_column: str | None) -> tuple[pa.Table, list[str]]:
     """The table in whatever encoding, and what there is to say of it."""
     problems: list[str] = []
-    try:
-        return _parse(source, image_column, text_column, problems), problems
-    except (pa.ArrowException, UnicodeDecodeError):
-        recoded = source.recoded()
-        if recoded is None:
-            raise
-    source, sentence = recoded
-    problems = [sentence]
-    return _parse(source, image_column, text_column, problems), problems
-
-
-def _parse(source: _Source, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
     suffix = table_suffix(source.path)
+    try:
+        if suffix in DELIMITED:
+            return _read_delimited(source, problems), problems
+        if suffix in JSON_LINES:
+            return _read_json_lines(source, image_column, text_column, problems), problems
+        table = _rows_of_parquet(source.path if isinstance(source.path, Path) else source.stream())
+        return _with_good_texts(table, source.path, problems), problems
+    except (pa.ArrowException, UnicodeDecodeError):
+        if suffix == ".parquet":
+            raise
+    source, problems = source.settled()
     if suffix in DELIMITED:
-        return _read_delimited(source, problems)
-    if suffix in JSON_LINES:
-        return _read_json_lines(source, image_column, text_column, problems)
-    return read_parquet(source.path if isinstance(source.path, Path) else source.stream())
+        return _read_marked(source, problems), problems
+    return _read_json_lines(source, image_column, text_column, problems), problems
 
 
 def read_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> pa.Table:
     """The table of a Parquet file, checked: the checksums of its pages, if it has them, its numbers of rows, its texts.
 
-    Raises whatever pyarrow does, or `ValueError`, if it is damaged or has more than `most_rows`.
+    Raises whatever pyarrow does, or `ValueError`, if it is damaged, has more than `most_rows` or unpacks to too much.
     """
+    table = _rows_of_parquet(source, most_rows)
+    table.validate(full=True)  # the reader itself lets texts pass that are not UTF-8
+    return table
+
+
+def _rows_of_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> pa.Table:
     with pq.ParquetFile(source, page_checksum_verification=True) as file:
         rows = file.metadata.num_rows
         if most_rows is not None and rows > most_rows:
             raise ValueError(f"it has {rows:,} rows; up to {most_rows:,} are read")
+        stored = source.stat().st_size if isinstance(source, Path) else source.size()
+        check_unpacked(sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups)), stored)
         table = file.read()
     if len(table) != rows:  # else some would be lost without a word
         raise ValueError(f"it has {len(table):,} rows where its footer says {rows:,}")
-    table.validate(full=True)  # the reader itself lets texts pass that are not UTF-8
     return table
+
+
+def _with_good_texts(table: pa.Table, path: Path | str, problems: list[str]) -> pa.Table:
+    """The rows whose texts are UTF-8; the others get a line in `problems`."""
+    try:
+        table.validate(full=True)
+        return table
+    except pa.ArrowInvalid:
+        bad = np.zeros(len(table), np.bool_)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            texts = column.cast(pa.large_binary()).to_pylist()
+            bad |= np.array([text is not None and not is_utf8(text) for text in texts], np.bool_)
+    good = table.filter(pa.array(~bad))
+    good.validate(full=True)
+    problems += [f"{path} row {row + 1} is not UTF-8, and is left out" for row in np.flatnonzero(bad).tolist()]
+    return good
 
 
 def find_columns(
@@ -285,7 +261,27 @@ def _kind_name(kind: pa.DataType) -> str:
     return "objects" if pa.types.is_struct(kind) else "lists" if pa.types.is_nested(kind) else f"{kind} values"
 
 
-def _read_delimited(source: _Source, problems: list[str]) -> pa.Table:
+def _read_marked(source: TableSource, problems: list[str]) -> pa.Table:
+    """The slow way, for a file with a very long line or one that is not UTF-8: the rows of such lines are left out."""
+    marked, mark = source.marked(problems)
+    try:
+        table = _read_delimited(marked, problems, MOST_LINE_BYTES)
+    except pa.ArrowInvalid as error:
+        if "straddling" not in str(error):
+            raise
+        raise OpenAlignError(
+            f"{source.path} has a row of more than {MOST_LINE_BYTES >> 20} MB over several lines: "
+            "close its quotation mark, or remove it"
+        ) from None
+    if any(mark in name for name in table.column_names):
+        raise OpenAlignError(f"{problems[0].partition(', and its row')[0]}: it names the columns, so mend it")
+    left_out = pa.array(np.zeros(len(table), np.bool_))
+    for column in table.columns:
+        left_out = pc.or_(left_out, pc.fill_null(pc.match_substring(column, mark), False))
+    return table.filter(pc.invert(left_out))
+
+
+def _read_delimited(source: TableSource, problems: list[str], block_bytes: int = _BLOCK_BYTES) -> pa.Table:
     path, header = source.path, _first_line(source)
     delimiter = "\t" if table_suffix(path) == ".tsv" else _delimiter(header)
     fields = next(csv.reader([header], delimiter=delimiter), [])
@@ -306,13 +302,14 @@ def _read_delimited(source: _Source, problems: list[str]) -> pa.Table:
         newlines_in_values=True,
         invalid_row_handler=skip,
     )
-    read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False)  # in one thread a bad row knows its number
+    # In one thread a bad row knows its number.
+    read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=block_bytes)
     strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names or fields})
     with source.stream() as stream:
         return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
 
 
-def _first_line(source: _Source) -> str:
+def _first_line(source: TableSource) -> str:
     with source.stream() as stream:
         start: bytes = stream.read(1 << 20)
     return (start.splitlines()[0] if start else b"").decode("utf-8-sig")
@@ -331,7 +328,7 @@ def _names_without_header(fields: Sequence[str]) -> list[str] | None:
 
 
 def _read_json_lines(
-    source: _Source, image_column: str | None, text_column: str | None, problems: list[str]
+    source: TableSource, image_column: str | None, text_column: str | None, problems: list[str]
 ) -> pa.Table:
     if _is_nested_deeply(source):
         return _read_json_line_by_line(source, problems)
@@ -345,7 +342,7 @@ def _read_json_lines(
     return _parse_json_lines(source, pa.schema([(name, pa.string()) for name in times])) if times else table
 
 
-def _parse_json_lines(source: _Source, schema: pa.Schema | None) -> pa.Table:
+def _parse_json_lines(source: TableSource, schema: pa.Schema | None) -> pa.Table:
     options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
     with source.stream() as stream:
         table = pyarrow.json.read_json(stream, parse_options=options)
@@ -353,7 +350,7 @@ def _parse_json_lines(source: _Source, schema: pa.Schema | None) -> pa.Table:
     return table
 
 
-def _is_nested_deeply(source: _Source) -> bool:
+def _is_nested_deeply(source: TableSource) -> bool:
     """Whether some line is nested so deeply that pyarrow's JSON reader, which is recursive, could end the process."""
     opening = 0  # brackets of the line that the block before ended in
     with source.stream() as stream:
@@ -365,8 +362,8 @@ def _is_nested_deeply(source: _Source) -> bool:
             opening = counts[-1]
         else:
             return False
-    with source.stream() as stream:  # so many, but perhaps one after the other, or within texts
-        return any(_depth(line) > _MOST_NESTED for line in io.BufferedReader(stream))
+    # So many, but perhaps one after the other, or within texts.
+    return any(not is_whole or _depth(line) > _MOST_NESTED for _, line, is_whole in source.lines())
 
 
 def _depth(line: bytes) -> int:
@@ -379,15 +376,22 @@ def _depth(line: bytes) -> int:
     return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
 
 
-def _read_json_line_by_line(source: _Source, problems: list[str]) -> pa.Table:
+def _read_json_line_by_line(source: TableSource, problems: list[str]) -> pa.Table:
     """The slow way, for a file in which some line is no JSON object, or nested too deeply: those are left out."""
     rows: list[dict[str, Any]] = []
-    with source.stream() as stream:
-        lines = stream.read().split(b"\n")
-    for number, line in enumerate(lines, 1):
+    for number, line, is_whole in source.lines():
         if not line.strip():
             continue
-        text = line.decode("utf-8-sig")
+        if not is_whole:
+            problems.append(f"{source.path} line {number} has more than {MOST_LINE_BYTES >> 20} MB, and is left out")
+            continue
+        try:
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            if not source.in_utf8:
+                raise
+            problems.append(f"{source.path} line {number} is not UTF-8, and is left out")
+            continue
         if _depth(line) > _MOST_NESTED:
             problems.append(f"{source.path} line {number} is nested more than {_MOST_NESTED} deep, and is left out")
             continue
@@ -400,7 +404,3 @@ def _read_json_line_by_line(source: _Source, problems: list[str]) -> pa.Table:
         else:
             problems.append(f"{source.path} line {number} is not a JSON object, and is left out")
     return table_of(rows)
-
-
-def _not_utf8(path: Path | str, line: int) -> str:
-    return f"{path} line {line} is not UTF-8, nor text in another known encoding: save the file as UTF-8 and try again"

@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import IO, Any, cast
 
 from openalign.data.sidecar import MAX_IMAGE_BYTES
-from openalign.errors import OpenAlignError
 
 IMAGE_SUFFIXES = frozenset(
     ("jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "ico", "ppm")
@@ -45,8 +44,8 @@ class TarSamples:
 def samples_of(name: str, stream: IO[bytes], problems: list[str]) -> list[dict[str, Any]]:
     """The rows (see `TarSamples`) of the samples with an image; those before the cut of a tar that was cut off.
 
-    Raises `tarfile.ReadError` if not one sample is whole, `OSError` if the stream cannot be read, `OpenAlignError` if a
-    text is not UTF-8.
+    A text or `.json` that is not UTF-8 is left out and gets a line in `problems`.
+    Raises `tarfile.ReadError` if not one sample is whole, `OSError` if the stream cannot be read.
     """
     found = TarSamples(name, stream, stream.seek(0, os.SEEK_END), problems)
     stream.seek(0)
@@ -103,7 +102,7 @@ def _walk(found: TarSamples) -> bool:
                 found.suffixes.append(set())
             found.suffixes[-1].add(suffix)
             _add_member(member, row, suffix, found)
-    except (OSError, OpenAlignError):
+    except OSError:
         raise
     except Exception as error:  # tarfile raises most of the built-in exceptions on damaged headers
         if not found.rows:
@@ -125,8 +124,8 @@ def _add_member(member: tarfile.TarInfo, row: dict[str, Any], suffix: str, found
         )
     elif is_image:
         row |= {"image_offset": member.offset_data, "image_size": member.size}
-    else:
-        row[_METADATA if suffix == "json" else "text"] = _read_text(member, found)
+    elif (text := _read_text(member, found)) is not None:
+        row[_METADATA if suffix == "json" else "text"] = text
 
 
 def _key_and_suffix(name: str) -> tuple[str, str]:
@@ -136,11 +135,10 @@ def _key_and_suffix(name: str) -> tuple[str, str]:
     return str(path.with_name(stem)) if stem else name, suffix.lower()
 
 
-def _read_text(member: tarfile.TarInfo, found: TarSamples) -> str:
+def _read_text(member: tarfile.TarInfo, found: TarSamples) -> str | None:
     found.stream.seek(member.offset_data)
     try:
         return _read(found.stream, member.size).decode()
     except UnicodeDecodeError as error:
-        raise OpenAlignError(
-            f"{found.name}: {member.name} is not UTF-8 at byte {error.start}: convert it or leave the sample out"
-        ) from None
+        found.problems.append(f"{found.name}: {member.name} is not UTF-8 at byte {error.start}, and is left out")
+        return None

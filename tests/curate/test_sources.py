@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
@@ -171,6 +173,67 @@ def test_source_without_images_is_one_sentence(
     with pytest.raises(OpenAlignError, match=sentence):
         extracted([name if "://" in name else path], tmp_path / "work", workers=1)
     assert not list((tmp_path / "work").rglob("*.parquet"))
+
+
+PAGE = b'<html><img src="1.jpg" alt="an apple"></html>'
+
+
+def bad_and_good(folder: Path, kind: str) -> tuple[Path, str]:
+    """Write two files of a kind into `folder`, of which one cannot be read; returns that and the text in the other."""
+    folder.mkdir()
+    if kind == "tar":
+        with ShardWriter(folder) as shards:
+            shards.write("0", b"image", "an apple", {})
+        bad = folder / "garbage.tar"
+        bad.write_bytes(b"no tar" * 1000)
+    elif kind == "parquet":
+        pq.write_table(pa.table({"url": ["http://a.org/1.jpg"], "text": ["an apple"]}), folder / "good.parquet")
+        bad = folder / "bad.parquet"
+        bad.write_bytes(b"PAR1 and no more")
+    elif kind == "csv":
+        (folder / "good.csv").write_text("url,text\nhttp://a.org/1.jpg,an apple\n")
+        bad = folder / "bad.csv"
+        bad.write_text("a,b\n1,2\n")
+    else:
+        good = write_warc(folder / "good.warc.gz", {"1.jpg": JPEG, "2.jpg": JPEG, "page": PAGE})
+        bad = folder / "bad.warc.gz"
+        bad.write_bytes(gzip.compress(gzip.decompress(good.read_bytes())))
+    return bad, "an apple"
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet", "csv", "warc"])
+@pytest.mark.parametrize("by", ["files", "folder"])
+def test_a_file_that_cannot_be_read_is_one_problem_beside_one_that_can(tmp_path: Path, kind: str, by: str) -> None:
+    bad, text = bad_and_good(tmp_path / "in", kind)
+    if kind == "csv" and by == "folder":
+        pytest.skip("of the tables in a folder only pairs.csv is a source")
+    sources = sorted(tmp_path.glob(f"in/*.{kind}*")) if by == "files" else [tmp_path / "in"]
+    found = extracted(sources, tmp_path / "work", workers=2)
+    assert [row["text"] for row in found.occurrences] == [text]
+    [problem] = found.problems
+    assert str(bad) in problem
+    with pytest.raises(OpenAlignError, match=bad.name) as raised:
+        extracted([bad], tmp_path / "alone")
+    assert str(raised.value) == problem
+    with pytest.raises(OpenAlignError, match=f"no page or row in it shows an image. The first problem: .*{bad.name}"):
+        extracted([bad, bad], tmp_path / "none")
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    bad, text = bad_and_good(tmp_path / "in", "tar")
+    assert len(extracted([tmp_path / "in"], tmp_path / "work").occurrences) == 1
+    bad.write_bytes(next((tmp_path / "in").glob("shard-*.tar")).read_bytes())
+    (tmp_path / "work" / "relations.duckdb").unlink(missing_ok=True)  # as a run that ends before its report leaves it
+    again = extracted([tmp_path / "in"], tmp_path / "work")
+    assert [row["text"] for row in again.occurrences] == [text] * 2
+    assert again.problems == []
+
+
+def test_a_damaged_index_of_a_good_shard_ends_the_run_with_advice(tmp_path: Path) -> None:
+    bad_and_good(tmp_path / "in", "tar")
+    next((tmp_path / "in").glob("*.index.parquet")).write_bytes(b"no index")
+    with pytest.raises(OpenAlignError, match=r"index\.parquet cannot be read as an index .*: delete it"):
+        extracted([tmp_path / "in"], tmp_path / "work", workers=2)
 
 
 def test_reading_a_lost_image_is_one_sentence(tmp_path: Path) -> None:

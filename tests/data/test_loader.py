@@ -331,7 +331,8 @@ def test_rows_behind_the_end_of_a_cut_shard_are_named_and_replaced(
     met = batches(whole, tokenizer, workers=workers)
     said = {problem for batch in met for problem in batch.problems}
     assert said == {
-        f"{whole.row_name(row)}: {tar} is shorter than its index says: delete the index or fetch it again; "
+        f"{whole.row_name(row)}: {tar} is shorter than its index says: "
+        "fetch or write the shard again, or delete its index to use the samples left; "
         f"{whole.row_name(6)} takes its place"
         for row in (4, 5)
     }

@@ -177,11 +177,14 @@ def test_an_image_whose_name_is_not_utf8_is_left_out_and_said(tmp_path: Path) ->
     )
 
 
-def test_a_text_beside_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    put(tmp_path, a="one", b=None)
+def test_a_text_beside_an_image_that_cannot_be_read_costs_that_image_alone(tmp_path: Path) -> None:
+    put(tmp_path, a="one", b=None, c="")
     (tmp_path / "b.txt").mkdir()
-    with pytest.raises(OpenAlignError, match=r"b\.txt cannot be read: Is a directory"):
-        open_pairs(tmp_path)
+    (tmp_path / "c.txt").write_bytes("café".encode("latin-1"))
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one"]
+    assert pairs.problems[0] == f"{tmp_path}/b.txt cannot be read: Is a directory"
+    assert pairs.problems[1].startswith(f"{tmp_path}/c.txt is not UTF-8 at byte 3")
 
 
 def test_a_table_that_names_no_file_for_an_image_waits_for_nothing(

@@ -124,11 +124,13 @@ def test_tars_of_img2dataset_open_with_their_captions_and_urls(tmp_path: Path) -
 
 def test_a_text_that_is_not_utf8_is_named_with_its_byte(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "00000.tar", "w") as tar:
-        member = tarfile.TarInfo("7.txt")
-        member.size = 4
-        tar.addfile(member, io.BytesIO("café".encode("latin-1")))
-    with pytest.raises(OpenAlignError, match=r"00000\.tar: 7\.txt is not UTF-8 at byte 3"):
-        read_index(tmp_path / "00000.tar")
+        for name, data in (("7.jpg", JPEG), ("7.txt", "café".encode("latin-1")), ("8.jpg", JPEG), ("8.txt", b"a cat")):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    problems: list[str] = []
+    assert read_index(tmp_path / "00000.tar", problems)["text"].to_pylist() == [None, "a cat"]
+    assert problems == [f"{tmp_path}/00000.tar: 7.txt is not UTF-8 at byte 3, and is left out"]
 
 
 def test_a_tar_that_was_cut_off_is_named(tmp_path: Path) -> None:
@@ -302,3 +304,19 @@ def test_shards_written_anew_under_pairs_that_are_open_are_not_read_at_the_old_o
             OpenAlignError, match=r"shard-0000\d\.tar was changed or replaced since its folder was opened"
         ):
             pairs.image_bytes(row)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link loop"])
+def test_a_tar_that_is_no_file_is_named_and_not_its_index(tmp_path: Path, kind: str) -> None:
+    write(tmp_path)
+    tar = tmp_path / "shard-00000.tar"
+    tar.unlink()
+    if kind == "folder":
+        tar.mkdir()
+    else:
+        tar.symlink_to(tar.name)
+    with pytest.raises(
+        OpenAlignError, match=r"shard-00000\.tar cannot be read as a shard \((it is no|Too many)"
+    ) as raised:
+        read_index(tar)
+    assert "delete" not in str(raised.value)

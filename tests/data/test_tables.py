@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openalign.data import tables
+from openalign.data import table_source, tables
 from openalign.data.tables import find_columns, read_table
 from openalign.errors import OpenAlignError
 
@@ -142,7 +142,11 @@ def test_a_table_that_is_not_utf8_is_read_in_its_encoding_and_said(tmp_path: Pat
 
 def test_bytes_that_are_no_text_are_named_with_the_line(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"file,text\na.jpg,x\nb.jpg," + bytes(range(128, 256)) * 40 + b"\n")
-    with pytest.raises(OpenAlignError, match=r"t\.csv line 3 is not UTF-8"):
+    problems: list[str] = []
+    assert read_table(tmp_path / "t.csv", problems=problems)["image"].to_pylist() == ["a.jpg"]
+    assert problems == [f"{tmp_path}/t.csv line 3 is not UTF-8, and its row is left out"]
+    (tmp_path / "t.csv").write_bytes(b"file,text\nb.jpg," + bytes(range(128, 256)) * 40 + b"\n")
+    with pytest.raises(OpenAlignError, match=r"t\.csv has no rows: .* The first problem: .* line 2 is not UTF-8"):
         read_table(tmp_path / "t.csv")
 
 
@@ -157,6 +161,93 @@ def test_lines_that_cannot_be_parsed_are_left_out_and_listed(tmp_path: Path) -> 
         f"{table} row 2 has 3 fields where 2 are expected, and is left out",
         f"{lines} line 2 is not a JSON object, and is left out",
     ]
+
+
+LINES = {
+    "t.csv": ("file,text\n", "{0}.jpg,{1}\n"),
+    "t.tsv": ("file\ttext\n", '{0}.jpg\t"{1}"\n'),
+    "t.jsonl": ("", '{{"file": "{0}.jpg", "text": "{1}"}}\n'),
+}
+
+
+def table_with(path: Path, at_500: bytes, text: str = "x") -> list[str]:
+    """Write 1,000 rows, of which one has another text; returns the names of the images of the others."""
+    header, line = LINES[path.name.removesuffix(".gz")]
+    rows = [line.format(number, text).encode() for number in range(1000)]
+    rows[500] = line.format(500, "@").encode().replace(b"@", at_500)
+    data = header.encode() + b"".join(rows)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return [f"{number}.jpg" for number in range(1000) if number != 500]
+
+
+@pytest.mark.parametrize("name", [*LINES, "t.csv.gz"])
+def test_a_long_cell_is_read(tmp_path: Path, name: str) -> None:
+    table_with(tmp_path / name, b"y" * 3_000_000)
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    assert [len(text) for text in table["text"].to_pylist()] == [1] * 500 + [3_000_000] + [1] * 499
+    assert problems == []
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_longer_than_the_limit_is_left_out_and_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(table_source, "MOST_LINE_BYTES", 2 << 20)
+    others = table_with(tmp_path / name, b"y" * 5_000_000)
+    problems: list[str] = []
+    if name == "t.jsonl":
+        monkeypatch.setattr(tables, "_is_nested_deeply", lambda source: True)  # else its reader takes that much
+    assert read_table(tmp_path / name, problems=problems)["image"].to_pylist() == others
+    [problem] = problems
+    assert problem.startswith(f"{tmp_path / name} line {501 + (name != 't.jsonl')} has more than ")
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_that_is_not_utf8_is_left_out_of_a_table_that_is(tmp_path: Path, name: str) -> None:
+    others = table_with(tmp_path / name, b"caf\xe9", "café")
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    assert table["image"].to_pylist() == others
+    assert set(table["text"].to_pylist()) == {"café"}
+    [problem] = problems
+    assert f"{name} line {501 + (name != 't.jsonl')} is not UTF-8, and " in problem
+
+
+def test_a_line_in_no_known_encoding_is_left_out_with_all_lines_of_its_row(tmp_path: Path) -> None:
+    odd = bytes(range(128, 256)) * 40
+    others = table_with(tmp_path / "t.csv", b'"first ""line"",\r\n' + odd + b'\nthird"')
+    problems: list[str] = []
+    assert read_table(tmp_path / "t.csv", problems=problems)["image"].to_pylist() == others
+    assert problems == [f"{tmp_path}/t.csv line 503 is not UTF-8, and its row is left out"]
+
+
+def test_a_row_of_a_parquet_file_that_is_not_utf8_is_left_out_and_listed(tmp_path: Path) -> None:
+    texts = pa.array([b"caf\xc3\xa9", b"caf\xe9", None]).view(pa.string())
+    pq.write_table(pa.table({"image": ["a.jpg", "b.jpg", "c.jpg"], "text": texts}), tmp_path / "t.parquet")
+    problems: list[str] = []
+    assert read_table(tmp_path / "t.parquet", problems=problems)["image"].to_pylist() == ["a.jpg", "c.jpg"]
+    assert problems == [f"{tmp_path}/t.parquet row 2 is not UTF-8, and is left out"]
+
+
+def test_names_of_columns_that_are_not_text_are_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"file,text," + bytes(range(128, 256)) * 40 + b"\na.jpg,x,y\n")
+    with pytest.raises(OpenAlignError, match=r"t\.csv line 1 is not UTF-8: it names the columns"):
+        read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.parquet"])
+def test_a_table_that_unpacks_to_far_more_than_its_size_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(table_source, "UNPACKED_ANYWAY", 1 << 20)
+    if name == "t.parquet":
+        table = pa.table({"image": ["a.jpg"], "text": ["x" * 4_000_000]})
+        pq.write_table(table, tmp_path / name, compression="zstd")
+    else:
+        table_with(tmp_path / name, b"y" * 4_000_000)
+    with pytest.raises(OpenAlignError, match=rf"{name} .*its [\d,]+ bytes unpack to more than [\d,]+"):
+        read_table(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -201,9 +292,9 @@ def test_a_nesting_is_found_across_the_blocks_that_a_file_is_read_in(
     for block in (1, 7, 64, 100_000):
         monkeypatch.setattr(tables, "_BLOCK_BYTES", block)
         path.write_text("\n".join(shallow))
-        assert not tables._is_nested_deeply(tables._Source(path))
+        assert not tables._is_nested_deeply(table_source.TableSource(path))
         path.write_text("\n".join([*shallow, deep, *shallow]))
-        assert tables._is_nested_deeply(tables._Source(path))
+        assert tables._is_nested_deeply(table_source.TableSource(path))
 
 
 def test_brackets_in_a_text_are_no_nesting(tmp_path: Path) -> None:

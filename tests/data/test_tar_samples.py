@@ -129,6 +129,41 @@ def test_metadata_that_cannot_be_read_is_left_out_and_listed(tmp_path: Path, des
     assert reason in problem
 
 
+def test_a_text_or_json_that_is_not_utf8_costs_its_sample_alone(tmp_path: Path) -> None:
+    tar = tar_of(tmp_path / "a.tar", samples(10) | {"3.txt": b"caf\xe9", "5.json": b'{"width": 5, "x": "\xff"}'})
+    pairs = open_pairs(tar)
+    assert pairs.table["key"].to_pylist() == [str(i) for i in range(10) if i != 3]
+    assert pairs.table["width"].to_pylist() == [0, 1, 2, 4, None, 6, 7, 8, 9]
+    assert pairs.problems[:2] == (
+        f"{tar}: 3.txt is not UTF-8 at byte 3, and is left out",
+        f"{tar}: 5.json is not UTF-8 at byte 19, and is left out",
+    )
+
+
+def test_a_tar_that_cannot_be_read_is_left_out_beside_one_that_can(tmp_path: Path) -> None:
+    tar_of(tmp_path / "b.tar", samples())
+    (tmp_path / "a.tar").write_bytes(b"no tar" * 1000)
+    (tmp_path / "c.tar").mkdir()
+    pairs = open_pairs(tmp_path)
+    assert [pairs.image_bytes(row)[0] for row in range(len(pairs))] == [0, 1, 2, 3]
+    assert [problem.partition(" (")[0] for problem in pairs.problems] == [
+        f"{tmp_path}/{name}.tar cannot be read as a shard" for name in "ac"
+    ]
+    with pytest.raises(OpenAlignError, match=r"a\.tar cannot be read as a shard"):
+        open_pairs(tmp_path / "a.tar")
+    (tmp_path / "b.tar").unlink()
+    with pytest.raises(OpenAlignError, match=r"a\.tar cannot be read as a shard"):
+        open_pairs(tmp_path)
+
+
+def test_a_damaged_index_ends_the_run_for_its_tar_is_good(tmp_path: Path) -> None:
+    tar_of(tmp_path / "a.tar", samples())
+    tar_of(tmp_path / "b.tar", samples())
+    (tmp_path / "b.index.parquet").write_bytes(b"no index")
+    with pytest.raises(shard_index.IndexDamage, match=r"b\.index\.parquet cannot be read as an index .*: delete it"):
+        open_pairs(tmp_path)
+
+
 def test_numbers_and_texts_that_no_column_can_hold_are_kept_as_text(tmp_path: Path) -> None:
     members = samples() | {
         "1.json": b'{"width": 1e400, "page": "\\ud800!", "\\udfff": 1}',
