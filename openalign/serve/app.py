@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from openalign import __version__
 from openalign.errors import OpenAlignError
@@ -17,8 +18,10 @@ from openalign.model.onnx_encoder import exported
 from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.batching import SharedModel
+from openalign.serve.connections import ACCEPTED_AT_ONCE, Connections, Server, most_connections, raise_open_files
 from openalign.serve.failures import answer_failures
 from openalign.serve.guard import LOCAL_NAMES, Guard
+from openalign.serve.log import without_repeats
 from openalign.serve.routes import add_classify, add_page, add_pictures, add_search
 
 
@@ -71,15 +74,32 @@ def serve(
         local = ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
         hosts = {*LOCAL_NAMES, host.lower()} if local else None
         app = create_app(opened, opened.model if model is not None else None, hosts)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+        server = server_of(app, Connections(most_connections(raise_open_files())))
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
         if ready is not None:
             ready(url)
         else:
             console.print(f"{len(opened):,} images at [bold]{url}[/bold]   (Ctrl-C ends)")
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes the signal on after it has closed
+        with (
+            without_repeats(),
+            contextlib.suppress(KeyboardInterrupt),
+        ):  # uvicorn passes the signal on after it has closed
             server.run(sockets=[listening])
+
+
+def server_of(app: ASGIApp, connections: Connections) -> Server:
+    """A server over `app`, with these limits of connections."""
+    return Server(
+        uvicorn.Config(
+            app,
+            http=connections,  # type: ignore[arg-type]  # called with what the class would be called with
+            ws="none",
+            log_level="warning",
+            timeout_graceful_shutdown=2,
+            backlog=ACCEPTED_AT_ONCE,
+        )
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

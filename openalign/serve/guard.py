@@ -24,13 +24,18 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 NOT_LOCAL = (
     "This service answers on this machine only, as localhost; a proxy in front of it must send `Host: localhost`."
 )
+NOT_OURS = (
+    "This service answers its own page only, and the request comes from a page of another host; a proxy in front of it "
+    "must remove the header `Origin`."
+)
 
 
 class Guard:
     """ASGI middleware: refuses bodies above `MAX_BODY` before they are kept anywhere, and adds `HEADERS`.
 
     With `hosts`, requests for a host of another name are refused: a web page from elsewhere whose name was made to lead
-    to 127.0.0.1 (DNS rebinding) would otherwise read the user's pictures through the user's browser.
+    to 127.0.0.1 (DNS rebinding) would otherwise read the user's pictures through the user's browser. So are requests
+    that a browser sends for a page of another host (`Origin`): they would keep the model busy.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None = None) -> None:
@@ -64,6 +69,9 @@ class Guard:
         if self._hosts is not None and _host(scope) not in self._hosts:
             await JSONResponse({"error": NOT_LOCAL}, 421)(scope, receive, send_with_headers)
             return
+        if self._hosts is not None and any(origin not in self._hosts for origin in _origins(scope)):
+            await JSONResponse({"error": NOT_OURS}, 403)(scope, receive, send_with_headers)
+            return
         try:
             if _announced(scope) > MAX_BODY:
                 raise _TooLarge
@@ -80,7 +88,16 @@ class _TooLarge(BaseException):
 def _host(scope: Scope) -> str:
     """The host that a request asks for, without its port, in lower case."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    host = headers.get(b"host", b"").decode("latin-1").lower()
+    return _without_port(headers.get(b"host", b""))
+
+
+def _origins(scope: Scope) -> list[str]:
+    """The hosts of the pages that a request comes from, as browsers tell; "null" for one that they do not tell."""
+    return [_without_port(value.rpartition(b"://")[2]) for name, value in scope["headers"] if name == b"origin"]
+
+
+def _without_port(value: bytes) -> str:
+    host = value.decode("latin-1").lower()
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host
 

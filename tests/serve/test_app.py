@@ -10,7 +10,7 @@ from PIL import Image
 
 from openalign.errors import OpenAlignError
 from openalign.serve.app import create_app, serve
-from openalign.serve.guard import MAX_BODY
+from openalign.serve.guard import LOCAL_NAMES, MAX_BODY
 
 
 @pytest.fixture
@@ -164,6 +164,33 @@ def test_a_failing_model_is_a_sentence_not_a_traceback(client):
     assert reply.status_code == 500
     assert reply.json() == {"error": "The service failed on this request; its log says why."}
     assert client.get("/api/search?text=red").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://localhost:8000"}, 200),
+        ({"origin": "http://[::1]:8000"}, 200),
+        ({"origin": "https://LOCALHOST"}, 200),
+        ({"origin": "https://elsewhere.example"}, 403),
+        ({"origin": "http://localhost.elsewhere.example:8000"}, 403),
+        ({"origin": "http://elsewhere.example/localhost"}, 403),
+        ({"origin": "http://elsewhere.example@localhost"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"host": "elsewhere.example"}, 421),
+        ({"host": "elsewhere.example", "origin": "http://localhost:8000"}, 421),
+    ],
+)
+def test_a_local_service_answers_its_own_page_only(index, headers, status):
+    client = TestClient(create_app(index, hosts=LOCAL_NAMES), base_url="http://localhost:8000")
+    for reply in (
+        client.get("/api/search?text=red", headers=headers),
+        client.post("/api/search", data={"text": "red"}, headers=headers),
+    ):
+        assert reply.status_code == status
+        assert status == 200 or list(reply.json()) == ["error"]
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(client):

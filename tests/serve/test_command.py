@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,25 @@ def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
             assert {Path(hit["image"]).name for hit in json.load(reply)["hits"]} == {"red.jpg", "blue.jpg"}
         for host, status in (("localhost", 200), ("[::1]:80", 200), ("elsewhere.example", 421), ("", 421)):
             assert status_of(urllib.request.Request(f"{address}/api/info", headers={"Host": host})) == status
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert (process.returncode, rest) == (0, "")
+
+
+def test_half_sent_requests_take_no_service_down_where_files_are_few(index_folder):
+    command = ["bash", "-c", f"ulimit -n 120; exec {sys.executable} -m openalign serve {index_folder} --port 0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        port = int(re.search(r"2 images at http://127\.0\.0\.1:(\d+)", process.stderr.readline())[1])
+        with ExitStack() as stack:
+            for _ in range(300):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+                client.sendall(b"GET / HT")
+            for _ in range(3):
+                for path in ("/health", "/api/search?text=a%20red%20apple", "/api/images/0"):
+                    assert status_of(urllib.request.Request(f"http://127.0.0.1:{port}{path}")) == 200
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=60)[1]
     finally:
