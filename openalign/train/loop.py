@@ -33,6 +33,9 @@ from openalign.train.signals import stop_signals
 from openalign.train.step import StepResult, seed_step, train_step
 from openalign.train.training_state import restore_state
 
+_LISTED = 5
+"""So many lines of what was left out of the data are printed."""
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -148,8 +151,16 @@ def _train(asked: Asked, run: Path, mine: Processes) -> TrainResult:
     return _run_steps(training, loader, planned.step)
 
 
+def _list_left_out(pairs: Pairs) -> None:
+    for problem in pairs.problems[:_LISTED]:
+        console.print(f"Left out: {problem}", markup=False, soft_wrap=True)
+    if len(pairs.problems) > _LISTED:
+        console.print(f"... and {len(pairs.problems) - _LISTED:,} more.", markup=False, soft_wrap=True)
+
+
 def _settle(run: Path, asked: Asked, planned: Plan, pairs: Pairs, tokenizer: Tokenizer) -> Identity:
     """Check that a resumed run learns from what it has learned from, and make its folder ready to be written."""
+    _list_left_out(pairs)
     identity = identity_of(pairs, tokenizer)
     if planned.state is not None:
         refuse_other_data(planned.state.identity, identity, planned.recipe, asked.changed)

@@ -52,6 +52,17 @@ def test_a_run_writes_model_checkpoints_log_and_recipe(recipe: Path, tmp_path: P
     assert train(tmp_path / "run" / "recipe.toml", to=tmp_path / "again").loss == result.loss
 
 
+def test_what_was_left_out_of_the_data_is_told(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (tmp_path / "pairs.csv").open("ab") as table:
+        table.write(b"0.jpg,x,y\n" * 7)
+    train(recipe, to=tmp_path / "run", set={"steps": "1", "workers": "0"})
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Left out: ", "... and"))]
+    assert told[0] == f"Left out: {tmp_path}/pairs.csv row 37 has 3 fields where 2 are expected, and is left out"
+    assert len(told) == 6 and told[5] == "... and 2 more."
+
+
 def test_a_short_run_learns_its_pairs(recipe: Path, tmp_path: Path) -> None:
     changes = {"steps": "60", "batch_size": "36", "checkpoint_every_steps": "60", "loss.label_smoothing": "0.0"}
     changes |= {
