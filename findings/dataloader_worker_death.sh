@@ -7,7 +7,7 @@
 #           weights are updated and others are not, and a checkpoint written by an `except` holds a state that no
 #           undisturbed run ever has.
 # Why:      the first loader of a process sets a handler of SIGCHLD, which raises.
-# What helps: a handler around torch's that raises only while a batch is awaited (openalign/data/loader.py).
+# What helps: a handler around torch's that raises only while a batch is awaited (openalign/data/workers.py).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

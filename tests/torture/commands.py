@@ -60,7 +60,7 @@ class Commands:
     def __exit__(self, *_: object) -> None:
         assert self._zygote.stdin is not None
         self._zygote.stdin.close()
-        self._zygote.wait(10)
+        self._zygote.wait(60)
 
     def start(self, *arguments: object, kill_after: float | None = None, kill: str = "all", **more: Any) -> None:
         """Begin a command; `finish` waits for it. `kill` says who is killed: `all` its processes, or the `driver`."""
