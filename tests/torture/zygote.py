@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         become(job, result)
+    with suppress(ProcessLookupError):  # here as well as there: whoever is first, before anybody is killed
+        os.setpgid(child, child)
     status = wait(child, began + (LIMIT_S if job.get("kill_after") is None else job["kill_after"]))
     if status is None and job.get("kill") == "driver":
         os.kill(child, signal.SIGKILL)
@@ -72,7 +75,7 @@ def become(job: dict[str, Any], result: Path) -> None:
     """Be the command; never returns."""
     status = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         output = os.open(job["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
