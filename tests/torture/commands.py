@@ -62,10 +62,10 @@ class Commands:
         self._zygote.stdin.close()
         self._zygote.wait(60)
 
-    def start(self, *arguments: object, kill_after: float | None = None, kill: str = "all", **more: Any) -> None:
+    def start(self, *arguments: object, kill_after: float | None = None, kill: str = "all") -> None:
         """Begin a command; `finish` waits for it. `kill` says who is killed: `all` its processes, or the `driver`."""
         job = {"arguments": [str(each) for each in arguments], "output": str(self._output)}
-        self._send(job | {"kill_after": kill_after, "kill": kill} | more)
+        self._send(job | {"kill_after": kill_after, "kill": kill})
 
     def finish(self) -> Ended:
         assert self._zygote.stdout is not None

@@ -28,8 +28,8 @@ def finished_work(folder: Path) -> dict[str, int]:
     """
     work = folder.with_name(f".{folder.name}.work")
     found = [path for name in KEPT for path in (work / name).rglob("*.*")]
-    found += folder.glob("checkpoints/step-*/model.safetensors")
+    found += [*work.glob("*/*.safetensors"), *folder.glob("checkpoints/step-*/model.safetensors")]
     return {str(path): path.stat().st_ino for path in found if path.is_file() and path.name[0] != "."}
 
 
-KEPT = ("parts", "looked", "languages", "spaced", "batches")
+KEPT = ("parts", "looked", "languages", "spaced")

@@ -23,6 +23,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 LIMIT_S = 120.0
+IMAGES_AT_ONCE = 8
+"""That the model embeds together: few, so that an indexing of some dozen photos has work to keep."""
 LINGER_S = 10.0
 """How long workers may outlive a driver that was killed."""
 LOADED = (
@@ -35,6 +37,7 @@ LOADED = (
 def serve() -> None:
     for name in LOADED:
         importlib.import_module(name)
+    importlib.import_module("openalign.search.prepare").BATCH = IMAGES_AT_ONCE
     print("ready", flush=True)
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), flush=True)
@@ -81,9 +84,6 @@ def become(job: dict[str, Any], result: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        for name, value in job.get("set", {}).items():
-            module, _, attribute = name.rpartition(".")
-            setattr(importlib.import_module(module), attribute, value)
         if "call" in job:
             module, _, name = job["call"].partition(":")
             result.write_text(json.dumps(getattr(importlib.import_module(module), name)(job["with"])))
