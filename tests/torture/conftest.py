@@ -102,8 +102,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     made = Material(
         folder,
         [_write_crawl(folder / f"crawl-{number}.warc.gz", number) for number in range(4)],
-        _paint_photos(folder / "photos", range(40)),
-        _paint_photos(folder / "more", range(40, 60)),
+        _paint_photos(folder / "photos", range(320)),
+        _paint_photos(folder / "more", range(320, 480)),
         folder / "tiny.toml",
         folder / "run" / "model",
         folder / "photos.index",
