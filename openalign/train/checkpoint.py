@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from openalign.checksums import CHECKSUMS, read_checksums
+from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
@@ -85,9 +85,10 @@ def put_model(run: Path, checkpoint: Path) -> None:
 
 
 def is_model_of(model: Path, checkpoint: Path) -> bool:
-    """Whether RUN/model is, by its checksums, what this checkpoint holds."""
+    """Whether RUN/model is what this checkpoint holds, and as it was written."""
     try:
         ours, theirs = read_checksums(model), read_checksums(checkpoint)
+        check_files(model, ours or (), "")
     except OpenAlignError:
         return False
     return bool(ours) and ours == {name: each for name, each in (theirs or {}).items() if "/" not in name}

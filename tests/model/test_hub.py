@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AlignConfig, AlignModel, CLIPImageProcessorPil, CLIPModel
 
+from openalign.checksums import write_checksums
 from openalign.data.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
@@ -199,6 +200,7 @@ def test_weights_in_shards_and_in_half_precision_give_the_same_vectors(tokenizer
 def test_a_run_that_was_killed_between_two_renames_is_loaded(tokenizer: Tokenizer, tmp_path: Path) -> None:
     run = tmp_path / "run"
     align_folder(run / "model", tokenizer)
+    write_checksums(run / "model")
     fingerprint = load(run).fingerprint
     for left in (".model.whole", ".model.older"):
         (run / "model").rename(run / left)

@@ -251,6 +251,12 @@ def test_a_damaged_model_does_not_matter(run: Path, finished: Path) -> None:
     assert_same_end(run, finished)
 
 
+def test_a_damaged_model_is_put_right_where_no_step_is_left_to_do(run: Path, finished: Path) -> None:
+    cut(run / "model" / "tokenizer_config.json", 0)
+    train(to=run, resume=True)
+    assert_same_end(run, finished)
+
+
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize(
     ("gone", "there"),
