@@ -25,6 +25,7 @@ from openalign.arguments import (
     key_values,
 )
 from openalign.endings import Commands
+from openalign.progress import say
 
 app = typer.Typer(
     cls=Commands,
@@ -147,7 +148,7 @@ def tokenizer(
     for column, value in key_values(where, "--where").items():
         pairs = pairs.where(column, value)
     texts = pairs.texts()
-    terminal.say(f"Wrote {train_tokenizer(texts, to, size)} from {len(texts):,} texts.")
+    say(f"Wrote {train_tokenizer(texts, to, size)} from {len(texts):,} texts.")
     terminal.list_problems(pairs.problems, len(pairs.problems))
 
 
@@ -192,7 +193,7 @@ def train(
         raise typer.BadParameter(said, param_hint="--change")
     result = train(recipe, set=settings, to=to, resume=resume, change=changed)
     minutes = result.seconds / 60
-    terminal.say(f"Trained to step {result.steps:,} in {minutes:.1f} min; the model is in {result.model}")
+    say(f"Trained to step {result.steps:,} in {minutes:.1f} min; the model is in {result.model}")
 
 
 @app.command()
@@ -214,7 +215,7 @@ def report(
 
     from openalign.train.report import report
 
-    terminal.say(f"Wrote {report(runs, to)}.")
+    say(f"Wrote {report(runs, to)}.")
 
 
 @app.command()
@@ -282,7 +283,7 @@ def index(
     from openalign.search.index import Index
 
     built = Index.build(paths, model=model, to=to)
-    terminal.say(f"{to} holds {len(built):,} images.")
+    say(f"{to} holds {len(built):,} images.")
     terminal.list_problems(built.problems, len(built.problems))
 
 
@@ -377,7 +378,7 @@ def export(
     from openalign.model.export import export
 
     export(model, to)
-    terminal.say(f"Wrote {to}.")
+    say(f"Wrote {to}.")
 
 
 @app.command()

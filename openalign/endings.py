@@ -11,8 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from openalign import terminal
 from openalign.errors import OpenAlignError
+from openalign.progress import say
 
 ADVICE = {
     errno.ENOSPC: "make room, and give the same command again",
@@ -48,13 +48,13 @@ class Commands(TyperGroup):
             with _signals_interrupt():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            terminal.say("openalign: stopped")
+            say("openalign: stopped")
             raise typer.Exit(130) from None
         except Exception as error:
             sentence = sentence_of(error)
             if sentence is None:
                 raise
-            terminal.say(f"openalign: {sentence}")
+            say(f"openalign: {sentence}")
             raise typer.Exit(1) from None
 
 

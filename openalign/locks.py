@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from openalign.errors import OpenAlignError
-from openalign.progress import console
+from openalign.progress import say
 from openalign.regular import read_regular
 
 HEARTBEAT_S = 5.0
@@ -122,11 +122,7 @@ def _check_heartbeat(folder: Path, path: Path, trusted: bool) -> None:
     owner = _read_owner(path)
     if not owner or (trusted and owner.get("boot") == _boot_id()):
         return
-    console.print(
-        f"{folder}: a run on {owner.get('host')} did not end as it should; seeing whether it still goes on",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{folder}: a run on {owner.get('host')} did not end as it should; seeing whether it still goes on")
     touched = path.stat().st_mtime_ns
     deadline = time.monotonic() + _PATIENCE * HEARTBEAT_S
     while time.monotonic() < deadline:

@@ -52,6 +52,12 @@ class _StandardError(Console):
 
 console = _StandardError(stderr=True, highlight=False)
 
+
+def say(message: str) -> None:
+    """Print a message on standard error, whole and as it is: file names are no markup, and stay in one piece."""
+    console.print(message, markup=False, soft_wrap=True)
+
+
 _live: Progress | None = None
 _open_bars = threading.local()  # `.count`: of this thread
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openalign.progress import console
+from openalign.progress import say
 
 if TYPE_CHECKING:
     from openalign.search.index import Hit
@@ -25,11 +25,6 @@ def print_table(table: Table) -> None:
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one object on standard output."""
     print(json.dumps(content, ensure_ascii=False, indent=2))
-
-
-def say(sentence: str) -> None:
-    """Print a sentence on standard error, whole and as it is: file names are no markup, and stay in one piece."""
-    console.print(sentence, markup=False, soft_wrap=True)
 
 
 def list_problems(sentences: Sequence[str], count: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from openalign.files import whole_file
-from openalign.progress import console
+from openalign.progress import say
 
 LEDGER = "ledger.jsonl"
 
@@ -55,11 +55,7 @@ def mend_ledger(path: Path) -> dict[str, Entry]:
     """As `read_ledger`; damaged lines are taken out of the file as well, and their number is said."""
     entries, damaged = _read(path)
     if damaged:
-        console.print(
-            f"{path}: {damaged:,} damaged lines; the images they were about are fetched again",
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{path}: {damaged:,} damaged lines; the images they were about are fetched again")
         with whole_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
             for entry in entries.values():
                 write_entry(stream, entry)

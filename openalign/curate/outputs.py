@@ -25,7 +25,7 @@ from openalign.curate.text_pieces import problem_of_text
 from openalign.data import addresses
 from openalign.data.shards import ShardWriter
 from openalign.errors import OpenAlignError
-from openalign.progress import bar, console
+from openalign.progress import bar, say
 
 NAMES = ("shards", "pairs.parquet", "dropped.parquet", "report.html", "report.json")
 """Everything that a curated folder holds, the last one written last; beside it the ledger, if images were fetched."""
@@ -169,6 +169,6 @@ def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
     try:
         check_files(folder, read_checksums(folder) or (), "curating again")
     except OpenAlignError as damage:
-        console.print(str(damage), markup=False, soft_wrap=True)
+        say(str(damage))
         return None
     return report

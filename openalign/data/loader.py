@@ -27,7 +27,7 @@ from openalign.data.tokenizer import MAX_PIECES, Tokenizer
 from openalign.data.word_dropout import drop_words
 from openalign.data.workers import results, start_worker, where_raised
 from openalign.errors import OpenAlignError
-from openalign.progress import console
+from openalign.progress import say
 
 _BATCHES_AHEAD = 4
 _CHECKED_EVERY = 16
@@ -180,11 +180,7 @@ def _open_cache(folder: Path, pairs: Pairs, side: int) -> ImageCache | None:
     try:
         return ImageCache.open(folder, pairs, side)
     except OSError as error:
-        console.print(
-            f"{folder} cannot be written ({error.strerror}): images are decoded anew in every epoch.",
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{folder} cannot be written ({error.strerror}): images are decoded anew in every epoch.")
         return None
 
 

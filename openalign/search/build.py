@@ -16,7 +16,7 @@ from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder, NotFinite
-from openalign.progress import bar, console
+from openalign.progress import bar, say
 from openalign.search.meta import Meta
 from openalign.search.prepare import (
     THUMBNAIL_QUALITY,
@@ -120,7 +120,7 @@ def _older(to: Path, model: DualEncoder) -> Iterator[Store | None]:
         elif older is not None and older.meta.fingerprint != model.fingerprint:
             why = f"{to} was made by another model, {older.meta.model_name}"
         if why:
-            _say(f"Nothing is taken from the index before, all images are embedded again: {why}")
+            say(f"Nothing is taken from the index before, all images are embedded again: {why}")
         yield None if why else older
 
 
@@ -130,13 +130,13 @@ def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
     follows_from = f"{model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
     work = Work(to, hashlib.sha256(follows_from.encode()).hexdigest()[:16])
     if len(work):
-        _say(f"{len(work):,} images that an interrupted run embedded are not embedded again")
+        say(f"{len(work):,} images that an interrupted run embedded are not embedded again")
     try:
         with closing(work):
             yield work
     except BaseException:
         if work.folder.exists():
-            _say(f"What was embedded so far is kept in {work.folder.parent}: the same command goes on from there")
+            say(f"What was embedded so far is kept in {work.folder.parent}: the same command goes on from there")
         raise
     work.remove()
 
@@ -201,7 +201,3 @@ def _name_for_later(source: str | Path) -> str:
     except UnicodeEncodeError:
         raise OpenAlignError(f"{path!r} is not UTF-8, which an index cannot name: rename it.") from None
     return path
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)

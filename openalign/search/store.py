@@ -23,7 +23,7 @@ from usearch.compiled import MetricKind
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder
-from openalign.progress import console
+from openalign.progress import say
 from openalign.search.graph import Graph
 from openalign.search.meta import read_meta
 from openalign.search.query import unit
@@ -148,11 +148,9 @@ def _names_of(folder: Path, known: Mapping[str, object] | None) -> list[str]:
     """The files that an index must have, by its checksums; raises DamagedIndex if they do not list one."""
     if known is None:
         if (folder / GRAPH).exists():
-            console.print(
+            say(
                 f"{folder} has no {CHECKSUMS}, so its graph is not used: every query is compared with all images. "
-                "Build the index again for a graph.",
-                markup=False,
-                soft_wrap=True,
+                "Build the index again for a graph."
             )
         return list(FILES)
     for name in FILES:

@@ -15,7 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from openalign.progress import console
+from openalign.progress import say
 from openalign.train.recipe import Recipe
 
 
@@ -48,7 +48,7 @@ class Board(ABC):
             call()
         except Exception as error:
             self._works = False
-            console.print(f"{self.title} is left out from here: {error}", markup=False, soft_wrap=True)
+            say(f"{self.title} is left out from here: {error}")
 
 
 def boards(run: Path, recipe: Recipe, first_step: int) -> list[Board]:

@@ -18,7 +18,7 @@ from openalign.locks import locked
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
-from openalign.progress import bar, console
+from openalign.progress import bar, console, say
 from openalign.train.allocator import keep_freed_memory
 from openalign.train.changes import contradiction
 from openalign.train.checkpoint import checkpoints_of, load_checkpoint_weights, save_checkpoint
@@ -153,9 +153,9 @@ def _train(asked: Asked, run: Path, mine: Processes) -> TrainResult:
 
 def _list_left_out(pairs: Pairs) -> None:
     for problem in pairs.problems[:_LISTED]:
-        console.print(f"Left out: {problem}", markup=False, soft_wrap=True)
+        say(f"Left out: {problem}")
     if len(pairs.problems) > _LISTED:
-        console.print(f"... and {len(pairs.problems) - _LISTED:,} more.", markup=False, soft_wrap=True)
+        say(f"... and {len(pairs.problems) - _LISTED:,} more.")
 
 
 def _settle(run: Path, asked: Asked, planned: Plan, pairs: Pairs, tokenizer: Tokenizer) -> Identity:
@@ -324,7 +324,7 @@ def _end_early(
         raise unsaved
     if failing:
         raise ToldElsewhere("another process says why")
-    console.print(f"Stopped after step {done:,}; {going_on}.", markup=False, soft_wrap=True)
+    say(f"Stopped after step {done:,}; {going_on}.")
     raise KeyboardInterrupt
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from openalign.errors import OpenAlignError
-from openalign.progress import console
+from openalign.progress import say
 from openalign.train.log_file import read_records
 from openalign.train.recipe import read_recipe
 
@@ -29,7 +29,7 @@ def refuse_remains(run: Path) -> None:
 
 def say_that_it_begins(run: Path) -> None:
     """For a user who asked to go on."""
-    console.print(f"{run}: has no checkpoint yet; the run begins at step 0.", markup=False, soft_wrap=True)
+    say(f"{run}: has no checkpoint yet; the run begins at step 0.")
 
 
 def _is_not_empty(folder: Path) -> bool:

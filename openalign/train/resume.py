@@ -10,7 +10,7 @@ from openalign.checksums import CHECKSUMS, check_beside, check_files, read_check
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_checked_file
 from openalign.model import hub
-from openalign.progress import console
+from openalign.progress import say
 from openalign.train.changes import differences, is_changed, refuse_differences
 from openalign.train.checkpoint import checkpoints_of, is_model_of, put_model
 from openalign.train.identity import Identity
@@ -94,7 +94,7 @@ def plan(run: Path, asked: Asked) -> Plan:
     if state is not None and recipe.steps < state.step:
         raise OpenAlignError(f"{run}: is at step {state.step:,} already, which is more than steps = {recipe.steps:,}.")
     if read_checksums(checkpoint) is None:
-        _say(f"{checkpoint}: has no checksums, as older versions of openalign wrote none: its files are not checked.")
+        say(f"{checkpoint}: has no checksums, as older versions of openalign wrote none: its files are not checked.")
     return Plan(recipe, own, checkpoint, state, tuple(damaged))
 
 
@@ -183,7 +183,7 @@ def _own_recipe(run: Path, checkpoint: Path) -> Path:
     except OpenAlignError as error:
         if not (checkpoint / RECIPE).is_file():
             raise
-        _say(f"{str(error).rstrip('.')}. The recipe of its checkpoint is taken instead, {checkpoint / RECIPE}.")
+        say(f"{str(error).rstrip('.')}. The recipe of its checkpoint is taken instead, {checkpoint / RECIPE}.")
         return checkpoint / RECIPE
     return run / RECIPE
 
@@ -231,7 +231,7 @@ def _set_aside(damage: Damage, step: int) -> None:
     free = (folder.with_name(f"damaged-{folder.name}{end}") for end in ("", *(f".{i}" for i in range(2, 1000))))
     aside = next(path for path in free if not path.exists())
     folder.rename(aside)
-    _say(f"{damage.reason}. Going on from step {step:,} instead; the damaged checkpoint is now {aside}.")
+    say(f"{damage.reason}. Going on from step {step:,} instead; the damaged checkpoint is now {aside}.")
 
 
 def _clear_leftovers(run: Path) -> None:
@@ -248,7 +248,3 @@ def _clear_leftovers(run: Path) -> None:
 
 def _how_other(before: int, now: int) -> str:
     return f"holds {now:,} pairs, not {before:,}, others" if now != before else "holds other pairs"
-
-
-def _say(sentence: str) -> None:
-    console.print(sentence, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from openalign import progress
 from openalign.data.loader import Batch
 from openalign.progress import bar
 from openalign.train import boards, log, throughput
@@ -41,7 +42,7 @@ def settings(recipe: Path) -> Recipe:
 def spoken(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is printed, on a console of 80 columns that is no terminal."""
     text = io.StringIO()
-    for module in (log, boards):
+    for module in (log, progress):
         monkeypatch.setattr(module, "console", Console(file=text, width=80, highlight=False))
     yield text
 
