@@ -13,10 +13,11 @@ class Slow:
 
     def __init__(self, encoder) -> None:
         self.calls: list[int] = []
-        self.go = Event()
+        self.called, self.go = Event(), Event()
         inner = encoder._embed_text_batch
 
         def embed(texts):
+            self.called.set()
             self.go.wait(60)
             self.calls.append(len(texts))
             return inner(texts)
@@ -36,8 +37,12 @@ def test_what_waits_goes_through_the_model_together(paint_encoder):
     shared = SharedModel(paint_encoder)
     colours = ["red", "green", "blue", "yellow", "violet", "white"] * 3
     with ThreadPoolExecutor(len(colours)) as threads:
-        found = [threads.submit(shared.embed_texts, [colour]) for colour in colours]
+        found = [threads.submit(shared.embed_texts, colours[:1])]
+        assert slow.called.wait(60)  # the others come while the model is busy, however the threads are scheduled
+        found += [threads.submit(shared.embed_texts, [colour]) for colour in colours[1:]]
+        deadline = time.monotonic() + 60
         while shared._jobs.qsize() < len(colours) - 1:
+            assert time.monotonic() < deadline
             time.sleep(0.01)  # a busy loop would keep the threads from putting anything there
         slow.go.set()
         vectors = np.concatenate([each.result() for each in found])
