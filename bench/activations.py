@@ -9,7 +9,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from openalign.model.align import Align
 from openalign.model.scales import PAPER_PIECES, PAPER_VOCABULARY, image_multiply_adds, parameters, text_multiply_adds
-from openalign.train.recipe import Recipe
+from openalign.training.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ peer=${PEER:+--peer-python $PEER}
 
 part() { echo "== $* (at ${SECONDS} s)"; timeout "${LIMIT:-300}" "$@" || echo "== ended with $?"; }
 part nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
-part "$python" -m pytest -q tests/model/test_loss_triton.py tests/train/test_on_gpu.py
+part "$python" -m pytest -q tests/model/loss/test_triton.py tests/training/test_on_gpu.py
 part "$python" bench/loss.py --device cuda $peer
 part "$python" bench/gpu_step.py --seconds 150
 part "$python" bench/gpu_step.py --seconds 150 --compile

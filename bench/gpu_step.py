@@ -3,8 +3,8 @@
     python bench/gpu_step.py [--compile] [--seconds 90]
 
 Images are random pixels and start in the host's memory as a loader leaves them, texts have 64 word pieces of 100,000,
-the optimizer is LAMB. A batch larger than its micro-batch goes forward twice (train/step.py). Sizes that do not fit, or
-would start after the seconds given, are listed as not run.
+the optimizer is LAMB. A batch larger than its micro-batch goes forward twice
+(training/optimization/step.py). Sizes that do not fit, or would start after the seconds given, are listed as not run.
 """
 
 import argparse
@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from measure import show, write
 
-from openalign.data.loader import Batch
+from openalign.data.loading.loader import Batch
 from openalign.model.align import Align
 from openalign.model.scales import image_tower, text_tower
-from openalign.train.optim import build_optimizer
-from openalign.train.parallel import Processes, Replica
-from openalign.train.recipe import Recipe
-from openalign.train.step import train_step
-from openalign.train.throughput import peak_of, utilisation
+from openalign.training.optimization.optim import build_optimizer
+from openalign.training.optimization.parallel import Processes, Replica
+from openalign.training.optimization.step import train_step
+from openalign.training.recipe.recipe import Recipe
+from openalign.training.watch.throughput import peak_of, utilisation
 
 VOCABULARY = 100_000
 PIECES = 64

@@ -21,9 +21,9 @@ from typing import Any
 
 from measure import show, write
 
-from openalign.curate.apart import helper_process
-from openalign.curate.pages import SMALL, Form, PageLimits, tags_of_page
-from openalign.curate.records import Problem
+from openalign.curation.html.page import SMALL, Form, PageLimits, tags_of_page
+from openalign.curation.isolation.records import Problem
+from openalign.curation.isolation.time_limit import helper_process
 
 _NAMES = """
 a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote

@@ -29,8 +29,8 @@ from measure import show, write
 from numpy.typing import NDArray
 
 import openalign
-from openalign.data.tokenizer import train_tokenizer
-from openalign.evaluate.ranking import ranks, share_within
+from openalign.data.text.tokenizer import train_tokenizer
+from openalign.evaluation.ranking import ranks, share_within
 
 PEER = Path(__file__).parent / "peers" / "open_clip_learning.py"
 CORES = 2

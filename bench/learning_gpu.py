@@ -21,14 +21,14 @@ from measure import RESULTS, environment
 from torch import Tensor
 from torch.nn import functional
 
-from openalign.data.loader import Batch, BatchLoader, LoaderSettings
-from openalign.data.pairs import open_pairs
-from openalign.data.tokenizer import Tokenizer
+from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
+from openalign.data.pairs.pairs import open_pairs
+from openalign.data.text.tokenizer import Tokenizer
 from openalign.model import hub
 from openalign.model.align import Align
-from openalign.train.optim import build_optimizer, learning_rate
-from openalign.train.recipe import Recipe, read_recipe
-from openalign.train.step import seed_step
+from openalign.training.optimization.optim import build_optimizer, learning_rate
+from openalign.training.optimization.step import seed_step
+from openalign.training.recipe.recipe import Recipe, read_recipe
 
 CUDA = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if CUDA else "cpu")

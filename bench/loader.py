@@ -18,11 +18,11 @@ from pathlib import Path
 import measure
 import numpy as np
 
-from openalign.data.images import encode_jpeg, resize
-from openalign.data.loader import BatchLoader, LoaderSettings
-from openalign.data.pairs import Pairs, open_pairs
-from openalign.data.shards import ShardWriter
-from openalign.data.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.images.decode import encode_jpeg, resize
+from openalign.data.loading.loader import BatchLoader, LoaderSettings
+from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.shards.shards import ShardWriter
+from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 
 COUNT, BATCH, SIDE, SKIPPED = 2_000, 64, 289, 8
 PEER = Path(__file__).parent / "peers" / "webdataset_loader.py"

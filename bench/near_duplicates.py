@@ -21,9 +21,10 @@ from measure import show, write
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
-from openalign.curate.duplicates import Fingerprints, find_near_duplicates, perceptual_hash, thumbnails
-from openalign.curate.settings import CurateSettings
-from openalign.data.images import ImageError, decode
+from openalign.curation.duplicates.search import Fingerprints, find_near_duplicates
+from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
+from openalign.curation.settings import CurateSettings
+from openalign.data.images.decode import ImageError, decode
 
 DISTANCES = (6, 8, 10)
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

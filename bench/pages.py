@@ -21,9 +21,9 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.recordloader import ArcWarcRecord
 from warcio.warcwriter import WARCWriter
 
-from openalign.curate.alt_text import image_tags
-from openalign.curate.charset import decode_page
-from openalign.curate.warc import StoredPage, scan
+from openalign.curation.html.alt_text import image_tags
+from openalign.curation.html.charset import decode_page
+from openalign.curation.sources.warc import StoredPage, scan
 
 PEER = Path(__file__).parent / "peers" / "pages.py"
 PASSES = 5

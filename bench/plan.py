@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from activations import Model, counted
 from measure import show, write
 
-from openalign.model.loss_tiles import TILE
+from openalign.model.loss.tiles import TILE
 from openalign.model.scales import PAPER_PIECES
-from openalign.train.recipe import Recipe, read_recipe
+from openalign.training.recipe.recipe import Recipe, read_recipe
 
 # An H100 SXM of 80 GB, from its data sheet: dense bfloat16, memory, and NVLink and a 400 Gb/s network one way.
 PEAK_FLOPS = 989e12

@@ -23,9 +23,9 @@ from pathlib import Path
 import duckdb
 from measure import show, write
 
-from openalign.curate import relations
-from openalign.curate.local_engine import LocalEngine
-from openalign.curate.settings import CurateSettings
+from openalign.curation.engine.local import LocalEngine
+from openalign.curation.rules import relations
+from openalign.curation.settings import CurateSettings
 
 PEER = Path(__file__).parent / "peers" / "relations.py"
 VOCABULARY = 100_000  # small, so that there is something to find

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import measure
 
-from openalign.data.open_files import _MOST_OPEN
-from openalign.data.shards import ShardImages, ShardWriter, read_index
-from openalign.data.sidecar import digest_of
+from openalign.data.files.open_files import _MOST_OPEN
+from openalign.data.shards.shards import ShardImages, ShardWriter, read_index
+from openalign.data.shards.sidecar import digest_of
 from openalign.errors import OpenAlignError
 
 PER_SHARD, SWITCH_S = 4, 1e-5

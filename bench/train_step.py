@@ -4,7 +4,8 @@
     python bench/train_step.py --device cuda --rounds 1
 
 Each framework runs in a process of its own; the processes take turns, and the median over all rounds is printed. On a
-CPU peers run as they ship and with freed memory kept (our allocator setting, see openalign/train/allocator.py).
+CPU peers run as they ship and with freed memory kept (our allocator setting, see
+openalign/training/optimization/allocator.py).
 """
 
 import argparse

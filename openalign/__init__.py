@@ -6,40 +6,46 @@ For example:
     images = model.embed_images(["apple.jpg"])        # float32 (N, D), unit rows
     texts = model.embed_texts(["a red apple"])        # float32 (N, D), unit rows
     openalign.Index.open("photos.index").search("a red apple", minus=["people"], top=10)
+
+Each name is imported when it is first used: `import openalign` loads no torch, and `openalign.load` no database.
 """
 
-from types import ModuleType
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from openalign import api
-
 if TYPE_CHECKING:
-    from openalign.api import Index, OpenAlignError, classify, contrastive_loss, curate, evaluate, load, train
-else:
-    from openalign import curate, evaluate, train
+    from openalign.curation.pipeline import curate
+    from openalign.errors import OpenAlignError
+    from openalign.evaluation.run import evaluate
+    from openalign.evaluation.zero_shot import classify
+    from openalign.model.hub import load
+    from openalign.model.loss.contrastive import contrastive_loss
+    from openalign.search.index import Index
+    from openalign.training.loop import train
 
 __version__ = "0.1.0"
 
 __all__ = ["Index", "OpenAlignError", "classify", "contrastive_loss", "curate", "evaluate", "load", "train"]
 
-
-class _Stage(ModuleType):
-    """A folder that is also its function: `openalign.train(...)` beside `openalign.train.loop`.
-
-    Importing a submodule makes Python bind the folder's name in this package, over any function of that name. So the
-    three folders that share their name with a function can be called themselves.
-    """
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return getattr(api, self.__name__.rpartition(".")[2])(*args, **options)
-
-
-if not TYPE_CHECKING:
-    for _folder in (curate, evaluate, train):
-        _folder.__class__ = _Stage
+_MODULES = {
+    "Index": "openalign.search.index",
+    "OpenAlignError": "openalign.errors",
+    "classify": "openalign.evaluation.zero_shot",
+    "contrastive_loss": "openalign.model.loss.contrastive",
+    "curate": "openalign.curation.pipeline",
+    "evaluate": "openalign.evaluation.run",
+    "load": "openalign.model.hub",
+    "train": "openalign.training.loop",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(api, name)
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,5 @@
 """`python -m openalign` is `openalign`."""
 
-from openalign.cli import main
+from openalign.commands.cli import main
 
 main()

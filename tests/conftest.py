@@ -120,7 +120,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
     """The commands tokenizer, train and index, run on a table of 24 paintings with its column `label`."""
     from typer.testing import CliRunner  # here, since tests of training run where the command line's library is not
 
-    from openalign.cli import app
+    from openalign.commands.cli import app
 
     folder = tmp_path_factory.mktemp("road")
     lines = ["file,text,label"]

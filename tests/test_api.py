@@ -1,7 +1,5 @@
 """What `import openalign` gives, used as the README uses it."""
 
-import importlib
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,15 +31,6 @@ def test_a_loaded_model_is_evaluated_and_classifies(road):
     assert report["count"] == 24
     (found,) = openalign.classify(model, [road.table.parent / "0-red.png"], ["red", "blue"])
     assert sum(probability for _, probability in found) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(("stage", "module"), [("curate", "rules"), ("train", "recipe"), ("evaluate", "ranking")])
-def test_a_stage_is_a_function_and_a_folder_even_when_its_modules_were_imported_first(stage, module):
-    imported = importlib.import_module(f"openalign.{stage}.{module}")
-    folder = getattr(openalign, stage)
-    assert getattr(folder, module) is imported
-    with pytest.raises((TypeError, openalign.OpenAlignError), match=r"missing|name a RECIPE"):
-        folder()
 
 
 def test_a_mistake_is_an_openalign_error(tmp_path):

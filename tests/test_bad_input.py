@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from openalign.cli import app
+from openalign.commands.cli import app
 
 
 def type_in(*arguments: object):

@@ -1,8 +1,9 @@
-"""The road has one direction: a module imports from stages before its own, and a stage needs only its own libraries."""
+"""The road has one direction, in every folder: a module imports only from rooms before its own."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,72 +12,87 @@ import openalign
 
 PACKAGE = Path(openalign.__file__).parent
 
-ORDER = [
-    {"errors"},
-    {"settings", "progress", "regular"},
-    {"checksums", "locks"},
-    {"files"},
-    {"data"},
-    {"model"},
-    {"curate"},
-    {"evaluate"},
-    {"train"},
-    {"search"},
-    {"serve"},
-    {"demo"},
-    {"api"},
-    {"terminal", "arguments"},
-    {"endings"},
-    {"cli"},
-    {"__main__"},
-]
-STAGES = {stage: place for place, stages in enumerate(ORDER) for stage in stages}
+ROOMS = {
+    "openalign": [
+        *("errors", "settings progress regular", "checksums locks", "files"),
+        *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
+    ],
+    "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
+    "openalign.model": ["loss"],
+    "openalign.curation": [
+        *("isolation", "html", "settings", "engine", "sources", "fetch", "images", "duplicates", "rules", "report"),
+    ],
+    "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
+}
+"""The rooms of a folder, in order; those named together know nothing of each other.
+
+Modules that are not listed lie on top: they import from the rooms beside them, and no room imports from them.
+"""
+MOST_MODULES = 16
+MOST_LINES = 40
 
 
-def stage_of(module: str) -> str:
-    """`openalign.data.pairs` -> `data`."""
-    return module.split(".")[1]
+def module_of(path: Path) -> str:
+    """`.../openalign/data/pairs/pairs.py` -> `openalign.data.pairs.pairs`; a package by its own name."""
+    parts = ("openalign", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
 
 
-def imports_of(path: Path) -> set[tuple[str, int]]:
-    """The openalign modules that a file imports, anywhere in it, with the line; submodules by their full name."""
-    found: set[tuple[str, int]] = set()
+SOURCES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, int]]:
+    """The modules of openalign that a file imports, anywhere in it, with the line."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            if node.module == "openalign":
-                found |= {(f"openalign.{alias.name}", node.lineno) for alias in node.names if stage_exists(alias.name)}
-            elif node.module is not None:
-                found.add((node.module, node.lineno))
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in SOURCES else str(node.module), node.lineno
         elif isinstance(node, ast.Import):
-            found |= {(alias.name, node.lineno) for alias in node.names}
-    return {(module, line) for module, line in found if module.startswith("openalign.")}
+            yield from ((alias.name, node.lineno) for alias in node.names)
 
 
-def stage_exists(name: str) -> bool:
-    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").exists()
+def rank(folder: str, child: str) -> int:
+    order = ROOMS[folder]
+    return next((number for number, names in enumerate(order) if child in names.split()), len(order))
 
 
-def own_stage(path: Path) -> str:
-    return stage_of(".".join(("openalign", *path.relative_to(PACKAGE).with_suffix("").parts)))
+def is_late(importer: str, imported: str) -> bool:
+    """Whether an import goes against the order of the folder where the two modules' paths part."""
+    ours, theirs = importer.split("."), imported.split(".")
+    shared = next(
+        (place for place, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]),
+        min(len(ours), len(theirs)),
+    )
+    folder = ".".join(ours[:shared])
+    if folder not in ROOMS or shared in (len(ours), len(theirs)):
+        return False
+    mine, its = ours[shared], theirs[shared]
+    both_on_top = rank(folder, mine) == rank(folder, its) == len(ROOMS[folder])
+    return not both_on_top and rank(folder, its) >= rank(folder, mine)
 
 
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+def test_every_folder_with_rooms_has_an_order():
+    folders = {module_of(path.parent) for path in PACKAGE.glob("*/*/__init__.py")}
+    assert {folder.rpartition(".")[0] for folder in folders} == ROOMS.keys() - {"openalign"}
+    for folder, order in ROOMS.items():
+        for name in " ".join(order).split():
+            assert f"{folder}.{name}" in SOURCES
+    known = " ".join(ROOMS["openalign"]).split()
+    assert {module.split(".")[1] for module in SOURCES} <= set(known)
 
 
-def test_every_module_belongs_to_a_stage():
-    assert {own_stage(path) for path in SOURCES} <= STAGES.keys()
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_stages_before_its_own(path):
-    own = own_stage(path)
-    late = [
-        f"line {line}: {module}"
-        for module, line in imports_of(path)
-        if (stage := stage_of(module)) != own and STAGES[stage] >= STAGES[own]
-    ]
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_module_imports_only_from_rooms_before_its_own(module):
+    late = [f"line {line}: {name}" for name, line in imports_of(SOURCES[module]) if is_late(module, name)]
     assert not late
+
+
+def test_no_folder_is_crowded():
+    folders = {path.parent for path in SOURCES.values()}
+    crowded = {str(folder): count for folder in folders if (count := len(list(folder.glob("*.py")))) > MOST_MODULES}
+    assert not crowded
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -88,9 +104,9 @@ def loaded_by(statement: str) -> set[str]:
 
 def test_training_needs_no_library_of_curation_search_or_service():
     others = {"ibis", "duckdb", "fastwarc", "selectolax", "usearch", "fastapi", "typer"}
-    assert not loaded_by("import openalign.train.loop") & others
+    assert not loaded_by("import openalign.training.loop") & others
 
 
 def test_the_package_and_its_command_line_load_no_torch():
     heavy = {"torch", "transformers", "numpy", "pyarrow", "ibis", "duckdb", "fastapi", "pydantic"}
-    assert not loaded_by("import openalign, openalign.cli") & heavy
+    assert not loaded_by("import openalign, openalign.commands.cli") & heavy

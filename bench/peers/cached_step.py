@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from openalign.data.loader import Batch
+from openalign.data.loading.loader import Batch
 from openalign.model.align import Align
-from openalign.train.allocator import keep_freed_memory
-from openalign.train.optim import build_optimizer
-from openalign.train.parallel import Processes, Replica
-from openalign.train.recipe import Recipe, read_recipe
-from openalign.train.step import train_step
+from openalign.training.optimization.allocator import keep_freed_memory
+from openalign.training.optimization.optim import build_optimizer
+from openalign.training.optimization.parallel import Processes, Replica
+from openalign.training.optimization.step import train_step
+from openalign.training.recipe.recipe import Recipe, read_recipe
 
 VOCABULARY = 8_000
 PIECES = 12

@@ -25,7 +25,7 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 def openalign() -> Loss:
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from openalign.model.loss import contrastive_loss
+    from openalign.model.loss.contrastive import contrastive_loss
 
     return contrastive_loss
 

@@ -24,13 +24,13 @@ VOCABULARY = 30_522
 def openalign_step(images_BHWC: Tensor, ids_BT: Tensor, device: torch.device) -> Callable[[], object]:
     import numpy as np
 
-    from openalign.data.loader import Batch
+    from openalign.data.loading.loader import Batch
     from openalign.model.align import Align
     from openalign.model.scales import image_tower, text_tower
-    from openalign.train.optim import build_optimizer
-    from openalign.train.parallel import Processes, Replica
-    from openalign.train.recipe import Recipe
-    from openalign.train.step import train_step
+    from openalign.training.optimization.optim import build_optimizer
+    from openalign.training.optimization.parallel import Processes, Replica
+    from openalign.training.optimization.step import train_step
+    from openalign.training.recipe.recipe import Recipe
 
     size, side = images_BHWC.shape[:2]
     towers = {"image_tower": image_tower("b0"), "text_tower": text_tower("mini")}
@@ -110,7 +110,7 @@ def autocast(device: torch.device) -> torch.autocast:
 def main() -> None:
     framework, side, size, steps = sys.argv[1], *(int(argument) for argument in sys.argv[2:5])
     device = torch.device(sys.argv[5])
-    if "--keep-freed-memory" in sys.argv:  # what openalign/train/allocator.py does
+    if "--keep-freed-memory" in sys.argv:  # what openalign/training/optimization/allocator.py does
         libc = ctypes.CDLL(None)
         libc.mallopt(-4, 0)
         libc.mallopt(-1, 2**31 - 1)

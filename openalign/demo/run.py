@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from openalign.curate.pipeline import curate
-from openalign.curate.settings import CurateSettings
-from openalign.data.pairs import Pairs, open_pairs
-from openalign.data.tokenizer import train_tokenizer
+from openalign.curation.pipeline import curate
+from openalign.curation.settings import CurateSettings
+from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.text.tokenizer import train_tokenizer
 from openalign.demo.captions import PLACES
 from openalign.demo.web import make_web
-from openalign.evaluate.run import evaluate
+from openalign.evaluation.run import evaluate
 from openalign.files import whole_file
 from openalign.locks import locked
 from openalign.model.hub import load
 from openalign.progress import console, display
 from openalign.search.index import Index
-from openalign.train.checkpoint import checkpoints_of
-from openalign.train.loop import train
+from openalign.training.loop import train
+from openalign.training.run_folder.checkpoint import checkpoints_of
 
 VOCABULARY = 4_000
 NAMES = {

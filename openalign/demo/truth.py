@@ -1,4 +1,4 @@
-"""What each pair of the miniature web truly breaks, in plain Python that shares nothing with `openalign.curate`."""
+"""What each pair of the miniature web truly breaks, in plain Python that shares nothing with `openalign.curation`."""
 
 import unicodedata
 from collections.abc import Sequence

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign import progress
-from openalign.curate.processes import Processes
+from openalign.curation.isolation.process_pool import Processes
 from openalign.demo.artwork import KINDS, LANGUAGES, name_in, sprites
 from openalign.demo.held_out import OTHER_LANGUAGE_SHARE, UNSEEN_SHARE, TestScene, composed_queries, heldout, unseen
 from openalign.demo.pages import Page, Web, crawled_page

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import AlignConfig
 
-from openalign.data.library_errors import library_errors
+from openalign.data.files.library_errors import library_errors
 from openalign.model.align import AlignSettings, bert_config
 from openalign.model.efficientnet import STEM_CHANNELS
 

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from openalign.data.images import decode
-from openalign.data.json_files import check_file
-from openalign.data.pairs import Pairs
+from openalign.data.files.json_files import check_file
+from openalign.data.images.decode import decode
+from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
 

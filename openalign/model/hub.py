@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from openalign.data.images import resize
-from openalign.data.json_files import read_object
-from openalign.data.library_errors import library_errors
-from openalign.data.tokenizer import Tokenizer
+from openalign.data.files.json_files import read_object
+from openalign.data.files.library_errors import library_errors
+from openalign.data.images.decode import resize
+from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align, AlignSettings
 from openalign.model.config import config_from, preprocessor_from, settings_from

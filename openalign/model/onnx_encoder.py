@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from openalign.checksums import check_files
-from openalign.data.json_files import check_file, read_object
-from openalign.data.library_errors import library_errors
-from openalign.data.tokenizer import Tokenizer
+from openalign.data.files.json_files import check_file, read_object
+from openalign.data.files.library_errors import library_errors
+from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.folder import check_kinds

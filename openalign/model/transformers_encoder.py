@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoModel
 
-from openalign.data.library_errors import library_errors
-from openalign.data.tokenizer import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
+from openalign.data.files.library_errors import library_errors
+from openalign.data.text.tokenizer import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.limits import MOST_SIDE

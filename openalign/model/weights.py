@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from openalign.data.json_files import check_file, read_object
-from openalign.data.library_errors import library_errors
+from openalign.data.files.json_files import check_file, read_object
+from openalign.data.files.library_errors import library_errors
 from openalign.errors import OpenAlignError
 from openalign.model.folder import INDEX, MOST_WEIGHT_BYTES, WEIGHTS
 

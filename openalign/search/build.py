@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.addresses import is_address
-from openalign.data.pairs import Pairs, open_pairs
+from openalign.data.files.remote import is_address
+from openalign.data.pairs.pairs import Pairs, open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.locks import locked

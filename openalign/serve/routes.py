@@ -9,9 +9,9 @@ from fastapi import FastAPI, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from openalign.data.images import read_header
+from openalign.data.images.decode import read_header
 from openalign.errors import OpenAlignError
-from openalign.evaluate.zero_shot import classify
+from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.wire import Answer, Found, Health, Info, Label, Labels, Picture, Pictures, Problem, info_of

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from openalign.data.tokenizer import Tokenizer
+from openalign.data.text.tokenizer import Tokenizer
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet import ImageTowerSettings
 from openalign.model.hub import save

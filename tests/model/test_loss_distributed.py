@@ -12,7 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
 from openalign.errors import OpenAlignError
-from openalign.model.loss import contrastive_loss
+from openalign.model.loss.contrastive import contrastive_loss
 from tests.model.dense_loss import dense_gradients, unit_rows
 
 WIDTH = 16

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import openalign
-from openalign.curate.unsafe import open_scorer
-from openalign.data.json_files import MOST_BYTES
-from openalign.data.tokenizer import Tokenizer, train_tokenizer
-from openalign.data.tokenizer_limits import MOST_TOKENIZER_BYTES
+from openalign.curation.images.unsafe import open_scorer
+from openalign.data.files.json_files import MOST_BYTES
+from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import MOST_IMAGE_BYTES

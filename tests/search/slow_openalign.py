@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from openalign import cli
+from openalign.commands import cli
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder, read_image
 

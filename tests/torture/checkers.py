@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from openalign.data.pairs import open_pairs
-from openalign.data.tokenizer import Tokenizer
+from openalign.data.pairs.pairs import open_pairs
+from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.onnx_encoder import exported

@@ -29,7 +29,7 @@ LINGER_S = 10.0
 """How long workers may outlive a driver that was killed."""
 LOADED = (
     *("torch", "duckdb", "pyarrow.parquet", "ibis", "usearch.index", "tensorboard", "transformers", "onnxruntime"),
-    *("openalign.cli", "openalign.curate.pipeline", "openalign.evaluate.run", "openalign.train.loop"),
+    *("openalign.commands.cli", "openalign.curation.pipeline", "openalign.evaluation.run", "openalign.training.loop"),
     *("openalign.search.index", "openalign.model.hub", "openalign.model.onnx_encoder", "checkers"),
 )
 
@@ -89,7 +89,7 @@ def become(job: dict[str, Any], result: Path) -> None:
             result.write_text(json.dumps(getattr(importlib.import_module(module), name)(job["with"])))
         else:
             sys.argv = ["openalign", *job["arguments"]]
-            importlib.import_module("openalign.cli").main()
+            importlib.import_module("openalign.commands.cli").main()
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1

@@ -1,0 +1,1 @@
+"""Near-duplicates: of test images (paper section 3.1), and among the kept images."""

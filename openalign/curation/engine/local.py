@@ -1,0 +1,136 @@
+"""A curation on one machine: DuckDB, which goes to disk for what memory does not hold, and a pool of processes."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from math import ceil
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign.curation.engine.base import Engine, Item, Result, parse_memory
+from openalign.curation.isolation.process_pool import Processes
+from openalign.errors import OpenAlignError
+from openalign.progress import bar
+
+_GROUPED_BEYOND_MEMORY = 5
+"""How many times its memory DuckDB groups with ease, the rest on disk; at about 20 times version 2.0 gives up."""
+
+
+class LocalEngine(Engine):
+    """A DuckDB file in `work`; `workers` processes; `memory` in mebibytes, by default four fifths of the machine's."""
+
+    def __init__(self, work: Path, workers: int, memory: int | None = None) -> None:
+        work.mkdir(parents=True, exist_ok=True)
+        self.work = work
+        # Before DuckDB and progress bars have threads, whose locks a forked process would find taken for ever.
+        self._pool = Processes(workers) if workers > 1 else None
+        limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}
+        with _in_a_sentence():
+            self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)
+
+    def read(self, files: Sequence[Path]) -> ir.Table:
+        return self._backend.read_parquet([str(file) for file in files])
+
+    def hold(self, name: str, table: ir.Table) -> ir.Table:
+        return self._backend.create_table(name, table)
+
+    def parts_of(self, size: int) -> int:
+        [limit] = self._backend.raw_sql("SELECT current_setting('memory_limit')").fetchone()
+        return ceil(size / (_GROUPED_BEYOND_MEMORY * parse_memory(limit) << 20)) or 1
+
+    def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
+        self._backend.to_parquet(table.order_by(*order_by), path)
+
+    def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
+        whole, folder = self.work / f"{name}.whole.parquet", self.work / name
+        folder.mkdir()
+        self.write(table, whole, order_by)
+        pieces = []
+        for number, batch in enumerate(pq.ParquetFile(whole).iter_batches(rows)):
+            pieces.append(folder / f"{number:06d}.parquet")
+            pq.write_table(pa.Table.from_batches([batch]), pieces[-1])
+        whole.unlink()
+        return pieces
+
+    def run(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        description: str,
+        total: int | None = None,
+        size_of: Callable[[Item], int] = lambda item: 1,
+    ) -> list[Result]:
+        if total is None and isinstance(items, Sized):
+            total = len(items)
+        with bar(description, total) as running:
+            if self._pool is None or (isinstance(items, Sized) and len(items) < 2):
+                results = []
+                for item in items:
+                    results.append(function(item))
+                    running.advance(size_of(item))
+                return results
+            futures: list[Future[Result]] = []
+            failed = Event()
+
+            def note(done: Future[Result], size: int) -> None:
+                if done.cancelled() or done.exception():
+                    failed.set()
+                running.advance(size)
+
+            try:
+                for item in items:
+                    if failed.is_set():
+                        break
+                    futures.append(self._pool.submit(function, item))
+                    futures[-1].add_done_callback(partial(note, size=size_of(item)))
+                return [future.result() for future in futures]
+            except BrokenProcessPool:
+                raise OpenAlignError(
+                    f"{description}: a process was killed, most likely for want of memory. Run it again, which goes on "
+                    f"where it was, with fewer --workers."
+                ) from None
+            finally:
+                for future in futures:
+                    future.cancel()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        if isinstance(error, duckdb.Error):  # of any query, also those that were asked through a table
+            with _in_a_sentence():
+                raise error
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+        self._backend.disconnect()
+
+
+@contextmanager
+def _in_a_sentence() -> Iterator[None]:
+    """What DuckDB raises for want of memory, or of a disk that can be written, as an error that the user can mend."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise OpenAlignError(
+            f"DuckDB has too little memory ({_said(error)}): give it more --memory, or fewer --workers"
+        ) from None
+    except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
+        raise OpenAlignError(
+            f"DuckDB cannot use its files ({_said(error)}): make room or mend the disk, and the same command goes on"
+        ) from None
+
+
+def _said(error: Exception) -> str:
+    return str(error).partition("\n")[0]

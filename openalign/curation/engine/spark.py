@@ -1,0 +1,161 @@
+"""A curation on Spark: the same expressions and functions, on as many machines as the master has.
+
+The work folder and the outputs must lie where every machine sees them under the same path, and `openalign` must be
+installed where the executors' Python runs.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow.parquet as pq
+import torch
+
+from openalign.curation.engine.base import Engine, Item, Result
+from openalign.errors import OpenAlignError
+from openalign.files import whole_file
+from openalign.progress import bar
+
+try:
+    from pyspark.errors import PySparkException
+    from pyspark.sql import DataFrame, SparkSession
+except ImportError as error:
+    raise OpenAlignError("--engine spark needs pyspark: pip install 'openalign[spark]'") from error
+
+_MOST_TASKS = 10_000
+_LOOK_EVERY = 0.2  # seconds between looks at how many items are done
+
+
+class SparkEngine(Engine):
+    """Tables are Parquet folders in `work`; items are tasks of a job.
+
+    Where a session runs already (spark-submit, a notebook) it is used, and left running.
+    """
+
+    fetches_apart = True
+
+    def __init__(self, work: Path, workers: int, memory: int | None = None, master: str | None = None) -> None:
+        work.mkdir(parents=True, exist_ok=True)
+        self.work = work.absolute()
+        self._tables = 0
+        running = SparkSession.getActiveSession()
+        self._is_ours = running is None
+        self._session = running or _start(self.work, workers, memory, master)
+        self._backend = ibis.pyspark.connect(self._session)
+
+    def read(self, files: Sequence[Path]) -> ir.Table:
+        frame = self._session.read.parquet(*(file.absolute().as_uri() for file in files))
+        return self._named(frame)
+
+    def hold(self, name: str, table: ir.Table) -> ir.Table:
+        self._frame(table).write.parquet((self.work / name).as_uri())
+        return self.read([self.work / name])
+
+    def parts_of(self, size: int) -> int:
+        return 1  # Spark cuts what it groups by itself
+
+    def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
+        folder = self.work / f"{path.name}.parts"
+        self._frame(table).orderBy(*order_by).write.parquet(folder.as_uri())
+        parts = sorted(folder.glob("*.parquet"))
+        with whole_file(path) as partial_file, pq.ParquetWriter(partial_file, pq.read_schema(parts[0])) as whole:
+            for part in parts:
+                for batch in pq.ParquetFile(part).iter_batches():
+                    whole.write_batch(batch)
+
+    def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
+        held = self._frame(self.hold(f"{name}.whole", table))
+        pieces = max(1, -(-held.count() // rows))
+        cut = held.repartitionByRange(pieces, *order_by).sortWithinPartitions(*order_by)
+        cut.write.parquet((self.work / name).as_uri())
+        return [part for part in sorted((self.work / name).glob("*.parquet")) if pq.read_metadata(part).num_rows]
+
+    def run(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        description: str,
+        total: int | None = None,
+        size_of: Callable[[Item], int] = lambda item: 1,
+    ) -> list[Result]:
+        tasks = [(item, size_of(item)) for item in items]
+        if not tasks:
+            return []
+        context = self._session.sparkContext
+        done = context.accumulator(0)
+        job = context.parallelize(tasks, min(len(tasks), _MOST_TASKS)).map(
+            partial(_counted, function=function, done=done)
+        )
+        with bar(description, sum(size for _, size in tasks)) as running, ThreadPoolExecutor(1) as thread:
+            collecting = thread.submit(job.collect)
+            shown = 0
+            try:
+                while wait([collecting], _LOOK_EVERY).not_done:
+                    running.advance(done.value - shown)
+                    shown = done.value
+            except BaseException:
+                context.cancelAllJobs()
+                raise
+            outcomes = collecting.result()
+            running.advance(done.value - shown)
+        for outcome in outcomes:
+            if isinstance(outcome, OpenAlignError):
+                raise outcome
+        results: list[Result] = outcomes
+        return results
+
+    def close(self) -> None:
+        if self._is_ours:
+            self._session.stop()
+
+    def _frame(self, table: ir.Table) -> DataFrame:
+        return self._session.sql(self._backend.compile(table))
+
+    def _named(self, frame: DataFrame) -> ir.Table:
+        self._tables += 1
+        name = f"openalign_{id(self):x}_{self._tables}"
+        frame.createOrReplaceTempView(name)
+        return self._backend.table(name)
+
+
+def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -> Any:
+    """What the function makes of one item; an error that is a sentence as itself, else Spark would bury it."""
+    torch.set_num_threads(1)  # Spark has a Python process for each core
+    item, size = task
+    try:
+        return function(item)
+    except OpenAlignError as error:
+        return error
+    finally:
+        done.add(size)
+
+
+def _start(work: Path, workers: int, memory: int | None, master: str | None) -> SparkSession:
+    """A session on `master`; without one what spark-submit says, else this machine."""
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    if master is None and not submitted:
+        master = f"local[{workers}]"
+    settings: dict[str, Any] = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+    if master is not None and master.startswith("local"):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        settings |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.ui.enabled": "false",
+            "spark.local.dir": str(work / "spark"),
+            "spark.sql.shuffle.partitions": str(4 * workers),
+        }
+    if memory is not None:
+        settings["spark.driver.memory"] = f"{memory}m"
+    builder = SparkSession.builder.appName("openalign curate").config(map=settings)
+    try:
+        return (builder if master is None else builder.master(master)).getOrCreate()
+    except PySparkException as error:
+        raise OpenAlignError(f"Spark could not be started (it needs Java 17 or newer): {error}") from error

@@ -1,0 +1,1 @@
+"""Images that are only linked, downloaded politely, safely and resumably."""

@@ -1,0 +1,174 @@
+"""What a curation leaves in its folder, written in source order; and whether a folder already holds this very run."""
+
+import glob
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign.checksums import CHECKSUMS, check_files, read_checksums
+from openalign.curation.engine.base import Engine
+from openalign.curation.engine.text_batches import problem_of_text
+from openalign.curation.fetch.ledger import LEDGER, read_ledger
+from openalign.curation.images.inspection import StoredImages
+from openalign.curation.isolation.records import Problem
+from openalign.curation.rules.languages import guessed_language
+from openalign.curation.settings import CurateSettings
+from openalign.data.files import remote
+from openalign.data.shards.shards import ShardWriter
+from openalign.errors import OpenAlignError
+from openalign.progress import bar, say
+
+NAMES = ("shards", "pairs.parquet", "dropped.parquet", "report.html", "report.json")
+"""Everything that a curated folder holds, the last one written last; beside it the ledger, if images were fetched."""
+
+KEPT = pa.schema(
+    [
+        ("key", pa.string()),
+        ("image", pa.string()),
+        ("text", pa.string()),
+        ("page", pa.string()),
+        ("host", pa.string()),
+        ("language", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+        ("shard", pa.string()),
+    ]
+)
+"""pairs.parquet: width, height and sha256 are those of the image as found, which the shard may hold shrunk."""
+
+DROPPED = pa.schema(
+    [("image", pa.string()), ("text", pa.string()), ("page", pa.string()), ("reasons", pa.list_(pa.string()))]
+)
+"""dropped.parquet."""
+
+_METADATA = [name for name in KEPT.names if name not in ("key", "text", "shard")]
+_STORED = ["stored_in", "stored_at", "stored_size"]
+_DROPPED_AT_ONCE = 100_000
+
+
+def write_kept(
+    engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: CurateSettings, problems: list[str]
+) -> None:
+    """Write the kept pairs, whose JPEGs lie in the folder `stored`: shards and pairs.parquet.
+
+    A pair's key is its running number in source order. A line for each text whose language could not be guessed is
+    added to `problems`.
+    """
+    columns = ["occurrence", "image", "text", "page", "host", "width", "height", "sha256", *_STORED]
+    engine.write(judged.filter(~judged.dropped).select(columns), engine.work / "kept.parquet", ["occurrence"])
+    kept = pq.ParquetFile(engine.work / "kept.parquet")
+    with (
+        ShardWriter(folder / "shards", settings.pairs_per_shard) as shards,
+        pq.ParquetWriter(folder / "pairs.parquet", KEPT) as table,
+        StoredImages(stored) as images,
+        bar("Writing shards", kept.metadata.num_rows) as running,
+    ):
+        number = 0
+        for batch in kept.iter_batches(1000):
+            rows = batch.to_pylist()
+            for row in rows:
+                row["key"] = f"{number:09d}"
+                language = guessed_language(row["text"])
+                if isinstance(language, Problem):
+                    problems.append(problem_of_text(row["text"], language))
+                row["language"] = None if isinstance(language, Problem) else language
+                metadata = {name: row[name] for name in _METADATA}
+                row["shard"] = shards.write(row["key"], images.read(row), row["text"], metadata)
+                number += 1
+            table.write_batch(pa.RecordBatch.from_pylist(rows, schema=KEPT))
+            running.advance(len(rows))
+
+
+def write_dropped(engine: Engine, judged: ir.Table, path: Path) -> None:
+    """Write dropped.parquet: `DROPPED`, every rule that a pair breaks, in the rules' order."""
+    dropped = judged.filter(judged.dropped).select("occurrence", *DROPPED.names)
+    engine.write(dropped, engine.work / "dropped.parquet", ["occurrence"])
+    with pq.ParquetWriter(path, DROPPED) as table:
+        for batch in pq.ParquetFile(engine.work / "dropped.parquet").iter_batches(
+            _DROPPED_AT_ONCE, columns=DROPPED.names
+        ):
+            table.write_batch(batch.cast(DROPPED))
+
+
+def keep_ledger(downloads: Path, folder: Path) -> None:
+    """Put the ledger of what was fetched, if anything was, beside the outputs."""
+    if (downloads / LEDGER).exists():
+        shutil.copyfile(downloads / LEDGER, folder / LEDGER)
+
+
+def failed_downloads(folder: Path) -> int:
+    """How many addresses of the ledger in `folder` failed for reasons that may pass."""
+    return sum(entry.status == "failed" for entry in read_ledger(folder / LEDGER).values())
+
+
+def describe_run(
+    sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, settings: CurateSettings
+) -> dict[str, Any]:
+    """What decides the outputs of a run: `sources`, `test_set`, `settings`, `version`, and a `fingerprint` of it all.
+
+    Files count by path, size and time of change.
+    """
+    described = {
+        "sources": [str(source) for source in sources],
+        "test_set": [str(source) for source in test_set],
+        "settings": asdict(settings),
+        "version": version("openalign"),
+    }
+    digest = hashlib.sha256(json.dumps(described).encode())
+    for path in (*sources, *test_set, *([truth] if truth else [])):
+        for line in _stamps(str(path)):
+            digest.update(line.encode(errors="surrogateescape"))
+    return described | {"fingerprint": digest.hexdigest()}
+
+
+def _stamps(source: str) -> Iterator[str]:
+    """One line a file that `source` (a file, a folder, a pattern, an address) stands for, in order of their names."""
+    if remote.is_address(source):
+        yield from (f"{state}\n" for address in remote.matching(source) for state in remote.states(address))
+        return
+    matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    for path in [Path(source)] if Path(source).exists() else map(Path, matching):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                state = file.stat()
+                yield f"{file.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n"
+
+
+def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
+    """The report of this very run if `folder` holds it; None where the run has yet to be done, or done again.
+
+    All files are read and compared with their checksums: a damaged one is said, and the folder then holds no run.
+    Raises OpenAlignError where `folder` holds anything that a curation did not write.
+    """
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise OpenAlignError(f"{folder} is a file: name a folder to curate to")
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER, CHECKSUMS))
+    if foreign:
+        raise OpenAlignError(
+            f"{folder} holds {foreign[0]}, which no curation wrote: name a new folder, or move away what is in this one"
+        )
+    try:
+        report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        same = report["run"]["fingerprint"] == run["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not same or not all((folder / name).exists() for name in NAMES):
+        return None
+    try:
+        check_files(folder, read_checksums(folder) or (), "curating again")
+    except OpenAlignError as damage:
+        say(str(damage))
+        return None
+    return report

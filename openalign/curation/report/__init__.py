@@ -1,0 +1,1 @@
+"""What a curation tells of itself: report.json and report.html."""

@@ -1,0 +1,78 @@
+"""The distributions that a report draws: words per text, sides, shapes, languages, each beside what the rules allow."""
+
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from ibis import _
+
+from openalign.curation.settings import CurateSettings
+
+Bars = list[dict[str, Any]]
+"""`label`, `count`, and `allowed`: whether the rules keep what is counted there."""
+
+_MOST_WORDS = 30
+_SIDE_STEP, _MOST_SIDE = 50, 1000  # px
+_RATIO_STEP, _MOST_RATIO = 0.25, 5.0
+_LANGUAGES = 15
+
+
+def words_per_text(judged: ir.Table, settings: CurateSettings) -> Bars:
+    """Pairs by the unigrams of their text."""
+    counts = _count(judged.filter(judged.text.notnull()), ibis.least(judged.unigrams, _MOST_WORDS))
+    return [
+        _bar(
+            f"{words}+" if words == _MOST_WORDS else str(words),
+            counts.get(words, 0),
+            settings.min_words <= words <= settings.max_words,
+        )
+        for words in range(_MOST_WORDS + 1)
+    ]
+
+
+def shorter_sides(seen: ir.Table, settings: CurateSettings) -> Bars:
+    """Judged images by their shorter side; a bar ends with the size it is named after, which it includes."""
+    side, last = ibis.least(seen.width, seen.height), _MOST_SIDE // _SIDE_STEP
+    counts = _count(seen.filter(seen.width.notnull()), ibis.least((side + _SIDE_STEP - 1) // _SIDE_STEP, last + 1))
+    return [
+        _bar(
+            f"{place * _SIDE_STEP}" if place <= last else f">{_MOST_SIDE}",
+            counts.get(place, 0),
+            place * _SIDE_STEP > settings.min_shorter_side,
+        )
+        for place in range(1, last + 2)
+    ]
+
+
+def aspect_ratios(seen: ir.Table, settings: CurateSettings) -> Bars:
+    """Judged images by longer side over shorter side; a bar begins with the ratio it is named after."""
+    ratio = ibis.greatest(seen.width, seen.height) / ibis.least(seen.width, seen.height)
+    last = int(_MOST_RATIO / _RATIO_STEP)
+    counts = _count(seen.filter(seen.width.notnull()), ibis.least((ratio / _RATIO_STEP).floor().cast("int64"), last))
+    return [
+        _bar(
+            f"{place * _RATIO_STEP:g}" + ("+" if place == last else ""),
+            counts.get(place, 0),
+            place * _RATIO_STEP < settings.max_aspect_ratio,
+        )
+        for place in range(int(1 / _RATIO_STEP), last + 1)
+    ]
+
+
+def languages(pairs: Path) -> Bars:
+    """Kept pairs by language, most frequent first, of a pairs.parquet."""
+    counted = pc.value_counts(pq.read_table(pairs, columns=["language"])["language"].combine_chunks()).to_pylist()
+    counted.sort(key=lambda entry: (-entry["counts"], entry["values"]))
+    return [_bar(entry["values"], entry["counts"], True) for entry in counted[:_LANGUAGES]]
+
+
+def _bar(label: str, count: int, allowed: bool) -> dict[str, Any]:
+    return {"label": label, "count": count, "allowed": allowed}
+
+
+def _count(table: ir.Table, value: ir.IntegerValue) -> dict[int, int]:
+    counts = table.group_by(value=value).agg(times=_.count()).to_pyarrow()
+    return dict(zip(counts["value"].to_pylist(), counts["times"].to_pylist(), strict=True))

@@ -1,0 +1,167 @@
+"""The report of a curation: report.json has the numbers, report.html also examples; neither needs a server."""
+
+import base64
+import json
+from collections.abc import Callable
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import jinja2
+from ibis import _
+
+from openalign.curation.isolation.records import Problem, one_record
+from openalign.curation.report.summary import Curated, summarise
+from openalign.curation.sources.extract import read_image
+from openalign.data.images.decode import decode, encode_jpeg, resize
+
+_EXAMPLES = 12
+_KEPT_EXAMPLES = 24
+_COPIES_SHOWN = 3
+_LOOKED_THROUGH = 8  # times as many candidates as examples, so that the examples are not one text many times over
+_THUMBNAIL = 96  # px of the longer side
+_MOST_TEXT = 160  # characters of an example's text
+
+
+def write_report(curated: Curated, run: dict[str, Any], truth: Path | None, folder: Path) -> dict[str, Any]:
+    """Write report.html and report.json to `folder`; returns the content of the latter (see `summary.summarise`)."""
+    report = summarise(curated, run, truth)
+    content = {
+        "report.html": render_page(curated, report),
+        "report.json": json.dumps(report, indent=1, ensure_ascii=False),
+    }
+    for name, text in content.items():
+        (folder / name).write_text(text, encoding="utf-8", errors="replace")  # file names need not be UTF-8
+    return report
+
+
+def render_page(curated: Curated, report: dict[str, Any]) -> str:
+    """The page as one string of HTML; images are small JPEGs within it."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": _number, "percent": _percent, "shorten": _shorten}
+    template = environment.from_string(
+        files("openalign.curation.report").joinpath("report.html").read_text(encoding="utf-8")
+    )
+    judged = curated.judged
+    ran = [rule["name"] for rule in report["rules"] if rule["ran"]]
+    return template.render(
+        report=report,
+        examples={name: _examples(judged.filter(judged[name]), _EXAMPLES) for name in ran},
+        kept=_examples(judged.filter(~judged.dropped), _KEPT_EXAMPLES),
+        twins=_twins(curated) if curated.tests else [],
+        groups=_groups(judged) if "near_duplicate" in ran else [],
+        tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
+    )
+
+
+def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
+    """`count` of the pairs, spread over them by hash, distinct texts first."""
+    columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams", "occurrence"]
+    shown = pairs.select(*columns, location=_may_be_shown(pairs))
+    rows = (
+        shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
+    )
+    rows.sort(key=lambda row: row["location"] is None)  # a picture says more; the order by hash stays otherwise
+    seen: set[str | None] = set()
+    fresh: list[dict[str, Any]] = []
+    again: list[dict[str, Any]] = []
+    for row in rows:
+        (again if row["text"] in seen else fresh).append(row)
+        seen.add(row["text"])
+    chosen = (fresh + again)[:count]
+    for row in chosen:
+        row |= {"thumbnail": _thumbnail_of(row["location"]), "shown": _shown_address(row["image"])}
+    return chosen
+
+
+def _twins(curated: Curated) -> list[dict[str, Any]]:
+    """Training images beside the test images that they nearly duplicate."""
+    judged = curated.judged
+    hits = judged.filter(judged.test_image.notnull()).distinct(on="image", keep="first")
+    columns = ["image", "test_set", "test_row", "test_image"]
+    chosen = hits.select(*columns, location=_may_be_shown(hits))
+    rows = chosen.order_by(_.image.hexdigest("md5")).limit(_EXAMPLES).to_pyarrow().to_pylist()
+    return [
+        row
+        | {
+            "thumbnail": _thumbnail_of(row["location"]),
+            "test_thumbnail": _thumbnail(partial(curated.tests[row["test_set"]].image_bytes, row["test_row"])),
+            "shown": _shown_address(row["image"]),
+        }
+        for row in rows
+    ]
+
+
+def _groups(judged: ir.Table) -> list[dict[str, Any]]:
+    """The images with the most near-duplicates among those after them, and some of these."""
+    copies = judged.filter(judged.near_duplicate).distinct(on="image", keep="first")
+    counts = copies.group_by("earlier_image").agg(copies=_.count())
+    top = counts.order_by(ibis.desc("copies"), "earlier_image").limit(_EXAMPLES)
+    largest: list[dict[str, Any]] = top.to_pyarrow().to_pylist()
+    names = [group["earlier_image"] for group in largest]
+    members = judged.filter(judged.image.isin(names) | (judged.near_duplicate & judged.earlier_image.isin(names)))
+    columns = ["image", "earlier_image", "occurrence"]
+    shown = members.select(*columns, location=_may_be_shown(members)).order_by("occurrence")
+    rows = {row["image"]: row for row in reversed(shown.to_pyarrow().to_pylist())}  # the first occurrence of each
+    for group in largest:
+        name = group["earlier_image"]
+        alike = [row for row in reversed(rows.values()) if row["earlier_image"] == name][:_COPIES_SHOWN]
+        pictures = [_thumbnail_of(row["location"]) for row in (rows[name], *alike)]
+        group |= {"shown": _shown_address(name), "thumbnails": [picture for picture in pictures if picture]}
+    return largest
+
+
+def _may_be_shown(pairs: ir.Table) -> ir.StringValue:
+    """Where an image lies that can be decoded, within its time; else null.
+
+    Where a model looked for pornographic ones, null unless it saw this one and let it pass.
+    """
+    shown = pairs.looked_at & pairs.problem.isnull()
+    if "unsafe_image" in pairs.columns:
+        shown &= pairs.unsafe.notnull() & ~pairs.unsafe_image
+    return shown.ifelse(pairs.location, ibis.null(str))
+
+
+def _thumbnail_of(location: str | None) -> str | None:
+    return None if location is None else _thumbnail(partial(read_image, location))
+
+
+def _thumbnail(read: Callable[[], bytes]) -> str | None:
+    """A data: address of the image made small; None where it cannot be shown."""
+    made = _small_jpeg(read)
+    return None if isinstance(made, Problem) else "data:image/jpeg;base64," + base64.b64encode(made).decode()
+
+
+@one_record
+def _small_jpeg(read: Callable[[], bytes]) -> bytes:
+    image = decode(read(), _THUMBNAIL)
+    height, width = image.shape[:2]
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
+    return encode_jpeg(small, 75)
+
+
+def _shown_address(image: str) -> str:
+    """The end of an address, which says more than its beginning."""
+    short = image.partition("://")[2] or image
+    return short if len(short) <= 48 else "…" + short[-47:]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + "…"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
+
+
+def _percent(share: float | None) -> str:
+    """A share with enough digits to tell a little from nothing, and almost all from all."""
+    if share is None:
+        return "–"
+    if 0 < share < 0.001 or 0.999 < share < 1:
+        return f"{100 * share:.3f} %"
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,1 @@
+"""Which pairs are dropped, and why (paper section 3)."""

@@ -1,0 +1,45 @@
+"""The language of a text, guessed from the text alone: rough on short ones, and the same wherever it is asked."""
+
+from pathlib import Path
+
+import ibis.expr.types as ir
+import py3langid
+import pyarrow as pa
+
+from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import count_rows, work_through
+from openalign.curation.engine.text_batches import problems_of_texts, table_of_texts
+from openalign.curation.isolation.records import one_record
+
+LANGUAGES = pa.schema([("text", pa.string()), ("language", pa.string()), ("problem", pa.string())])
+"""One row a text. Where guessing failed, `language` is null and `problem` says why."""
+
+_AT_ONCE = 20_000
+
+
+def language_of(text: str) -> str:
+    """ISO 639 code of the likeliest language, `zxx` where there is nothing to tell it by."""
+    return str(py3langid.classify(text)[0])
+
+
+def classify_piece(rows: pa.Table, beside: Path) -> pa.Table:
+    """Rows with a column `text` -> `LANGUAGES`; nothing is written `beside`."""
+    return table_of_texts(rows["text"], guessed_language, LANGUAGES)
+
+
+@one_record
+def guessed_language(text: str) -> str:
+    """`language_of`, as the function of one record."""
+    return language_of(text)
+
+
+def classify_texts(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.Table:
+    """The language of every text of a table (column `text`, distinct, none null): columns `text`, `language`.
+
+    A line for each text whose language could not be guessed is added to `problems`; its language is null.
+    """
+    pieces = engine.cut("texts_to_classify", texts.select("text"), ["text"], _AT_ONCE)
+    folder = engine.work / "languages"
+    files = work_through(engine, pieces, classify_piece, folder, "Guessing languages", count_rows(pieces))
+    problems += problems_of_texts(files)
+    return engine.read(files).drop("problem")

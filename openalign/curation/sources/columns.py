@@ -1,0 +1,21 @@
+"""Values of a table's column, where some may be no text."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from openalign.curation.isolation.records import one_record
+
+
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """The values as Python objects, with a `Problem` for each that claims to be UTF-8 and is not."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except ValueError:
+        return [_value(scalar) for scalar in column]
+    return values
+
+
+@one_record
+def _value(scalar: pa.Scalar) -> Any:
+    return scalar.as_py()

@@ -1,0 +1,1 @@
+"""Files and bytes that strangers may have written: opened, checked and decoded safely."""

@@ -1,0 +1,1 @@
+"""Untrusted image bytes -> RGB arrays."""

@@ -1,0 +1,1 @@
+"""Pairs -> training batches, built in worker processes."""

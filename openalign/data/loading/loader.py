@@ -1,0 +1,318 @@
+"""Batches for training: whole batches built in worker processes, the same whatever their number.
+
+Legend: B batch (of this rank), H and W image side in pixels, C = 3 colours, T word pieces.
+Which samples, crops, mirror images and words a step sees are functions of (seed, step) alone, so a resumed run goes on
+exactly, also with other numbers of workers, and with or without the cache of decoded images.
+"""
+
+import atexit
+import time
+import weakref
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+
+from openalign.data.images.decode import decode, resize
+from openalign.data.loading.image_cache import ImageCache
+from openalign.data.loading.order import samples_of_step
+from openalign.data.loading.word_dropout import drop_words
+from openalign.data.loading.workers import results, start_worker, where_raised
+from openalign.data.pairs.pairs import Pairs, ids_of
+from openalign.data.text.tokenizer import MAX_PIECES, Tokenizer
+from openalign.errors import OpenAlignError
+from openalign.progress import say
+
+_BATCHES_AHEAD = 4
+_CHECKED_EVERY = 16
+"""Rows of which one has its stored bytes compared with their digest: to compare all would take 3 % of the time."""
+_MOST_UNREADABLE_IN_A_ROW = 20_000
+"""More than a shard holds, as img2dataset writes them: one that lost its end does not end a run."""
+_APART_FROM_CROPS_AND_ORDER = 2 << 192
+"""Crops draw from the generator keyed by (seed, step) from counter 0 on, the order of the samples from 1 << 192."""
+_CROP_LONGEST = 4 / 3
+"""The longer side of a crop of any scale to its shorter one, at most: what is usual for such crops."""
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """What a batch looks like."""
+
+    batch_size: int
+    """Pairs in a step, over all ranks (16,384 in the paper)."""
+    seed: int
+    image_size: int
+    """Side of the crop that the model sees, in pixels (289 in the paper)."""
+    resize_size: int
+    """Side, in pixels, to which the whole image is resized before the crop, whatever its aspect (346 in the paper)."""
+    max_pieces: int = MAX_PIECES
+    """Word pieces kept of a text, [CLS] and [SEP] included (64 in the paper)."""
+    workers: int = 1
+    """Processes that build batches; 0 builds them in this one."""
+    flip: bool = True
+    """Mirror every other image, at random."""
+    crop: bool = True
+    """Crop at a random place; False crops the centre."""
+    crop_scale: float | None = None
+    """Least share of the resized image's area that a random crop covers, whatever its shape and size then brought to
+    image_size; None crops image_size x image_size as it is, as the paper does."""
+    word_dropout: float = 0.0
+    """The probability with which each word of a text is left out; one word always stays."""
+    pin_memory: bool = False
+    """Leave batches in memory that a GPU can copy from at full speed, and while the host goes on."""
+    shuffle_block: int = 1
+    """Consecutive rows that stay near each other in the order of an epoch, to be read together; 1 shuffles all."""
+
+    def __post_init__(self) -> None:
+        if self.image_size > self.resize_size:
+            raise OpenAlignError(
+                f"image_size {self.image_size} is larger than resize_size {self.resize_size}: "
+                "the crop must fit into the resized image"
+            )
+
+
+def _no_ids() -> torch.Tensor:
+    return torch.empty(0, dtype=torch.int64)
+
+
+@dataclass
+class Batch:
+    """One step's pairs, or this rank's share of them."""
+
+    step: int
+    images_BHWC: torch.Tensor
+    """uint8."""
+    ids_BT: torch.Tensor
+    """int64, padded to the longest text of the batch."""
+    mask_BT: torch.Tensor
+    """int64, 0 on padding."""
+    rows_B: NDArray[np.int64]
+    """The rows of the pairs, after the replacement of unreadable ones."""
+    image_ids_B: torch.Tensor = field(default_factory=_no_ids)
+    """int64, equal where the image is the same (see `Pairs.image_ids`)."""
+    text_ids_B: torch.Tensor = field(default_factory=_no_ids)
+    """int64, equal where the text is the same, before any word of it is dropped."""
+    problems: list[str] = field(default_factory=list)
+    """A sentence for each image that could not be read, each time it is met."""
+    disk_s: float = 0.0
+    """Seconds the worker spent reading."""
+    decode_s: float = 0.0
+    """Seconds the worker spent decoding and resizing."""
+    build_s: float = 0.0
+    """Seconds the worker spent on the whole batch."""
+
+    def pin_memory(self) -> "Batch":
+        """This batch, what goes to the model in page-locked memory; torch's loader asks for it by this name."""
+        self.images_BHWC, self.ids_BT = self.images_BHWC.pin_memory(), self.ids_BT.pin_memory()
+        self.mask_BT = self.mask_BT.pin_memory()
+        return self
+
+
+class BatchLoader:
+    """The batches of steps `first_step` .. `last_step - 1`, in order.
+
+    `rank` of `world_size` gets its slice of every batch. `cache` is a folder for decoded images (see `ImageCache`).
+    Raises `OpenAlignError` if there are no pairs, the batch cannot be shared evenly, or no image can be read.
+    """
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        tokenizer: Tokenizer,
+        settings: LoaderSettings,
+        *,
+        first_step: int,
+        last_step: int,
+        rank: int = 0,
+        world_size: int = 1,
+        cache: Path | None = None,
+    ) -> None:
+        if len(pairs) == 0:
+            raise OpenAlignError(f"{pairs.name} holds no pairs to learn from")
+        if settings.batch_size % world_size:
+            raise OpenAlignError(
+                f"batch_size {settings.batch_size} cannot be shared evenly by {world_size} processes: "
+                f"take a multiple of {world_size}"
+            )
+        kept = _open_cache(cache, pairs, settings.resize_size) if cache is not None else None
+        share = settings.batch_size // world_size
+        self._batches = _Batches(pairs, tokenizer, settings, slice(rank * share, (rank + 1) * share), kept)
+        self._steps = range(first_step, last_step)
+        self._workers = settings.workers
+        self._pin_memory = settings.pin_memory
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Generator[Batch]:
+        running = self._run()
+        # At the interpreter's end torch leaves its workers to multiprocessing, which would wait for ever for those that
+        # ignore SIGTERM; what is registered now runs before that.
+        atexit.register(_close, weakref.ref(running))
+        return running
+
+    def _run(self) -> Generator[Batch]:
+        loader = DataLoader(
+            self._batches,
+            batch_size=None,
+            sampler=self._steps,
+            num_workers=self._workers,
+            prefetch_factor=_BATCHES_AHEAD if self._workers else None,
+            collate_fn=_as_it_is,
+            pin_memory=self._pin_memory,
+            worker_init_fn=start_worker,
+            generator=torch.Generator(),  # else the loader draws from the global one, and the model's dropout changes
+        )
+        with closing(results(loader)) as built:  # ends the workers now, not when a traceback lets go of this frame
+            for batch in built:
+                if isinstance(batch, OpenAlignError):
+                    raise batch
+                yield batch
+
+
+def _open_cache(folder: Path, pairs: Pairs, side: int) -> ImageCache | None:
+    try:
+        return ImageCache.open(folder, pairs, side)
+    except OSError as error:
+        say(f"{folder} cannot be written ({error.strerror}): images are decoded anew in every epoch.")
+        return None
+
+
+def _close(running: "weakref.ref[Generator[Batch]]") -> None:
+    generator = running()
+    if generator is not None:
+        generator.close()
+
+
+class _Batches(Dataset["Batch | OpenAlignError"]):
+    """Batch by step: what the worker processes hold and run."""
+
+    def __init__(
+        self, pairs: Pairs, tokenizer: Tokenizer, settings: LoaderSettings, share: slice, cache: ImageCache | None
+    ) -> None:
+        self._pairs = pairs.checked_every(_CHECKED_EVERY)
+        self._tokenizer = tokenizer
+        self._settings = settings
+        self._share = share
+        self._cache = cache
+
+    def __getitem__(self, step: int) -> "Batch | OpenAlignError":
+        """The batch; an error is returned, since one raised in a worker would arrive wrapped in its traceback."""
+        try:
+            return self._build(step)
+        except OpenAlignError as error:
+            return error
+        except Exception as error:
+            return OpenAlignError(f"the batch of step {step + 1:,} cannot be built: {_unexpected(error)}")
+
+    def _build(self, step: int) -> Batch:
+        began = time.perf_counter()
+        settings, side = self._settings, self._settings.image_size
+        order = samples_of_step(step, settings.batch_size, len(self._pairs), settings.seed, settings.shuffle_block)
+        rows = order[self._share]
+        images_BHWC = _sendable(torch.empty((len(rows), side, side, 3), dtype=torch.uint8))
+        images = images_BHWC.numpy()
+        batch = Batch(step, images_BHWC, torch.empty(0), torch.empty(0), rows)
+        boxes_B4, mirrored_B = (drawn[self._share] for drawn in crops_of_step(step, settings))
+        for place, ((top, left, height, width), mirror) in enumerate(zip(boxes_B4, mirrored_B, strict=True)):
+            image = self._readable_image(batch, place)[top : top + height, left : left + width]
+            crop = resize(image, side, side)
+            images[place] = crop[:, ::-1] if mirror else crop
+        self._add_texts(batch)
+        batch.image_ids_B = _sendable(torch.from_numpy(self._pairs.image_ids(batch.rows_B)))
+        batch.build_s = time.perf_counter() - began
+        return batch
+
+    def _add_texts(self, batch: Batch) -> None:
+        texts = self._pairs.texts(batch.rows_B)
+        batch.text_ids_B = _sendable(torch.from_numpy(ids_of(texts)))
+        if self._settings.word_dropout:
+            keys = word_keys_of_step(batch.step, self._settings)[self._share]
+            texts = drop_words(texts, self._settings.word_dropout, keys)
+        ids, mask = self._tokenizer(texts, self._settings.max_pieces)
+        batch.ids_BT, batch.mask_BT = _sendable(torch.from_numpy(ids)), _sendable(torch.from_numpy(mask))
+
+    def _readable_image(self, batch: Batch, place: int) -> NDArray[np.uint8]:
+        """The resized image of the row at `place`, or of the first row after it whose image can be read."""
+        count = len(self._pairs)
+        first = int(batch.rows_B[place])
+        reason = ""
+        for further in range(min(count, _MOST_UNREADABLE_IN_A_ROW)):
+            row = (first + further) % count
+            try:
+                image = self._image(row, batch)
+            except OpenAlignError as error:
+                reason = reason or str(error)
+                continue
+            if further:
+                batch.rows_B[place] = row
+                batch.problems.append(f"{reason}; {self._pairs.row_name(row)} takes its place")
+            return image
+        raise OpenAlignError(
+            f"{self._pairs.name}: of {further + 1:,} images one after the other none can be read; {reason}"
+        )
+
+    def _image(self, row: int, batch: Batch) -> NDArray[np.uint8]:
+        """The image of a row at resize_size x resize_size. Raises `OpenAlignError` naming the row."""
+        side = self._settings.resize_size
+        began = time.perf_counter()
+        kept = self._cache.get(row) if self._cache is not None else None
+        data = self._pairs.image_bytes(row) if kept is None else b""
+        read = time.perf_counter()
+        batch.disk_s += read - began
+        if kept is not None:
+            return kept
+        try:
+            image = resize(decode(data, min_side=side), side, side)
+        except OpenAlignError as error:
+            raise OpenAlignError(f"{self._pairs.row_name(row)}: {error}") from None
+        finally:
+            batch.decode_s += time.perf_counter() - read
+        if self._cache is not None:
+            self._cache.put(row, image)
+        return image
+
+
+def _sendable(tensor: torch.Tensor) -> torch.Tensor:
+    """In a worker, the tensor in shared memory, so that want of it is told here; the thread that sends could not."""
+    if get_worker_info() is not None:
+        tensor.share_memory_()  # type: ignore[no-untyped-call]
+    return tensor
+
+
+def _unexpected(error: Exception) -> str:
+    if "shared memory" in str(error) or "No space left" in str(error):
+        return "no shared memory is left; make /dev/shm larger, or lower workers or batch_size"
+    return f"{where_raised(error)}; this is a fault of openalign"
+
+
+def crops_of_step(step: int, settings: LoaderSettings) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Top, left, height and width of each crop in pixels, (B, 4), and whether it is mirrored, (B,), over all ranks."""
+    draw = np.random.Generator(np.random.Philox(key=[settings.seed, step]))
+    count, side = settings.batch_size, settings.resize_size
+    sizes_2B = np.full((2, count), settings.image_size)
+    if settings.crop and settings.crop_scale is not None:
+        areas_B, shapes_B = draw.uniform(settings.crop_scale, 1, count), draw.uniform(-1, 1, count)
+        wished_2B = side * np.sqrt(areas_B * _CROP_LONGEST ** np.array([shapes_B, -shapes_B]))
+        sizes_2B = np.clip(np.rint(wished_2B), 1, side).astype(np.int64)
+    corners_2B = (side - sizes_2B) // 2
+    if settings.crop:
+        corners_2B = draw.integers(0, side - sizes_2B + 1)
+    mirrored_B = draw.random(count) < 0.5 if settings.flip else np.zeros(count, dtype=np.bool_)
+    return np.concatenate([corners_2B, sizes_2B]).T, mirrored_B
+
+
+def word_keys_of_step(step: int, settings: LoaderSettings) -> NDArray[np.uint64]:
+    """A random number for the dropped words of each text, (batch_size,), for the whole batch over all ranks."""
+    draw = np.random.Philox(key=[settings.seed, step], counter=_APART_FROM_CROPS_AND_ORDER)
+    return draw.random_raw(settings.batch_size).astype(np.uint64)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

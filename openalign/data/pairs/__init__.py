@@ -1,0 +1,1 @@
+"""Whatever a DATA argument names, as one table of images and texts."""

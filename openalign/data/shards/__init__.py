@@ -1,0 +1,1 @@
+"""WebDataset tars with a Parquet index beside each."""

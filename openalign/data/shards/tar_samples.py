@@ -1,0 +1,144 @@
+"""A walk through a tar that has no index, which may be cut off, damaged, or made to harm whoever reads it.
+
+Members that share a key, which are neighbours, make a sample.
+"""
+
+import os
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import IO, Any, cast
+
+from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
+
+IMAGE_SUFFIXES = frozenset(
+    ("jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "ico", "ppm")
+)
+
+MAX_TEXT_BYTES = 16 << 20
+"""A longer text or `.json` of a sample is left out: memory would be spent on it."""
+_MAX_HEADER_BYTES = 16 << 10
+"""A longer header ends the walk: paths have 4,096 bytes at most, and `tarfile` takes quadratic time over a header."""
+_METADATA = "_metadata"
+
+
+@dataclass
+class TarSamples:
+    """What a walk through a tar found."""
+
+    name: str
+    stream: IO[bytes]
+    size: int
+    """Of the tar, in bytes."""
+    problems: list[str]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """A sample each: `key`, `text` (None: there is none), and, where there are such members, `image_offset`,
+    `image_size`, and `_metadata`, the text of its `.json`."""
+    suffixes: list[set[str]] = field(default_factory=list)
+    """Of the members of each sample."""
+
+    def drop_last(self) -> None:
+        del self.rows[-1], self.suffixes[-1]
+
+
+def samples_of(name: str, stream: IO[bytes], problems: list[str]) -> list[dict[str, Any]]:
+    """The rows (see `TarSamples`) of the samples with an image; those before the cut of a tar that was cut off.
+
+    A text or `.json` that is not UTF-8 is left out and gets a line in `problems`.
+    Raises `tarfile.ReadError` if not one sample is whole, `OSError` if the stream cannot be read.
+    """
+    found = TarSamples(name, stream, stream.seek(0, os.SEEK_END), problems)
+    stream.seek(0)
+    if _walk(found):
+        if found.rows and (found.suffixes[-1] < found.suffixes[0] or found.rows[-1]["text"] is None):
+            found.drop_last()  # the cut was within a header of it
+        if not found.rows:
+            raise tarfile.ReadError("it is cut off or damaged within its first sample")
+        problems.append(
+            f"{name} is cut off or damaged after {len(found.rows):,} samples, which are used: fetch or write it again"
+        )
+    return [row for row in found.rows if "image_offset" in row]
+
+
+class _Headers:
+    """A tar's stream as `tarfile` may read it: no header gets more memory than headers need.
+
+    `tarfile` itself asks for as many bytes as a header claims to have, be they 2^60.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header claims {size:,} bytes")
+        return _read(self._stream, size)
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except Exception as error:  # each remote file system has exceptions of its own
+        raise OSError(f"its bytes cannot be read: {error}") from None
+
+
+def _walk(found: TarSamples) -> bool:
+    """Add the samples of a tar; returns whether it is cut off, or damaged so that nothing behind can be found."""
+    row: dict[str, Any] = {}
+    try:
+        opened = tarfile.open(fileobj=cast(IO[bytes], _Headers(found.stream)), mode="r:")  # noqa: SIM115 - not ours
+        while (member := opened.next()) is not None:
+            if member.size < 0 or member.offset_data + member.size > found.size:
+                if found.rows and _key_and_suffix(member.name)[0] == row.get("key"):
+                    found.drop_last()
+                return True
+            if not member.isfile() or member.issparse():
+                continue
+            key, suffix = _key_and_suffix(member.name)
+            if key != row.get("key"):
+                row = {"key": key, "text": None}
+                found.rows.append(row)
+                found.suffixes.append(set())
+            found.suffixes[-1].add(suffix)
+            _add_member(member, row, suffix, found)
+    except OSError:
+        raise
+    except Exception as error:  # tarfile raises most of the built-in exceptions on damaged headers
+        if not found.rows:
+            raise tarfile.ReadError(str(error) or type(error).__name__) from None
+        return True
+    found.stream.seek(opened.offset)
+    return _read(found.stream, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)  # else it is the end that a tar has
+
+
+def _add_member(member: tarfile.TarInfo, row: dict[str, Any], suffix: str, found: TarSamples) -> None:
+    """Add to the row of its sample what a member holds."""
+    is_image = suffix in IMAGE_SUFFIXES
+    if not is_image and suffix not in ("txt", "caption", "json"):
+        return
+    most = MAX_IMAGE_BYTES if is_image else MAX_TEXT_BYTES
+    if member.size > most:
+        found.problems.append(
+            f"{found.name}: {member.name} has {member.size:,} bytes and is left out: at most {most:,} are read"
+        )
+    elif is_image:
+        row |= {"image_offset": member.offset_data, "image_size": member.size}
+    elif (text := _read_text(member, found)) is not None:
+        row[_METADATA if suffix == "json" else "text"] = text
+
+
+def _key_and_suffix(name: str) -> tuple[str, str]:
+    """WebDataset's rule: the key ends at the first dot of the file's name, and what follows is the suffix."""
+    path = PurePosixPath(name)
+    stem, _, suffix = path.name.partition(".")
+    return str(path.with_name(stem)) if stem else name, suffix.lower()
+
+
+def _read_text(member: tarfile.TarInfo, found: TarSamples) -> str | None:
+    found.stream.seek(member.offset_data)
+    try:
+        return _read(found.stream, member.size).decode()
+    except UnicodeDecodeError as error:
+        found.problems.append(f"{found.name}: {member.name} is not UTF-8 at byte {error.start}, and is left out")
+        return None

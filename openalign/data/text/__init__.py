@@ -1,0 +1,1 @@
+"""Texts -> padded batches of WordPiece ids."""

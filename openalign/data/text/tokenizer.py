@@ -1,0 +1,157 @@
+"""Word pieces: a WordPiece vocabulary learned from the texts, and texts as padded batches of its ids.
+
+The file is a Hugging Face `tokenizer.json`, cut into words as BERT does it (paper §4.1: a vocabulary of 100,000 pieces
+from the training texts, the sentence as `[CLS] ... [SEP]`, at most 64 pieces).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from openalign.checksums import check_beside, checksum_file
+from openalign.data.files.json_files import check_file
+from openalign.data.files.library_errors import library_errors
+from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES, check_tokenizer
+from openalign.errors import OpenAlignError
+from openalign.files import whole_checked_file
+
+MAX_PIECES = 64
+MOST_ENTRIES = 2**20
+"""Largest vocabulary; the largest published one has 901,629 entries (XLM-V)."""
+CHARACTERS_PER_PIECE = 256
+"""A text is cut to this many characters for every piece that is kept, so that one of 100 MB does not take minutes. It
+changes nothing for texts of words: one of more than 100 characters is a single piece, [UNK]."""
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path:
+    """Learn about `size` word pieces from `texts` and write them to the file `to`; returns `to`.
+
+    Fewer if the texts hold no more, more only if they hold more characters. Lower case, accents kept (they tell words
+    apart in most languages but English), NFC. Equal texts in any order give equal files.
+    Raises `OpenAlignError` if there are no words to learn from.
+    """
+    kept = list(texts)
+    # The trainer numbers the characters in the order of a hash table, another one in every run, and settles ties
+    # between pieces by number. So a first pass only collects the characters, and the second has them numbered before.
+    characters = sorted(_learn(kept, 0, _SPECIAL).keys() - set(_SPECIAL))
+    if not characters:
+        raise OpenAlignError("the texts hold no words to learn a tokenizer from")
+    vocabulary = _learn(kept, size, [*_SPECIAL, *characters])
+    fast = _word_cutter(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    fast.add_special_tokens(list(_SPECIAL))
+    fast.decoder = decoders.WordPiece(prefix="##")
+    fast.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    with whole_checked_file(to) as partial:  # written by us: the library raises plain Exception where a disk is full
+        partial.write_text(fast.to_str(pretty=True), encoding="utf-8")
+    return to
+
+
+def whole_characters(text: str) -> str:
+    """`text` as UTF-8 can hold it: two surrogates that belong together become their character, others U+FFFD.
+
+    Lone ones come from JSON (`\\ud83d`), and from the command line, where Python reads bytes that are not UTF-8 so.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _learn(texts: Sequence[str], size: int, first_tokens: Sequence[str]) -> dict[str, int]:
+    """The vocabulary that the library's trainer finds, with `first_tokens` as ids 0, 1, ..."""
+    learner = _word_cutter(models.WordPiece(unk_token="[UNK]"))
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(first_tokens), show_progress=False)
+    learner.train_from_iterator(texts, trainer)
+    vocabulary: dict[str, int] = learner.get_vocab()
+    return vocabulary
+
+
+def _word_cutter(model: models.WordPiece) -> tokenizers.Tokenizer:
+    """A tokenizer that cleans texts and cuts them into words as multilingual BERT does."""
+    cutter = tokenizers.Tokenizer(model)
+    bert = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True)
+    cutter.normalizer = normalizers.Sequence([normalizers.NFC(), bert])
+    cutter.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return cutter
+
+
+class Tokenizer:
+    """Texts to ids; picklable, so that loader workers can have it."""
+
+    def __init__(self, fast: tokenizers.Tokenizer) -> None:
+        fast.no_padding()
+        fast.no_truncation()
+        self._fast = fast
+        self._pad: int = fast.token_to_id("[PAD]") or 0
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read a `tokenizer.json`, or the one in a folder.
+
+        Raises:
+            OpenAlignError: there is none, it is damaged or no tokenizer, or it asks for more than any published one.
+        """
+        file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
+        if not file.exists():
+            raise OpenAlignError(f"{file} does not exist: make it with `openalign tokenizer DATA --to {file}`")
+        check_file(file, MOST_TOKENIZER_BYTES)
+        check_beside(file, f"make or fetch it again; if you changed it yourself, delete {checksum_file(file).name}")
+        check_tokenizer(file)
+        with library_errors(f"{file} is not a tokenizer"):
+            tokenizer = cls(tokenizers.Tokenizer.from_file(str(file)))
+            largest = max(tokenizer._fast.get_vocab().values(), default=0)
+        if not 0 < tokenizer.size <= MOST_ENTRIES:
+            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, and must have 1 to {MOST_ENTRIES:,}.")
+        if largest >= tokenizer.size:  # a model of that many entries would have no row for it
+            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, but one with the number {largest:,}.")
+        return tokenizer
+
+    @property
+    def size(self) -> int:
+        """How many ids there are, special ones included."""
+        return int(self._fast.get_vocab_size())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides which ids a text gets, in hexadecimal."""
+        return hashlib.sha256(self._fast.to_str().encode()).hexdigest()
+
+    def __call__(
+        self, texts: Sequence[str], max_pieces: int = MAX_PIECES
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids and mask, both (B, T) with T the longest of the batch, at most `max_pieces`; the mask is 0 on padding.
+
+        A longer text loses its end, never its closing [SEP].
+
+        Raises:
+            OpenAlignError: the tokenizer fails over these texts, which ours does not.
+        """
+        short = [whole_characters(text[: CHARACTERS_PER_PIECE * max_pieces]) for text in texts]
+        with library_errors("the tokenizer failed over a text"):
+            encoded = [self._cut(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(short)]
+        lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
+        longest = int(lengths.max(initial=0))
+        mask_BT = (np.arange(longest) < lengths[:, None]).astype(np.int64)
+        ids_BT = np.full((len(encoded), longest), self._pad, dtype=np.int64)
+        if encoded:
+            ids_BT[mask_BT.astype(bool)] = np.concatenate(encoded)
+        return ids_BT, mask_BT
+
+    def save(self, folder: Path) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers.AutoTokenizer` reads them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokenizer.json").write_text(self._fast.to_str(pretty=True), encoding="utf-8")
+        names = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_PIECES} | names
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def _cut(ids: list[int], max_pieces: int) -> list[int]:
+        return ids if len(ids) <= max_pieces else [*ids[: max_pieces - 1], ids[-1]]

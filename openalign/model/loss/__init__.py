@@ -1,0 +1,1 @@
+"""The normalised-softmax contrastive loss (paper section 4.1)."""

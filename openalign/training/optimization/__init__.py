@@ -1,0 +1,1 @@
+"""One exact optimizer step, in one process or many (paper section 5)."""

@@ -1,0 +1,1 @@
+"""What a training run is told: a recipe, and what may change when it resumes."""

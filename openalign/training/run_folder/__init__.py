@@ -1,0 +1,1 @@
+"""A run's folder: checkpoints, the log, and where a run resumes."""

@@ -1,0 +1,46 @@
+"""A run's folder without a checkpoint: whether a run may begin there, or would overwrite what an older one left."""
+
+from pathlib import Path
+
+from openalign.errors import OpenAlignError
+from openalign.progress import say
+from openalign.training.recipe.recipe import read_recipe
+from openalign.training.run_folder.log_file import read_records
+
+
+def refuse_remains(run: Path) -> None:
+    """Refuse a folder that holds the results of a run whose checkpoints are gone.
+
+    A run that was killed before its first checkpoint left only lines of its log, which the next one writes again.
+
+    Raises:
+        OpenAlignError: says what is there and what to do.
+    """
+    found = [path.name for path in (run / "model", *sorted(run.glob("checkpoints/*"))) if _is_not_empty(path)]
+    steps = max((record["step"] for record in read_records(run / "log.jsonl")), default=0)
+    if steps > _first_checkpoint(run):
+        found.append(f"a log of {steps:,} steps")
+    if found:
+        raise OpenAlignError(
+            f"{run}: holds {', '.join(found)}, but no checkpoint to go on from: put the folder {run / 'checkpoints'} "
+            "back and add --resume, or choose another --to."
+        )
+
+
+def say_that_it_begins(run: Path) -> None:
+    """For a user who asked to go on."""
+    say(f"{run}: has no checkpoint yet; the run begins at step 0.")
+
+
+def _is_not_empty(folder: Path) -> bool:
+    if folder.name.startswith("."):
+        return False
+    return any(folder.iterdir()) if folder.is_dir() else folder.exists()
+
+
+def _first_checkpoint(run: Path) -> int:
+    """The step of the checkpoint that the run wrote first, by its recipe; 0 where it has none."""
+    try:
+        return read_recipe(run / "recipe.toml").checkpoint_every_steps
+    except OpenAlignError:
+        return 0

@@ -1,0 +1,51 @@
+"""Recall on held-out pairs while a run goes, by the same protocol that `openalign evaluate` uses afterwards."""
+
+from dataclasses import dataclass
+
+import torch
+
+from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.text.tokenizer import Tokenizer
+from openalign.evaluation import retrieval
+from openalign.evaluation.protocol import EvaluateSettings
+from openalign.model.align import Align
+from openalign.model.hub import AlignEncoder
+from openalign.training.recipe.recipe import HeldOutSettings
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pairs to measure a model on, in every process alike: a model that is cut across them needs them all."""
+
+    settings: HeldOutSettings
+    pairs: Pairs
+    model: Align
+    tokenizer: Tokenizer
+
+    @classmethod
+    def open(cls, settings: HeldOutSettings, model: Align, tokenizer: Tokenizer) -> "HeldOut":
+        """Open the pairs. Raises `OpenAlignError` if there are none to read."""
+        pairs = open_pairs(settings.data, image_column=settings.image_column, text_column=settings.text_column)
+        for column, value in settings.where.items():
+            pairs = pairs.where(column, value)
+        return cls(settings, pairs.select(range(min(len(pairs), settings.most))), model, tokenizer)
+
+    def due(self, done: int, steps: int) -> bool:
+        """Whether to measure after `done` of `steps` steps."""
+        return done % self.settings.every_steps == 0 or done == steps
+
+    def recall(self) -> dict[str, float]:
+        """R@1, R@5 and R@10 both ways, named `text_to_image R@1` and so on; the model goes on training afterwards."""
+        encoder = AlignEncoder(self.model, self.tokenizer, name="run", fingerprint="")
+        try:
+            # Compiled towers would be compiled anew for evaluation and for the last, smaller batch.
+            with torch.compiler.set_stance("force_eager"):
+                measured = retrieval.measure(encoder, self.pairs, EvaluateSettings()).metrics
+        finally:
+            self.model.train()
+        return {
+            f"{direction} {name}": value
+            for direction, values in measured.items()
+            for name, value in values.items()
+            if name.startswith("R@")
+        }

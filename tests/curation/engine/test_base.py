@@ -1,0 +1,297 @@
+"""The engines: the same tables, pieces and results from DuckDB and processes as from Spark."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openalign.curation.engine.base import Engine, parse_memory, rows_for
+from openalign.curation.engine.cached_map import batches_of, result_of, work_through
+from openalign.curation.engine.local import LocalEngine
+from openalign.curation.engine.registry import open_engine
+from openalign.curation.fetch.download import fetch
+from openalign.curation.pipeline import curate
+from openalign.curation.rules import relations
+from openalign.curation.rules.languages import classify_piece
+from openalign.curation.rules.table import RULES, why_not_run
+from openalign.curation.rules.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
+from openalign.curation.settings import CurateSettings
+from openalign.errors import OpenAlignError
+from tests.curation.crawl import drawing, encoded, write_crawl
+from tests.curation.site import Server
+
+needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17, which is not installed")
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One session for all tests of this file; engines opened meanwhile use it."""
+    with open_engine("spark", tmp_path_factory.mktemp("spark"), workers=2, memory="1GB") as engine:
+        yield engine
+
+
+@pytest.fixture(params=["local", pytest.param("spark", marks=needs_java)])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "spark":
+        request.getfixturevalue("spark")
+    with open_engine(request.param, tmp_path / "work", workers=2) as opened:
+        yield opened
+
+
+def numbers(count: int) -> pa.Table:
+    return pa.table({"number": list(range(count))[::-1], "name": [f"n{number}" for number in range(count)]})
+
+
+def test_a_table_is_written_in_order(engine: Engine, tmp_path: Path) -> None:
+    engine.write(engine.hold_rows("given", numbers(1000)), tmp_path / "all.parquet", ["number"])
+    assert pq.read_table(tmp_path / "all.parquet")["number"].to_pylist() == list(range(1000))
+
+
+def test_an_empty_table_is_written_with_its_columns(engine: Engine, tmp_path: Path) -> None:
+    table = engine.hold_rows("given", numbers(3))
+    engine.write(table.filter(table.number > 5), tmp_path / "none.parquet", ["number"])
+    assert pq.read_table(tmp_path / "none.parquet").to_pydict() == {"number": [], "name": []}
+
+
+def test_pieces_follow_one_another_and_are_about_as_large_as_asked(engine: Engine) -> None:
+    pieces = engine.cut("pieces", engine.hold_rows("given", numbers(1000)), ["number"], 100)
+    assert 5 <= len(pieces) <= 20
+    assert [row for batch in batches_of(pieces, 64) for row in batch["number"].to_pylist()] == list(range(1000))
+
+
+def test_results_come_in_the_order_of_the_pieces(engine: Engine) -> None:
+    texts = [f"{number:03d} apples" for number in range(500)]
+    pieces = engine.cut("pieces", engine.hold_rows("given", pa.table({"text": texts})), ["text"], 50)
+    results = work_through(engine, pieces, classify_piece, engine.work / "languages", "Guessing", 500)
+    assert [row for batch in batches_of(results, 64) for row in batch["text"].to_pylist()] == texts
+    assert engine.read(results).count().execute() == 500
+
+
+def test_an_error_of_an_item_is_one_sentence(engine: Engine) -> None:
+    with pytest.raises(OpenAlignError, match=r"^--memory 7 apples: give a number and a unit"):
+        engine.run(parse_memory, ["4GB", "7 apples", "1GB"], "Reading")
+
+
+def test_nothing_to_do_is_done(engine: Engine) -> None:
+    assert engine.run(parse_memory, [], "Nothing") == []
+
+
+def test_a_piece_is_worked_on_once(tmp_path: Path) -> None:
+    piece = tmp_path / "piece.parquet"
+    pq.write_table(pa.table({"text": ["a red apple"]}), piece)
+    first = result_of(piece, classify_piece, tmp_path)
+    written = first.stat().st_mtime_ns
+    assert result_of(piece, classify_piece, tmp_path) == first
+    assert first.stat().st_mtime_ns == written
+    pq.write_table(pa.table({"text": ["a green apple"]}), piece)
+    assert result_of(piece, classify_piece, tmp_path) != first
+
+
+TEXTS = st.text(st.sampled_from("aB éİΣσς東のリ사😀𠀀ßẞ, _-1\u0301ไ"), max_size=12)
+
+
+@needs_java
+@settings(max_examples=3, deadline=None)
+@given(st.lists(TEXTS, min_size=40, max_size=60, unique=True))
+def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts: list[str]) -> None:
+    path = spark.work / "texts.parquet"
+    pq.write_table(pa.table({"text": texts, "spaced": list(map(spaced, texts))}), path)
+    table = spark.read([path])
+    found = table.mutate(words=unigrams(in_words(table.spaced)), unspaced=is_unspaced(table.text))
+    rows = found.mutate(pairs=bigrams(found.words)).to_pyarrow().to_pylist()
+    for row in rows:
+        words = split_unigrams(row["text"])
+        assert row["words"] == words
+        assert row["unspaced"] or row["spaced"] == row["text"]
+        assert row["pairs"] == [f"{one} {after}" for one, after in itertools.pairwise(words)]
+
+
+def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateSettings) -> list[dict[str, Any]]:
+    pairs = relations.collect_pairs(engine, engine.hold_rows("given", occurrences))
+    texts = relations.collect_texts(engine, pairs, asked.vocabulary, [])
+    measured = relations.measure_pairs(engine, pairs, texts, asked)
+    looked = engine.hold_rows(
+        "seen",
+        pa.table(
+            {
+                "image": ["i0", "i1", "i2"],
+                "problem": [None, "cut off", None],
+                "width": pa.array([900, None, 201], pa.int32()),
+                "height": pa.array([300, None, 300], pa.int32()),
+                "test_image": [None, None, "row 1"],
+            }
+        ),
+    )
+    running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
+    judged = relations.judge_pairs(engine, measured, looked, running, asked)
+    return judged.order_by("occurrence").to_pyarrow().to_pylist()
+
+
+@needs_java
+def test_the_rules_give_the_same_on_every_engine(spark: Engine, tmp_path: Path) -> None:
+    texts = ["a red apple", "", None, "one", "红色的苹果放在木桌上", "drei vier fünf"]
+    occurrences = pa.table(
+        {
+            "occurrence": list(range(60)),
+            "image": [f"i{number % 7}" for number in range(60)],
+            "text": [texts[number // 2 % 5 if number < 59 else 5] for number in range(60)],
+            "page": [f"p{number}" for number in range(60)],
+            "host": ["h"] * 60,
+        }
+    )
+    asked = CurateSettings(max_images_per_text=3, max_texts_per_image=3, vocabulary=6)
+    with (
+        open_engine("spark", tmp_path / "spark", workers=2) as cluster,
+        open_engine("local", tmp_path / "local", workers=2) as local,
+    ):
+        expected = verdicts(local, occurrences, asked)
+        assert verdicts(cluster, occurrences, asked) == expected
+    assert {reason for row in expected for reason in row["reasons"]} == {
+        "no_text", "word_count", "images_per_text", "texts_per_image", "rare_token", "unreadable_image", "aspect_ratio",
+        "near_duplicate_of_test",
+    }  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@needs_java
+def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "known.jpg").write_bytes(encoded(drawing(99)))
+    lines = ["image,text"]
+    for number in range(150):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded(drawing(number % 140)))
+        lines.append(f"{number}.jpg,drawing number {number}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    sources = [write_crawl(tmp_path / "crawl.warc.gz"), tmp_path / "list.csv"]
+    asked = CurateSettings(download=False, languages="en", drop_near_duplicates=True, vocabulary=400)
+    reports = [
+        curate(sources, to=tmp_path / name, engine=name, test_set=[tests], workers=2, settings=asked)
+        for name in ("local", "spark")
+    ]
+    assert reports[0] == reports[1]
+    assert reports[0]["pairs"]["kept"] > 50
+    local, cluster = contents(tmp_path / "local"), contents(tmp_path / "spark")
+    assert sorted(local) == sorted(cluster)
+    assert [name for name, content in local.items() if cluster[name] != content] == []
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@needs_java
+def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
+    spark: Engine, server: Server, tmp_path: Path
+) -> None:
+    server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(70)}
+    other = server.address.replace("127.0.0.1", "localhost")  # another host, for all that fetching knows
+    addresses = [f"{host}/{name}" for host in (server.address, other) for name in (*server.files, "gone.jpg")]
+    lines = [f"{address},drawing number {number}" for number, address in enumerate(addresses)]
+    (tmp_path / "list.csv").write_text("\n".join(["url,text", *lines]))
+    asked = CurateSettings(allow_private_hosts=True)
+
+    def run(name: str, engine: str) -> Counter[str]:
+        before = Counter(server.asked)
+        curate([tmp_path / "list.csv"], to=tmp_path / name, engine=engine, workers=2, settings=asked)
+        return server.asked - before
+
+    all_once = Counter({f"/{name}": 2 for name in (*server.files, "gone.jpg", "robots.txt")})
+    assert run("local", "local") == all_once
+    assert run("spark", "spark") == all_once
+    local, cluster = contents(tmp_path / "local"), contents(tmp_path / "spark")
+    ledgers = [sorted(held.pop("ledger.jsonl").splitlines()) for held in (local, cluster)]
+    assert ledgers[0] == ledgers[1]
+    for held in (local, cluster):
+        del held["checksums.json"]  # the lines of the ledgers stand in the order in which answers came
+    assert local == cluster
+
+    # A run that was killed left images and the ledgers of its tasks.
+    downloads = tmp_path / ".again.work" / "downloads"
+    for url in addresses[:100]:
+        fetch([url], downloads, settings=asked, ledger=f"ledger.task-{zlib.crc32(url.encode()) % 3}.jsonl")
+    asked_for = run("again", "spark")
+    assert sum(count for path, count in asked_for.items() if path != "/robots.txt") == len(addresses) - 100
+    assert contents(tmp_path / "again")["pairs.parquet"] == local["pairs.parquet"]
+
+
+SCRIPT = """
+import sys
+from openalign.curation.pipeline import curate
+from openalign.curation.settings import CurateSettings
+print("once", flush=True)
+curate([sys.argv[1]], to=sys.argv[2], workers=2, settings=CurateSettings(download=False))
+"""
+
+
+def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path) -> None:
+    lines = ["image,text"]
+    for number in range(130):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded(drawing(number, 240, 220)))
+        lines.append(f"{number}.jpg,drawing number {number}")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, tmp_path / "script.py", tmp_path / "list.csv", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["once"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"name": "flink"}, "no engine 'flink'"),
+        ({"name": "local", "master": "spark://host:7077"}, "--master is Spark's"),
+        ({"name": "local", "memory": "much"}, "a number and a unit"),
+    ],
+)
+def test_what_no_engine_can_do_is_refused(asked: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match=says):
+        open_engine(work=tmp_path, workers=1, **asked)
+
+
+@pytest.mark.parametrize(("text", "size"), [("4GB", 4096), ("1.5g", 1536), ("500 MiB", 500), ("1TB", 1 << 20)])
+def test_memory_is_read_as_people_write_it(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["4", "GB", "-1GB", "10MB"])
+def test_memory_that_means_nothing_is_refused(text: str) -> None:
+    with pytest.raises(OpenAlignError, match="--memory"):
+        parse_memory(text)
+
+
+def test_duckdb_sorts_more_than_its_memory_on_disk_and_says_when_it_cannot(tmp_path: Path) -> None:
+    rows = pa.table({"number": list(range(1_000_000))})
+    with LocalEngine(tmp_path, workers=1, memory=256) as engine:
+        given = engine.hold_rows("given", rows)
+        engine.write(given.mutate(text=given.number.cast("string").repeat(60)), tmp_path / "many.parquet", ["text"])
+    assert pq.read_metadata(tmp_path / "many.parquet").num_rows == 1_000_000  # 350 MB of text
+    with (
+        pytest.raises(OpenAlignError, match="too little memory"),
+        LocalEngine(tmp_path / "less", workers=1, memory=20) as engine,
+    ):
+        given = engine.hold_rows("given", rows)
+        engine.write(given.mutate(text=given.number.cast("string").repeat(60)), tmp_path / "no.parquet", ["text"])
+
+
+@pytest.mark.parametrize(("count", "rows"), [(0, 64), (1000, 64), (1_000_000, 489), (10**9, 4096)])
+def test_pieces_grow_with_the_table(count: int, rows: int) -> None:
+    assert rows_for(count, 64, 4096) == rows
+
+
+def test_what_is_many_times_the_memory_is_grouped_in_parts(tmp_path: Path) -> None:
+    with LocalEngine(tmp_path, 1, memory=512) as engine:
+        assert [engine.parts_of(size << 20) for size in (0, 1, 2560, 2561, 25600)] == [1, 1, 1, 2, 10]

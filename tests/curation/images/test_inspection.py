@@ -1,0 +1,88 @@
+"""One image: which are looked at in the helper process, and what becomes of one that takes too long."""
+
+import io
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from openalign.curation.images import inspection
+from openalign.curation.images.inspection import look, look_here
+from openalign.curation.pipeline import curate
+from openalign.curation.settings import CurateSettings
+from openalign.curation.sources.extract import read_image
+from openalign.errors import OpenAlignError
+from tests.curation import stand_ins
+from tests.curation.crawl import drawing, encoded
+
+SETTINGS = CurateSettings(download=False, image_seconds=0.05)
+
+
+def progressive(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", progressive=True)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "apart"),
+    [
+        (encoded(drawing(1)), False),
+        (encoded(drawing(1), "PNG"), False),
+        (encoded(drawing(1), "WEBP"), False),
+        (encoded(drawing(1)) + b" " * (4 << 20), True),
+        (encoded(drawing(1), "TIFF"), True),
+        (encoded(drawing(1), "AVIF"), True),
+        (encoded(Image.new("L", (9000, 9000)), "PNG"), True),
+        (encoded(Image.new("L", (3000, 3000))), False),
+        (progressive(Image.new("RGB", (3000, 3000))), True),
+        (b"no image", False),
+        (b"", False),
+    ],
+    ids=["jpeg", "png", "webp", "long", "tiff", "avif", "many pixels", "one scan", "many scans", "none", "empty"],
+)
+def test_only_an_image_that_may_take_long_needs_the_helper(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, apart: bool
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(inspection, "call_apart", lambda *_, setting, **__: asked.append(setting))
+    monkeypatch.setattr(inspection, "look_here", lambda *_: None)
+    look(data, True, SETTINGS)
+    assert asked == (["image_seconds"] if apart else [])
+
+
+def test_an_image_is_the_same_in_this_process_and_in_the_helper() -> None:
+    settings = CurateSettings()
+    data = encoded(drawing(1, 700, 500))
+    assert look(data + b" " * (4 << 20), True, settings).hash == look_here(data, True, settings).hash
+    tiff = encoded(drawing(1, 700, 500), "TIFF")
+    assert look(tiff, True, settings) == look_here(tiff, True, settings)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(inspection, "look_here", stand_ins.look_slowly)
+    for name, end in (("a", b""), ("b", b"SLOW"), ("c", b"")):
+        seed = ord(name)
+        (tmp_path / f"{name}.tiff").write_bytes(encoded(drawing(seed), "TIFF") + end)
+    rows = [f"{name}.tiff,a red thing named {name}" for name in "abc"]
+    (tmp_path / "pairs.csv").write_text("\n".join(["image,text", *rows]))
+    monkeypatch.setattr("openalign.curation.isolation.time_limit._WALL_FACTOR", 0.5)
+    settings = CurateSettings(download=False, image_seconds=10.0)
+    report = curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=workers, settings=settings)
+    kept = pq.read_table(tmp_path / "to" / "pairs.parquet")["text"].to_pylist()
+    assert kept == ["a red thing named a", "a red thing named c"]
+    [dropped] = pq.read_table(tmp_path / "to" / "dropped.parquet").to_pylist()
+    assert dropped["reasons"] == ["unreadable_image"] and dropped["image"].endswith("b.tiff")
+    assert report["image_problems"] == {"took longer than 10 s (image_seconds)": 1}
+
+
+def test_a_file_larger_than_any_image_is_not_read_whole(tmp_path: Path) -> None:
+    large = tmp_path / "large.jpg"
+    with large.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(OpenAlignError, match=r"large\.jpg is larger than 64 MB"):
+        read_image(f"file://{large}")

@@ -1,0 +1,65 @@
+"""Hugging Face datasets as Parquet: the images lie in the table."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from openalign.curation.sources.extract import read_image
+from openalign.errors import OpenAlignError
+from tests.curation.crawl import drawing, encoded
+from tests.curation.extracted import Extracted, extracted
+
+IMAGES = [encoded(drawing(seed, 60, 50)) for seed in range(5)]
+
+
+Found = tuple[list[tuple[str, str | None]], dict[str, bytes], Extracted]
+
+
+def found_in(source: Path, work: Path, **asked: Any) -> Found:
+    """(image, text) in order, the bytes of each image, and what else there was."""
+    found = extracted([source], work, workers=1, **asked)
+    stored = {row["image"]: read_image(row["location"]) for row in found.images}
+    return [(row["image"], row["text"]) for row in found.occurrences], stored, found
+
+
+def test_images_of_objects_are_named_by_their_path_and_read_in_place(tmp_path: Path) -> None:
+    images = [{"bytes": data, "path": f"{place}.jpg"} for place, data in enumerate(IMAGES)]
+    path = tmp_path / "train-00000-of-00001.parquet"
+    texts = [f" a  drawing {place}" for place in range(5)]
+    pq.write_table(pa.table({"image": images, "caption": texts}), path, row_group_size=2)
+    pairs, stored, _ = found_in(tmp_path, tmp_path / "work")
+    assert pairs == [(f"{path}/{place}.jpg", f"a drawing {place}") for place in range(5)]
+    assert stored == {f"{path}/{place}.jpg": data for place, data in enumerate(IMAGES)}
+
+
+def test_plain_bytes_are_named_by_their_row_and_lists_give_several_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = [["one", "two"], [], ["three"]]
+    pq.write_table(pa.table({"png": IMAGES[:3], "captions": texts}), path, row_group_size=2)
+    pairs, stored, _ = found_in(path, tmp_path / "work", image_column="png", text_column="captions")
+    assert pairs == [(f"{path}/row {row}", text) for row, text in ((1, "one"), (1, "two"), (2, None), (3, "three"))]
+    assert stored == {f"{path}/row {place + 1}": IMAGES[place] for place in range(3)}
+
+
+def test_a_path_that_stands_twice_names_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    images = [{"bytes": data, "path": f"{place % 2}.jpg"} for place, data in enumerate(IMAGES[:4])]
+    pq.write_table(pa.table({"image": images, "text": ["a", "b", "c", "d"]}), path, row_group_size=2)
+    _, stored, _ = found_in(path, tmp_path / "work")
+    assert stored == {f"{path}/row {place + 1}": IMAGES[place] for place in range(4)}
+
+
+def test_a_row_without_an_image_is_named_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": [IMAGES[0], None, IMAGES[1]], "text": ["a", "b", "c"]}), path)
+    pairs, _, found = found_in(path, tmp_path / "work")
+    assert pairs == [(f"{path}/row 1", "a"), (f"{path}/row 3", "c")]
+    assert found.problems == [f"{path} row 2 holds no image."]
+
+
+def test_a_file_that_went_away_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match="could not be read"):
+        read_image(f"parquet://{tmp_path}/none.parquet#0+0+0")

@@ -1,0 +1,49 @@
+"""The choice of rows, the written object, and what is refused."""
+
+import json
+
+import pytest
+
+from openalign.data.pairs.pairs import open_pairs
+from openalign.errors import OpenAlignError
+from openalign.evaluation.run import evaluate
+
+
+def test_the_json_file_holds_what_is_returned(encoder, table, tmp_path):
+    data = table("file,text", "red.png,a red thing", "blue.png,a blue thing")
+    report = evaluate(encoder, data, json=tmp_path / "out" / "scores.json")
+    assert json.loads((tmp_path / "out" / "scores.json").read_text(encoding="utf-8")) == report
+    assert list(report)[:6] == ["protocol", "data", "model", "metrics", "chance", "count"]
+
+
+def test_where_and_distinct_texts_choose_rows(encoder, table):
+    data = table(
+        "file,title,split",
+        "red-1.png,red cup,val", "red-2.png,red cup,val", "blue.png,blue cup,val", "green.png,green cup,train",
+    )  # fmt: skip
+    assert evaluate(encoder, data, where={"split": "val"})["count"] == 3
+    report = evaluate(encoder, data, where={"split": "val"}, distinct_texts=True)
+    assert (report["count"], report["images"], report["texts"]) == (2, 2, 2)
+
+
+def test_pairs_that_are_already_open_give_the_same_report(encoder, table):
+    data = table("file,text", "red.png,a red thing", "blue.png,a blue thing")
+    assert evaluate(encoder, open_pairs(data)) == evaluate(encoder, data)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocol": "guess"}, "no protocol 'guess'; choose one of retrieval, zero-shot"),
+        ({"where": {"split": "val"}}, "no column `split`.*image, text"),
+        ({"where": {"text": "nobody says this"}}, "no row with text=nobody says this"),
+    ],
+)
+def test_a_wrong_wish_is_answered_with_what_there_is(encoder, table, options, message):
+    with pytest.raises(OpenAlignError, match=message):
+        evaluate(encoder, table("file,text", "red.png,a red thing"), **options)
+
+
+def test_data_whose_images_are_all_unreadable_is_an_error(encoder, table):
+    with pytest.raises(OpenAlignError, match=r"none of its 2 images could be read.*a\.png"):
+        evaluate(encoder, table("file,text", "a.png,one", "b.png,two"))

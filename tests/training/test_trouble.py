@@ -1,0 +1,236 @@
+"""Runs whose worker, process, terminal or disk goes away, and two runs in one folder: a sentence, and a way on."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openalign.errors import OpenAlignError
+from openalign.locks import locked
+from openalign.training.loop import train
+from openalign.training.run_folder.checkpoint import checkpoints_of, save_checkpoint
+from openalign.training.run_folder.log_file import LogFile, Record, read_records
+from openalign.training.run_folder.resume import newest_whole
+
+OPENALIGN = (sys.executable, "-m", "openalign")
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+LONG = {"steps": "5000", "checkpoint_every_steps": "5000"}
+WITH_A_TERMINAL = """
+import fcntl, sys, termios
+from openalign.commands.cli import main
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.argv = sys.argv[1:]
+main()
+"""
+ON_A_SMALL_DISK = """
+import resource, sys
+from openalign.commands.cli import main
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+sys.argv = sys.argv[2:]
+main()
+"""
+
+
+def typed(recipe: Path, run: Path, changes: Mapping[str, str], *more: str) -> list[str]:
+    settings = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
+    return ["train", str(recipe), "--to", str(run), *settings, *more]
+
+
+def start(command: list[str], **options: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def logged(run: Path, steps: int = 2) -> Callable[[], bool]:
+    return lambda: len(read_records(run / "log.jsonl")) >= steps
+
+
+def end(process: "subprocess.Popen[str]") -> str:
+    """What it said until its end; nothing of it lives on."""
+    try:
+        return process.communicate(timeout=120)[1]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+class Enough(Exception):
+    """Ends the run to compare with."""
+
+
+def test_a_killed_loader_worker_is_a_sentence_and_leaves_the_state_of_the_last_step(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    process = start([*OPENALIGN, *typed(recipe, run, LONG | {"workers": "2"})])
+    wait_for(logged(run), process)
+    os.kill(children(process.pid)[0], signal.SIGKILL)
+    said = end(process)
+    assert process.returncode == 1 and "Traceback" not in said and said.count("openalign:") == 1
+    assert "a loader worker was killed" in said and f"go on with --resume --to {run}" in said
+    (kept,) = checkpoints_of(run)
+    assert newest_whole([kept])[0] == kept
+    steps = str(int(kept.name.removeprefix("step-")))
+    assert f"Stopped after step {steps}" in said
+
+    def save_and_end(*given: Any) -> None:
+        save_checkpoint(*given)
+        raise Enough
+
+    monkeypatch.setattr("openalign.training.loop.save_checkpoint", save_and_end)
+    with pytest.raises(Enough):
+        train(recipe, set=LONG | {"checkpoint_every_steps": steps, "workers": "0"}, to=tmp_path / "other")
+    for file in ("model.safetensors", "training_state/optimizer.safetensors"):
+        assert (kept / file).read_bytes() == (tmp_path / "other" / "checkpoints" / kept.name / file).read_bytes()
+
+
+@pytest.mark.parametrize("killed", ["0", "1"])
+def test_a_killed_process_is_a_sentence_of_the_others_that_names_the_last_checkpoint(
+    recipe: Path, tmp_path: Path, killed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    run, logs = tmp_path / "run", tmp_path / "logs"
+    changes = LONG | {"checkpoint_every_steps": "2", "workers": "0"}
+    command = [*TORCHRUN, "--redirects=2", f"--log-dir={logs}", "-m", "openalign", *typed(recipe, run, changes)]
+    process = start(command)
+    wait_for(lambda: checkpoints_of(run), process)
+    ranks = {rank_of(child): child for child in children(process.pid)}
+    os.kill(ranks[killed], signal.SIGKILL)
+    end(process)
+    assert process.returncode != 0
+    said = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
+    survivor = "1" if killed == "0" else "0"
+    assert f"process {survivor} of 2 stops, since another one has ended; the last checkpoint is" in said[survivor]
+    assert f"go on with --resume --to {run}" in said[survivor]
+    assert not any("Traceback" in text for text in said.values())
+    assert newest_whole(checkpoints_of(run))[2] == []
+
+
+def rank_of(process: int) -> str:
+    variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+    return next((each[5:].decode() for each in variables if each.startswith(b"RANK=")), "")
+
+
+def test_a_terminal_that_goes_away_leaves_a_checkpoint(recipe: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    mine, its = pty.openpty()
+    command = [sys.executable, "-c", WITH_A_TERMINAL, "openalign", *typed(recipe, run, LONG)]
+    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, start_new_session=True, text=True)
+    os.close(its)
+    deadline = time.monotonic() + 120
+    while not logged(run)():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.close(mine)  # the kernel sends SIGHUP to the whole session; what is written to the terminal fails from now on
+    process.wait(timeout=120)
+    assert process.returncode != 0
+    assert newest_whole(checkpoints_of(run))[0] is not None
+
+
+def test_a_run_whose_messages_nobody_reads_goes_on(recipe: Path, tmp_path: Path) -> None:
+    process = start([*OPENALIGN, *typed(recipe, tmp_path / "run", {"steps": "4", "workers": "0"})])
+    assert process.stderr is not None
+    process.stderr.close()
+    process.wait(timeout=120)
+    assert len(read_records(tmp_path / "run" / "log.jsonl")) == 4
+
+
+def test_a_second_run_in_one_folder_is_refused_and_a_killed_one_is_no_hindrance(recipe: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start([*OPENALIGN, *typed(recipe, run, LONG | {"workers": "2"})])
+    wait_for(logged(run), process)
+    with pytest.raises(OpenAlignError, match=f"is being written by another run .process {process.pid} on"):
+        train(recipe, to=run)
+    with pytest.raises(OpenAlignError, match="is being written by another run"):
+        train(to=run, resume=True)
+    os.kill(process.pid, signal.SIGKILL)  # its workers live on for some seconds
+    process.wait()
+    assert train(recipe, to=run).steps == 8
+    end(process)
+
+
+def test_all_processes_of_a_second_run_end_with_one_refusal(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    run, logs = tmp_path / "run", tmp_path / "logs"
+    with locked(run):
+        command = [*TORCHRUN, "--redirects=2", f"--log-dir={logs}", "-m", "openalign", *typed(recipe, run, {})]
+        done = subprocess.run(command, check=False, capture_output=True, timeout=240)
+    assert done.returncode != 0
+    said = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
+    assert "is being written by another run" in said["0"] and "Traceback" not in said["0"]
+    assert "run" not in said["1"].lower(), said["1"]
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_is_a_sentence_and_leaves_the_older_ones(
+    recipe: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(recipe, set={"steps": "4", "checkpoint_every_steps": "2", "workers": "0"}, to=run)
+    for checkpoint in checkpoints_of(run)[1:]:
+        checkpoint.rename(checkpoint.with_name("gone-" + checkpoint.name))
+    size = str((run / "model" / "model.safetensors").stat().st_size // 2)
+    command = [sys.executable, "-c", ON_A_SMALL_DISK, size, "openalign", "train", "--resume", "--to", str(run)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "step-00000004: the checkpoint could not be written" in done.stderr and "make room and resume" in done.stderr
+    assert checkpoints_of(run) == [run / "checkpoints" / "step-00000002"]
+    assert not list(run.glob("**/.*"))
+    assert train(to=run, resume=True).steps == 4
+
+
+@pytest.mark.parametrize("size", [0, 3000])
+def test_a_disk_that_is_full_from_the_start_is_a_sentence(recipe: Path, tmp_path: Path, size: int) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        ON_A_SMALL_DISK,
+        str(size),
+        "openalign",
+        *typed(recipe, tmp_path / "run", {"workers": "0"}),
+    ]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "File too large" in done.stderr
+
+
+@pytest.mark.parametrize("step", [1, 3, 8])
+def test_a_log_that_cannot_be_written_ends_the_run_with_a_checkpoint(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    plain = LogFile.write
+
+    def full(self: LogFile, record: Record) -> None:
+        if record["step"] == step:
+            raise OSError(28, "No space left on device")
+        plain(self, record)
+
+    monkeypatch.setattr(LogFile, "write", full)
+    with pytest.raises(OpenAlignError, match=r"log\.jsonl: cannot be written \(No space left on device\)"):
+        train(recipe, to=tmp_path / "run")
+    assert checkpoints_of(tmp_path / "run")[-1].name == f"step-{step:08d}"
+    monkeypatch.undo()
+    train(to=tmp_path / "run", resume=True)
+    train(recipe, to=tmp_path / "whole")
+    one, other = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("run", "whole"))
+    assert one == other
