@@ -122,7 +122,7 @@ def test_without_its_sidecar_a_shard_is_indexed_by_one_pass(folder: Path, memory
 def test_batches_over_http_are_those_of_the_files(folder: Path, server: str, tmp_path: Path, workers: int) -> None:
     local, remote = open_pairs(folder), open_pairs(f"{server}/shards/")
     tokenizer = Tokenizer.load(train_tokenizer(local.texts(), tmp_path / "tokenizer.json", 100))
-    assert pairs.image_bytes(0) == local.image_bytes(0)  # connections of this process must not reach the workers
+    assert remote.image_bytes(0) == local.image_bytes(0)  # connections of this process must not reach the workers
     for one, other in zip(batches(local, tokenizer, 0), batches(remote, tokenizer, workers), strict=True):
         assert torch.equal(one.images_BHWC, other.images_BHWC)
         assert torch.equal(one.ids_BT, other.ids_BT)
@@ -171,8 +171,8 @@ def test_a_shard_cut_off_at_an_address_gives_its_whole_samples(folder: Path, ser
     tar.write_bytes(tar.read_bytes()[: offsets[1] + 100])
     index_path(tar).unlink()
     pairs = open_pairs(f"{server}/shards")
-    assert len(remote) == 11
-    assert remote.problems[0].startswith(f"{server}/shards/shard-00002.tar is cut off or damaged after 1 samples")
+    assert len(pairs) == 11
+    assert pairs.problems[0].startswith(f"{server}/shards/shard-00002.tar is cut off or damaged after 1 samples")
 
 
 def test_a_server_without_ranges_is_told_from_one_that_has_them(folder: Path, server: str) -> None:
