@@ -1,5 +1,6 @@
 """Shared: painted images, a model whose right answers anyone can see, and a real one trained by the commands."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ from openalign.model.dual_encoder import DualEncoder, read_image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start: their models are too small for threads
+torch.set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

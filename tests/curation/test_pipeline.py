@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from openalign.curation.settings import CurateSettings
 from openalign.curation.sources import listings
 from openalign.data.pairs.pairs import open_pairs
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.curation.crawl import PAGE, drawing, encoded, write_crawl
 
 OFFLINE = CurateSettings(download=False)
@@ -184,7 +184,7 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     began = time.monotonic()
     run([table], tmp_path / "whole", workers=2, settings=asked)
     took = time.monotonic() - began
-    with subprocess.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
+    with preloaded.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
         while not list(tmp_path.glob(".out*")):  # past the imports, which take longer than the work
             assert running.poll() is None
             time.sleep(0.01)
