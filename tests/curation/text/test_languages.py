@@ -9,7 +9,7 @@ import pytest
 from openalign.curation.engine.local import LocalEngine
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.rules import languages
+from openalign.curation.text import languages
 from openalign.curation.text.languages import classify_texts, language_of
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing
