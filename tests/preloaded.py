@@ -26,6 +26,11 @@ class Popen(subprocess.Popen[str]):
     def __init__(self, command: list[Any], **options: Any) -> None:
         super().__init__([str(part) for part in command], text=True, **options)
 
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()  # `subprocess` would wait for it without end
+        super().__exit__(kind, *rest)
+
     def _execute_child(self, *given: Any) -> None:
         """What `subprocess` does by fork and exec."""
         asked = PARAMETERS.bind(self, *given).arguments

@@ -106,6 +106,7 @@ def test_train_leaves_a_model_that_the_other_commands_read(road, tmp_path):
     assert json.loads(scores.read_text())["count"] == 4
 
 
+@pytest.mark.slow
 def test_training_that_is_stopped_says_so_and_goes_on_with_resume(road, tmp_path):
     run = tmp_path / "run"
     typed = [*COMMAND, *road.training, "--set", "steps=100000", "--to", str(run)]
@@ -158,6 +159,7 @@ def test_scales_lists_both_families(monkeypatch):
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_ends_the_command_quietly(road):
     typed = " ".join([*COMMAND, "search", str(road.index), "wall", "--top", "24", "--json"])
     done = subprocess.run(["bash", "-c", f"{typed} | true"], capture_output=True, text=True, check=True)

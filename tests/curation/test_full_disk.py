@@ -17,6 +17,8 @@ from tests import preloaded
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server
 
+pytestmark = pytest.mark.slow
+
 OFFLINE = CurateRecipe.of(download=False, pairs_per_shard=60)
 DISK_KB = 64 << 10
 WITH_A_LIMIT = """

@@ -151,6 +151,7 @@ def test_everything_dropped_is_said_loudly_and_still_reported(
     assert [row["reasons"] for row in rows_of(tmp_path / "out" / "dropped.parquet")] == [["shorter_side"]] * 3
 
 
+@pytest.mark.slow
 def test_outputs_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     table = table_of(tmp_path / "in", 150)
     run([table], tmp_path / "one")
@@ -176,6 +177,7 @@ curate([Path(sys.argv[1])], to=Path(sys.argv[2]), workers=2, recipe=asked)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, seed: int) -> None:
     table = table_of(tmp_path / "in", 150)
@@ -198,6 +200,7 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
     run([table], tmp_path / "whole")
@@ -223,6 +226,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_kept_results_that_are_damaged_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
@@ -269,6 +273,7 @@ def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return looks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["a changed byte", "cut off"])
 def test_outputs_that_are_damaged_are_said_and_made_again(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
@@ -329,6 +334,7 @@ def test_a_source_without_images_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
+@pytest.mark.slow
 def test_names_of_any_bytes_are_used_or_refused_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

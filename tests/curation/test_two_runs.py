@@ -18,6 +18,8 @@ from openalign.errors import OpenAlignError
 from tests import preloaded
 from tests.curation.crawl import drawing, encoded
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 150  # three pieces
 OFFLINE = CurateRecipe.of(download=False)
 PATIENCE_S = 120.0

@@ -93,6 +93,7 @@ def test_transformers_neither_runs_that_code_nor_asks_where_our_check_is_left_ou
     assert not questions and not ran.exists()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_nothing_is_asked(clip: Path) -> None:
     ran = with_code(clip)
     ours, theirs = pty.openpty()

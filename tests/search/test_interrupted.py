@@ -14,6 +14,8 @@ from PIL import Image
 
 from tests import preloaded
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "slow_openalign.py"
 BATCHES = 6
 

@@ -23,6 +23,8 @@ from openalign.search import Index
 from openalign.serve.app import create_app
 from tests import preloaded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def index_folder(tmp_path: Path, paint) -> Path:

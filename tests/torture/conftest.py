@@ -46,6 +46,13 @@ warmup_steps = 2
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(100 * item.config.getoption("--rounds")))
+
+
 @dataclass(frozen=True)
 class Material:
     """Where everything lies, and the arguments of each command but for its output folder."""

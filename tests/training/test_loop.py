@@ -83,6 +83,7 @@ def test_cached_images_change_nothing(recipe: Path, tmp_path: Path) -> None:
     assert_equal_weights(tmp_path / "plain", tmp_path / "cached")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, seed: int) -> None:
     changes = {"seed": str(seed), "steps": "24"}
@@ -108,6 +109,7 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, see
     assert steps == list(range(1, 25))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("whole_group", [False, True])
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(

@@ -21,6 +21,8 @@ from openalign.training.run_folder.log_file import LogFile, Record, read_records
 from openalign.training.run_folder.resume import newest_whole
 from tests import preloaded
 
+pytestmark = pytest.mark.slow
+
 OPENALIGN = (sys.executable, "-m", "openalign")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 LONG = {"steps": "5000", "checkpoint_every_steps": "5000"}

@@ -135,6 +135,7 @@ def test_both_passes_run_on_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 # Shared memory a block may take, from NVIDIA's table of compute capabilities.
+@pytest.mark.slow
 @pytest.mark.parametrize(("capability", "limit_kib"), [(80, 163), (86, 99), (90, 227)])
 def test_kernels_compile_and_fit_shared_memory(capability: int, limit_kib: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

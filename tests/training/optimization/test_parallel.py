@@ -18,6 +18,8 @@ from openalign.training.loop import train
 from openalign.training.optimization.parallel import processes
 from tests import preloaded
 
+pytestmark = pytest.mark.slow
+
 COMMAND = """
 import json, sys
 from openalign.training.loop import train
