@@ -12,9 +12,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from openalign.curation.html.alt_text import ImageTag, image_tags
-from openalign.curation.html.charset import decode_page
 from openalign.curation.isolation.records import RecordError, one_record
 from openalign.curation.isolation.time_limit import call_apart
+from openalign.data.files.charset import decode_page
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
