@@ -22,7 +22,7 @@ from warcio.recordloader import ArcWarcRecord
 from warcio.warcwriter import WARCWriter
 
 from openalign.curation.html.alt_text import image_tags
-from openalign.curation.html.charset import decode_page
+from openalign.data.files.charset import decode_page
 from openalign.curation.sources.warc import StoredPage, scan
 
 PEER = Path(__file__).parent / "peers" / "pages.py"
