@@ -26,7 +26,7 @@ from openalign.commands.arguments import (
     key_values,
 )
 from openalign.commands.exit_status import Commands
-from openalign.progress import say
+from openalign.progress import list_problems, say
 
 app = typer.Typer(
     cls=Commands,
@@ -125,7 +125,7 @@ def curate(
         retry_failed=retry is not None,
     )
     terminal.print_table(terminal.curated_table(report))
-    terminal.list_problems(report["problems"]["first"], report["problems"]["count"])
+    list_problems(report["problems"]["first"], report["problems"]["count"])
 
 
 @app.command()
@@ -142,15 +142,13 @@ def tokenizer(
     openalign tokenizer curated --to tokenizer.json --size 30000
     ```
     """
-    from openalign.data.pairs.pairs import open_pairs
+    from openalign.data.pairs.open import open_pairs
     from openalign.data.text.tokenizer import train_tokenizer
 
-    pairs = open_pairs(data, text_column=text_column)
-    for column, value in key_values(where, "--where").items():
-        pairs = pairs.where(column, value)
+    pairs = open_pairs(data, text_column=text_column, where=key_values(where, "--where"))
     texts = pairs.texts()
     say(f"Wrote {train_tokenizer(texts, to, size)} from {len(texts):,} texts.")
-    terminal.list_problems(pairs.problems, len(pairs.problems))
+    list_problems(pairs.problems)
 
 
 @app.command()
@@ -264,7 +262,7 @@ def evaluate(
         batch_size=batch_size,
     )
     terminal.print_table(report_table(report))
-    terminal.list_problems(report["problems"], len(report["problems"]))
+    list_problems(report["problems"])
 
 
 @app.command()
@@ -285,7 +283,7 @@ def index(
 
     built = Index.build(paths, model=model, to=to)
     say(f"{to} holds {len(built):,} images.")
-    terminal.list_problems(built.problems, len(built.problems))
+    list_problems(built.problems)
 
 
 @app.command()

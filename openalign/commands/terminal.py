@@ -9,12 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openalign.progress import say
-
 if TYPE_CHECKING:
     from openalign.search.index import Hit
-
-PROBLEMS_SHOWN = 5
 
 
 def print_table(table: Table) -> None:
@@ -25,14 +21,6 @@ def print_table(table: Table) -> None:
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one object on standard output."""
     print(json.dumps(content, ensure_ascii=False, indent=2))
-
-
-def list_problems(sentences: Sequence[str], count: int) -> None:
-    """Say what was left out: the first few of `count` sentences, and how many more there are."""
-    for sentence in sentences[:PROBLEMS_SHOWN]:
-        say(f"Left out: {sentence}")
-    if count > PROBLEMS_SHOWN:
-        say(f"... and {count - PROBLEMS_SHOWN:,} more.")
 
 
 def curated_table(report: Mapping[str, Any]) -> Table:

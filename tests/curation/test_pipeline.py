@@ -24,7 +24,7 @@ from openalign.curation.images import inspection
 from openalign.curation.pipeline import curate
 from openalign.curation.settings import CurateSettings
 from openalign.curation.sources import listings
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import PAGE, drawing, encoded, write_crawl
 

@@ -15,8 +15,10 @@ import torch
 from openalign.data.files import remote
 from openalign.data.images.decode import encode_jpeg
 from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import Pairs, open_pairs
-from openalign.data.shards.shards import ShardWriter, index_path, read_index
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
+from openalign.data.shards.index import index_path, read_index
+from openalign.data.shards.writer import ShardWriter
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 

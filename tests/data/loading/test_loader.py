@@ -21,8 +21,10 @@ from openalign.data.images.decode import decode, encode_jpeg, resize
 from openalign.data.loading.image_cache import ImageCache
 from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings, crops_of_step, word_keys_of_step
 from openalign.data.loading.order import samples_of_step
-from openalign.data.pairs.pairs import Pairs, ids_of, open_pairs
-from openalign.data.shards.shards import ShardWriter, read_index
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs, ids_of
+from openalign.data.shards.index import read_index
+from openalign.data.shards.writer import ShardWriter
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
@@ -191,7 +193,7 @@ def test_a_program_that_still_holds_its_loader_comes_to_an_end(folder: Path, tmp
     program = f"""
 from pathlib import Path
 from openalign.data.loading.loader import BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 pairs = open_pairs({str(folder)!r})
 tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path({str(tmp_path / "tokenizer.json")!r}), 100))

@@ -12,8 +12,8 @@ import pytest
 
 from openalign.data.images.decode import decode, encode_jpeg
 from openalign.data.pairs import file_images
-from openalign.data.pairs.pairs import open_pairs
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.pairs.open import open_pairs
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -123,7 +123,7 @@ def test_an_address_cannot_be_read_before_it_is_fetched(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("nowhere", "nowhere does not exist"),
-        ("http://a.test/photos.csv", "is the address of a table: download it first"),
+        ("http://a.test/photos.csv", "is the URL of a table: download the table"),
         ("empty", "holds no shards, no pairs.csv and no images"),
         ("bare", "holds 2 images but no texts"),
         ("crawl.warc.gz", "is a crawl: run `openalign curate"),
