@@ -1,13 +1,12 @@
 """The kinds of arguments that commands share, and typed values from what was typed."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from openalign.curation.settings import CurateSettings
+    from openalign.curation.recipe import CurateRecipe
 
 Model = Annotated[
     str, typer.Argument(help="A model folder (RUN/model), or a Hugging Face folder or hub name.", show_default=False)
@@ -34,22 +33,24 @@ def key_values(given: list[str] | None, option: str) -> dict[str, str]:
     return {item.partition("=")[0].strip(): item.partition("=")[2] for item in given or ()}
 
 
-def curate_settings(given: dict[str, str]) -> "CurateSettings":
-    """Typed settings from what was typed; what was not given keeps its default."""
+def curate_recipe(given: dict[str, str]) -> "CurateRecipe":
+    """A recipe with what was typed; what was not given keeps its default."""
     from pydantic import TypeAdapter, ValidationError
 
-    from openalign.curation.settings import CurateSettings
+    from openalign.curation.recipe import TABLES, CurateRecipe
 
-    known = [field.name for field in fields(CurateSettings)]
-    for name in given:
-        if name not in known:
-            raise typer.BadParameter(f"there is no setting `{name}`; there are {', '.join(known)}.", param_hint="--set")
+    tables: dict[str, dict[str, str]] = {}
+    for name, value in given.items():
+        if name not in TABLES:
+            known = ", ".join(TABLES)
+            raise typer.BadParameter(f"there is no setting `{name}`; there are {known}.", param_hint="--set")
+        tables.setdefault(TABLES[name], {})[name] = value
     try:
-        return TypeAdapter(CurateSettings).validate_python(given)
+        return TypeAdapter(CurateRecipe).validate_python(tables, strict=False)
     except ValidationError as error:
         problem = error.errors()[0]
-        place = "".join(f"`{part}`: " for part in problem["loc"])
-        raise typer.BadParameter(f"{place}{problem['msg']}.", param_hint="--set") from None
+        where = "".join(f"`{part}`: " for part in problem["loc"])
+        raise typer.BadParameter(f"{where}{problem['msg']}.", param_hint="--set") from None
 
 
 def comma_separated(given: str | None) -> list[str] | None:

@@ -22,7 +22,7 @@ from openalign.commands.arguments import (
     TextColumn,
     Where,
     comma_separated,
-    curate_settings,
+    curate_recipe,
     key_values,
 )
 from openalign.commands.exit_status import Commands
@@ -107,7 +107,7 @@ def curate(
     """
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
     given = {name: value for name, value in options.items() if value is not None}
-    settings = curate_settings(key_values(changes, "--set") | given)
+    recipe = curate_recipe(key_values(changes, "--set") | given)
     if retry not in (None, "failed"):
         raise typer.BadParameter(f"{retry!r} is not known; there is: failed.", param_hint="--retry")
 
@@ -121,7 +121,7 @@ def curate(
         memory=memory,
         test_set=test_set or (),
         workers=workers,
-        settings=settings,
+        recipe=recipe,
         retry_failed=retry is not None,
     )
     terminal.print_table(terminal.curated_table(report))
