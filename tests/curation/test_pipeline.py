@@ -140,6 +140,22 @@ def test_a_second_run_does_nothing_and_a_changed_one_replaces_the_first(
     assert run([table_of(tmp_path / "in", 4)], out)["pairs"]["kept"] == 4
 
 
+def test_a_hidden_file_in_a_source_does_not_redo_a_run(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.jpg").write_bytes(encoded(drawing(ord(name))))
+        (tmp_path / "in" / f"{name}.txt").write_text(f"a drawing called {name}")
+    (tmp_path / "in" / ".DS_Store").write_bytes(b"once")
+    first = run([tmp_path / "in"], tmp_path / "out")
+    written = (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns
+    (tmp_path / "in" / ".DS_Store").write_bytes(b"changed")
+    assert run([tmp_path / "in"], tmp_path / "out") == first
+    assert (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns == written
+    (tmp_path / "in" / "a.txt").write_text("another text of this drawing")
+    run([tmp_path / "in"], tmp_path / "out")
+    assert (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns != written
+
+
 def test_everything_dropped_is_said_loudly_and_still_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
