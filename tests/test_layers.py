@@ -14,7 +14,7 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors", "settings progress regular", "checksums locks", "files"),
+        *("errors", "settings progress regular extras", "checksums locks", "files"),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
