@@ -26,6 +26,18 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise OpenAlignError(f"{where}: {_sentence(cls, error)}") from None
 
+    def expect_at_least_1(self, *names: str) -> None:
+        """Raise ValueError, which pydantic expects of a validator, for a setting of these that is smaller."""
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def expect_more_than_0(self, *names: str) -> None:
+        """Raise ValueError for a setting of these that is 0 or smaller."""
+        for name in names:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
+
 
 def _with_tuples(value: Any) -> Any:
     """TOML and JSON know only lists; frozen settings hold tuples."""

@@ -20,7 +20,19 @@ ROOMS = {
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
     "openalign.model": ["loss"],
     "openalign.curation": [
-        *("isolation", "html", "settings", "engine", "sources", "fetch", "images", "duplicates", "rules", "report"),
+        *(
+            "isolation",
+            "html",
+            "engine",
+            "text",
+            "sources",
+            "fetch",
+            "images",
+            "duplicates",
+            "recipe",
+            "rules",
+            "report",
+        ),
     ],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
 }

@@ -1,6 +1,5 @@
 """`openalign curate`."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +9,7 @@ from openalign.commands import terminal
 from openalign.commands.arguments import ImageColumn, TextColumn, key_values
 
 if TYPE_CHECKING:
-    from openalign.curation.settings import CurateSettings
+    from openalign.curation.recipe import CurateRecipe
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="WARC files, folders of pages, tables.", show_default=False)
@@ -74,32 +73,31 @@ def curate(
     ```
     """
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    settings = settings_from(key_values(changes, "--set") | {name: text for name, text in options.items() if text})
+    recipe = curate_recipe(key_values(changes, "--set") | {name: text for name, text in options.items() if text})
 
     from openalign.curation.pipeline import curate
 
     resources: dict[str, Any] = {"engine": engine, "master": master, "memory": memory, "workers": workers}
-    report = curate(sources, to=to, test_set=test_set or (), settings=settings, retry_failed=bool(retry), **resources)
+    report = curate(sources, to=to, test_set=test_set or (), recipe=recipe, retry_failed=bool(retry), **resources)
     terminal.print_table(terminal.curated_table(report))
     terminal.list_problems(report["problems"]["first"], report["problems"]["count"])
 
 
-def settings_from(given: dict[str, str]) -> "CurateSettings":
-    """Typed settings from `--set`; settings that were not given keep their defaults."""
+def curate_recipe(given: dict[str, str]) -> "CurateRecipe":
+    """The default recipe but for the settings that were given."""
     from pydantic import TypeAdapter, ValidationError
 
-    from openalign.curation.settings import CurateSettings
-    from openalign.errors import OpenAlignError
+    from openalign.curation.recipe import TABLES, CurateRecipe
 
-    known = [field.name for field in fields(CurateSettings)]
-    for name in given:
-        if name not in known:
-            raise typer.BadParameter(f"there is no setting `{name}`; there are {', '.join(known)}.", param_hint="--set")
+    tables: dict[str, dict[str, str]] = {}
+    for name, value in given.items():
+        if name not in TABLES:
+            known = ", ".join(TABLES)
+            raise typer.BadParameter(f"there is no setting `{name}`; there are {known}.", param_hint="--set")
+        tables.setdefault(TABLES[name], {})[name] = value
     try:
-        return TypeAdapter(CurateSettings).validate_python(given)
+        return TypeAdapter(CurateRecipe).validate_python(tables, strict=False)
     except ValidationError as error:
         problem = error.errors()[0]
-        field = "".join(f"`{part}`: " for part in problem["loc"])
-        raise typer.BadParameter(f"{field}{problem['msg']}.", param_hint="--set") from None
-    except OpenAlignError as error:
-        raise typer.BadParameter(str(error), param_hint="--set") from None
+        where = "".join(f"`{part}`: " for part in problem["loc"])
+        raise typer.BadParameter(f"{where}{problem['msg']}.", param_hint="--set") from None

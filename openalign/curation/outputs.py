@@ -5,7 +5,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from openalign.curation.engine.base import Engine
 from openalign.curation.engine.text_batches import problem_of_text
 from openalign.curation.fetch.ledger import LEDGER, read_ledger
 from openalign.curation.images.inspection import StoredImages
+from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import Problem
-from openalign.curation.rules.languages import guessed_language
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
+from openalign.curation.text.languages import guessed_language
 from openalign.data.files import remote
 from openalign.data.shards.shards import ShardWriter
 from openalign.errors import OpenAlignError
@@ -57,7 +57,7 @@ _DROPPED_AT_ONCE = 100_000
 
 
 def write_kept(
-    engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: CurateSettings, problems: list[str]
+    engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: StorageSettings, problems: list[str]
 ) -> None:
     """Write the kept pairs, whose JPEGs lie in the folder `stored`: shards and pairs.parquet.
 
@@ -112,16 +112,16 @@ def failed_downloads(folder: Path) -> int:
 
 
 def describe_run(
-    sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, settings: CurateSettings
+    sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, recipe: CurateRecipe
 ) -> dict[str, Any]:
-    """What decides the outputs of a run: `sources`, `test_set`, `settings`, `version`, and a `fingerprint` of it all.
+    """What decides the outputs of a run: `sources`, `test_set`, `recipe`, `version`, and a `fingerprint` of it all.
 
     Files count by path, size and time of change.
     """
     described = {
         "sources": [str(source) for source in sources],
         "test_set": [str(source) for source in test_set],
-        "settings": asdict(settings),
+        "settings": recipe.model_dump(),
         "version": version("openalign"),
     }
     digest = hashlib.sha256(json.dumps(described).encode())

@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.data.pairs.pairs import Pairs, open_pairs
 from openalign.data.text.tokenizer import train_tokenizer
 from openalign.demo.captions import PLACES
@@ -142,7 +142,7 @@ class Road:
             to=self.to / "curated",
             test_set=[self.to / "heldout", self.to / "unseen"],
             truth=self.to / "truth.parquet",
-            settings=CurateSettings(download=False),  # its hosts do not exist: what is not in the crawl is not there
+            recipe=CurateRecipe.of(download=False),  # its hosts do not exist: what is not in the crawl is not there
         )
 
     def tokenizer(self) -> None:

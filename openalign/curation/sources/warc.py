@@ -14,7 +14,7 @@ from typing import BinaryIO
 from fastwarc.stream_io import ZstdReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from openalign.curation.html.page import PageLimits, too_large
+from openalign.curation.html.page import PageSettings, too_large
 from openalign.curation.html.urls import normalise
 from openalign.curation.isolation.records import Problem, one_record, reason_of
 from openalign.curation.sources.payload import Unreadable, expect_whole, header, parse_http, read_body
@@ -84,7 +84,7 @@ def looks_like_image(head: bytes) -> bool:
     return _IMAGE_MAGIC.match(head) is not None
 
 
-def scan(path: Place, page_bytes: int = PageLimits.bytes) -> Iterator[Finding]:
+def scan(path: Place, page_bytes: int = PageSettings().page_bytes) -> Iterator[Finding]:
     """Yield what each record of a WARC file holds, in file order.
 
     A damaged record becomes a `Damage`, and reading goes on at the next record that can be found. So does one of a WAT

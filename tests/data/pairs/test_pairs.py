@@ -16,7 +16,7 @@ from openalign.data.pairs.pairs import open_pairs
 from openalign.data.shards.shards import ShardWriter
 from openalign.errors import OpenAlignError
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 JPEG = encode_jpeg(np.zeros((8, 12, 3), np.uint8))
 
 
