@@ -65,7 +65,8 @@ def curate(
     Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. The same command
     resumes a run that was interrupted, and does nothing after one that has finished.
 
-    Settings: min_words, max_words, max_images_per_text, min_shorter_side, download and others of docs/explanation/curation.md.
+    Settings: min_words, max_words, max_images_per_text, min_shorter_side, download and others, which the documentation
+    lists.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
