@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # A process for each core; each takes whole files, since the tests of a file share what took long to make.
 PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test quick lint
+.PHONY: demo test quick lint docs
 
 demo: $(INSTALLED)
 	$(BIN)/openalign demo
@@ -23,6 +23,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	@$(BIN)/python -c 'import mkdocs, mkdocstrings' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing openalign and what it needs into $(VENV); this takes some minutes the first time."

@@ -34,7 +34,7 @@ COMPILE = """
 import sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from openalign.model import loss_triton
+from openalign.model.loss import triton as loss_triton
 for kernel in (loss_triton._log_sum_exps_of_tile, loss_triton._softmaxes_of_tile):
     types = {name: "*fp32" if name.endswith("_ptr") else "i32" for name in kernel.arg_names}
     types |= {"scale": "fp32", "WIDTH": "constexpr"}
