@@ -1,8 +1,8 @@
-"""The one exception a user is meant to read."""
+"""The exception whose message is meant for the user."""
 
 
 class OpenAlignError(Exception):
-    """Something the user can mend: one sentence that says what was wrong, where (file, row, field) and what to do.
+    """An error that the user can fix; the message says what is wrong, where (file, row, field) and what to do.
 
-    The command line prints it on standard error and exits with status 1; anything else that escapes is a bug.
+    The command line prints it on standard error and exits with status 1. Any other exception that escapes is a bug.
     """

@@ -1,4 +1,4 @@
-"""One progress display for every stage: bars on standard error, nested under the demo's list of stages."""
+"""Messages and progress bars on standard error, one display shared by all stages."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -20,8 +20,8 @@ T = TypeVar("T")
 _PROBLEMS_LISTED = 5
 
 
-class _Forgiving:
-    """A stream whose failures end nothing: the terminal may be gone, or the disk full that it is redirected to."""
+class _LossyStream:
+    """A stream that drops what it cannot write: the terminal may be gone, or the disk that it is redirected to full."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -40,11 +40,11 @@ class _Forgiving:
 
 
 class _StandardError(Console):
-    """Standard error, whatever it is at the moment: tests and other libraries replace it."""
+    """A console on the current `sys.stderr`, which tests and other libraries replace."""
 
     @property
     def file(self) -> IO[str]:
-        return cast(IO[str], _Forgiving(super().file))
+        return cast(IO[str], _LossyStream(super().file))
 
     @file.setter
     def file(self, new_file: IO[str]) -> None:
@@ -55,7 +55,7 @@ console = _StandardError(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
-    """Print a message on standard error, whole and as it is: file names are no markup, and stay in one piece."""
+    """Print a message on standard error without markup or line wrapping, so that file names stay whole."""
     console.print(message, markup=False, soft_wrap=True)
 
 
@@ -69,11 +69,11 @@ def list_problems(problems: Sequence[str], count: int | None = None) -> None:
 
 
 _live: Progress | None = None
-_open_bars = threading.local()  # `.count`: of this thread
+_open_bars = threading.local()  # `.count`: bars open in this thread
 
 
 class Bar:
-    """A running bar: `advance` by finished items, `note` shows a short live figure at its end."""
+    """A running bar: `advance` by finished items; `note` shows a short text at its end."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -88,7 +88,7 @@ class Bar:
 
 @contextmanager
 def display() -> Iterator[Progress]:
-    """The live display: a new one, or the one already shown by an outer stage."""
+    """The live display: that of an outer stage if there is one, else a new one."""
     global _live
     if _live is not None:
         yield _live
@@ -113,7 +113,7 @@ def display() -> Iterator[Progress]:
 def bar(description: str, total: int | None = None) -> Iterator[Bar]:
     """Show a bar named `description` over `total` items while the block runs.
 
-    It stays when it is done, unless it stood inside another bar: that one may start such bars many times.
+    It stays visible when done, unless it is nested in another bar, which may open such bars many times.
     """
     with display() as progress:
         outside = getattr(_open_bars, "count", 0)
@@ -130,7 +130,7 @@ def bar(description: str, total: int | None = None) -> Iterator[Bar]:
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Iterate over `items` under a bar."""
+    """Iterate over `items` and show a bar."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(description, total) as running:

@@ -92,7 +92,7 @@ def test_a_file_that_stands_alone_has_its_checksum_beside_it(tmp_path):
     )
     assert told.stdout == "a.json: OK\n"
     (tmp_path / "a.json").write_text("[]")
-    with pytest.raises(OpenAlignError, match=r"a\.json is not as it was written .*: make it again"):
+    with pytest.raises(OpenAlignError, match=r"a\.json has changed since it was written .*: make it again"):
         check_beside(tmp_path / "a.json", "make it again")
     (tmp_path / "a.json.sha256").unlink()
     check_beside(tmp_path / "a.json", "")

@@ -121,7 +121,7 @@ def test_one_changed_byte_is_refused_before_the_runtime_sees_it(model, tmp_path,
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
     monkeypatch.setattr(onnxruntime, "InferenceSession", None)
-    with pytest.raises(OpenAlignError, match=rf"{name} is not as it was written.*run `openalign export` again"):
+    with pytest.raises(OpenAlignError, match=rf"{name} has changed since it was written.*run `openalign export` again"):
         OnnxEncoder(folder)
 
 

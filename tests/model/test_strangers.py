@@ -195,7 +195,7 @@ def test_a_configuration_that_takes_something_from_elsewhere_is_refused(clip: Pa
 def test_only_regular_files_are_opened(align: Path, name: str, opened) -> None:  # type: ignore[no-untyped-def]
     (align / name).unlink()
     (align / name).symlink_to("/dev/null")
-    with pytest.raises(OpenAlignError, match=rf"{name}: is no regular file"):
+    with pytest.raises(OpenAlignError, match=rf"{name}: is not a regular file"):
         opened(align)
 
 
@@ -221,9 +221,9 @@ def test_a_file_of_gigabytes_is_not_read(align: Path, name: str, most: int) -> N
         ("3", "not a number"),
         ('"x"', "not a text"),
         ("", "cannot be read as JSON"),
-        ('{"a": NaN}', "NaN is no number"),
+        ('{"a": NaN}', "NaN is not a number"),
         ('{"a": 1e999}', "1e999 is too large"),
-        ('{"a": 1, "a": 2}', "`a` is there twice"),
+        ('{"a": 1, "a": 2}', "`a` occurs twice"),
         ("[" * 100_000, "nested deeper than 64"),
         ('{"a":' * 70 + "1" + "}" * 70, "nested deeper than 64"),
         ("{}", "cannot be loaded|config.json"),
@@ -333,7 +333,7 @@ def test_an_image_that_is_no_regular_file_is_refused_unopened(
     os.mkfifo(tmp_path / "fifo.jpg")
     (tmp_path / "link.jpg").symlink_to("fifo.jpg")
     for odd in (tmp_path / "fifo.jpg", tmp_path / "link.jpg", Path("/dev/zero"), tmp_path):
-        with pytest.raises(OpenAlignError, match=rf"{odd}: is no regular file"):
+        with pytest.raises(OpenAlignError, match=rf"{odd}: is not a regular file"):
             model.embed_images([odd])
     with (tmp_path / "large.jpg").open("wb") as large:
         large.truncate(MOST_IMAGE_BYTES + 1)

@@ -299,7 +299,7 @@ def test_a_disk_without_room_means_no_cache(
 ) -> None:
     monkeypatch.setattr("openalign.data.loading.image_cache._free_bytes", lambda folder: 1_000)
     assert ImageCache.open(tmp_path / "cache", pairs, 32) is None
-    assert "they are decoded anew in every epoch" in " ".join(capsys.readouterr().err.split())
+    assert "images are decoded again in every epoch" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -324,9 +324,7 @@ def test_without_one_readable_image_the_run_ends_with_a_sentence(
 ) -> None:
     for image in folder.glob("*.jpg"):
         image.write_bytes(b"")
-    with pytest.raises(
-        OpenAlignError, match=r"of 23 images one after the other none can be read; .*empty file"
-    ) as error:
+    with pytest.raises(OpenAlignError, match=r"23 consecutive images cannot be read; the first: .*empty file") as error:
         batches(open_pairs(folder), tokenizer, workers=workers)
     assert "\n" not in str(error.value)
 
@@ -435,7 +433,7 @@ def test_the_global_random_state_is_left_alone(pairs: Pairs, tokenizer: Tokenize
 def test_impossible_settings_are_sentences(pairs: Pairs, tokenizer: Tokenizer) -> None:
     with pytest.raises(OpenAlignError, match="image_size 40 is larger than resize_size 32"):
         replace(SETTINGS, image_size=40)
-    with pytest.raises(OpenAlignError, match="batch_size 8 cannot be shared evenly by 3 processes"):
+    with pytest.raises(OpenAlignError, match="batch_size 8 cannot be divided evenly among 3 processes"):
         batches(pairs, tokenizer, world_size=3)
     with pytest.raises(OpenAlignError, match="holds no pairs"):
         batches(pairs.select([]), tokenizer)
@@ -504,7 +502,7 @@ def test_batches_that_cannot_be_sent_end_the_loader(
     pairs: Pairs, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Batch, "__reduce__", lambda self: (_ for _ in ()).throw(OSError(24, "Too many open files")))
-    with pytest.raises(OpenAlignError, match="a loader worker ended with status 1, most likely for want of open files"):
+    with pytest.raises(OpenAlignError, match="a loader worker ended with status 1, most likely for lack of open files"):
         batches(pairs, tokenizer, workers=2)
     assert not multiprocessing.active_children()
 

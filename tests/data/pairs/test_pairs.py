@@ -130,7 +130,7 @@ def test_the_fingerprint_follows_images_and_their_order(tmp_path: Path) -> None:
 
 def test_an_address_cannot_be_read_before_it_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("a dog\thttp://a.test/1.jpg\n")
-    with pytest.raises(OpenAlignError, match="only an address: run `openalign curate`"):
+    with pytest.raises(OpenAlignError, match="this image is a URL: run `openalign curate`"):
         open_pairs(tmp_path / "t.tsv").image_bytes(0)
 
 
@@ -210,7 +210,13 @@ def test_a_table_that_names_no_file_for_an_image_waits_for_nothing(
     monkeypatch.setattr(file_images, "MAX_IMAGE_BYTES", 1000)
     (tmp_path / "t.csv").write_text(f"file,text\npipe.jpg,x\n/dev/zero,x\n{tmp_path},x\nlarge.jpg,x\nnowhere.jpg,x\n")
     pairs = open_pairs(tmp_path / "t.csv")
-    reasons = ["it is no file", "it is no file", "it is no file", "it has 1,001 bytes, more than 1,000", "No such file"]
+    reasons = [
+        "it is not a regular file",
+        "it is not a regular file",
+        "it is not a regular file",
+        "it has 1,001 bytes, more than 1,000",
+        "No such file",
+    ]
     for row, reason in enumerate(reasons):
         with pytest.raises(OpenAlignError, match=rf"t\.csv row {row + 1} .*the image file cannot be read \({reason}"):
             pairs.image_bytes(row)

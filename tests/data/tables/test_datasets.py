@@ -153,7 +153,7 @@ def test_a_saved_dataset_that_is_cut_off_while_it_is_open_ends_nothing(tmp_path:
     assert pairs.texts() == [f"text {i}" for i in range(6)]
     assert [pairs.image_bytes(row) for row in range(3)] == JPEGS[:3]
     with pytest.raises(
-        OpenAlignError, match=r"row 5 \(4\.jpg\): .*00001-of-00002\.arrow was cut off after it was opened"
+        OpenAlignError, match=r"row 5 \(4\.jpg\): .*00001-of-00002\.arrow was truncated after it was opened"
     ):
         pairs.image_bytes(4)
     with pytest.raises(OpenAlignError, match="was changed or replaced since its folder was opened"):
@@ -190,7 +190,7 @@ def test_columns_of_different_kinds_in_different_files_become_text_or_a_sentence
     pq.write_table(
         stored(2, 4).append_column("other", pa.array([{"a": 1}] * 2)), tmp_path / "train-00001-of-00002.parquet"
     )
-    with pytest.raises(OpenAlignError, match="column 'other' is of different kinds in different files"):
+    with pytest.raises(OpenAlignError, match="column 'other' has different types in different files"):
         open_pairs(tmp_path)
 
 
