@@ -60,8 +60,9 @@ def _ranges_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64]
     """
     _, ends, data = images.buffers()
     width = np.int64 if pa.types.is_large_binary(images.type) else np.int32
-    bounds = np.zeros(1, np.int64) if ends is None else np.frombuffer(ends, width).astype(np.int64)
-    bounds = bounds[images.offset : images.offset + len(images) + 1]
+    bounds = np.zeros(1, np.int64)
+    if len(images):  # the buffer may be longer, by any number of bytes in a damaged file
+        bounds = np.frombuffer(ends, width, images.offset + len(images) + 1)[images.offset :].astype(np.int64)
     sizes = np.where(images.is_null().to_numpy(zero_copy_only=False), -1, np.diff(bounds))
     if data is None or data.size == 0:
         return np.stack([np.zeros_like(sizes), np.zeros_like(sizes), sizes], axis=1)

@@ -1,81 +1,29 @@
-"""Batches depend on (seed, step) alone: not on workers, ranks, the cache, or where a run was taken up again."""
+"""Batches depend on (seed, step) alone: not on workers, ranks, the cache, or where a run was resumed."""
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from openalign.data.images.decode import decode, encode_jpeg, resize
-from openalign.data.loading.image_cache import ImageCache
-from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings, crops_of_step, word_keys_of_step
+from openalign.data.loading.loader import Batch, LoaderSettings, crops_of_step, word_keys_of_step
 from openalign.data.loading.order import samples_of_step
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs, ids_of
 from openalign.data.shards.index import read_index
 from openalign.data.shards.writer import ShardWriter
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.training.recipe.recipe import Recipe
+from tests.data.loading.batches import COUNT, SETTINGS, assert_equal, batches
 
-COUNT = 23
 LOADERS_OWN = {"max_pieces", "crop", "pin_memory"}
 """Loader settings that a recipe does not have under the same name."""
-SETTINGS = LoaderSettings(batch_size=8, seed=5, image_size=24, resize_size=32, workers=0)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for i in range(COUNT):
-        colours = np.random.default_rng(i).integers(0, 255, (3, 4, 3), dtype=np.uint8)
-        (folder / f"{i:02d}.jpg").write_bytes(encode_jpeg(resize(colours, 60, 50 + i)))
-        (folder / f"{i:02d}.txt").write_text(f"picture {'long ' * (i % 4)}number {i}")
-    return folder
-
-
-@pytest.fixture
-def pairs(folder: Path) -> Pairs:
-    return open_pairs(folder)
-
-
-@pytest.fixture
-def tokenizer(pairs: Pairs, tmp_path: Path) -> Tokenizer:
-    return Tokenizer.load(train_tokenizer(pairs.texts(), tmp_path / "tokenizer.json", 200))
-
-
-def batches(
-    pairs: Pairs, tokenizer: Tokenizer, first: int = 0, last: int = 6, cache: Path | None = None, **changes: Any
-) -> list[Batch]:
-    ranks = {name: changes.pop(name) for name in ("rank", "world_size") if name in changes}
-    settings = replace(SETTINGS, **changes)
-    return list(BatchLoader(pairs, tokenizer, settings, first_step=first, last_step=last, cache=cache, **ranks))
-
-
-def assert_equal(some: Sequence[Batch], others: Sequence[Batch]) -> None:
-    assert len(some) == len(others)
-    for one, other in zip(some, others, strict=True):
-        assert one.step == other.step
-        assert torch.equal(one.images_BHWC, other.images_BHWC)
-        assert torch.equal(one.ids_BT, other.ids_BT)
-        assert torch.equal(one.mask_BT, other.mask_BT)
-        assert np.array_equal(one.rows_B, other.rows_B)
-        assert torch.equal(one.image_ids_B, other.image_ids_B)
-        assert torch.equal(one.text_ids_B, other.text_ids_B)
-        assert one.problems == other.problems
 
 
 def test_settings_are_taken_from_a_recipe_by_name() -> None:
@@ -177,129 +125,8 @@ def test_ids_are_the_same_in_every_process() -> None:
     assert ids_of(["a red apple", ""]).tolist() == [8200019768709763039, -5426141060434712860]
 
 
-def test_workers_outlive_a_sigterm_to_the_whole_process_group(pairs: Pairs, tokenizer: Tokenizer) -> None:
-    loader = BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=40)
-    running = iter(loader)
-    met = [next(running)]
-    workers = multiprocessing.active_children()
-    assert len(workers) == 2
-    for worker in workers:
-        os.kill(cast(int, worker.pid), signal.SIGTERM)
-    met += running
-    assert [batch.step for batch in met] == list(range(40))
-    del running
-    for worker in workers:
-        worker.join(10)
-        assert worker.exitcode == 0
-
-
-def test_a_loader_left_in_the_middle_leaves_no_worker(pairs: Pairs, tokenizer: Tokenizer) -> None:
-    running = iter(BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=1000))
-    next(running)
-    assert len(multiprocessing.active_children()) == 2
-    running.close()
-    assert not multiprocessing.active_children()
-
-
-def test_a_program_that_still_holds_its_loader_comes_to_an_end(folder: Path, tmp_path: Path) -> None:
-    """Workers that ignore SIGTERM must be ended before multiprocessing waits for them at the interpreter's end."""
-    program = f"""
-from pathlib import Path
-from types import SimpleNamespace
-from openalign.data.loading.loader import BatchLoader, LoaderSettings
-from openalign.data.pairs.open import open_pairs
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
-pairs = open_pairs({str(folder)!r})
-tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path({str(tmp_path / "tokenizer.json")!r}), 100))
-settings = LoaderSettings(batch_size=4, seed=1, image_size=24, resize_size=32, workers=2)
-running = iter(BatchLoader(pairs, tokenizer, settings, first_step=0, last_step=1000))
-next(running)
-held = [running]
-held.append(held)
-raise KeyboardInterrupt
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
-
-
 def test_the_seconds_of_a_batch_include_those_of_its_parts(pairs: Pairs, tokenizer: Tokenizer) -> None:
     assert all(batch.build_s > batch.disk_s + batch.decode_s > 0 for batch in batches(pairs, tokenizer))
-
-
-def test_the_cache_changes_nothing_but_the_work(pairs: Pairs, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    plain = batches(pairs, tokenizer)
-    filled = batches(pairs, tokenizer, cache=tmp_path / "cache", workers=2)
-    again = batches(pairs, tokenizer, cache=tmp_path / "cache")
-    assert_equal(plain, filled)
-    assert_equal(plain, again)
-    assert sum(batch.decode_s for batch in plain) > 0
-    assert sum(batch.decode_s for batch in again) == 0
-
-
-def test_a_cache_of_changed_images_is_not_believed(folder: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    batches(open_pairs(folder), tokenizer, cache=tmp_path / "cache")
-    (folder / "03.jpg").write_bytes(encode_jpeg(np.zeros((40, 40, 3), np.uint8)))
-    changed = open_pairs(folder)
-    assert_equal(batches(changed, tokenizer), batches(changed, tokenizer, cache=tmp_path / "cache"))
-    assert len(list((tmp_path / "cache").iterdir())) == 1
-
-
-def test_a_half_written_row_of_the_cache_is_written_again(pairs: Pairs, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    plain = batches(pairs, tokenizer, cache=tmp_path)
-    pixels = next(tmp_path.glob("*px")) / "pixels"
-    with pixels.open("r+b") as file:
-        file.write(bytes(40 * 32 * 3))
-    assert_equal(plain, batches(pairs, tokenizer, cache=tmp_path))
-    assert_equal(plain, batches(pairs, tokenizer, cache=tmp_path, workers=1))
-
-
-@pytest.mark.parametrize("name", ["pixels", "checksums"])
-def test_a_changed_byte_anywhere_in_the_cache_is_found_and_written_again(
-    pairs: Pairs, tmp_path: Path, name: str
-) -> None:
-    cache = ImageCache.open(tmp_path, pairs, 8)
-    assert cache is not None
-    images = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 3), dtype=np.uint8)
-    file = next(tmp_path.glob("*px")) / name
-    draw = np.random.default_rng(1)
-    for _ in range(60):
-        for row, image in enumerate(images):
-            cache.put(row, image)
-        data = bytearray(file.read_bytes())
-        position = int(draw.integers(len(data)))
-        data[position] ^= 1 << int(draw.integers(8))
-        file.write_bytes(data)
-        damaged = position * COUNT // len(data)
-        assert [row for row in range(COUNT) if cache.get(row) is None] == [damaged]
-        cache.put(damaged, images[damaged])
-        for row, image in enumerate(images):
-            assert np.array_equal(cast(Any, cache.get(row)), image)
-
-
-@pytest.mark.parametrize("end", [0, 100, 32 * 32 * 3 * 7 + 5])
-def test_a_cache_cut_off_or_removed_while_it_is_used_changes_nothing(
-    pairs: Pairs, tokenizer: Tokenizer, tmp_path: Path, end: int
-) -> None:
-    plain = batches(pairs, tokenizer)
-    loader = BatchLoader(pairs, tokenizer, SETTINGS, first_step=0, last_step=6, cache=tmp_path / "cache")
-    assert_equal(plain, list(loader))
-    folder = next((tmp_path / "cache").glob("*px"))
-    for file in folder.iterdir():
-        os.truncate(file, min(end, file.stat().st_size))
-    assert_equal(plain, list(loader))
-    for file in folder.iterdir():
-        file.unlink()
-    fresh = BatchLoader(pairs, tokenizer, SETTINGS, first_step=0, last_step=6)
-    fresh._batches._cache = ImageCache(folder, 32)
-    assert_equal(plain, list(fresh))
-
-
-def test_a_disk_without_room_means_no_cache(
-    pairs: Pairs, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("openalign.data.loading.image_cache._free_bytes", lambda folder: 1_000)
-    assert ImageCache.open(tmp_path / "cache", pairs, 32) is None
-    assert "images are decoded again in every epoch" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -437,80 +264,3 @@ def test_impossible_settings_are_sentences(pairs: Pairs, tokenizer: Tokenizer) -
         batches(pairs, tokenizer, world_size=3)
     with pytest.raises(OpenAlignError, match="holds no pairs"):
         batches(pairs.select([]), tokenizer)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_killed_at_any_moment_is_one_error_and_leaves_no_process(
-    pairs: Pairs, tokenizer: Tokenizer, workers: int, capfd: pytest.CaptureFixture[str]
-) -> None:
-    settings = replace(SETTINGS, workers=workers, batch_size=2)
-    for after in np.random.default_rng(workers).uniform(0, 0.05, 20):
-        running = iter(BatchLoader(pairs, tokenizer, settings, first_step=0, last_step=100_000))
-        next(running)
-        killed = multiprocessing.active_children()[-1]
-        timer = threading.Timer(after, killed.kill)
-        timer.start()
-        with pytest.raises(OpenAlignError, match="a loader worker was killed"):
-            for _ in running:
-                pass
-        timer.join()
-        assert not multiprocessing.active_children()
-    assert "Traceback" not in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_dies_before_its_batches_are_fetched_is_told_from_a_fault(
-    pairs: Pairs, tokenizer: Tokenizer, workers: int
-) -> None:
-    """In a thread no signal tells of the death: the connection to the dead worker breaks."""
-    said: list[BaseException] = []
-
-    def fetch() -> None:
-        running = iter(BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=workers), first_step=0, last_step=40))
-        next(running)
-        time.sleep(0.5)  # batches wait to be fetched
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        try:
-            list(running)
-        except BaseException as error:
-            said.append(error)
-
-    thread = threading.Thread(target=fetch)
-    thread.start()
-    thread.join(60)
-    assert isinstance(said[0], OpenAlignError) and "a loader worker was killed" in str(said[0])
-    assert not multiprocessing.active_children()
-
-
-class _Unexpected(Tokenizer):
-    """A tokenizer with a fault in it."""
-
-    def __call__(self, texts: Sequence[str], max_pieces: int = 64) -> Any:
-        raise KeyError("no such piece")
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_an_unexpected_exception_in_a_worker_is_one_line(pairs: Pairs, tokenizer: Tokenizer, workers: int) -> None:
-    tokenizer.__class__ = _Unexpected
-    with pytest.raises(OpenAlignError, match=r"batch of step 1 cannot be built: KeyError: 'no such piece' \(.*py:\d+"):
-        batches(pairs, tokenizer, workers=workers)
-    assert not multiprocessing.active_children()
-
-
-def test_batches_that_cannot_be_sent_end_the_loader(
-    pairs: Pairs, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Batch, "__reduce__", lambda self: (_ for _ in ()).throw(OSError(24, "Too many open files")))
-    with pytest.raises(OpenAlignError, match="a loader worker ended with status 1, most likely for lack of open files"):
-        batches(pairs, tokenizer, workers=2)
-    assert not multiprocessing.active_children()
-
-
-def test_a_full_shared_memory_is_one_error(pairs: Pairs, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: torch.Tensor) -> torch.Tensor:
-        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
-
-    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
-    with pytest.raises(OpenAlignError, match="batch of step 1 cannot be built: no shared memory is left"):
-        batches(pairs, tokenizer, workers=2)
