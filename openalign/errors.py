@@ -1,4 +1,4 @@
-"""The exception whose message is meant for the user."""
+"""The exceptions whose messages are meant for the user."""
 
 
 class OpenAlignError(Exception):
@@ -6,3 +6,7 @@ class OpenAlignError(Exception):
 
     The command line prints it on standard error and exits with status 1. Any other exception that escapes is a bug.
     """
+
+
+class UsageError(OpenAlignError):
+    """An option, choice or setting that is wrong whatever the files hold; the command line exits with status 2."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,19 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
     for hit in hits:
         table.add_row(f"{hit.score:.3f}", Text(_near(hit.image)), Text(hit.text or ""))
     return table
+
+
+def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
+    """The results of a query, best first."""
+    return [asdict(hit) for hit in hits]
+
+
+def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[str, Any]]:
+    """The most probable labels of each image."""
+    return [
+        {"image": image, "labels": [{"label": label, "probability": share} for label, share in labels]}
+        for image, labels in found.items()
+    ]
 
 
 def labels_table(found: Mapping[str, Sequence[tuple[str, float]]]) -> Table:

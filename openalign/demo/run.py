@@ -75,7 +75,7 @@ def run_demo(
         The content of `results.json`; None with `web_only`.
 
     Raises:
-        OpenAlignError: the `demo` extra is not installed, `to` holds something else, or another run writes it.
+        OpenAlignError: `to` holds something else, or another run writes it.
     """
     road = Road(to, scenes=scenes, seed=seed)
     stages = road.stages()[:1] if web_only else road.stages()

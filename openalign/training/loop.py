@@ -14,12 +14,13 @@ from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
 from openalign.locks import locked
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
 from openalign.progress import bar, console, list_problems, say
+from openalign.settings import full_keys
 from openalign.training.optimization.allocator import keep_freed_memory
 from openalign.training.optimization.optim import build_optimizer
 from openalign.training.optimization.parallel import LostProcess, Processes, Replica, ToldElsewhere, processes
@@ -100,11 +101,12 @@ def train(
         KeyboardInterrupt: stopped by Ctrl-C, SIGTERM or SIGHUP, after a checkpoint was written.
     """
     if recipe is None and (to is None or not resume):
-        raise OpenAlignError("name a RECIPE to train; only --resume with --to RUN goes on without one.")
-    if (said := contradiction(set or {}, change or {}, resume)) is not None:
-        raise OpenAlignError(said)
+        raise UsageError("name a RECIPE to train; only --resume with --to RUN goes on without one.")
+    settings, changed = full_keys(Recipe, set or {}), full_keys(Recipe, change or {}, "--change")
+    if (said := contradiction(settings, changed, resume)) is not None:
+        raise UsageError(said)
     run = Path(to) if to is not None else Path("runs") / Path(recipe or "").stem
-    asked = Asked(recipe, set or {}, change or {}, resume)
+    asked = Asked(recipe, settings, changed, resume)
     keep_freed_memory()
     try:
         with processes() as mine, ExitStack() as held:
