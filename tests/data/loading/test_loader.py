@@ -35,7 +35,7 @@ def test_settings_are_taken_from_a_recipe_by_name() -> None:
     assert {each.name for each in fields(LoaderSettings)} - Recipe.model_fields.keys() == LOADERS_OWN
 
 
-def test_a_batch_is_what_the_order_the_crops_and_the_tokenizer_say(pairs: Pairs, tokenizer: Tokenizer) -> None:
+def test_a_batch_follows_from_the_order_the_crops_and_the_tokenizer(pairs: Pairs, tokenizer: Tokenizer) -> None:
     batch = batches(pairs, tokenizer)[3]
     assert batch.images_BHWC.shape == (8, 24, 24, 3)
     assert batch.images_BHWC.dtype == torch.uint8
@@ -54,10 +54,10 @@ def test_crops_of_any_scale_are_brought_to_one_size(pairs: Pairs, tokenizer: Tok
 
 def assert_cropped(batch: Batch, pairs: Pairs, settings: LoaderSettings) -> None:
     boxes_B4, mirrored_B = crops_of_step(batch.step, settings)
-    for place, (row, (top, left, height, width)) in enumerate(zip(batch.rows_B, boxes_B4, strict=True)):
+    for i, (row, (top, left, height, width)) in enumerate(zip(batch.rows_B, boxes_B4, strict=True)):
         whole = resize(decode(pairs.image_bytes(row), min_side=32), 32, 32)
         crop = resize(whole[top : top + height, left : left + width], 24, 24)
-        assert np.array_equal(batch.images_BHWC[place], crop[:, ::-1] if mirrored_B[place] else crop)
+        assert np.array_equal(batch.images_BHWC[i], crop[:, ::-1] if mirrored_B[i] else crop)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -65,7 +65,7 @@ def test_the_number_of_workers_changes_nothing(pairs: Pairs, tokenizer: Tokenize
     assert_equal(batches(pairs, tokenizer), batches(pairs, tokenizer, workers=workers))
 
 
-def test_a_run_taken_up_again_goes_on_the_same(pairs: Pairs, tokenizer: Tokenizer) -> None:
+def test_a_resumed_run_gets_the_same_batches(pairs: Pairs, tokenizer: Tokenizer) -> None:
     assert_equal(batches(pairs, tokenizer)[4:], batches(pairs, tokenizer, first=4))
 
 
@@ -112,9 +112,9 @@ def test_images_of_shards_are_equal_where_their_checksums_are(tmp_path: Path, to
     with ShardWriter(tmp_path / "with") as with_checksums, ShardWriter(tmp_path / "without") as without:
         for i in range(8):
             image = encode_jpeg(np.full((40, 40, 3), i // 2, np.uint8))
-            address = {"image": f"http://a.test/{i // 4}"}
-            with_checksums.write(f"{i}", image, f"text {i}", address | {"sha256": hashlib.sha256(image).hexdigest()})
-            without.write(f"{i}", image, f"text {i}", address)
+            metadata = {"image": f"http://a.test/{i // 4}"}
+            with_checksums.write(f"{i}", image, f"text {i}", metadata | {"sha256": hashlib.sha256(image).hexdigest()})
+            without.write(f"{i}", image, f"text {i}", metadata)
     rows = np.arange(8)
     for name, shared_by in (("with", 2), ("without", 4)):
         ids = open_pairs(tmp_path / name).image_ids(rows)
@@ -146,7 +146,7 @@ def test_an_unreadable_image_is_named_and_the_next_pair_takes_its_place(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_without_one_readable_image_the_run_ends_with_a_sentence(
+def test_without_any_readable_image_the_run_ends_with_an_error(
     folder: Path, tokenizer: Tokenizer, workers: int
 ) -> None:
     for image in folder.glob("*.jpg"):
@@ -157,7 +157,7 @@ def test_without_one_readable_image_the_run_ends_with_a_sentence(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_rows_behind_the_end_of_a_cut_shard_are_named_and_replaced(
+def test_rows_past_the_end_of_a_truncated_shard_are_named_and_replaced(
     tmp_path: Path, tokenizer: Tokenizer, workers: int
 ) -> None:
     with ShardWriter(tmp_path / "shards", samples_per_shard=6) as writer:
@@ -170,8 +170,8 @@ def test_rows_behind_the_end_of_a_cut_shard_are_named_and_replaced(
     tar.write_bytes(tar.read_bytes()[: offsets[4] + 10])
     whole = open_pairs(tmp_path / "shards")
     met = batches(whole, tokenizer, workers=workers)
-    said = {problem for batch in met for problem in batch.problems}
-    assert said == {
+    reported = {problem for batch in met for problem in batch.problems}
+    assert reported == {
         f"{whole.row_name(row)}: {tar} is shorter than its index says: "
         "fetch or write the shard again, or delete its index to use the samples left; "
         f"{whole.row_name(6)} takes its place"
@@ -194,14 +194,14 @@ def test_an_image_damaged_in_the_middle_of_a_shard_is_named_and_replaced(tmp_pat
         file.write(bytes(100))
     pairs = open_pairs(tmp_path / "shards")
     met = batches(pairs, tokenizer)
-    said = {problem for batch in met for problem in batch.problems}
-    assert len(said) == 1
-    assert said.pop().startswith(f"{pairs.row_name(4)}: ")
+    reported = {problem for batch in met for problem in batch.problems}
+    assert len(reported) == 1
+    assert reported.pop().startswith(f"{pairs.row_name(4)}: ")
     assert all(4 not in batch.rows_B for batch in met)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_of_shards_a_sample_is_checked_and_another_image_is_replaced_as_an_unreadable_one(
+def test_some_rows_of_shards_are_checked_and_a_changed_image_is_replaced(
     tmp_path: Path, tokenizer: Tokenizer, workers: int
 ) -> None:
     jpegs = [encode_jpeg(np.full((40, 40, 3), 10 * i, np.uint8)).ljust(700, b"\0") for i in range(18)]
@@ -216,9 +216,9 @@ def test_of_shards_a_sample_is_checked_and_another_image_is_replaced_as_an_unrea
             file.write(jpegs[0])
     pairs = open_pairs(tmp_path / "shards")
     met = batches(pairs, tokenizer, workers=workers)
-    [said] = {problem for batch in met for problem in batch.problems}
-    assert said.startswith(f"{pairs.row_name(16)}: {tar} holds other bytes at {offsets[16]:,} than were written")
-    assert said.endswith(f"; {pairs.row_name(17)} takes its place")
+    [reported] = {problem for batch in met for problem in batch.problems}
+    assert reported.startswith(f"{pairs.row_name(16)}: {tar} holds other bytes at {offsets[16]:,} than were written")
+    assert reported.endswith(f"; {pairs.row_name(17)} takes its place")
     assert all(16 not in batch.rows_B for batch in met)
     assert any(3 in batch.rows_B for batch in met)
     with pytest.raises(OpenAlignError, match="holds other bytes"):
@@ -257,7 +257,7 @@ def test_the_global_random_state_is_left_alone(pairs: Pairs, tokenizer: Tokenize
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_impossible_settings_are_sentences(pairs: Pairs, tokenizer: Tokenizer) -> None:
+def test_impossible_settings_are_errors(pairs: Pairs, tokenizer: Tokenizer) -> None:
     with pytest.raises(OpenAlignError, match="image_size 40 is larger than resize_size 32"):
         replace(SETTINGS, image_size=40)
     with pytest.raises(OpenAlignError, match="batch_size 8 cannot be divided evenly among 3 processes"):

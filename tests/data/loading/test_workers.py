@@ -88,11 +88,11 @@ def test_a_worker_killed_at_any_moment_is_one_error_and_leaves_no_process(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_dies_before_its_batches_are_fetched_is_told_from_a_fault(
+def test_a_worker_that_dies_before_its_batches_are_fetched_is_reported_as_killed(
     pairs: Pairs, tokenizer: Tokenizer, workers: int
 ) -> None:
     """In a thread no signal tells of the death: the connection to the dead worker breaks."""
-    said: list[BaseException] = []
+    reported: list[BaseException] = []
 
     def fetch() -> None:
         running = iter(BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=workers), first_step=0, last_step=40))
@@ -103,12 +103,12 @@ def test_a_worker_that_dies_before_its_batches_are_fetched_is_told_from_a_fault(
         try:
             list(running)
         except BaseException as error:
-            said.append(error)
+            reported.append(error)
 
     thread = threading.Thread(target=fetch)
     thread.start()
     thread.join(60)
-    assert isinstance(said[0], OpenAlignError) and "a loader worker was killed" in str(said[0])
+    assert isinstance(reported[0], OpenAlignError) and "a loader worker was killed" in str(reported[0])
     assert not multiprocessing.active_children()
 
 

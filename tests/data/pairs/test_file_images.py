@@ -11,13 +11,13 @@ from openalign.errors import OpenAlignError
 from tests.data.pairs.folders import put
 
 
-def test_an_address_cannot_be_read_before_it_is_fetched(tmp_path: Path) -> None:
+def test_a_url_cannot_be_read_before_it_is_downloaded(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("a dog\thttp://a.test/1.jpg\n")
     with pytest.raises(OpenAlignError, match="this image is a URL: run `openalign curate`"):
         open_pairs(tmp_path / "t.tsv").image_bytes(0)
 
 
-def test_an_image_whose_name_is_not_utf8_is_left_out_and_said(tmp_path: Path) -> None:
+def test_an_image_whose_name_is_not_utf8_is_left_out_and_listed(tmp_path: Path) -> None:
     put(tmp_path, a="one", b="two")
     (tmp_path / "b.jpg").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
     pairs = open_pairs(tmp_path)

@@ -94,7 +94,7 @@ def test_shards_open_by_themselves_by_their_folder_and_by_the_curated_folder(tmp
         ("odd", r"a\.txt is not UTF-8 at byte 3"),
     ],
 )
-def test_a_source_that_cannot_be_opened_says_what_to_do(
+def test_a_source_that_cannot_be_opened_is_an_error_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

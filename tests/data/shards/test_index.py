@@ -57,7 +57,7 @@ def test_a_text_that_is_not_utf8_is_named_with_its_byte(tmp_path: Path) -> None:
     assert problems == [f"{tmp_path}/00000.tar: 7.txt is not UTF-8 at byte 3, and is left out"]
 
 
-def test_a_tar_that_was_cut_off_is_named(tmp_path: Path) -> None:
+def test_a_truncated_tar_is_named(tmp_path: Path) -> None:
     write(tmp_path)
     tar = tmp_path / "shard-00000.tar"
     stored = read_index(tar)
@@ -82,7 +82,7 @@ def cut(tar: Path, end: int) -> None:
 
 
 @pytest.mark.parametrize("end", [300, 1000, 1700, 3100, 3800, 4500, 5200, 5900, 6600, 7300, 8000, 8700, 9400])
-def test_a_tar_cut_off_gives_its_whole_samples(tmp_path: Path, end: int) -> None:
+def test_a_truncated_tar_gives_its_complete_samples(tmp_path: Path, end: int) -> None:
     write(tmp_path, 6, samples_per_shard=6)
     tar = tmp_path / "shard-00000.tar"
     with tarfile.open(tar) as opened:
@@ -100,7 +100,7 @@ def test_a_tar_cut_off_gives_its_whole_samples(tmp_path: Path, end: int) -> None
     assert [f"{tar} is cut off or damaged after {whole} samples" in problem for problem in problems] == [True]
 
 
-def test_a_tar_that_ends_between_two_samples_is_cut_off_too(tmp_path: Path) -> None:
+def test_a_tar_that_ends_between_two_samples_is_truncated_too(tmp_path: Path) -> None:
     write(tmp_path, 6, samples_per_shard=6)
     tar = tmp_path / "shard-00000.tar"
     with tarfile.open(tar) as opened:
@@ -124,7 +124,7 @@ def test_a_damaged_index_is_named_with_what_to_do(tmp_path: Path, end: int) -> N
     assert len(open_pairs(tmp_path)) == 8
 
 
-def test_of_a_lone_sample_cut_off_an_image_with_its_text_is_enough(tmp_path: Path) -> None:
+def test_in_a_truncated_tar_of_one_sample_an_image_with_its_text_is_enough(tmp_path: Path) -> None:
     write(tmp_path, 1)
     tar = tmp_path / "shard-00000.tar"
     cut(tar, 2400)
@@ -133,7 +133,7 @@ def test_of_a_lone_sample_cut_off_an_image_with_its_text_is_enough(tmp_path: Pat
     assert len(problems) == 1
 
 
-def test_a_shard_cut_off_behind_a_whole_one_leaves_the_rest_and_a_sentence(tmp_path: Path) -> None:
+def test_a_truncated_shard_after_a_complete_one_leaves_the_rest_and_a_problem(tmp_path: Path) -> None:
     write(tmp_path, 6, samples_per_shard=3)
     cut(tmp_path / "shard-00001.tar", 8 * 512 + 100)
     pairs = open_pairs(tmp_path)
@@ -143,7 +143,7 @@ def test_a_shard_cut_off_behind_a_whole_one_leaves_the_rest_and_a_sentence(tmp_p
 
 
 @pytest.mark.parametrize("kind", ["folder", "link loop"])
-def test_a_tar_that_is_no_file_is_named_and_not_its_index(tmp_path: Path, kind: str) -> None:
+def test_a_tar_that_is_not_a_file_is_named_and_not_its_index(tmp_path: Path, kind: str) -> None:
     write(tmp_path)
     tar = tmp_path / "shard-00000.tar"
     tar.unlink()

@@ -50,7 +50,7 @@ def test_many_threads_read_what_was_written_with_few_tars_open(
         assert list(threads.map(images.image_bytes, rows * 5)) == [JPEG + bytes([row]) for row in rows * 5]
 
 
-def test_shards_written_anew_under_pairs_that_are_open_are_not_read_at_the_old_offsets(tmp_path: Path) -> None:
+def test_shards_rewritten_under_open_pairs_are_not_read_at_the_old_offsets(tmp_path: Path) -> None:
     write(tmp_path)
     pairs = open_pairs(tmp_path)
     images = [pairs.image_bytes(row) for row in range(3)]

@@ -1,4 +1,4 @@
-"""The index beside a shard is checked before a row of it is used, whoever wrote it."""
+"""The index beside a shard is untrusted, and checked before a row of it is used."""
 
 import random
 from pathlib import Path
@@ -110,7 +110,7 @@ def test_metadata_of_any_kind_come_back(tmp_path: Path) -> None:
     assert {name: row[name] for name in described} == described
 
 
-def test_the_digests_are_no_column_of_the_pairs(tmp_path: Path) -> None:
+def test_the_digests_are_not_a_column_of_the_pairs(tmp_path: Path) -> None:
     write(tmp_path)
     assert open_pairs(tmp_path).table.column_names == ["image", "text", "key", "page", "width"]
     assert read_index(tmp_path / "shard-00001.tar")["image_digest"].type == pa.binary(16)

@@ -1,4 +1,4 @@
-"""Tars without an index, from strangers: what is whole is read, what is not ends in one sentence."""
+"""Untrusted tars without an index: complete samples are read, anything else is one error or problem."""
 
 import io
 import json
@@ -78,7 +78,7 @@ def test_a_header_that_claims_more_than_headers_need_is_not_read(tmp_path: Path,
     assert len(problems) == 1
 
 
-def test_a_damaged_header_in_the_middle_is_no_end_of_the_tar(tmp_path: Path) -> None:
+def test_a_damaged_header_in_the_middle_is_not_the_end_of_the_tar(tmp_path: Path) -> None:
     tar = tar_of(tmp_path / "a.tar", samples())
     with tarfile.open(tar) as opened:
         offset = opened.getmember("2.jpg").offset

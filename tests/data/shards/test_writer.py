@@ -55,7 +55,7 @@ def test_a_shorter_run_leaves_no_shard_of_a_longer_one(tmp_path: Path) -> None:
     ]
 
 
-def test_an_interrupted_run_leaves_only_whole_shards(tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_only_complete_shards(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), ShardWriter(tmp_path, 2) as writer:
         for i in range(3):
             writer.write(str(i), JPEG, "text", {})
@@ -75,9 +75,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("samples_per_shard", [3, 1000])
-def test_a_disk_that_takes_no_more_is_a_sentence_and_leaves_only_whole_shards(
-    tmp_path: Path, samples_per_shard: int
-) -> None:
+def test_a_full_disk_is_an_error_and_leaves_only_complete_shards(tmp_path: Path, samples_per_shard: int) -> None:
     with (
         files_of_at_most(1 << 20),
         pytest.raises(OpenAlignError, match=r"shard-0000\d\.tar cannot be written: File too large"),
@@ -89,7 +87,7 @@ def test_a_disk_that_takes_no_more_is_a_sentence_and_leaves_only_whole_shards(
     assert sorted(file.name for file in tmp_path.iterdir()) == left
 
 
-def test_two_writers_at_once_leave_whole_shards(tmp_path: Path) -> None:
+def test_two_writers_at_once_leave_complete_shards(tmp_path: Path) -> None:
     with ShardWriter(tmp_path) as one, ShardWriter(tmp_path) as other:
         for i in range(4):
             one.write(f"{i}", JPEG + bytes([i]), "one", {})
@@ -100,7 +98,7 @@ def test_two_writers_at_once_leave_whole_shards(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_shard_is_forced_to_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_is_synced_to_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, bool]] = []
     tar = tmp_path / "shard-00000.tar"
     monkeypatch.setattr(writer, "sync", lambda path: seen.append((path.suffix, tar.exists())))
@@ -108,7 +106,7 @@ def test_a_shard_is_forced_to_the_disk_before_it_has_its_name(tmp_path: Path, mo
     assert seen == [(".tar", False), ("", True)]
 
 
-def test_what_a_killed_run_left_is_no_shard(tmp_path: Path) -> None:
+def test_what_a_killed_run_left_is_not_a_shard(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / ".shard-00003.0123456789ab.partial.tar").write_bytes((tmp_path / "shard-00000.tar").read_bytes())
     assert len(open_pairs(tmp_path)) == 8

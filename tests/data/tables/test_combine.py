@@ -11,7 +11,7 @@ from openalign.errors import OpenAlignError
 from tests.data.tables.datasets import stored
 
 
-def test_columns_of_different_kinds_in_different_files_become_text_or_a_sentence(tmp_path: Path) -> None:
+def test_columns_of_different_types_become_text_or_an_error(tmp_path: Path) -> None:
     for number, other in enumerate(([1, 2], ["x", "y"])):
         table = stored(2 * number, 2 * number + 2).append_column("other", pa.array(other))
         pq.write_table(table, tmp_path / f"train-{number:05d}-of-00002.parquet")

@@ -72,7 +72,7 @@ def test_an_image_folder_opens_by_its_metadata(tmp_path: Path, name: str, conten
     assert pairs.image_bytes(0) == JPEGS[0]
 
 
-def test_what_cannot_be_opened_says_what_to_do(tmp_path: Path) -> None:
+def test_a_dataset_that_cannot_be_opened_is_an_error_with_advice(tmp_path: Path) -> None:
     both = tmp_path / "both"
     for split in ("test", "train"):
         save_to_disk(both / split, stored(0, 2))

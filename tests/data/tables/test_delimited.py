@@ -48,7 +48,7 @@ def test_a_line_in_no_known_encoding_is_left_out_with_all_lines_of_its_row(tmp_p
     assert problems == [f"{tmp_path}/t.csv line 503 is not UTF-8, and its row is left out"]
 
 
-def test_names_of_columns_that_are_not_text_are_told(tmp_path: Path) -> None:
+def test_a_header_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"file,text," + bytes(range(128, 256)) * 40 + b"\na.jpg,x,y\n")
     with pytest.raises(OpenAlignError, match=r"t\.csv line 1 is not UTF-8: it is the header"):
         read_table(tmp_path / "t.csv")

@@ -22,7 +22,7 @@ def test_a_column_of_bytes_is_one_of_images(tmp_path: Path) -> None:
     assert pairs.row_name(1) == f"{tmp_path / 't.parquet'} row 2 (row 2)"
 
 
-def test_images_whose_paths_do_not_tell_them_apart_are_different_images(tmp_path: Path) -> None:
+def test_images_with_equal_paths_are_different_images(tmp_path: Path) -> None:
     for paths in (True, False):
         table = pa.concat_tables([stored(0, 3, paths), stored(0, 3, paths)])
         pq.write_table(table, tmp_path / "t.parquet")

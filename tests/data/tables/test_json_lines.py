@@ -60,7 +60,7 @@ def test_a_nesting_is_found_across_the_blocks_that_a_file_is_read_in(
         assert json_lines._is_nested_deeply(text_source.TableSource(path))
 
 
-def test_brackets_in_a_text_are_no_nesting(tmp_path: Path) -> None:
+def test_brackets_in_a_text_do_not_count_as_nesting(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     texts = ["[" * 1000, "{[" * 500 + '"' + "\\"]
     lists = [[i] for i in range(500)]

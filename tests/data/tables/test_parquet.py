@@ -26,7 +26,7 @@ def test_a_row_of_a_parquet_file_that_is_not_utf8_is_left_out_and_listed(tmp_pat
 def test_damage_anywhere_in_a_parquet_file_is_refused_or_without_effect(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
-    """Of a file with page checksums, as those that we write have them; names are only checked by whoever needs them."""
+    """The file has page checksums, like those that we write; names are checked only where they are used."""
     path = tmp_path_factory.mktemp("damaged") / "t.parquet"
     table = pa.table({"image": [f"{i}.jpg" for i in range(50)], "text": ["a dog"] * 50, "n": list(range(50))})
     pq.write_table(table, path, write_page_checksum=True)

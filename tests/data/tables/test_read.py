@@ -35,7 +35,7 @@ def test_parquet_and_gzip_are_read(tmp_path: Path) -> None:
     assert read_table(tmp_path / "t.parquet").to_pylist() == read_table(tmp_path / "t.csv.gz").to_pylist() == expected
 
 
-def test_bytes_that_are_no_text_are_named_with_the_line(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_reported_with_the_line(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"file,text\na.jpg,x\nb.jpg," + bytes(range(128, 256)) * 40 + b"\n")
     problems: list[str] = []
     assert read_table(tmp_path / "t.csv", problems=problems)["image"].to_pylist() == ["a.jpg"]
@@ -68,7 +68,9 @@ def test_lines_that_cannot_be_parsed_are_left_out_and_listed(tmp_path: Path) -> 
         ("t.parquet", b"PAR1 and no more", "cannot be read as a table"),
     ],
 )
-def test_a_file_that_is_no_table_says_what_is_wrong(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_table_is_an_error_with_reason(
+    tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(OpenAlignError, match=message):
         read_table(tmp_path / name)

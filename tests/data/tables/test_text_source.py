@@ -15,7 +15,7 @@ from tests.data.tables.long_tables import LINES, table_with
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "shift_jis", "utf-16", "utf-16-be"])
-def test_a_table_that_is_not_utf8_is_read_in_its_encoding_and_said(tmp_path: Path, name: str, encoding: str) -> None:
+def test_a_table_that_is_not_utf8_is_read_in_its_encoding_with_a_note(tmp_path: Path, name: str, encoding: str) -> None:
     others = {"cp1251": "Красное яблоко лежит на столе", "shift_jis": "テーブルの上に赤いりんごがあります"}
     word = others.get(encoding, "Café près d'ici")
     lines = {

@@ -1,4 +1,4 @@
-"""Word pieces learned from the texts."""
+"""A WordPiece vocabulary learned from texts, and texts as its ids."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
         Tokenizer.load(tmp_path)
 
 
-def test_a_text_beyond_what_its_pieces_can_use_is_cut_without_effect(file: Path) -> None:
+def test_truncating_a_text_beyond_its_last_piece_has_no_effect(file: Path) -> None:
     ours = Tokenizer.load(file)
     words = "red apple, über dem Haus " * 10
     for long in (words * 1000, "x" * 10_000_000, words * 2 + " " * 1_000_000 + words):
