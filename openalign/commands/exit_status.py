@@ -11,8 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from openalign.errors import OpenAlignError
-from openalign.progress import say
+from openalign.errors import OpenAlignError, ReportedElsewhere, UsageError
+from openalign.progress import say, shown_messages
 
 ADVICE = {
     errno.ENOSPC: "make room, and give the same command again",
@@ -44,18 +44,24 @@ class Commands(TyperGroup):
     """Turns the ways a run may end early, but for bugs, into a sentence and an exit status."""
 
     def invoke(self, ctx: Any) -> Any:
+        with shown_messages():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: Any) -> Any:
         try:
             with _signals_interrupt():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             say("openalign: stopped")
             raise typer.Exit(130) from None
+        except ReportedElsewhere:
+            raise typer.Exit(1) from None
         except Exception as error:
             sentence = sentence_of(error)
             if sentence is None:
                 raise
             say(f"openalign: {sentence}")
-            raise typer.Exit(1) from None
+            raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
 
 
 def sentence_of(error: BaseException) -> str | None:
