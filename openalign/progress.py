@@ -6,7 +6,7 @@ the command line shows them.
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, suppress
 from typing import IO, Any, TypeVar, cast
 
@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 T = TypeVar("T")
+_PROBLEMS_LISTED = 5
 
 
 class _Forgiving:
@@ -103,6 +104,15 @@ def silenced(wanted: bool) -> Iterator[None]:
             yield
     finally:
         log.setLevel(level)
+
+
+def list_problems(problems: Sequence[str], count: int | None = None) -> None:
+    """Print the first few of `count` problems (default: all of `problems`) and how many more there are."""
+    count = len(problems) if count is None else count
+    for problem in problems[:_PROBLEMS_LISTED]:
+        log.warning(f"Left out: {problem}")
+    if count > _PROBLEMS_LISTED:
+        log.warning(f"... and {count - _PROBLEMS_LISTED:,} more.")
 
 
 _live: Progress | None = None

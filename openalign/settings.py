@@ -49,6 +49,18 @@ class Settings(BaseModel):
             problem = _first_problem(error)
             raise _error(cls, problem, where, changes, _has_problem(cls, values, problem)) from None
 
+    def expect_at_least_1(self, *names: str) -> None:
+        """Raise ValueError, which pydantic expects of a validator, for a setting of these that is smaller."""
+        for name in names:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def expect_more_than_0(self, *names: str) -> None:
+        """Raise ValueError for a setting of these that is 0 or smaller."""
+        for name in names:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
+
 
 def changes_of(settings: type[Settings], given: Mapping[str, str], option: str = "--set") -> list[Change]:
     """The changes typed as KEY=VALUE after `option`. A key that is unique among all tables needs no table's name.

@@ -6,13 +6,14 @@ from pathlib import Path
 import torch
 
 from openalign.data.loading.loader import BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
-from openalign.progress import log
+from openalign.progress import list_problems
 from openalign.training.optimization.optim import build_optimizer
 from openalign.training.optimization.parallel import Processes, Replica
 from openalign.training.optimization.step import seed_step
@@ -29,9 +30,6 @@ from openalign.training.run_folder.plan import Plan, Request, plan
 from openalign.training.run_folder.prepare import clear_leftovers, set_aside
 from openalign.training.run_folder.training_state import restore_state
 from openalign.training.watch.held_out import HeldOut
-
-_LISTED = 5
-"""Number of pairs left out of the data that are printed."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,10 @@ def set_up(request: Request, world: Processes) -> Training:
     optimizer = build_optimizer(model, recipe.optimizer)
     if planned.checkpoint is not None and planned.state is not None:
         restore_state(planned.checkpoint, planned.state, model, optimizer)
-    held_out = HeldOut.open(recipe.held_out, model, tokenizer) if recipe.held_out is not None else None
+    held_out = None
+    if recipe.held_out is not None:
+        held_out = HeldOut.open(recipe.held_out, model, tokenizer)
+        list_problems(held_out.pairs.problems)
     with world.first_goes_ahead():  # the cache of decoded images is made once
         loader = _loader(recipe, run, pairs, tokenizer, planned.step, world)
     return Training(recipe, run, pairs, loader, replica, optimizer, tokenizer, held_out, identity, planned.step)
@@ -103,9 +104,9 @@ def _check_shares(recipe: Recipe, world: Processes) -> None:
 
 
 def _open_data(recipe: Recipe) -> Pairs:
-    pairs = open_pairs(recipe.data, image_column=recipe.image_column, text_column=recipe.text_column)
-    for column, value in recipe.where.items():
-        pairs = pairs.where(column, value)
+    pairs = open_pairs(
+        recipe.data, image_column=recipe.image_column, text_column=recipe.text_column, where=recipe.where
+    )
     if len(pairs) < recipe.batch_size:
         raise OpenAlignError(
             f"{recipe.data}: {len(pairs):,} pairs are fewer than one batch of {recipe.batch_size:,}; "
@@ -152,10 +153,7 @@ def _start_model(recipe: Recipe, tokenizer: Tokenizer) -> Align:
 
 def _check_and_prepare(request: Request, planned: Plan, pairs: Pairs, tokenizer: Tokenizer) -> Identity:
     """Check that a resumed run goes on with its own data, then prepare its folder for writing."""
-    for problem in pairs.problems[:_LISTED]:
-        log.warning(f"Left out: {problem}")
-    if len(pairs.problems) > _LISTED:
-        log.warning(f"... and {len(pairs.problems) - _LISTED:,} more.")
+    list_problems(pairs.problems)
     identity = identity_of(pairs, tokenizer)
     if planned.state is not None:
         refuse_other_data(planned.state.identity, identity, planned.recipe, request.changed)
@@ -181,17 +179,10 @@ def _prepare_folder(run: Path, planned: Plan) -> None:
 def _loader(
     recipe: Recipe, run: Path, pairs: Pairs, tokenizer: Tokenizer, first_step: int, world: Processes
 ) -> BatchLoader:
-    settings = LoaderSettings(
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        image_size=recipe.image_size,
+    settings = LoaderSettings.of(
+        recipe,
         resize_size=recipe.resized,
         max_pieces=recipe.text_tower.max_pieces,
-        workers=recipe.workers,
-        flip=recipe.flip,
-        crop_scale=recipe.crop_scale,
-        word_dropout=recipe.word_dropout,
-        shuffle_block=recipe.shuffle_block,
         pin_memory=world.device.type == "cuda",
     )
     return BatchLoader(
