@@ -1,5 +1,10 @@
-"""Messages and progress bars on standard error, one display shared by all stages."""
+"""What is shown on standard error: progress bars, nested under the demo's list of stages, and the library's messages.
 
+Messages go through the logger `openalign`, which is silent in other people's programs unless they configure logging;
+the command line shows them.
+"""
+
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, suppress
@@ -20,8 +25,8 @@ T = TypeVar("T")
 _PROBLEMS_LISTED = 5
 
 
-class _LossyStream:
-    """A stream that drops what it cannot write: the terminal may be gone, or the disk that it is redirected to full."""
+class _Forgiving:
+    """A stream whose failures end nothing: the terminal may be gone, or the disk full that it is redirected to."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -40,11 +45,11 @@ class _LossyStream:
 
 
 class _StandardError(Console):
-    """A console on the current `sys.stderr`, which tests and other libraries replace."""
+    """Standard error, whatever it is at the moment: tests and other libraries replace it."""
 
     @property
     def file(self) -> IO[str]:
-        return cast(IO[str], _LossyStream(super().file))
+        return cast(IO[str], _Forgiving(super().file))
 
     @file.setter
     def file(self, new_file: IO[str]) -> None:
@@ -54,26 +59,68 @@ class _StandardError(Console):
 console = _StandardError(stderr=True, highlight=False)
 
 
+log = logging.getLogger("openalign")
+log.addHandler(logging.NullHandler())
+
+
 def say(message: str) -> None:
-    """Print a message on standard error without markup or line wrapping, so that file names stay whole."""
-    console.print(message, markup=False, soft_wrap=True)
+    """Log a message that is no warning."""
+    log.info(message)
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints messages as they are: file names are not markup, and are not wrapped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), markup=False, soft_wrap=True)
+
+
+@contextmanager
+def shown_messages() -> Iterator[None]:
+    """Print the library's messages on standard error while the block runs, as the command line does."""
+    if any(isinstance(handler, _ConsoleHandler) for handler in log.handlers):
+        yield
+        return
+    handler, level = _ConsoleHandler(), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+@contextmanager
+def silenced(wanted: bool) -> Iterator[None]:
+    """If `wanted`, show neither bars nor messages while the block runs: for all but one of several processes."""
+    if not wanted:
+        yield
+        return
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with display(disable=True):
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def list_problems(problems: Sequence[str], count: int | None = None) -> None:
     """Print the first few of `count` problems (default: all of `problems`) and how many more there are."""
     count = len(problems) if count is None else count
     for problem in problems[:_PROBLEMS_LISTED]:
-        say(f"Left out: {problem}")
+        log.warning(f"Left out: {problem}")
     if count > _PROBLEMS_LISTED:
-        say(f"... and {count - _PROBLEMS_LISTED:,} more.")
+        log.warning(f"... and {count - _PROBLEMS_LISTED:,} more.")
 
 
 _live: Progress | None = None
-_open_bars = threading.local()  # `.count`: bars open in this thread
+_open_bars = threading.local()  # `.count`: of this thread
 
 
 class Bar:
-    """A running bar: `advance` by finished items; `note` shows a short text at its end."""
+    """A running bar: `advance` by finished items, `note` shows a short live figure at its end."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -87,8 +134,8 @@ class Bar:
 
 
 @contextmanager
-def display() -> Iterator[Progress]:
-    """The live display: that of an outer stage if there is one, else a new one."""
+def display(disable: bool = False) -> Iterator[Progress]:
+    """The live display: a new one, which shows nothing with `disable`, or the one of an outer stage."""
     global _live
     if _live is not None:
         yield _live
@@ -101,7 +148,7 @@ def display() -> Iterator[Progress]:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=console, expand=False) as progress:
+    with Progress(*columns, console=console, expand=False, disable=disable) as progress:
         _live = progress
         try:
             yield progress
@@ -113,7 +160,7 @@ def display() -> Iterator[Progress]:
 def bar(description: str, total: int | None = None) -> Iterator[Bar]:
     """Show a bar named `description` over `total` items while the block runs.
 
-    It stays visible when done, unless it is nested in another bar, which may open such bars many times.
+    It stays when it is done, unless it stood inside another bar: that one may start such bars many times.
     """
     with display() as progress:
         outside = getattr(_open_bars, "count", 0)
@@ -130,7 +177,7 @@ def bar(description: str, total: int | None = None) -> Iterator[Bar]:
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Iterate over `items` and show a bar."""
+    """Iterate over `items` under a bar."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(description, total) as running:

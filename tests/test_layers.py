@@ -18,7 +18,7 @@ ROOMS = {
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
-    "openalign.model": ["loss"],
+    "openalign.model": ["limits batch_norm", "efficientnet loss"],
     "openalign.curation": [
         *(
             "isolation",

@@ -71,13 +71,8 @@ def train(
     settings, changed = key_values(changes, "--set"), key_values(on_purpose, "--change")
 
     from openalign.training.loop import train
-    from openalign.training.recipe.changes import contradiction
 
-    if (problem := contradiction(settings, changed, resume)) is not None:
-        raise typer.BadParameter(problem, param_hint="--change")
-    result = train(recipe, set=settings, to=to, resume=resume, change=changed)
-    minutes = result.seconds / 60
-    say(f"Trained to step {result.steps:,} in {minutes:.1f} min; the model is in {result.model}")
+    train(recipe, set=settings, to=to, resume=resume, change=changed)
 
 
 def report(

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from openalign.errors import OpenAlignError
 from openalign.model.align import AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.scales import image_tower, text_tower
 from openalign.settings import Change, Settings, changes_of
 from openalign.toml import read_toml, write_toml
