@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from openalign.data.pairs.pairs import Pairs, open_pairs
-from openalign.errors import OpenAlignError
+from openalign.errors import UsageError
 from openalign.evaluation import retrieval, zero_shot
 from openalign.evaluation.prompts import read_templates
 from openalign.evaluation.protocol import EvaluateSettings
@@ -54,7 +54,7 @@ def evaluate(
         OpenAlignError: the protocol is unknown, the data cannot be opened, or no sample can be judged.
     """
     if protocol not in PROTOCOLS:
-        raise OpenAlignError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
+        raise UsageError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
     chosen = PROTOCOLS[protocol]
     settings = EvaluateSettings(
         labels=tuple(labels) if labels is not None else None,
