@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.curation.crawl import PAGE, drawing, encoded, write_crawl
 
 OFFLINE = CurateRecipe.of(download=False)
@@ -167,6 +167,7 @@ def test_everything_dropped_is_said_loudly_and_still_reported(
     assert [row["reasons"] for row in rows_of(tmp_path / "out" / "dropped.parquet")] == [["shorter_side"]] * 3
 
 
+@pytest.mark.slow
 def test_outputs_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     table = table_of(tmp_path / "in", 150)
     run([table], tmp_path / "one")
@@ -192,6 +193,7 @@ curate([Path(sys.argv[1])], to=Path(sys.argv[2]), workers=2, recipe=asked)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, seed: int) -> None:
     table = table_of(tmp_path / "in", 150)
@@ -199,7 +201,7 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     began = time.monotonic()
     run([table], tmp_path / "whole", workers=2, recipe=asked)
     took = time.monotonic() - began
-    with subprocess.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
+    with preloaded.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
         while not list(tmp_path.glob(".out*")):  # past the imports, which take longer than the work
             assert running.poll() is None
             time.sleep(0.01)
@@ -214,6 +216,7 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
     run([table], tmp_path / "whole")
@@ -239,6 +242,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_kept_results_that_are_damaged_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
@@ -285,6 +289,7 @@ def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return looks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["a changed byte", "cut off"])
 def test_outputs_that_are_damaged_are_said_and_made_again(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
@@ -345,6 +350,7 @@ def test_a_source_without_images_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
+@pytest.mark.slow
 def test_names_of_any_bytes_are_used_or_refused_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

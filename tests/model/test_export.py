@@ -18,6 +18,8 @@ from openalign.model.export import export
 from openalign.model.onnx_encoder import OnnxEncoder, exported
 from tests.model.folders import put
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["a red apple", "two cats in the snow", "dog", "a b c d e f g h i j k l m n o p q r s"]
 
 

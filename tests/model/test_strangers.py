@@ -5,7 +5,6 @@ import builtins
 import os
 import pty
 import select
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import MOST_IMAGE_BYTES
 from openalign.model.hub import load, load_align
+from tests import preloaded
 from tests.model.folders import align_folder, clip_folder, edit, put
 
 PACKAGE = Path(openalign.__file__).parent
@@ -93,11 +93,12 @@ def test_transformers_neither_runs_that_code_nor_asks_where_our_check_is_left_ou
     assert not questions and not ran.exists()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_nothing_is_asked(clip: Path) -> None:
     ran = with_code(clip)
     ours, theirs = pty.openpty()
     code = f"import openalign; openalign.load({str(clip)!r})"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs) as child:
+    with preloaded.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs) as child:
         os.write(ours, b"y\ny\ny\n")
         os.close(theirs)
         said = read_until_end(ours, seconds=100)

@@ -38,11 +38,13 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One session for all tests of this file; engines opened meanwhile use it."""
+    # Compiling for speed and collecting in parallel do not pay within a minute.
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     with open_engine("spark", tmp_path_factory.mktemp("spark"), workers=2, memory="1GB") as engine:
         yield engine
 
 
-@pytest.fixture(params=["local", pytest.param("spark", marks=needs_java)])
+@pytest.fixture(params=["local", pytest.param("spark", marks=[needs_java, pytest.mark.slow])])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "spark":
         request.getfixturevalue("spark")
@@ -102,6 +104,7 @@ def test_a_piece_is_worked_on_once(tmp_path: Path) -> None:
 TEXTS = st.text(st.sampled_from("aB éİΣσς東のリ사😀𠀀ßẞ, _-1\u0301ไ"), max_size=12)
 
 
+@pytest.mark.slow
 @needs_java
 @settings(max_examples=3, deadline=None)
 @given(st.lists(TEXTS, min_size=40, max_size=60, unique=True))
@@ -139,6 +142,7 @@ def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list
     return judged.order_by("occurrence").to_pyarrow().to_pylist()
 
 
+@pytest.mark.slow
 @needs_java
 def test_the_rules_give_the_same_on_every_engine(spark: Engine, tmp_path: Path) -> None:
     texts = ["a red apple", "", None, "one", "红色的苹果放在木桌上", "drei vier fünf"]
@@ -168,6 +172,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @needs_java
 def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_path: Path) -> None:
     tests = tmp_path / "tests"
@@ -192,6 +197,7 @@ def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 @needs_java
 def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     spark: Engine, server: Server, tmp_path: Path
@@ -236,6 +242,7 @@ curate([sys.argv[1]], to=sys.argv[2], workers=2, recipe=CurateRecipe.of(download
 """
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path) -> None:
     lines = ["image,text"]
     for number in range(130):
@@ -273,6 +280,7 @@ def test_memory_that_means_nothing_is_refused(text: str) -> None:
         parse_memory(text)
 
 
+@pytest.mark.slow
 def test_duckdb_sorts_more_than_its_memory_on_disk_and_says_when_it_cannot(tmp_path: Path) -> None:
     rows = pa.table({"number": list(range(1_000_000))})
     with LocalEngine(tmp_path, workers=1, memory=256) as engine:

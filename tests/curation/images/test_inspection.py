@@ -62,6 +62,7 @@ def test_an_image_is_the_same_in_this_process_and_in_the_helper() -> None:
     assert look(tiff, True, image, storage) == look_here(tiff, True, storage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
