@@ -34,7 +34,7 @@ from openalign.curation.rules import relations
 from openalign.curation.rules.table import RULES, why_not_run
 from openalign.curation.sources.extract import extract
 from openalign.curation.text.languages import classify_texts
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_file, whole_folder
 from openalign.locks import locked

@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.errors import OpenAlignError
+from openalign.errors import UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -92,10 +92,10 @@ def parse_memory(text: str) -> int:
     """`4GB`, `4g`, `500 MiB` -> mebibytes. Raises OpenAlignError for any other form, and below 128 MiB."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mgt])(?:i?b)?", text.strip().lower())
     if match is None:
-        raise OpenAlignError(f"--memory {text}: give a number and a unit, such as 4GB or 500MB")
+        raise UsageError(f"--memory {text}: give a number and a unit, such as 4GB or 500MB")
     size = int(float(match[1]) * {"m": 1, "g": 1 << 10, "t": 1 << 20}[match[2]])
     if size < 128:
-        raise OpenAlignError(f"--memory {text}: at least 128MB are needed to sort a table")
+        raise UsageError(f"--memory {text}: at least 128MB are needed to sort a table")
     return size
 
 

@@ -16,18 +16,14 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
 import torch
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
 
 from openalign.curation.engine.base import Engine, Item, Result
 from openalign.curation.engine.cached_map import batches_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import bar
-
-try:
-    from pyspark.errors import PySparkException
-    from pyspark.sql import DataFrame, SparkSession
-except ImportError as error:
-    raise OpenAlignError("--engine spark needs pyspark: pip install 'openalign[spark]'") from error
 
 _MOST_TASKS = 10_000
 _ROWS_AT_ONCE = 1 << 16

@@ -20,6 +20,7 @@ from openalign.curation.images.settings import UnsafeSettings
 from openalign.curation.isolation.records import Problem, each_of, one_record, problems_among
 from openalign.data.files.library_errors import library_errors
 from openalign.errors import OpenAlignError
+from openalign.extras import require
 from openalign.progress import bar
 
 SCORES = pa.schema([("image", pa.string()), ("unsafe", pa.float64())])
@@ -109,10 +110,9 @@ def _open_classifier(name: str, labels: Sequence[str]) -> Scorer:
 
 
 def _open_nudenet() -> Scorer:
-    try:
-        from nudenet import NudeDetector
-    except ImportError as error:
-        raise OpenAlignError("unsafe_images: nudenet is not installed: pip install 'openalign[nudenet]'") from error
+    require("nudenet", "unsafe_images=nudenet")
+    from nudenet import NudeDetector
+
     detector = NudeDetector()
 
     def score(images: Sequence[bytes]) -> list[float]:

@@ -16,7 +16,7 @@ from openalign.curation.isolation import records
 from openalign.curation.isolation.records import RECORD_FUNCTIONS, Problem, RecordError, RunError, each_of, one_record
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from tests.conftest import PaintEncoder
