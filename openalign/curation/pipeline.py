@@ -13,9 +13,10 @@ from ibis import _
 from openalign.curation.duplicates.kept_images import earlier_copies
 from openalign.curation.duplicates.test_sets import match_tests
 from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import STEPS, has_results, step_folder
 from openalign.curation.engine.registry import open_engine
 from openalign.curation.images.embeddings import similarities
-from openalign.curation.images.gather import DOWNLOADS, LOOKED, look_at_images
+from openalign.curation.images.gather import DOWNLOADS, INSPECTION, look_at_images
 from openalign.curation.images.settings import SimilaritySettings
 from openalign.curation.images.unsafe import score_images
 from openalign.curation.outputs import (
@@ -31,7 +32,7 @@ from openalign.curation.report.report import write_report
 from openalign.curation.report.summary import Curated
 from openalign.curation.rules import relations
 from openalign.curation.rules.table import RULES, why_not_run
-from openalign.curation.sources.extract import PARTS, extract
+from openalign.curation.sources.extract import extract
 from openalign.curation.text.languages import classify_texts
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
@@ -135,15 +136,15 @@ def _curate(
     running = [rule for rule in RULES if why_not_run(rule, recipe, test_set=bool(tests)) is None]
     looked = seen
     for name, rows in (("unsafe", score_images(pieces, recipe.unsafe, found)), ("matches", matches)):
-        looked = looked.left_join(engine.hold_rows(name, rows), "image").drop("image_right")
+        looked = looked.left_join(engine.from_arrow(name, rows), "image").drop("image_right")
     if recipe.duplicates.drop_near_duplicates:
         # Only what all other rules keep can stand for its copies, so that a small one never ousts a large one.
         others = [rule for rule in running if rule.name != "near_duplicate"]
         kept = relations.judge_pairs(engine, measured, looked, others, recipe)
-        copies = engine.hold_rows("copies_found", earlier_copies(engine, kept, recipe.duplicates))
+        copies = engine.from_arrow("copies_found", earlier_copies(engine, kept, recipe.duplicates))
         looked = looked.left_join(copies, "image").drop("image_right")
     judged = relations.judge_pairs(engine, measured, looked, running, recipe)
-    write_kept(engine, judged, engine.work / LOOKED, folder, recipe.storage, found)
+    write_kept(engine, judged, step_folder(engine.work, INSPECTION), folder, recipe.storage, found)
     write_dropped(engine, judged, folder / "dropped.parquet")
     return Curated(engine, judged, seen, extracted, tuple(tests), problems, folder, recipe)
 
@@ -161,8 +162,8 @@ def _with_similarity(
     scored = measured.filter(measured.text.notnull()).inner_join(stored, "image").select(columns)
     engine.write(scored, engine.work / "scored.parquet", ["image", "occurrence"])
     model = load(settings.similarity_model)
-    found = similarities(model, engine.work / "scored.parquet", engine.work / LOOKED, problems)
-    return measured.left_join(engine.hold_rows("similarities", found), "occurrence").drop("occurrence_right")
+    found = similarities(model, engine.work / "scored.parquet", step_folder(engine.work, INSPECTION), problems)
+    return measured.left_join(engine.from_arrow("similarities", found), "occurrence").drop("occurrence_right")
 
 
 @contextmanager
@@ -174,22 +175,19 @@ def _work_folder(folder: Path, fingerprint: str) -> Iterator[Path]:
     work = folder.with_name(f".{folder.name}.work")
     run = work / "fingerprint"
     same = run.exists() and run.read_bytes() == fingerprint.encode()
-    _clear(work, but={DOWNLOADS, *((run.name, *_FINISHED) if same else ())})
+    _clear(work, but={DOWNLOADS, *((run.name, STEPS) if same else ())})
     if not same:
         with whole_file(run) as partial:
             partial.write_text(fingerprint)
     try:
         yield work
     except BaseException:
-        begun = any((work / PARTS).glob("*.json"))
-        _clear(work, but={DOWNLOADS, run.name, *_FINISHED} if begun else {DOWNLOADS})
+        begun = has_results(work)
+        _clear(work, but={DOWNLOADS, run.name, STEPS} if begun else {DOWNLOADS})
         if begun:
             console.print(f"What was done so far is kept in {work}: the same command goes on from there.", markup=False)
         raise
     _clear(work, but={DOWNLOADS} if failed_downloads(work / DOWNLOADS) else set())
-
-
-_FINISHED = (PARTS, LOOKED, "languages", "spaced")
 
 
 def _clear(work: Path, but: Collection[str]) -> None:

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
-from openalign.curation.engine.base import Engine, rows_for
-from openalign.curation.engine.cached_map import count_rows, work_through
+from openalign.curation.engine.base import Engine, rows_per_partition
+from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.fetch import download
-from openalign.curation.fetch.distributed import fetch_apart
+from openalign.curation.fetch.distributed import fetch_distributed
 from openalign.curation.fetch.ledger import Entry
 from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.images.inspection import judge_piece
@@ -26,8 +26,8 @@ from openalign.curation.sources.extract import Extracted
 from openalign.files import whole_file
 from openalign.progress import bar, display
 
-LOOKED = "looked"
-"""The folder, in that of the engine, where the results of looking lie, measurements as well as JPEGs."""
+INSPECTION = "inspection"
+"""The cached step whose results are the measurements of images, and the JPEGs to store beside them."""
 DOWNLOADS = "downloads"
 
 _LEAST_IMAGES, _MOST_IMAGES = 64, 4096  # in a piece
@@ -50,22 +50,32 @@ def look_at_images(
     pieces = _cut(engine, measured, extracted, fetch)
     judge = partial(judge_piece, image=image, storage=storage)
     with display(), closing(_as_they_come(engine, pieces, fetch)) as coming:
-        return work_through(engine, coming, judge, engine.work / LOOKED, "Looking at images", count_rows(pieces))
+        return cached_map(
+            engine,
+            INSPECTION,
+            judge,
+            coming,
+            description="Looking at images",
+            rows=count_rows(pieces),
+            depends_on={"image_seconds": image.image_seconds, "storage": storage.model_dump()},
+        )
 
 
 def _cut(engine: Engine, measured: ir.Table, extracted: Extracted, settings: FetchSettings) -> list[Path]:
     """Images to judge, in source order, in pieces: `image`, `wanted`, `location`, `problem`, `fetch` (it shall be)."""
-    images = engine.hold("images", _wanted_images(measured))
+    images = engine.materialize("images", _wanted_images(measured))
     asked = images.left_join(extracted.images, "image").drop("image_right")
     remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://") & settings.download
     missing = "not among the sources" + ("" if settings.download else ", and downloading is off")
     at_hand = asked.location.notnull() | remote
     final = asked.mutate(fetch=remote & asked.wanted, problem=at_hand.ifelse(ibis.null(str), missing))
-    judged = engine.hold("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
-    if engine.fetches_apart:
-        judged = engine.hold("asked_and_fetched", fetch_apart(engine, judged, settings, engine.work / DOWNLOADS))
-    rows = rows_for(judged.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
-    return engine.cut("images_to_judge", judged, ["first"], rows)
+    judged = engine.materialize("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
+    if engine.is_distributed:
+        judged = engine.materialize(
+            "asked_and_fetched", fetch_distributed(engine, judged, settings, engine.work / DOWNLOADS)
+        )
+    rows = rows_per_partition(judged.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
+    return engine.partition("images_to_judge", judged, ["first"], rows)
 
 
 def _wanted_images(measured: ir.Table) -> ir.Table:

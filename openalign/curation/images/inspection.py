@@ -16,7 +16,7 @@ import pyarrow as pa
 from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
 from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.isolation.records import one_record
-from openalign.curation.isolation.time_limit import call_apart
+from openalign.curation.isolation.time_limit import call_with_time_limit
 from openalign.curation.sources.extract import read_image
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.images.decode import ImageError, decode, read_header
@@ -74,7 +74,7 @@ def look(data: bytes, wanted: bool, image: ImageSettings, storage: StorageSettin
     """
     if _is_quick(data):
         return look_here(data, wanted, storage)
-    return call_apart(look_here, data, wanted, storage, seconds=image.image_seconds, setting="image_seconds")
+    return call_with_time_limit(look_here, data, wanted, storage, seconds=image.image_seconds, setting="image_seconds")
 
 
 def _is_quick(data: bytes) -> bool:
