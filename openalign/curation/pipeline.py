@@ -4,20 +4,13 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ibis.expr.types as ir
-from ibis import _
-
-from openalign.curation.duplicates.kept_images import earlier_copies
-from openalign.curation.duplicates.test_sets import match_tests
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.registry import open_engine
-from openalign.curation.images.embeddings import similarities
-from openalign.curation.images.gather import DOWNLOADS, LOOKED, look_at_images
-from openalign.curation.images.settings import SimilaritySettings
-from openalign.curation.images.unsafe import score_images
+from openalign.curation.images.gather import DOWNLOADS, LOOKED, inspect_images
 from openalign.curation.outputs import (
     describe_run,
     failed_downloads,
@@ -29,15 +22,16 @@ from openalign.curation.outputs import (
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.report.report import write_report
 from openalign.curation.report.summary import Curated
-from openalign.curation.rules import relations
-from openalign.curation.rules.table import RULES, why_not_run
+from openalign.curation.rules.evaluation import add_columns, add_inspected, add_text_passes, evaluate
+from openalign.curation.rules.relations import count_pairs
+from openalign.curation.rules.rule import Corpus
+from openalign.curation.rules.table import rules_that_run
 from openalign.curation.sources.extract import PARTS, extract
-from openalign.curation.text.languages import classify_texts
 from openalign.data.pairs.pairs import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_file, whole_folder
 from openalign.locks import locked
-from openalign.progress import bar, console
+from openalign.progress import console
 
 
 def curate(
@@ -112,57 +106,27 @@ def _curate(
     folder: Path,
     recipe: CurateRecipe,
 ) -> Curated:
-    tests = [open_pairs(source, need_text=False) for source in test_set]
-    extracted = extract(
-        engine,
-        sources,
-        pages=recipe.pages,
-        tables=recipe.tables,
-    )
-    found = extracted.problems
-    with bar("Counting over all pairs", 2) as running_bar:
-        pairs = relations.collect_pairs(engine, extracted.occurrences)
-        running_bar.advance()
-        texts = relations.collect_texts(engine, pairs, recipe.text.vocabulary, found)
-        running_bar.advance()
-    if recipe.text.language_codes:
-        texts = texts.inner_join(classify_texts(engine, texts, found), "text")
-    measured = relations.measure_pairs(engine, pairs, texts, recipe)
-    pieces = look_at_images(engine, measured, extracted, fetch=recipe.fetch, image=recipe.image, storage=recipe.storage)
-    seen = engine.read(pieces)
-    matches, problems = match_tests(pieces, tests, recipe.duplicates, recipe.image)
-    measured = _with_similarity(engine, measured, seen, recipe.similarity, found)
-    running = [rule for rule in RULES if why_not_run(rule, recipe, test_set=bool(tests)) is None]
-    looked = seen
-    for name, rows in (("unsafe", score_images(pieces, recipe.unsafe, found)), ("matches", matches)):
-        looked = looked.left_join(engine.hold_rows(name, rows), "image").drop("image_right")
-    if recipe.duplicates.drop_near_duplicates:
-        # Only what all other rules keep can stand for its copies, so that a small one never ousts a large one.
-        others = [rule for rule in running if rule.name != "near_duplicate"]
-        kept = relations.judge_pairs(engine, measured, looked, others, recipe)
-        copies = engine.hold_rows("copies_found", earlier_copies(engine, kept, recipe.duplicates))
-        looked = looked.left_join(copies, "image").drop("image_right")
-    judged = relations.judge_pairs(engine, measured, looked, running, recipe)
-    write_kept(engine, judged, engine.work / LOOKED, folder, recipe.storage, found)
-    write_dropped(engine, judged, folder / "dropped.parquet")
-    return Curated(engine, judged, seen, extracted, tuple(tests), problems, folder, recipe)
+    test_sets = tuple(open_pairs(source, need_text=False) for source in test_set)
+    rules = rules_that_run(recipe, has_test_set=bool(test_sets))
+    text_rules = [rule for rule in rules if not rule.of_image]
+    image_rules = [rule for rule in rules if rule.of_image]
 
+    extracted = extract(engine, sources, pages=recipe.pages, tables=recipe.tables)
+    problems = list(extracted.problems)
+    pairs = count_pairs(engine, extracted.occurrences, recipe.text.vocabulary, problems)
+    corpus = Corpus(engine, recipe, pairs, test_sets, problems=problems)
+    corpus = add_text_passes(add_columns(corpus, text_rules), text_rules)
 
-def _with_similarity(
-    engine: Engine, measured: ir.Table, seen: ir.Table, settings: SimilaritySettings, problems: list[str]
-) -> ir.Table:
-    """The pairs with `similarity`, where a model is to score them and their image is stored."""
-    if settings.similarity_model is None:
-        return measured
-    from openalign.model.hub import load  # transformers, which few curations need
+    storage = recipe.storage
+    batches = inspect_images(engine, corpus.pairs, extracted.images, recipe.fetch, recipe.image.image_seconds, storage)
+    inspected = engine.read(batches)
+    corpus = replace(add_inspected(corpus, inspected), inspected=tuple(batches))
+    corpus = add_columns(corpus, image_rules, before=text_rules)
 
-    columns = ["occurrence", "image", "text", "stored_in", "stored_at", "stored_size"]
-    stored = seen.filter(_.stored_in.notnull())
-    scored = measured.filter(measured.text.notnull()).inner_join(stored, "image").select(columns)
-    engine.write(scored, engine.work / "scored.parquet", ["image", "occurrence"])
-    model = load(settings.similarity_model)
-    found = similarities(model, engine.work / "scored.parquet", engine.work / LOOKED, problems)
-    return measured.left_join(engine.hold_rows("similarities", found), "occurrence").drop("occurrence_right")
+    evaluated = evaluate(corpus, rules)
+    write_kept(engine, evaluated, engine.work / LOOKED, folder, storage, problems)
+    write_dropped(engine, evaluated, folder / "dropped.parquet")
+    return Curated(engine, evaluated, inspected, rules, extracted, test_sets, tuple(problems), folder, recipe)
 
 
 @contextmanager

@@ -6,7 +6,13 @@ from typing import Any
 from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.html.page import PageSettings
-from openalign.curation.images.settings import ImageSettings, SimilaritySettings, StorageSettings, UnsafeSettings
+from openalign.curation.images.settings import (
+    ImageSettings,
+    SimilaritySettings,
+    StorageSettings,
+    UnsafeSettings,
+    WatermarkSettings,
+)
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.text.settings import TextSettings
 from openalign.errors import OpenAlignError
@@ -23,6 +29,7 @@ class CurateRecipe(Settings):
     duplicates: DuplicateSettings = DuplicateSettings()
     similarity: SimilaritySettings = SimilaritySettings()
     unsafe: UnsafeSettings = UnsafeSettings()
+    watermark: WatermarkSettings = WatermarkSettings()
     fetch: FetchSettings = FetchSettings()
     storage: StorageSettings = StorageSettings()
 
