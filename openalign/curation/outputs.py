@@ -4,7 +4,7 @@ import glob
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from openalign.curation.isolation.records import Problem
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.text.languages import guessed_language
 from openalign.data.files import remote
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.files.walk import file_states
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.progress import bar, say
 
@@ -116,7 +117,7 @@ def describe_run(
 ) -> dict[str, Any]:
     """What decides the outputs of a run: `sources`, `test_set`, `recipe`, `version`, and a `fingerprint` of it all.
 
-    Files count by path, size and time of change.
+    Files count by path, size and modification time; hidden files do not count.
     """
     described = {
         "sources": [str(source) for source in sources],
@@ -126,22 +127,22 @@ def describe_run(
     }
     digest = hashlib.sha256(json.dumps(described).encode())
     for path in (*sources, *test_set, *([truth] if truth else [])):
-        for line in _stamps(str(path)):
-            digest.update(line.encode(errors="surrogateescape"))
+        for state in _file_states(str(path)):
+            digest.update(f"{state}\n".encode(errors="surrogateescape"))
     return described | {"fingerprint": digest.hexdigest()}
 
 
-def _stamps(source: str) -> Iterator[str]:
-    """One line a file that `source` (a file, a folder, a pattern, an address) stands for, in order of their names."""
-    if remote.is_address(source):
-        yield from (f"{state}\n" for address in remote.matching(source) for state in remote.states(address))
-        return
-    matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    for path in [Path(source)] if Path(source).exists() else map(Path, matching):
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                state = file.stat()
-                yield f"{file.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n"
+def _file_states(source: str) -> Iterator[str]:
+    """The states of the files that `source` (a file, folder, pattern or URL) stands for, in order of their names."""
+    found: Iterable[Path | str]
+    if remote.is_url(source):
+        found = remote.matching(source)
+    elif Path(source).exists():
+        found = [Path(source)]
+    else:
+        found = sorted(map(Path, glob.glob(source, recursive=True)))  # noqa: PTH207 - the pattern may be absolute
+    for each in found:
+        yield from file_states(each)
 
 
 def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from openalign.curation.rules.relations import count_pairs
 from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import rules_that_run
 from openalign.curation.sources.extract import PARTS, extract
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_file, whole_folder
 from openalign.locks import locked

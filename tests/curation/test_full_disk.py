@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from openalign.checksums import check_files, read_checksums
-from openalign.commands.exit_status import sentence_of
+from openalign.commands.exit_status import message_of
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
@@ -66,7 +66,7 @@ def failure_of(run: Callable[[], object]) -> str:
     """The sentence that a run ends with."""
     with pytest.raises(Exception) as raised:
         run()
-    sentence = sentence_of(raised.value)
+    sentence = message_of(raised.value)
     assert sentence is not None, raised.value
     return sentence
 
@@ -137,9 +137,9 @@ def test_a_limit_of_file_sizes_is_a_sentence(table: Path, tmp_path: Path) -> Non
     ],
 )
 def test_what_a_user_can_mend_is_a_sentence(error: Exception, says: str) -> None:
-    assert says in (sentence_of(error) or "")
+    assert says in (message_of(error) or "")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("odd"), KeyError("a"), OSError("no number"), OSError(2, "No file")])
 def test_what_is_our_own_mistake_is_not_hidden(error: Exception) -> None:
-    assert sentence_of(error) is None
+    assert message_of(error) is None

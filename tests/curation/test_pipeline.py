@@ -23,7 +23,7 @@ from openalign.curation.images import inspection
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import PAGE, drawing, encoded, write_crawl
 
@@ -138,6 +138,22 @@ def test_a_second_run_does_nothing_and_a_changed_one_replaces_the_first(
     assert "nothing to do" in capsys.readouterr().err
     assert run([table], out, recipe=OFFLINE.replace(min_words=4))["pairs"]["kept"] == 0
     assert run([table_of(tmp_path / "in", 4)], out)["pairs"]["kept"] == 4
+
+
+def test_a_hidden_file_in_a_source_does_not_redo_a_run(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.jpg").write_bytes(encoded(drawing(ord(name))))
+        (tmp_path / "in" / f"{name}.txt").write_text(f"a drawing called {name}")
+    (tmp_path / "in" / ".DS_Store").write_bytes(b"once")
+    first = run([tmp_path / "in"], tmp_path / "out")
+    written = (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns
+    (tmp_path / "in" / ".DS_Store").write_bytes(b"changed")
+    assert run([tmp_path / "in"], tmp_path / "out") == first
+    assert (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns == written
+    (tmp_path / "in" / "a.txt").write_text("another text of this drawing")
+    run([tmp_path / "in"], tmp_path / "out")
+    assert (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns != written
 
 
 def test_everything_dropped_is_said_loudly_and_still_reported(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from openalign.curation.html.alt_text import TEXT_SOURCES, ImageTag, image_tags
-from openalign.curation.html.charset import decode_page
 from openalign.curation.isolation.records import RecordError, one_record
 from openalign.curation.isolation.time_limit import call_apart
+from openalign.data.files.charset import decode_page
 from openalign.settings import Settings
 
 if TYPE_CHECKING:

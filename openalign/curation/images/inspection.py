@@ -18,7 +18,8 @@ from openalign.curation.isolation.records import one_record
 from openalign.curation.isolation.time_limit import call_apart
 from openalign.curation.sources.extract import read_image
 from openalign.data.files.open_files import OpenFiles
-from openalign.data.images.decode import ImageError, decode, encode_jpeg, read_header, shrink
+from openalign.data.images.decode import ImageError, decode, read_header
+from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
@@ -95,16 +96,14 @@ def inspect_here(data: bytes, wanted: bool, storage: StorageSettings) -> Inspect
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         header = read_header(data)
-        as_it_is = header.format == "jpeg" and min(header.width, header.height) <= storage.stored_shorter_side
-        pixels = decode(data, storage.stored_shorter_side if wanted and not as_it_is else _SMALLEST_DECODED)
+        encoded = wanted and not is_stored_unchanged(header, storage.stored_shorter_side)
+        pixels = decode(data, storage.stored_shorter_side if encoded else _SMALLEST_DECODED)
     except ImageError as error:
         return Inspection(sha256, error.reason)
     grey, colours = thumbnails(pixels)
     stored = None
-    if wanted and as_it_is:
-        stored = data
-    elif wanted:
-        stored = encode_jpeg(shrink(pixels, storage.stored_shorter_side), storage.jpeg_quality)
+    if wanted:
+        stored = stored_jpeg(data, header, pixels, storage.stored_shorter_side, storage.jpeg_quality)
     return Inspection(
         sha256,
         None,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from openalign.curation.images.classifier import Scorer, open_classifier
 from openalign.curation.images.settings import UnsafeSettings
-from openalign.errors import OpenAlignError
+from openalign.extras import require
 
 NUDENET = "nudenet"
 _NUDE = (
@@ -32,10 +32,9 @@ def open_unsafe_scorer(settings: UnsafeSettings) -> Scorer:
 
 
 def _open_nudenet() -> Scorer:
-    try:
-        from nudenet import NudeDetector
-    except ImportError as error:
-        raise OpenAlignError("unsafe_images: nudenet is not installed: pip install 'openalign[nudenet]'") from error
+    require("nudenet", "unsafe_images=nudenet")
+    from nudenet import NudeDetector
+
     detector = NudeDetector()
 
     def score(images: Sequence[bytes]) -> list[float]:

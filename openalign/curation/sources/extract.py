@@ -23,7 +23,6 @@ from openalign.curation.sources.storage import (
     Place,
     beside,
     bytes_at,
-    files_below,
     full_name,
     is_folder,
     opened,
@@ -33,9 +32,11 @@ from openalign.curation.sources.storage import (
 )
 from openalign.curation.sources.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curation.sources.wat import ListedPage, tags_of
-from openalign.data.shards.index import IMAGE_SUFFIXES, IndexDamage, check_sidecars
+from openalign.data.files.walk import files_below
+from openalign.data.images.formats import is_image_name
+from openalign.data.shards.index import IndexDamage, check_sidecars
 from openalign.data.shards.sidecar import digest_of
-from openalign.data.tables.read import TABLE_SUFFIXES, table_suffix
+from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
 _PAGES_PER_PART = 256
@@ -206,7 +207,7 @@ def _folder_readers(folder: Place, asked: _Asked) -> Iterator[Reader]:
     for file in crawls:
         yield partial(_read_warc, path=within(folder, file), settings=asked.pages)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
-    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
+    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(is_image_name, files)):
         if isinstance(folder, str):
             raise OpenAlignError(f"{folder} holds images: at an address, give a table that names them and their texts.")
         yield partial(read_image_folder, folder=folder)
@@ -232,10 +233,6 @@ def _lists_in(files: Sequence[str]) -> Iterator[list[str]]:
 
 def _is_tar(place: Place) -> bool:
     return str(place).lower().endswith(".tar")
-
-
-def _is_image(file: str) -> bool:
-    return file.rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def _is_about_the_folder(page: str) -> bool:

@@ -17,7 +17,7 @@ from openalign.curation.isolation.records import RECORD_FUNCTIONS, Problem, Reco
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.rules import image_rules
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from tests.conftest import PaintEncoder
