@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import STEPS, has_results, step_folder
 from openalign.curation.engine.registry import open_engine
-from openalign.curation.images.gather import DOWNLOADS, LOOKED, inspect_images
+from openalign.curation.images.gather import DOWNLOADS, INSPECTION, inspect_images
 from openalign.curation.outputs import (
     describe_run,
     failed_downloads,
@@ -26,7 +27,7 @@ from openalign.curation.rules.evaluation import add_columns, add_inspected, add_
 from openalign.curation.rules.relations import count_pairs
 from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import rules_that_run
-from openalign.curation.sources.extract import PARTS, extract
+from openalign.curation.sources.extract import extract
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_file, whole_folder
@@ -124,7 +125,7 @@ def _curate(
     corpus = add_columns(corpus, image_rules, before=text_rules)
 
     evaluated = evaluate(corpus, rules)
-    write_kept(engine, evaluated, engine.work / LOOKED, folder, storage, problems)
+    write_kept(engine, evaluated, step_folder(engine.work, INSPECTION), folder, storage, problems)
     write_dropped(engine, evaluated, folder / "dropped.parquet")
     return Curated(engine, evaluated, inspected, rules, extracted, test_sets, tuple(problems), folder, recipe)
 
@@ -138,22 +139,19 @@ def _work_folder(folder: Path, fingerprint: str) -> Iterator[Path]:
     work = folder.with_name(f".{folder.name}.work")
     run = work / "fingerprint"
     same = run.exists() and run.read_bytes() == fingerprint.encode()
-    _clear(work, but={DOWNLOADS, *((run.name, *_FINISHED) if same else ())})
+    _clear(work, but={DOWNLOADS, *((run.name, STEPS) if same else ())})
     if not same:
         with whole_file(run) as partial:
             partial.write_text(fingerprint)
     try:
         yield work
     except BaseException:
-        begun = any((work / PARTS).glob("*.json"))
-        _clear(work, but={DOWNLOADS, run.name, *_FINISHED} if begun else {DOWNLOADS})
+        begun = has_results(work)
+        _clear(work, but={DOWNLOADS, run.name, STEPS} if begun else {DOWNLOADS})
         if begun:
             console.print(f"What was done so far is kept in {work}: the same command goes on from there.", markup=False)
         raise
     _clear(work, but={DOWNLOADS} if failed_downloads(work / DOWNLOADS) else set())
-
-
-_FINISHED = (PARTS, LOOKED, "languages", "spaced")
 
 
 def _clear(work: Path, but: Collection[str]) -> None:

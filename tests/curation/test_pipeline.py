@@ -214,6 +214,10 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
 
 
+def inspected_in(folder: Path) -> Path:
+    return folder / ".out.work" / "steps" / "inspection"
+
+
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
     run([table], tmp_path / "whole")
@@ -221,7 +225,7 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
     finished = sorted(path.name for path in (tmp_path / ".out.work").iterdir())
-    assert finished == ["fingerprint", "looked", "parts"]
+    assert finished == ["fingerprint", "steps"]
     with monkeypatch.context() as patched:  # nothing may be read or looked at again
         patched.setattr(listings, "read_table", interrupt)
         patched.setattr(inspection, "inspect_image", interrupt)
@@ -243,7 +247,11 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 def test_kept_results_that_are_damaged_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    table, out, looked = table_of(tmp_path / "in", 150), tmp_path / "out", tmp_path / ".out.work" / "looked"
+    table, out, looked = (
+        table_of(tmp_path / "in", 150),
+        tmp_path / "out",
+        inspected_in(tmp_path),
+    )
     run([table], tmp_path / "whole")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
@@ -265,7 +273,7 @@ def test_only_the_damaged_result_is_made_again(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
-    stored = sorted((tmp_path / ".out.work" / "looked").glob("*.images"), key=lambda path: path.stat().st_size)
+    stored = sorted((inspected_in(tmp_path)).glob("*.images"), key=lambda path: path.stat().st_size)
     stored[0].write_bytes(DAMAGE["a changed byte"](stored[0].read_bytes()))  # the last piece, of 150 - 2 * 64 images
     again = count_looks(monkeypatch)
     run([table], out)

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
-from openalign.curation.engine.base import Engine, rows_for
-from openalign.curation.engine.cached_map import count_rows, work_through
+from openalign.curation.engine.base import Engine, rows_per_partition
+from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.fetch import download
-from openalign.curation.fetch.distributed import fetch_apart
+from openalign.curation.fetch.distributed import fetch_distributed
 from openalign.curation.fetch.ledger import Entry
 from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.images.inspection import inspect_batch
@@ -25,8 +25,8 @@ from openalign.curation.images.settings import StorageSettings
 from openalign.files import whole_file
 from openalign.progress import bar, display
 
-LOOKED = "looked"
-"""The folder, in that of the engine, of inspected batches and their JPEGs."""
+INSPECTION = "inspection"
+"""The cached step whose results are the measurements of images, and the JPEGs to store beside them."""
 DOWNLOADS = "downloads"
 
 _LEAST_IMAGES, _MOST_IMAGES = 64, 4096  # in a batch
@@ -44,7 +44,15 @@ def inspect_images(
     batches = _cut(engine, pairs, at_hand, fetch)
     inspect = partial(inspect_batch, seconds=seconds, storage=storage)
     with display(), closing(_as_they_come(engine, batches, fetch)) as coming:
-        return work_through(engine, coming, inspect, engine.work / LOOKED, "Inspecting images", count_rows(batches))
+        return cached_map(
+            engine,
+            INSPECTION,
+            inspect,
+            coming,
+            description="Inspecting images",
+            rows=count_rows(batches),
+            depends_on={"image_seconds": seconds, "storage": storage.model_dump()},
+        )
 
 
 def _cut(engine: Engine, pairs: ir.Table, at_hand: ir.Table, settings: FetchSettings) -> list[Path]:
@@ -52,17 +60,18 @@ def _cut(engine: Engine, pairs: ir.Table, at_hand: ir.Table, settings: FetchSett
 
     Images that are neither available nor wanted are left out.
     """
-    images = engine.hold("images", _distinct_images(pairs))
+    images = engine.materialize("images", _distinct_images(pairs))
     asked = images.left_join(at_hand, "image").drop("image_right")
     remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://") & settings.download
     missing = "not among the sources" + ("" if settings.download else ", and downloading is off")
     available = asked.location.notnull() | remote
     final = asked.mutate(fetch=remote & asked.wanted, problem=available.ifelse(ibis.null(str), missing))
-    inspected = engine.hold("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
-    if engine.fetches_apart:
-        inspected = engine.hold("asked_and_fetched", fetch_apart(engine, inspected, settings, engine.work / DOWNLOADS))
-    rows = rows_for(inspected.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
-    return engine.cut("images_to_inspect", inspected, ["first"], rows)
+    images = engine.materialize("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
+    if engine.is_distributed:
+        fetched = fetch_distributed(engine, images, settings, engine.work / DOWNLOADS)
+        images = engine.materialize("asked_and_fetched", fetched)
+    rows = rows_per_partition(images.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
+    return engine.partition("images_to_inspect", images, ["first"], rows)
 
 
 def _distinct_images(pairs: ir.Table) -> ir.Table:

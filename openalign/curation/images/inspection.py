@@ -15,7 +15,7 @@ import pyarrow as pa
 from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import one_record
-from openalign.curation.isolation.time_limit import call_apart
+from openalign.curation.isolation.time_limit import call_with_time_limit
 from openalign.curation.sources.extract import read_image
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.images.decode import ImageError, decode, read_header
@@ -75,7 +75,7 @@ def inspect_image(data: bytes, wanted: bool, seconds: float, storage: StorageSet
     """
     if _is_quick(data):
         return inspect_here(data, wanted, storage)
-    return call_apart(inspect_here, data, wanted, storage, seconds=seconds, setting="image_seconds")
+    return call_with_time_limit(inspect_here, data, wanted, storage, seconds=seconds, setting="image_seconds")
 
 
 def _is_quick(data: bytes) -> bool:

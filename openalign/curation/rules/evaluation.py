@@ -17,7 +17,7 @@ def add_columns(corpus: Corpus, rules: Sequence[Rule], before: Sequence[Rule] = 
             continue
         found = rule.columns.compute(corpus, (*before, *rules[:number]))
         if isinstance(found, pa.Table):
-            found = corpus.engine.hold_rows(f"columns_of_{rule.name}", found)
+            found = corpus.engine.from_arrow(f"columns_of_{rule.name}", found)
         joined = corpus.pairs.left_join(found, rule.columns.key).drop(f"{rule.columns.key}_right")
         corpus = replace(corpus, pairs=joined)
     return corpus
@@ -27,7 +27,7 @@ def add_text_passes(corpus: Corpus, rules: Sequence[Rule]) -> Corpus:
     """The corpus with `text_passes`: whether a pair breaks none of `rules`, so that its image is worth fetching."""
     broken = [_broken(rule, corpus) for rule in rules]
     pairs = corpus.pairs.mutate(text_passes=~ibis.or_(*broken))
-    return replace(corpus, pairs=corpus.engine.hold("pairs_with_counts", pairs))
+    return replace(corpus, pairs=corpus.engine.materialize("pairs_with_counts", pairs))
 
 
 def add_inspected(corpus: Corpus, inspected: ir.Table) -> Corpus:
@@ -45,7 +45,7 @@ def evaluate(corpus: Corpus, rules: Sequence[Rule]) -> ir.Table:
     pairs = corpus.pairs.mutate(**{rule.name: _broken(rule, corpus) for rule in rules})
     first = ibis.cases(*((pairs[rule.name], number) for number, rule in enumerate(rules)))
     reasons = ibis.array([pairs[rule.name].ifelse(rule.name, ibis.null(str)) for rule in rules])
-    return corpus.engine.hold(
+    return corpus.engine.materialize(
         f"evaluated_by_{len(rules)}",
         pairs.mutate(first=first, dropped=first.notnull(), reasons=reasons.filter(lambda reason: reason.notnull())),
     )

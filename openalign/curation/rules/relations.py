@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from openalign.curation.engine.base import Engine
-from openalign.curation.engine.cached_map import count_rows, work_through
+from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.engine.text_batches import problems_of_texts
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
 from openalign.progress import bar
@@ -28,7 +28,7 @@ def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
         occurrence=occurrences.occurrence.min(),
         occurrences=occurrences.count(),
     )
-    return engine.hold("pairs", found.mutate(page=found.place["page"], host=found.place["host"]).drop("place"))
+    return engine.materialize("pairs", found.mutate(page=found.place["page"], host=found.place["host"]).drop("place"))
 
 
 def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: list[str]) -> ir.Table:
@@ -39,28 +39,28 @@ def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: li
     counted = (
         pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count(), first=_.occurrence.min())
     )
-    texts = engine.hold("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
+    texts = engine.materialize("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
     [whole] = texts.agg(characters=texts.text.length().sum(), unspaced=_.unspaced.any()).to_pyarrow().to_pylist()
     texts = _with_spaces(engine, texts, problems) if whole["unspaced"] else texts.mutate(spaced=texts.text)
     texts = texts.select("text", "images_of_text", "first", words=in_words(texts.spaced))
     # No text has more unigrams than characters, nor more bigrams: often there is nothing to be counted.
     if 2 * (whole["characters"] or 0) <= vocabulary:
         return texts.select("text", "images_of_text", unigrams=unigrams(texts.words).length(), rare=False)
-    texts = engine.hold("texts_in_words", texts)
-    parts = engine.parts_of(_BYTES_OF_CHARACTER * whole["characters"])
+    texts = engine.materialize("texts_in_words", texts)
+    parts = engine.group_count(_BYTES_OF_CHARACTER * whole["characters"])
     found = texts.left_join(_rare_texts(engine, texts, vocabulary, parts), "first")
     number = unigrams(found.words).length()
-    return engine.hold(
+    return engine.materialize(
         "texts", found.select("text", "images_of_text", unigrams=number, rare=found.first_right.notnull())
     )
 
 
 def _with_spaces(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.Table:
     """The texts with `spaced`, where words of scripts that put no space between them stand apart."""
-    pieces = engine.cut("texts_without_spaces", texts.filter(texts.unspaced).select("text"), ["text"], _TEXTS_AT_ONCE)
-    found = work_through(
-        engine, pieces, space_piece, engine.work / "spaced", "Splitting into words", count_rows(pieces)
-    )
+    unspaced = texts.filter(texts.unspaced).select("text")
+    partitions = engine.partition("texts_without_spaces", unspaced, ["text"], _TEXTS_AT_ONCE)
+    rows = count_rows(partitions)
+    found = cached_map(engine, "words", space_piece, partitions, description="Splitting into words", rows=rows)
     problems += problems_of_texts(found)
     joined = texts.left_join(engine.read(found), "text").drop("text_right")
     return joined.mutate(spaced=joined.spaced.coalesce(joined.text))
@@ -81,7 +81,7 @@ def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int, parts: int) ->
             these = tokens if parts == 1 else tokens.filter(tokens.token.hash().abs() % parts == part)
             counts = these.group_by("token").agg(times=_.images_of_text.sum())
             # Most tokens occur once. They are not kept: rare_count does without, and what is not frequent is rare.
-            counted.append(engine.hold(f"tokens_{part}", counts.filter(counts.times > 1)))
+            counted.append(engine.materialize(f"tokens_{part}", counts.filter(counts.times > 1)))
             running.advance()
     counts = counted[0] if parts == 1 else ibis.union(*counted)
     least = rare_count(counts, vocabulary)

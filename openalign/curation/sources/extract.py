@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import step_folder
 from openalign.curation.html.alt_text import ImageTag
 from openalign.curation.html.page import Form, PageSettings, tags_of_page
 from openalign.curation.isolation.records import Problem, RunError
@@ -41,9 +42,6 @@ from openalign.errors import OpenAlignError
 
 _PAGES_PER_PART = 256
 _ABOUT_THE_FOLDER = ("readme", "license", "licence", "changelog", "contributing", "credits", "notice")
-
-PARTS = "parts"
-"""The folder, in that of the engine, where parts lie."""
 
 Reader = Callable[[PartWriter], None]
 
@@ -86,8 +84,7 @@ def extract(
     named = [path for source in sources for path in places_of(str(source))]
     check_sidecars(path for path in named if _is_tar(path))
     readers = [reader for path in named for reader in _readers_of(path, asked)]
-    folder = engine.work / PARTS
-    folder.mkdir(exist_ok=True)
+    folder = step_folder(engine.work, "sources")
     read = partial(_read_part, folder=folder, is_only_one=len(readers) == 1)
     parts = engine.run(read, list(enumerate(readers)), "sources")
     occurrences, images = join_parts(engine, folder, len(parts))

@@ -48,7 +48,7 @@ def test_only_an_image_that_may_take_long_needs_the_helper(
     monkeypatch: pytest.MonkeyPatch, data: bytes, apart: bool
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(inspection, "call_apart", lambda *_, setting, **__: asked.append(setting))
+    monkeypatch.setattr(inspection, "call_with_time_limit", lambda *_, setting, **__: asked.append(setting))
     monkeypatch.setattr(inspection, "inspect_here", lambda *_: None)
     inspect_image(data, True, *LIMITS)
     assert asked == (["image_seconds"] if apart else [])

@@ -41,7 +41,7 @@ def reasons_of(
         path = Path(folder) / "occurrences.parquet"
         pq.write_table(table, path)
         engine = LocalEngine(Path(folder), 1)
-        engine.parts_of = lambda size: parts  # type: ignore[method-assign]
+        engine.group_count = lambda size: parts  # type: ignore[method-assign]
         found = count_pairs(engine, engine.read([path]), asked.text.vocabulary, [])
         rules = rules_that_run(asked, has_test_set=True)
         corpus = add_text_passes(Corpus(engine, asked, found), [rule for rule in rules if not rule.of_image])
