@@ -20,7 +20,7 @@ from openalign.curation.fetch import download
 from openalign.curation.fetch.distributed import fetch_distributed
 from openalign.curation.fetch.ledger import Entry
 from openalign.curation.fetch.settings import FetchSettings
-from openalign.curation.images.inspection import inspect_batch
+from openalign.curation.images.inspection import file_states_of, inspect_batch
 from openalign.curation.images.settings import StorageSettings
 from openalign.files import whole_file
 from openalign.progress import bar, display
@@ -51,7 +51,12 @@ def inspect_images(
             coming,
             description="Inspecting images",
             rows=count_rows(batches),
-            depends_on={"image_seconds": seconds, "storage": storage.model_dump()},
+            depends_on={
+                "image_seconds": seconds,
+                "stored_shorter_side": storage.stored_shorter_side,
+                "jpeg_quality": storage.jpeg_quality,
+            },
+            state_of=file_states_of,
         )
 
 

@@ -17,7 +17,9 @@ from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import one_record
 from openalign.curation.isolation.time_limit import call_with_time_limit
 from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.storage import place_of
 from openalign.data.files.open_files import OpenFiles
+from openalign.data.files.walk import file_states
 from openalign.data.images.decode import ImageError, decode, read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
@@ -164,6 +166,24 @@ def inspect_batch(rows: pa.Table, beside: Path, seconds: float, storage: Storage
                     row["problem"] = found.reason
             inspected.append(row)
     return pa.Table.from_pylist(inspected, schema=INSPECTED)
+
+
+def file_states_of(rows: pa.Table) -> dict[str, list[str]]:
+    """The state of each file that a column `location` names, a fetched image, a WARC file or a shard."""
+    files = {_file_of(location) for location in rows["location"].to_pylist() if location is not None}
+    return {file: _states(place_of(file)) for file in sorted(files)}
+
+
+def _file_of(location: str) -> str:
+    scheme, _, rest = location.partition("://")
+    return rest if scheme in ("file", "at") else rest.rpartition("#")[0]
+
+
+def _states(file: Path | str) -> list[str]:
+    try:
+        return list(file_states(file))
+    except (OpenAlignError, OSError):
+        return []  # to read it will fail as well, and give the image its problem
 
 
 @one_record
