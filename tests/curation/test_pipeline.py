@@ -101,7 +101,7 @@ def test_the_numbers_of_the_report_add_up(crawled: Path) -> None:
         "occurrences": 9, "pairs": 8, "kept": 2, "dropped": 6, "images": 7, "texts": 7,
     }  # fmt: skip
     ran = [rule for rule in report["rules"] if rule["ran"]]
-    optional = ["other_language", "unsafe_image", "low_similarity", "near_duplicate"]
+    optional = ["other_language", "unsafe_image", "watermark", "low_similarity", "near_duplicate"]
     assert [rule["name"] for rule in report["rules"] if not rule["ran"]] == optional
     assert sum(rule["first"] for rule in ran) == 6
     assert ran[-1]["remaining"] == 2
@@ -231,7 +231,7 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.
     assert finished == ["fingerprint", "steps"]
     with monkeypatch.context() as patched:  # nothing may be read or looked at again
         patched.setattr(listings, "read_table", interrupt)
-        patched.setattr(inspection, "look", interrupt)
+        patched.setattr(inspection, "inspect_image", interrupt)
         run([table], out)
     assert (out / "shards" / "shard-00000.tar").read_bytes() == (
         tmp_path / "whole" / "shards" / "shard-00000.tar"
@@ -287,13 +287,13 @@ def test_only_the_damaged_result_is_made_again(tmp_path: Path, monkeypatch: pyte
 def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows with every image that is looked at from now on, in this process."""
     looks: list[int] = []
-    real = inspection.look
+    real = inspection.inspect_image
 
-    def look(*given: Any) -> Any:
+    def inspect(*given: Any) -> Any:
         looks.append(1)
         return real(*given)
 
-    monkeypatch.setattr(inspection, "look", look)
+    monkeypatch.setattr(inspection, "inspect_image", inspect)
     return looks
 
 
@@ -334,7 +334,7 @@ def test_another_run_does_not_go_on_with_what_was_cut_off(tmp_path: Path, monkey
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(inspection, "look", interrupt)
+        patched.setattr(inspection, "inspect_image", interrupt)
         run([table], out, recipe=OFFLINE.replace(min_shorter_side=10))
 
 

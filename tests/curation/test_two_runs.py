@@ -46,10 +46,10 @@ from pathlib import Path
 from openalign.curation.images import inspection
 from openalign.commands.cli import main
 source, to, workers = sys.argv[1:4]
-def look(*given):
+def inspect(*given):
     Path(workers, str(os.getpid())).touch()
     time.sleep(600)
-inspection.look = look
+inspection.inspect_image = inspect
 sys.argv[1:] = ["curate", source, "--to", to, "--workers", "2", "--set", "download=false"]
 main()
 """

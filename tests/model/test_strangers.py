@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import openalign
-from openalign.curation.images.unsafe import open_scorer
+from openalign.curation.images.classifier import open_classifier
 from openalign.data.files.json_files import MOST_BYTES
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES
@@ -72,7 +72,7 @@ def test_a_folder_that_needs_code_of_its_own_is_refused(clip: Path, name: str, k
     with pytest.raises(OpenAlignError, match=rf"clip needs code of its own \(`auto_map` in {name}\), which openalign"):
         load(clip)
     with pytest.raises(OpenAlignError, match="needs code of its own"):
-        open_scorer(str(clip), ("nsfw",))
+        open_classifier(str(clip), ("nsfw",), "unsafe_images", "unsafe_labels")
     assert not ran.exists()
 
 
@@ -347,4 +347,4 @@ def test_a_name_that_is_none_is_an_error_message(name: str) -> None:
     with pytest.raises(OpenAlignError, match=r"cannot be read|neither a folder nor a model"):
         load(name)
     with pytest.raises(OpenAlignError, match="could not be read as an image-classification model"):
-        open_scorer(name, ("nsfw",))
+        open_classifier(name, ("nsfw",), "unsafe_images", "unsafe_labels")

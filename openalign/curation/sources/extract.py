@@ -70,12 +70,14 @@ def extract(
     sources: Sequence[str | Path],
     pages: PageSettings = PageSettings(),  # noqa: B008 - frozen
     tables: TableSettings = TableSettings(),  # noqa: B008 - frozen
+    state: str = "",
 ) -> Extracted:
     """Read all `sources` (paths or globs, each taken for what it is), in parts that a further run need not read again.
 
     WARC files; HTML or Markdown pages and folders of them; tables; shards; folders of images. The rows and their order
     do not depend on the engine.
 
+    `state` is a fingerprint of sources and settings: only results that were stored under the same one are used again.
     Of several files one that cannot be read is a problem, and the others are read.
     Raises OpenAlignError if a source is missing or of no known kind, if the index of a shard is damaged, or if there is
     no image in any.
@@ -84,7 +86,8 @@ def extract(
     named = [path for source in sources for path in places_of(str(source))]
     check_sidecars(path for path in named if _is_tar(path))
     readers = [reader for path in named for reader in _readers_of(path, asked)]
-    folder = step_folder(engine.work, "sources")
+    folder = step_folder(engine.work, "sources") / state
+    folder.mkdir(exist_ok=True)
     read = partial(_read_part, folder=folder, is_only_one=len(readers) == 1)
     parts = engine.run(read, list(enumerate(readers)), "sources")
     occurrences, images = join_parts(engine, folder, len(parts))

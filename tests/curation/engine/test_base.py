@@ -24,8 +24,10 @@ from openalign.curation.engine.registry import open_engine
 from openalign.curation.fetch.download import fetch
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.rules import relations
-from openalign.curation.rules.table import RULES, why_not_run
+from openalign.curation.rules.evaluation import add_inspected, add_text_passes, evaluate
+from openalign.curation.rules.relations import count_pairs
+from openalign.curation.rules.rule import Corpus
+from openalign.curation.rules.table import rules_that_run
 from openalign.curation.text.languages import classify_piece
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
@@ -111,11 +113,11 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
 
 
 def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list[dict[str, Any]]:
-    pairs = relations.collect_pairs(engine, engine.from_arrow("given", occurrences))
-    texts = relations.collect_texts(engine, pairs, asked.text.vocabulary, [])
-    measured = relations.measure_pairs(engine, pairs, texts, asked)
-    looked = engine.from_arrow(
-        "seen",
+    pairs = count_pairs(engine, engine.from_arrow("given", occurrences), asked.text.vocabulary, [])
+    rules = rules_that_run(asked, has_test_set=True)
+    corpus = add_text_passes(Corpus(engine, asked, pairs), [rule for rule in rules if not rule.of_image])
+    inspected = engine.from_arrow(
+        "inspected",
         pa.table(
             {
                 "image": ["i0", "i1", "i2"],
@@ -126,9 +128,7 @@ def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list
             }
         ),
     )
-    running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
-    judged = relations.judge_pairs(engine, measured, looked, running, asked)
-    return judged.order_by("occurrence").to_pyarrow().to_pylist()
+    return evaluate(add_inspected(corpus, inspected), rules).order_by("occurrence").to_pyarrow().to_pylist()
 
 
 @pytest.mark.slow
