@@ -21,7 +21,7 @@ from typing import Any
 
 from measure import show, write
 
-from openalign.curation.html.page import SMALL, Form, PageLimits, tags_of_page
+from openalign.curation.html.page import SMALL, Form, PageSettings, tags_of_page
 from openalign.curation.isolation.records import Problem
 from openalign.curation.isolation.time_limit import helper_process
 
@@ -94,7 +94,7 @@ def main() -> None:
     show(f"The same at {SMALL:,} bytes, without helper process", small[:5])
     slow = [row for row in whole if row["CPU s"] >= 2 and not row["problem"]]
     print(f"{len(slow)} pages of 2 CPU seconds or more that are no problem line")
-    print(f"Wrote {write('hostile_pages', whole, bytes=size, small=small[:SHOWN], limits=vars(PageLimits()))}")
+    print(f"Wrote {write('hostile_pages', whole, bytes=size, small=small[:SHOWN], limits=PageSettings().model_dump())}")
 
 
 def all_kinds() -> Iterator[tuple[str, str | tuple[str, str]]]:
@@ -121,9 +121,9 @@ def page_of(kind: str | tuple[str, str], size: int) -> bytes:
 def measured(name: str, size: int) -> dict[str, Any]:
     page = page_of(KINDS[name], size)
     form = Form.MARKDOWN if name.startswith("Markdown") else Form.HTML
-    tags_of_page(b"<b>" * SMALL, "", None, Form.HTML, (), PageLimits())  # so that the helper runs already
+    tags_of_page(b"<b>" * SMALL, "", None, Form.HTML, PageSettings())  # so that the helper runs already
     began, before = time.perf_counter(), cpu_seconds()
-    found = tags_of_page(page, "https://example.org/", "utf-8", form, ("alt", "figcaption"), PageLimits())
+    found = tags_of_page(page, "https://example.org/", "utf-8", form, PageSettings(text_from="alt,figcaption"))
     return {
         "page": name,
         "CPU s": round(cpu_seconds() - before, 3),

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
 from openalign.curation.duplicates.search import Fingerprints, find_near_duplicates
+from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
-from openalign.curation.settings import CurateSettings
 from openalign.data.images.decode import ImageError, decode
 
 DISTANCES = (6, 8, 10)
@@ -122,7 +122,7 @@ def ways(tests: list[bytes], corpus: list[bytes]) -> list[tuple[str, Callable[[]
 
 def ours(tests: list[bytes], corpus: list[bytes]) -> Claims:
     claims = np.full(len(corpus), -1)
-    for match in find_near_duplicates(fingerprints(corpus), fingerprints(tests), CurateSettings()):
+    for match in find_near_duplicates(fingerprints(corpus), fingerprints(tests), DuplicateSettings()):
         claims[match.corpus] = match.test
     return claims
 

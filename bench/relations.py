@@ -24,8 +24,8 @@ import duckdb
 from measure import show, write
 
 from openalign.curation.engine.local import LocalEngine
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.rules import relations
-from openalign.curation.settings import CurateSettings
 
 PEER = Path(__file__).parent / "peers" / "relations.py"
 VOCABULARY = 100_000  # small, so that there is something to find
@@ -96,13 +96,13 @@ def run(way: str, options: argparse.Namespace, rows: Path) -> dict[str, object]:
 
 
 def ours(what: str, memory: str, rows: Path, work: Path) -> dict[str, object]:
-    settings = CurateSettings(vocabulary=VOCABULARY) if what == "tokens" else CurateSettings(vocabulary=10**12)
+    settings = CurateRecipe.of(vocabulary=VOCABULARY) if what == "tokens" else CurateRecipe.of(vocabulary=10**12)
     with LocalEngine(work, os.cpu_count() or 1, int(memory.removesuffix("GB")) * 1024) as engine:
         began = time.perf_counter()
         pairs = relations.collect_pairs(engine, engine.read([rows]))
         if what == "tokens":  # the pairs are what both count from
             began = time.perf_counter()
-        texts = relations.collect_texts(engine, pairs, settings.vocabulary, [])
+        texts = relations.collect_texts(engine, pairs, settings.text.vocabulary, [])
         if what == "tokens":
             found = [texts.count().execute(), texts.rare.sum().execute()]
         else:

@@ -43,9 +43,12 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value  # found without this function from now on
+    globals()[name] = value  # later uses find it there, without this function
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """The public names; without `curate` where its extra is not installed, so that `help(openalign)` works."""
+    from openalign.extras import EXTRAS, missing
+
+    return sorted({*__all__, "__version__"} - ({"curate"} if missing(EXTRAS["curate"]) else set()))

@@ -1,7 +1,7 @@
 """One progress display for every stage: bars on standard error, nested under the demo's list of stages."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, suppress
 from typing import IO, Any, TypeVar, cast
 
@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 T = TypeVar("T")
+_PROBLEMS_LISTED = 5
 
 
 class _Forgiving:
@@ -56,6 +57,15 @@ console = _StandardError(stderr=True, highlight=False)
 def say(message: str) -> None:
     """Print a message on standard error, whole and as it is: file names are no markup, and stay in one piece."""
     console.print(message, markup=False, soft_wrap=True)
+
+
+def list_problems(problems: Sequence[str], count: int | None = None) -> None:
+    """Print the first few of `count` problems (default: all of `problems`) and how many more there are."""
+    count = len(problems) if count is None else count
+    for problem in problems[:_PROBLEMS_LISTED]:
+        say(f"Left out: {problem}")
+    if count > _PROBLEMS_LISTED:
+        say(f"... and {count - _PROBLEMS_LISTED:,} more.")
 
 
 _live: Progress | None = None

@@ -14,13 +14,25 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors", "settings progress regular", "checksums locks", "files"),
+        *("errors", "progress regular extras", "checksums locks", "files", "toml", "settings"),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
     "openalign.model": ["loss"],
     "openalign.curation": [
-        *("isolation", "html", "settings", "engine", "sources", "fetch", "images", "duplicates", "rules", "report"),
+        *(
+            "isolation",
+            "html",
+            "engine",
+            "text",
+            "sources",
+            "fetch",
+            "images",
+            "duplicates",
+            "recipe",
+            "rules",
+            "report",
+        ),
     ],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
 }

@@ -1,55 +1,48 @@
-"""The kinds of arguments that commands share, and typed values from what was typed."""
+"""Types of the arguments that several commands share, and the parsing of KEY=VALUE and A,B,C."""
 
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from openalign.curation.settings import CurateSettings
-
 Model = Annotated[
-    str, typer.Argument(help="A model folder (RUN/model), or a Hugging Face folder or hub name.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A model folder (RUN/model), or a Hugging Face folder or hub name.", show_default=False
+    ),
 ]
-IndexFolder = Annotated[Path, typer.Argument(metavar="INDEX", help="What `openalign index` wrote.", show_default=False)]
+IndexFolder = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="A folder written by `openalign index`.", show_default=False)
+]
 ImageColumn = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Of a table: image paths or URLs; found by its usual names.")
+    str | None,
+    typer.Option(metavar="COLUMN", help="Table column with image paths or URLs. Default: the first usual name."),
 ]
-TextColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a table: texts; found by its usual names.")]
-Where = Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value; repeat it.")]
+TextColumn = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Table column with texts. Default: the first usual name.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN=VALUE", help="Keep only rows with this value; repeatable. Default: all rows."),
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting of the recipe; repeatable.")
+]
 Templates = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Sentences, one a line, with {} where the class name goes.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Prompts, one a line, with {} for the class name. Default: 12 generic ones."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
-Host = Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 accepts other machines.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")]
 
 
 def key_values(given: list[str] | None, option: str) -> dict[str, str]:
     """`["a=1", "b=2"]` -> `{"a": "1", "b": "2"}`."""
     for item in given or ():
         if not item.partition("=")[0].strip() or "=" not in item:
-            raise typer.BadParameter(f"{item!r} is not of the form name=value.", param_hint=option)
+            raise typer.BadParameter(f"{item!r} is not of the form KEY=VALUE.", param_hint=option)
     return {item.partition("=")[0].strip(): item.partition("=")[2] for item in given or ()}
-
-
-def curate_settings(given: dict[str, str]) -> "CurateSettings":
-    """Typed settings from what was typed; what was not given keeps its default."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from openalign.curation.settings import CurateSettings
-
-    known = [field.name for field in fields(CurateSettings)]
-    for name in given:
-        if name not in known:
-            raise typer.BadParameter(f"there is no setting `{name}`; there are {', '.join(known)}.", param_hint="--set")
-    try:
-        return TypeAdapter(CurateSettings).validate_python(given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = "".join(f"`{part}`: " for part in problem["loc"])
-        raise typer.BadParameter(f"{place}{problem['msg']}.", param_hint="--set") from None
 
 
 def comma_separated(given: str | None) -> list[str] | None:

@@ -1,4 +1,8 @@
-"""How a command ends: done, stopped, or with one sentence; a traceback is a bug."""
+"""How a command ends: with exit status 0, 1 or 2 and one error message, or 130; a traceback is a bug.
+
+0: done. 1: it could not be done. 2: wrong whatever the files hold, such as an unknown option, choice or setting.
+130: stopped by Ctrl-C, SIGTERM or SIGHUP.
+"""
 
 import errno
 import os
@@ -9,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
 from openalign.progress import say
 
 ADVICE = {
@@ -25,7 +29,7 @@ ADVICE = {
     errno.EBUSY: "another program uses it, or a disk is mounted there: choose a folder inside it, or another one",
     errno.ESTALE: "the network folder was mounted anew: give the same command again",
 }
-"""System errors that the user mends, not we, and how. They are looked for in the texts of other exceptions as well."""
+"""System errors that the user can fix, and how. Messages of other exceptions are searched for them as well."""
 OUTSIDE_US = frozenset(ADVICE) | {
     errno.EACCES,
     errno.EPERM,
@@ -36,12 +40,22 @@ OUTSIDE_US = frozenset(ADVICE) | {
     errno.ELOOP,
     errno.ENOMEM,
 }
-"""Those, and others that need no advice: no permission, a file where a folder should be, too long a name."""
+"""Those above, and others that need no advice: no permission, a file instead of a folder, a name that is too long."""
 _STOPPED = ("SIGTERM", "SIGHUP")
 
 
+class Command(TyperCommand):
+    """Reports a mistake in how the command was given as the parser does: with its usage, and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise typer.BadParameter(str(error), ctx=ctx) from None
+
+
 class Commands(TyperGroup):
-    """Turns the ways a run may end early, but for bugs, into a sentence and an exit status."""
+    """Turns every other way in which a run ends early, but for bugs, into an error message and an exit status."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -51,36 +65,36 @@ class Commands(TyperGroup):
             say("openalign: stopped")
             raise typer.Exit(130) from None
         except Exception as error:
-            sentence = sentence_of(error)
-            if sentence is None:
+            message = message_of(error)
+            if message is None:
                 raise
-            say(f"openalign: {sentence}")
+            say(f"openalign: {message}")
             raise typer.Exit(1) from None
 
 
-def sentence_of(error: BaseException) -> str | None:
-    """What to tell the user of an error that is none of ours; None for a bug."""
+def message_of(error: BaseException) -> str | None:
+    """The message for an error that the user can do something about; None for a bug."""
     if isinstance(error, OpenAlignError):
         return str(error)
     if isinstance(error, MemoryError):
         return "there is not enough memory: close other programs, or do less at once"
     if isinstance(error, OSError) and error.errno in OUTSIDE_US:
-        # A rename names two files, of which the user knows the second.
+        # A failed rename names two files; the user knows the second.
         return _with_advice(f"{error.strerror}: {error.filename2 or error.filename or 'while writing'}", error.errno)
-    for line in str(error).splitlines():  # other languages' libraries raise their own exceptions, Java's of many lines
+    for line in str(error).splitlines():  # libraries raise exceptions of their own, Java's with many lines
         for number in ADVICE:
             if os.strerror(number) in line:
                 return _with_advice(line.strip(), number)
     return None
 
 
-def _with_advice(said: str, number: int) -> str:
-    return f"{said}: {ADVICE[number]}" if number in ADVICE else said
+def _with_advice(message: str, number: int) -> str:
+    return f"{message}: {ADVICE[number]}" if number in ADVICE else message
 
 
 @contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a command as Ctrl-C does; where they are ignored (nohup) they stay so."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does; a signal that is ignored (nohup) stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -89,7 +103,7 @@ def _signals_interrupt() -> Iterator[None]:
     def interrupt(number: int, _: object) -> None:
         if os.getpid() == ours:
             raise KeyboardInterrupt
-        signal.signal(number, signal.SIG_DFL)  # a forked process that has not chosen otherwise just ends
+        signal.signal(number, signal.SIG_DFL)  # a forked process without a handler of its own ends at once
         os.kill(os.getpid(), number)
 
     numbers = [getattr(signal, name) for name in _STOPPED if hasattr(signal, name)]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openalign.progress import say
-
 if TYPE_CHECKING:
     from openalign.search.index import Hit
-
-PROBLEMS_SHOWN = 5
 
 
 def print_table(table: Table) -> None:
@@ -25,14 +22,6 @@ def print_table(table: Table) -> None:
 def print_json(content: Mapping[str, Any]) -> None:
     """Print one object on standard output."""
     print(json.dumps(content, ensure_ascii=False, indent=2))
-
-
-def list_problems(sentences: Sequence[str], count: int) -> None:
-    """Say what was left out: the first few of `count` sentences, and how many more there are."""
-    for sentence in sentences[:PROBLEMS_SHOWN]:
-        say(f"Left out: {sentence}")
-    if count > PROBLEMS_SHOWN:
-        say(f"... and {count - PROBLEMS_SHOWN:,} more.")
 
 
 def curated_table(report: Mapping[str, Any]) -> Table:
@@ -59,6 +48,19 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
     for hit in hits:
         table.add_row(f"{hit.score:.3f}", Text(_near(hit.image)), Text(hit.text or ""))
     return table
+
+
+def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
+    """The results of a query, best first."""
+    return [asdict(hit) for hit in hits]
+
+
+def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[str, Any]]:
+    """The most probable labels of each image."""
+    return [
+        {"image": image, "labels": [{"label": label, "probability": share} for label, share in labels]}
+        for image, labels in found.items()
+    ]
 
 
 def labels_table(found: Mapping[str, Sequence[tuple[str, float]]]) -> Table:

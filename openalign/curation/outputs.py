@@ -4,8 +4,7 @@ import glob
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,13 @@ from openalign.curation.engine.base import Engine
 from openalign.curation.engine.text_batches import problem_of_text
 from openalign.curation.fetch.ledger import LEDGER, read_ledger
 from openalign.curation.images.inspection import StoredImages
+from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import Problem
-from openalign.curation.rules.languages import guessed_language
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
+from openalign.curation.text.languages import guessed_language
 from openalign.data.files import remote
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.files.walk import file_states
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.progress import bar, say
 
@@ -57,7 +58,7 @@ _DROPPED_AT_ONCE = 100_000
 
 
 def write_kept(
-    engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: CurateSettings, problems: list[str]
+    engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: StorageSettings, problems: list[str]
 ) -> None:
     """Write the kept pairs, whose JPEGs lie in the folder `stored`: shards and pairs.parquet.
 
@@ -112,36 +113,36 @@ def failed_downloads(folder: Path) -> int:
 
 
 def describe_run(
-    sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, settings: CurateSettings
+    sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, recipe: CurateRecipe
 ) -> dict[str, Any]:
-    """What decides the outputs of a run: `sources`, `test_set`, `settings`, `version`, and a `fingerprint` of it all.
+    """What decides the outputs of a run: `sources`, `test_set`, `recipe`, `version`, and a `fingerprint` of it all.
 
-    Files count by path, size and time of change.
+    Files count by path, size and modification time; hidden files do not count.
     """
     described = {
         "sources": [str(source) for source in sources],
         "test_set": [str(source) for source in test_set],
-        "settings": asdict(settings),
+        "settings": recipe.model_dump(),
         "version": version("openalign"),
     }
     digest = hashlib.sha256(json.dumps(described).encode())
     for path in (*sources, *test_set, *([truth] if truth else [])):
-        for line in _stamps(str(path)):
-            digest.update(line.encode(errors="surrogateescape"))
+        for state in _file_states(str(path)):
+            digest.update(f"{state}\n".encode(errors="surrogateescape"))
     return described | {"fingerprint": digest.hexdigest()}
 
 
-def _stamps(source: str) -> Iterator[str]:
-    """One line a file that `source` (a file, a folder, a pattern, an address) stands for, in order of their names."""
-    if remote.is_address(source):
-        yield from (f"{state}\n" for address in remote.matching(source) for state in remote.states(address))
-        return
-    matching = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    for path in [Path(source)] if Path(source).exists() else map(Path, matching):
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                state = file.stat()
-                yield f"{file.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n"
+def _file_states(source: str) -> Iterator[str]:
+    """The states of the files that `source` (a file, folder, pattern or URL) stands for, in order of their names."""
+    found: Iterable[Path | str]
+    if remote.is_url(source):
+        found = remote.matching(source)
+    elif Path(source).exists():
+        found = [Path(source)]
+    else:
+        found = sorted(map(Path, glob.glob(source, recursive=True)))  # noqa: PTH207 - the pattern may be absolute
+    for each in found:
+        yield from file_states(each)
 
 
 def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:

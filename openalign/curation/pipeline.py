@@ -16,6 +16,7 @@ from openalign.curation.engine.base import Engine
 from openalign.curation.engine.registry import open_engine
 from openalign.curation.images.embeddings import similarities
 from openalign.curation.images.gather import DOWNLOADS, LOOKED, look_at_images
+from openalign.curation.images.settings import SimilaritySettings
 from openalign.curation.images.unsafe import score_images
 from openalign.curation.outputs import (
     describe_run,
@@ -25,14 +26,14 @@ from openalign.curation.outputs import (
     write_dropped,
     write_kept,
 )
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.report.report import write_report
 from openalign.curation.report.summary import Curated
 from openalign.curation.rules import relations
-from openalign.curation.rules.languages import classify_texts
 from openalign.curation.rules.table import RULES, why_not_run
-from openalign.curation.settings import CurateSettings
 from openalign.curation.sources.extract import PARTS, extract
-from openalign.data.pairs.pairs import open_pairs
+from openalign.curation.text.languages import classify_texts
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_file, whole_folder
 from openalign.locks import locked
@@ -48,7 +49,7 @@ def curate(
     memory: str | None = None,
     test_set: Sequence[str | Path] = (),
     workers: int | None = None,
-    settings: CurateSettings = CurateSettings(),  # noqa: B008 - frozen
+    recipe: CurateRecipe = CurateRecipe(),  # noqa: B008 - frozen
     truth: Path | None = None,
     retry_failed: bool = False,
 ) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def curate(
     _check_names([to, *sources, *test_set])
     with locked(folder):  # before anything is read or cleared: all runs into it share one work folder
         recover_folder(folder)
-        run = describe_run(sources, test_set, truth, settings)
+        run = describe_run(sources, test_set, truth, recipe)
         standing = standing_report(folder, run)
         if standing is not None and not retry_failed:
             console.print(f"{to} already holds this run: nothing to do", markup=False)
@@ -86,7 +87,7 @@ def curate(
             whole_folder(folder) as partial,
             open_engine(engine, work, workers=workers or os.cpu_count() or 1, master=master, memory=memory) as opened,
         ):
-            curated = _curate(opened, sources, test_set, partial, settings)
+            curated = _curate(opened, sources, test_set, partial, recipe)
             report = write_report(curated, run, truth, partial)
             keep_ledger(work / DOWNLOADS, partial)
     _say(report, Path(to))
@@ -109,49 +110,46 @@ def _curate(
     sources: Sequence[str | Path],
     test_set: Sequence[str | Path],
     folder: Path,
-    settings: CurateSettings,
+    recipe: CurateRecipe,
 ) -> Curated:
     tests = [open_pairs(source, need_text=False) for source in test_set]
     extracted = extract(
         engine,
         sources,
-        image_column=settings.image_column,
-        text_column=settings.text_column,
-        base_url=settings.base_url,
-        text_from=settings.text_sources,
-        limits=settings.page_limits,
+        pages=recipe.pages,
+        tables=recipe.tables,
     )
     found = extracted.problems
     with bar("Counting over all pairs", 2) as running_bar:
         pairs = relations.collect_pairs(engine, extracted.occurrences)
         running_bar.advance()
-        texts = relations.collect_texts(engine, pairs, settings.vocabulary, found)
+        texts = relations.collect_texts(engine, pairs, recipe.text.vocabulary, found)
         running_bar.advance()
-    if settings.language_codes:
+    if recipe.text.language_codes:
         texts = texts.inner_join(classify_texts(engine, texts, found), "text")
-    measured = relations.measure_pairs(engine, pairs, texts, settings)
-    pieces = look_at_images(engine, measured, extracted, settings)
+    measured = relations.measure_pairs(engine, pairs, texts, recipe)
+    pieces = look_at_images(engine, measured, extracted, fetch=recipe.fetch, image=recipe.image, storage=recipe.storage)
     seen = engine.read(pieces)
-    matches, problems = match_tests(pieces, tests, settings)
-    measured = _with_similarity(engine, measured, seen, settings, found)
-    running = [rule for rule in RULES if why_not_run(rule, settings, test_set=bool(tests)) is None]
+    matches, problems = match_tests(pieces, tests, recipe.duplicates, recipe.image)
+    measured = _with_similarity(engine, measured, seen, recipe.similarity, found)
+    running = [rule for rule in RULES if why_not_run(rule, recipe, test_set=bool(tests)) is None]
     looked = seen
-    for name, rows in (("unsafe", score_images(pieces, settings, found)), ("matches", matches)):
+    for name, rows in (("unsafe", score_images(pieces, recipe.unsafe, found)), ("matches", matches)):
         looked = looked.left_join(engine.hold_rows(name, rows), "image").drop("image_right")
-    if settings.drop_near_duplicates:
+    if recipe.duplicates.drop_near_duplicates:
         # Only what all other rules keep can stand for its copies, so that a small one never ousts a large one.
         others = [rule for rule in running if rule.name != "near_duplicate"]
-        kept = relations.judge_pairs(engine, measured, looked, others, settings)
-        copies = engine.hold_rows("copies_found", earlier_copies(engine, kept, settings))
+        kept = relations.judge_pairs(engine, measured, looked, others, recipe)
+        copies = engine.hold_rows("copies_found", earlier_copies(engine, kept, recipe.duplicates))
         looked = looked.left_join(copies, "image").drop("image_right")
-    judged = relations.judge_pairs(engine, measured, looked, running, settings)
-    write_kept(engine, judged, engine.work / LOOKED, folder, settings, found)
+    judged = relations.judge_pairs(engine, measured, looked, running, recipe)
+    write_kept(engine, judged, engine.work / LOOKED, folder, recipe.storage, found)
     write_dropped(engine, judged, folder / "dropped.parquet")
-    return Curated(engine, judged, seen, extracted, tuple(tests), problems, folder, settings)
+    return Curated(engine, judged, seen, extracted, tuple(tests), problems, folder, recipe)
 
 
 def _with_similarity(
-    engine: Engine, measured: ir.Table, seen: ir.Table, settings: CurateSettings, problems: list[str]
+    engine: Engine, measured: ir.Table, seen: ir.Table, settings: SimilaritySettings, problems: list[str]
 ) -> ir.Table:
     """The pairs with `similarity`, where a model is to score them and their image is stored."""
     if settings.similarity_model is None:

@@ -1,1 +1,5 @@
-"""A miniature web with known truth, and the whole road walked on it."""
+"""A miniature web of known contents, and every stage run on it."""
+
+from openalign.extras import require
+
+require("demo", "openalign.demo")

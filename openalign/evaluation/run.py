@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.evaluation import retrieval, zero_shot
 from openalign.evaluation.prompts import read_templates
@@ -38,7 +39,7 @@ def evaluate(
 
     Args:
         model: a loaded model, or what `openalign.load` takes.
-        data: shards, a folder or a table (see `openalign.data.pairs.pairs.open_pairs`).
+        data: shards, a folder or a table (see `openalign.data.pairs.open.open_pairs`).
         protocol: a name of PROTOCOLS.
         json: where to write the returned object.
         where: only the rows whose column holds this value, for each column named.
@@ -62,10 +63,12 @@ def evaluate(
         templates=read_templates(templates) if isinstance(templates, Path) else tuple(templates or ()),
         batch_size=batch_size,
     )
-    if not isinstance(data, Pairs):
-        columns = {"image_column": image_column, "text_column": text_column}
-        data = open_pairs(data, **columns, need_text=chosen.needs_text or distinct_texts)
-    pairs = _chosen_rows(data, where or {}, distinct_texts)
+    if isinstance(data, Pairs):
+        pairs = data.where(where or {})
+    else:
+        need_text = chosen.needs_text or distinct_texts
+        pairs = open_pairs(data, image_column=image_column, text_column=text_column, need_text=need_text, where=where)
+    pairs = _one_a_text(pairs) if distinct_texts else pairs
     encoder = hub.load(model) if isinstance(model, str | Path) else model
 
     result = chosen.measure(encoder, pairs, settings)
@@ -88,12 +91,6 @@ def evaluate(
 def report_table(report: dict[str, Any]) -> Table:
     """What `evaluate` returned, for the terminal."""
     return PROTOCOLS[report["protocol"]].table(report)
-
-
-def _chosen_rows(pairs: Pairs, where: Mapping[str, str], distinct_texts: bool) -> Pairs:
-    for column, value in where.items():
-        pairs = pairs.where(column, value)
-    return _one_a_text(pairs) if distinct_texts else pairs
 
 
 def _one_a_text(pairs: Pairs) -> Pairs:

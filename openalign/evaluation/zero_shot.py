@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from openalign.data.pairs.pairs import Pairs
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
 from openalign.evaluation.prompts import TEMPLATES, embed_labels
 from openalign.evaluation.protocol import EvaluateSettings, Protocol, Result, percent
 from openalign.evaluation.ranking import ranks, share_within
@@ -33,7 +33,7 @@ def classify(
     Raises:
         OpenAlignError: no or equal labels, a template without its place, or an image that cannot be read.
     """
-    _check_labels(labels)
+    check_labels(labels)
     cosines_NC = model.embed_images(images) @ embed_labels(model, labels, templates).T
     logits_NC = cosines_NC.astype(np.float64) / model.temperature
     weights_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
@@ -74,12 +74,13 @@ def measure(model: DualEncoder, pairs: Pairs, settings: EvaluateSettings) -> Res
     )
 
 
-def _check_labels(labels: Sequence[str]) -> None:
+def check_labels(labels: Sequence[str]) -> None:
+    """Raise UsageError for no label, an empty one or two that are equal."""
     if not labels or not all(label.strip() for label in labels):
-        raise OpenAlignError("Zero-shot classification needs at least one label, and none of them empty.")
+        raise UsageError("Zero-shot classification needs at least one label, and none may be empty.")
     if len(set(labels)) < len(labels):
         twice = next(label for number, label in enumerate(labels) if label in labels[:number])
-        raise OpenAlignError(f"The label {twice!r} is given twice.")
+        raise UsageError(f"The label {twice!r} is given twice.")
 
 
 def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[list[str], Ints, Pairs, list[str]]:
@@ -93,7 +94,7 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[list[str], Ints
         raise OpenAlignError(f"{pairs.name}: the column `{name}` holds lists; zero-shot needs one label a row.")
     column = pc.utf8_trim_whitespace(pc.cast(column, pa.string()))
     labels = list(settings.labels or sorted(value for value in pc.unique(column).to_pylist() if value))
-    _check_labels(labels)
+    check_labels(labels)
     numbers = pc.fill_null(pc.index_in(column, value_set=pa.array(labels)), -1).to_numpy().astype(np.int64)
     kept = np.flatnonzero(numbers >= 0)
     if not len(kept):

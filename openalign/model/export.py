@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from openalign.checksums import CHECKSUMS
 from openalign.errors import OpenAlignError
+from openalign.extras import require
 from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align
-from openalign.model.onnx_encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportSettings
+from openalign.model.onnx_encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportSettings, runtime_session
 
 TOLERANCE = 1e-4
 """Largest difference of a component of a unit vector between torch and the exported tower."""
@@ -65,6 +65,7 @@ def export(model: str | Path, to: str | Path) -> None:
         OpenAlignError: no such model, another kind of dual encoder, `to` is something else than an export or also holds
             other files, or ONNX Runtime computes other numbers than torch.
     """
+    require("export", "openalign export")
     folder = Path(to)
     folder = folder.resolve() if folder.is_symlink() else folder  # the folder is replaced, not the link to it
     _check_replaceable(folder)
@@ -124,7 +125,7 @@ def _write(tower: nn.Module, inputs: dict[str, Tensor], shapes: dict[str, Any], 
             verbose=False,
         )
         expected = tower(**inputs).numpy()
-    session = onnxruntime.InferenceSession(to, providers=["CPUExecutionProvider"])
+    session = runtime_session(to)
     # Half the batch: a graph that has the batch size burned in would fail here.
     found = session.run(None, {name: tensor[1:].numpy() for name, tensor in inputs.items()})[0]
     difference = float(np.abs(found - expected[1:]).max())

@@ -5,7 +5,6 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Self
 
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
@@ -15,6 +14,7 @@ from openalign.data.files.json_files import check_file, read_object
 from openalign.data.files.library_errors import library_errors
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
+from openalign.extras import require
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.folder import check_kinds
 from openalign.model.hub import centre_crop
@@ -55,6 +55,7 @@ class OnnxEncoder(DualEncoder):
     """
 
     def __init__(self, folder: Path) -> None:
+        require("export", f"the exported model {folder}", ["onnxruntime"])
         check_kinds(folder)
         check_files(folder, [ABOUT, IMAGE_TOWER, TEXT_TOWER, "tokenizer.json"], _ADVICE)
         try:
@@ -80,7 +81,7 @@ class OnnxEncoder(DualEncoder):
         ids_BT, mask_BT = self._tokenizer(texts, self._max_pieces)
         return self._run(self._text, {"ids": ids_BT, "mask": mask_BT})
 
-    def _run(self, session: onnxruntime.InferenceSession, inputs: dict[str, NDArray[Any]]) -> torch.Tensor:
+    def _run(self, session: Any, inputs: dict[str, NDArray[Any]]) -> torch.Tensor:
         # An id beyond the vocabulary, when the tokenizer is another model's, is an error of the runtime.
         with library_errors(f"{self.name}: does not fit its tokenizer or onnx.json; {_ADVICE}"):
             return torch.from_numpy(session.run(["vectors"], inputs)[0])
@@ -95,12 +96,19 @@ def exported(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
     return None
 
 
-def _session(path: Path, inputs: list[str]) -> onnxruntime.InferenceSession:
+def runtime_session(path: Path) -> Any:
+    """A session of ONNX Runtime, which is an extra and so imported only here."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def _session(path: Path, inputs: list[str]) -> Any:
     check_file(path, MOST_GRAPH_BYTES)
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             names_a_file = content.find(b"location") >= 0
-        session = None if names_a_file else onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = None if names_a_file else runtime_session(path)
     except Exception as error:  # the runtime's own exceptions share no other base
         raise OpenAlignError(f"{path.name} is damaged") from error
     if session is None:

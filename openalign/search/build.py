@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.files.remote import is_address
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.files.remote import is_url
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.locks import locked
@@ -193,7 +194,7 @@ def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
 def _name_for_later(source: str | Path) -> str:
     """What finds a source or a model again from any folder: an absolute path, or the URL or hub name that it is."""
     name = str(source).removeprefix("file://")
-    if is_address(name) or not Path(name).exists():
+    if is_url(name) or not Path(name).exists():
         return name
     path = str(Path(name).resolve())
     try:

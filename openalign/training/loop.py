@@ -11,14 +11,16 @@ from typing import NoReturn
 import torch
 
 from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
 from openalign.locks import locked
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
-from openalign.progress import bar, console, say
+from openalign.progress import bar, console, list_problems, say
+from openalign.settings import full_keys
 from openalign.training.optimization.allocator import keep_freed_memory
 from openalign.training.optimization.optim import build_optimizer
 from openalign.training.optimization.parallel import LostProcess, Processes, Replica, ToldElsewhere, processes
@@ -32,9 +34,6 @@ from openalign.training.run_folder.training_state import restore_state
 from openalign.training.signals import stop_signals
 from openalign.training.watch.held_out import HeldOut
 from openalign.training.watch.log import RunLog
-
-_LISTED = 5
-"""So many lines of what was left out of the data are printed."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,12 @@ def train(
         KeyboardInterrupt: stopped by Ctrl-C, SIGTERM or SIGHUP, after a checkpoint was written.
     """
     if recipe is None and (to is None or not resume):
-        raise OpenAlignError("name a RECIPE to train; only --resume with --to RUN goes on without one.")
-    if (said := contradiction(set or {}, change or {}, resume)) is not None:
-        raise OpenAlignError(said)
+        raise UsageError("name a RECIPE to train; only --resume with --to RUN goes on without one.")
+    settings, changed = full_keys(Recipe, set or {}), full_keys(Recipe, change or {}, "--change")
+    if (said := contradiction(settings, changed, resume)) is not None:
+        raise UsageError(said)
     run = Path(to) if to is not None else Path("runs") / Path(recipe or "").stem
-    asked = Asked(recipe, set or {}, change or {}, resume)
+    asked = Asked(recipe, settings, changed, resume)
     keep_freed_memory()
     try:
         with processes() as mine, ExitStack() as held:
@@ -145,22 +145,17 @@ def _train(asked: Asked, run: Path, mine: Processes) -> TrainResult:
     if planned.checkpoint is not None and planned.state is not None:
         restore_state(planned.checkpoint, planned.state, model, optimizer)
     held_out = HeldOut.open(recipe.held_out, model, tokenizer) if recipe.held_out is not None else None
+    if held_out is not None and mine.first:
+        list_problems(held_out.pairs.problems)
     training = Training(recipe, run, pairs, replica, optimizer, tokenizer, held_out, identity)
     with mine.first_goes_ahead():  # the cache of decoded images is made once
         loader = _loader(training, planned.step)
     return _run_steps(training, loader, planned.step)
 
 
-def _list_left_out(pairs: Pairs) -> None:
-    for problem in pairs.problems[:_LISTED]:
-        say(f"Left out: {problem}")
-    if len(pairs.problems) > _LISTED:
-        say(f"... and {len(pairs.problems) - _LISTED:,} more.")
-
-
 def _settle(run: Path, asked: Asked, planned: Plan, pairs: Pairs, tokenizer: Tokenizer) -> Identity:
     """Check that a resumed run learns from what it has learned from, and make its folder ready to be written."""
-    _list_left_out(pairs)
+    list_problems(pairs.problems)
     identity = identity_of(pairs, tokenizer)
     if planned.state is not None:
         refuse_other_data(planned.state.identity, identity, planned.recipe, asked.changed)
@@ -228,17 +223,10 @@ def _check_shares(recipe: Recipe, mine: Processes) -> None:
 
 def _loader(training: Training, first_step: int) -> BatchLoader:
     recipe = training.recipe
-    settings = LoaderSettings(
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-        image_size=recipe.image_size,
+    settings = LoaderSettings.of(
+        recipe,
         resize_size=recipe.resized,
         max_pieces=recipe.text_tower.max_pieces,
-        workers=recipe.workers,
-        flip=recipe.flip,
-        crop_scale=recipe.crop_scale,
-        word_dropout=recipe.word_dropout,
-        shuffle_block=recipe.shuffle_block,
         pin_memory=training.processes.device.type == "cuda",
     )
     return BatchLoader(
@@ -254,9 +242,9 @@ def _loader(training: Training, first_step: int) -> BatchLoader:
 
 
 def _open_data(recipe: Recipe) -> Pairs:
-    pairs = open_pairs(recipe.data, image_column=recipe.image_column, text_column=recipe.text_column)
-    for column, value in recipe.where.items():
-        pairs = pairs.where(column, value)
+    pairs = open_pairs(
+        recipe.data, image_column=recipe.image_column, text_column=recipe.text_column, where=recipe.where
+    )
     if len(pairs) < recipe.batch_size:
         raise OpenAlignError(
             f"{recipe.data}: {len(pairs):,} pairs are fewer than one batch of {recipe.batch_size:,}; "

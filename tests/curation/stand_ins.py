@@ -11,7 +11,7 @@ from openalign.curation.html.alt_text import ImageTag
 from openalign.curation.html.page import Form, read_tags
 from openalign.curation.images import inspection
 from openalign.curation.images.inspection import Look
-from openalign.curation.settings import CurateSettings
+from openalign.curation.images.settings import StorageSettings
 
 LONG = 600.0  # seconds that no test waits for
 
@@ -59,7 +59,7 @@ def read_tags_slowly(
     return read_tags(page, url, charset, form, text_from)
 
 
-def look_slowly(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
+def look_slowly(data: bytes, wanted: bool, storage: StorageSettings) -> Look:
     if b"SLOW" in data:
         time.sleep(LONG)
-    return _look_here(data, wanted, settings)
+    return _look_here(data, wanted, storage)

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from openalign.checksums import check_files, read_checksums
-from openalign.commands.exit_status import sentence_of
+from openalign.commands.exit_status import message_of
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server
 
-OFFLINE = CurateSettings(download=False, pairs_per_shard=60)
+OFFLINE = CurateRecipe.of(download=False, pairs_per_shard=60)
 DISK_KB = 64 << 10
 
 
@@ -35,7 +35,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone") / "out"
-    curate([table], to=folder, workers=1, settings=OFFLINE)
+    curate([table], to=folder, workers=1, recipe=OFFLINE)
     return folder
 
 
@@ -66,7 +66,7 @@ def failure_of(run: Callable[[], object]) -> str:
     """The sentence that a run ends with."""
     with pytest.raises(Exception) as raised:
         run()
-    sentence = sentence_of(raised.value)
+    sentence = message_of(raised.value)
     assert sentence is not None, raised.value
     return sentence
 
@@ -78,16 +78,16 @@ def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(
     disk: Path, table: Path, alone: Path, free_kb: int, workers: int
 ) -> None:
     out = disk / "out"
-    curate([table], to=out, workers=1, settings=CurateSettings(download=False, min_words=1))
+    curate([table], to=out, workers=1, recipe=CurateRecipe.of(download=False, min_words=1))
     older = read_checksums(out)
     assert older is not None
     filler = fill(disk, free_kb)
-    sentence = failure_of(lambda: curate([table], to=out, workers=workers, settings=OFFLINE))
+    sentence = failure_of(lambda: curate([table], to=out, workers=workers, recipe=OFFLINE))
     assert "No space left on device" in sentence and "make room" in sentence
     assert read_checksums(out) == older
     check_files(out, older, "it should be whole")
     filler.unlink()
-    curate([table], to=out, workers=workers, settings=OFFLINE)
+    curate([table], to=out, workers=workers, recipe=OFFLINE)
     for name in ("pairs.parquet", "dropped.parquet", "shards/shard-00000.tar", "shards/shard-00002.tar"):
         assert (out / name).read_bytes() == (alone / name).read_bytes()
     assert [path.name for path in disk.iterdir()] == ["out"]
@@ -97,13 +97,13 @@ def test_downloads_that_find_no_room_are_a_sentence_and_go_on(disk: Path, server
     server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(100)}
     lines = [f"{server.address}/{name},drawing number {number}" for number, name in enumerate(server.files)]
     (disk / "list.csv").write_text("\n".join(["url,text", *lines]))
-    settings = CurateSettings(allow_private_hosts=True)
+    settings = CurateRecipe.of(allow_private_hosts=True)
     filler = fill(disk, 1500)
-    sentence = failure_of(lambda: curate([disk / "list.csv"], to=disk / "out", workers=1, settings=settings))
+    sentence = failure_of(lambda: curate([disk / "list.csv"], to=disk / "out", workers=1, recipe=settings))
     assert "No space left on device" in sentence
     filler.unlink()
     fetched = sum(server.asked.values())
-    report = curate([disk / "list.csv"], to=disk / "out", workers=1, settings=settings)
+    report = curate([disk / "list.csv"], to=disk / "out", workers=1, recipe=settings)
     assert report["pairs"]["kept"] == 100
     assert sum(server.asked.values()) - fetched < 100  # some were there already
 
@@ -137,9 +137,9 @@ def test_a_limit_of_file_sizes_is_a_sentence(table: Path, tmp_path: Path) -> Non
     ],
 )
 def test_what_a_user_can_mend_is_a_sentence(error: Exception, says: str) -> None:
-    assert says in (sentence_of(error) or "")
+    assert says in (message_of(error) or "")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("odd"), KeyError("a"), OSError("no number"), OSError(2, "No file")])
 def test_what_is_our_own_mistake_is_not_hidden(error: Exception) -> None:
-    assert sentence_of(error) is None
+    assert message_of(error) is None

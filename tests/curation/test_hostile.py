@@ -11,7 +11,7 @@ import pytest
 
 from openalign.curation.fetch.ledger import read_ledger
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server, png_bomb
 
@@ -51,10 +51,10 @@ def test_a_hostile_site_costs_nothing_but_its_own_images(server: Server, untrust
     addresses.append(f"{untrusted.address}/good0.jpg")
     rows = [f"{address},picture number {number}" for number, address in enumerate(addresses)]
     (tmp_path / "pairs.csv").write_text("\n".join(["url,text", *rows]) + "\n")
-    asked = CurateSettings(fetch_seconds=1.0, fetch_attempts=2, fetch_max_bytes=10 << 20)
+    asked = CurateRecipe.of(fetch_seconds=1.0, fetch_attempts=2, fetch_max_bytes=10 << 20)
     with pytest.MonkeyPatch.context() as patched:  # of all private addresses, just the site's own
         patched.setattr("openalign.curation.fetch.http_client.is_public", lambda address: address == "127.0.0.1")
-        curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, settings=asked)
+        curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, recipe=asked)
 
     kept = pq.read_table(tmp_path / "to" / "pairs.parquet")["image"].to_pylist()
     assert kept == [f"{server.address}/{name}" for name in good]

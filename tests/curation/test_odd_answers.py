@@ -9,7 +9,6 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from openalign.curation.fetch import download, http_client
 from openalign.curation.fetch.download import fetch
 from openalign.curation.fetch.ledger import read_ledger
 from openalign.curation.fetch.robots import MOST_PATTERNS, ROBOTS_BYTES
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
 from tests.curation.site import JPEG, Server
 
-ASKED = CurateSettings(
+ASKED = CurateRecipe.of(
     allow_private_hosts=True, fetch_seconds=10.0, fetch_attempts=2, fetch_longest_wait=0.5, fetch_max_bytes=1 << 20
 )
 
@@ -81,9 +80,9 @@ def raw() -> Iterator[RawServer]:
     running.stop()
 
 
-def problem_of(raw: RawServer, to: Path, path: str = "/odd.jpg", settings: CurateSettings = ASKED) -> str | None:
+def problem_of(raw: RawServer, to: Path, path: str = "/odd.jpg", settings: CurateRecipe = ASKED) -> str | None:
     """Why the image at `path` was not fetched, the other one having been."""
-    found = fetch([raw.address + path, f"{raw.address}/good.jpg"], to, settings=settings)["problem"].to_pylist()
+    found = fetch([raw.address + path, f"{raw.address}/good.jpg"], to, settings=settings.fetch)["problem"].to_pylist()
     assert found[1] is None
     assert len(read_ledger(to / "ledger.jsonl")) == 2
     problem: str | None = found[0]
@@ -119,7 +118,7 @@ def test_a_retry_after_of_any_content_is_one_failure(raw: RawServer, tmp_path: P
 
 
 def test_a_retry_after_with_a_date_is_obeyed(raw: RawServer, tmp_path: Path) -> None:
-    settings = replace(ASKED, fetch_attempts=3, fetch_longest_wait=0.0)
+    settings = ASKED.replace(fetch_attempts=3, fetch_longest_wait=0.0)
     past, future = (formatdate(time.time() + later, usegmt=True) for later in (-60, 60))
     raw.answers["/odd.jpg"] = answer(b"", f"Retry-After: {past}", status="503 busy")
     assert problem_of(raw, tmp_path / "past", settings=settings) == "HTTP 503"
@@ -141,7 +140,7 @@ REDIRECTS = [
 @pytest.mark.parametrize("location", REDIRECTS, ids=range(len(REDIRECTS)))
 def test_a_redirect_to_nowhere_is_one_failure(raw: RawServer, tmp_path: Path, location: str) -> None:
     raw.answers["/odd.jpg"] = answer(b"", b"Location: " + location.encode(errors="surrogateescape"), status="302 Found")
-    assert problem_of(raw, tmp_path, settings=replace(ASKED, fetch_attempts=1)) is not None
+    assert problem_of(raw, tmp_path, settings=ASKED.replace(fetch_attempts=1)) is not None
 
 
 ANSWERS: dict[str, bytes] = {
@@ -185,7 +184,7 @@ ANSWERS: dict[str, bytes] = {
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_of_any_bytes_is_one_failure(raw: RawServer, tmp_path: Path, name: str) -> None:
     raw.answers["/odd.jpg"] = ANSWERS[name]
-    settings = replace(ASKED, fetch_attempts=1)
+    settings = ASKED.replace(fetch_attempts=1)
     assert problem_of(raw, tmp_path, settings=settings) is not None
 
 
@@ -218,7 +217,7 @@ def test_a_damaged_answer_costs_its_own_address(
     for _ in range(rng.randint(1, 12)):
         damaged[rng.randrange(min(len(damaged), 250))] = rng.randrange(256)
     raw.answers["/odd.jpg"] = bytes(damaged)
-    problem_of(raw, tmp_path, settings=replace(ASKED, fetch_attempts=1))
+    problem_of(raw, tmp_path, settings=ASKED.replace(fetch_attempts=1))
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -248,7 +247,7 @@ def test_a_robots_txt_of_any_content_is_read_as_far_as_it_says_something(
 ) -> None:
     content, allowed = ROBOTS[name]
     raw.answers["/robots.txt"] = answer(content)
-    [problem] = fetch([f"{raw.address}/good.jpg"], tmp_path, settings=ASKED)["problem"].to_pylist()
+    [problem] = fetch([f"{raw.address}/good.jpg"], tmp_path, settings=ASKED.fetch)["problem"].to_pylist()
     assert (problem is None) == allowed
     assert problem is None or "robots.txt of 127.0.0.1" in problem
 
@@ -259,7 +258,7 @@ def test_where_robots_txt_cannot_be_had_nothing_is_asked_for(
 ) -> None:
     raw.answers["/robots.txt"] = robots
     other = RawServer()
-    found = fetch([f"{raw.address}/good.jpg", f"{other.address}/good.jpg"], tmp_path, settings=ASKED)
+    found = fetch([f"{raw.address}/good.jpg", f"{other.address}/good.jpg"], tmp_path, settings=ASKED.fetch)
     other.stop()
     problems = found["problem"].to_pylist()
     assert problems[1] is None and problems[0].startswith("robots.txt of 127.0.0.1: ")
@@ -276,8 +275,8 @@ def test_rules_of_more_sites_than_fit_into_memory_are_read_again(
         running.answers |= {f"/{name}": answer(JPEG) for name in names}
     urls = [f"{running.address}/{name}" for name in names for running in (raw, *others)]
     monkeypatch.setattr(http_client, "_MOST_RULES", 100)  # those of three sites
-    settings = replace(ASKED, fetch_at_once=1, fetch_per_host=1)  # one after the other
-    problems = fetch(urls, tmp_path, settings=settings)["problem"].to_pylist()
+    settings = ASKED.replace(fetch_at_once=1, fetch_per_host=1)  # one after the other
+    problems = fetch(urls, tmp_path, settings=settings.fetch)["problem"].to_pylist()
     assert problems == ["robots.txt of 127.0.0.1 forbids it"] * 4 + [None] * 20
     assert raw.asked["/robots.txt"] == 6
     for running in others:
@@ -290,7 +289,7 @@ def test_a_url_that_no_server_takes_is_refused(raw: RawServer, tmp_path: Path) -
 
 STEPS: list[tuple[Any, str, bool]] = [  # where, which function, and whether it is awaited
     (download, "normalise", False),
-    (download, "looks_like_image", False),
+    (download, "format_of", None),
     (download, "refuse_opted_out", False),
     (download, "file_of", False),
     (download, "read_at_most", True),
@@ -331,7 +330,7 @@ def test_an_exception_at_any_step_of_one_address_is_its_failure(
 
     monkeypatch.setattr(home, name, wrapped_and_awaited if awaited else wrapped)
     urls = [f"{server.address}/{each}" for each in names]
-    found = fetch(urls, tmp_path, settings=ASKED)["problem"].to_pylist()
+    found = fetch(urls, tmp_path, settings=ASKED.fetch)["problem"].to_pylist()
     assert [problem is None for problem in found] == [True, True, False, True]
     assert "of a library" in found[2]
     statuses = {entry.image: entry.status for entry in read_ledger(tmp_path / "ledger.jsonl").values()}
@@ -365,7 +364,7 @@ def test_an_exception_while_robots_txt_is_read_is_the_failure_of_its_site(
         return real(body, product)
 
     monkeypatch.setattr(http_client, "parse_robots", parse)
-    found = fetch([f"{raw.address}/good.jpg", f"{other.address}/good.jpg"], tmp_path, settings=ASKED)
+    found = fetch([f"{raw.address}/good.jpg", f"{other.address}/good.jpg"], tmp_path, settings=ASKED.fetch)
     other.stop()
     problems = found["problem"].to_pylist()
     assert problems[1] is None and "robots.txt of 127.0.0.1: " in problems[0] and "of a library" in problems[0]
@@ -379,4 +378,4 @@ def test_a_folder_that_cannot_be_written_ends_the_run(
 
     monkeypatch.setattr(download, "whole_file", full)
     with pytest.raises(OpenAlignError, match=r"No space left on device; mend it, and the same command goes on"):
-        fetch([f"{server.address}/one.jpg"], tmp_path, settings=ASKED)
+        fetch([f"{server.address}/one.jpg"], tmp_path, settings=ASKED.fetch)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,17 @@ from warcio.archiveiterator import ArchiveIterator
 from openalign.curation import pipeline
 from openalign.curation.images import inspection
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import PAGE, drawing, encoded, write_crawl
 
-OFFLINE = CurateSettings(download=False)
+OFFLINE = CurateRecipe.of(download=False)
 
 
 def run(sources: list[Path], to: Path, **how: Any) -> dict[str, Any]:
-    return curate(sources, to=to, workers=how.pop("workers", 1), settings=how.pop("settings", OFFLINE), **how)
+    return curate(sources, to=to, workers=how.pop("workers", 1), recipe=how.pop("settings", OFFLINE), **how)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -137,14 +136,30 @@ def test_a_second_run_does_nothing_and_a_changed_one_replaces_the_first(
     assert run([table], out) == first
     assert (out / "pairs.parquet").stat().st_mtime_ns == written
     assert "nothing to do" in capsys.readouterr().err
-    assert run([table], out, settings=replace(OFFLINE, min_words=4))["pairs"]["kept"] == 0
+    assert run([table], out, recipe=OFFLINE.replace(min_words=4))["pairs"]["kept"] == 0
     assert run([table_of(tmp_path / "in", 4)], out)["pairs"]["kept"] == 4
+
+
+def test_a_hidden_file_in_a_source_does_not_redo_a_run(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.jpg").write_bytes(encoded(drawing(ord(name))))
+        (tmp_path / "in" / f"{name}.txt").write_text(f"a drawing called {name}")
+    (tmp_path / "in" / ".DS_Store").write_bytes(b"once")
+    first = run([tmp_path / "in"], tmp_path / "out")
+    written = (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns
+    (tmp_path / "in" / ".DS_Store").write_bytes(b"changed")
+    assert run([tmp_path / "in"], tmp_path / "out") == first
+    assert (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns == written
+    (tmp_path / "in" / "a.txt").write_text("another text of this drawing")
+    run([tmp_path / "in"], tmp_path / "out")
+    assert (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns != written
 
 
 def test_everything_dropped_is_said_loudly_and_still_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = run([table_of(tmp_path / "in")], tmp_path / "out", settings=replace(OFFLINE, min_shorter_side=5000))
+    report = run([table_of(tmp_path / "in")], tmp_path / "out", recipe=OFFLINE.replace(min_shorter_side=5000))
     assert report["pairs"]["kept"] == 0
     assert "every pair breaks a rule" in capsys.readouterr().err
     assert "Nothing is left" in (tmp_path / "out" / "report.html").read_text()
@@ -171,18 +186,18 @@ from openalign.curation import pipeline
 from openalign.curation.images import inspection
 from openalign.curation.sources import listings
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
-asked = CurateSettings(download=False, pairs_per_shard=40)
-curate([Path(sys.argv[1])], to=Path(sys.argv[2]), workers=2, settings=asked)
+from openalign.curation.recipe import CurateRecipe
+asked = CurateRecipe.of(download=False, pairs_per_shard=40)
+curate([Path(sys.argv[1])], to=Path(sys.argv[2]), workers=2, recipe=asked)
 """
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, seed: int) -> None:
     table = table_of(tmp_path / "in", 150)
-    asked = CurateSettings(download=False, pairs_per_shard=40)
+    asked = CurateRecipe.of(download=False, pairs_per_shard=40)
     began = time.monotonic()
-    run([table], tmp_path / "whole", workers=2, settings=asked)
+    run([table], tmp_path / "whole", workers=2, recipe=asked)
     took = time.monotonic() - began
     with subprocess.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
         while not list(tmp_path.glob(".out*")):  # past the imports, which take longer than the work
@@ -190,7 +205,7 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
             time.sleep(0.01)
         time.sleep(random.Random(seed).random() * took)
         os.killpg(running.pid, signal.SIGKILL)
-    run([table], tmp_path / "out", workers=2, settings=asked)
+    run([table], tmp_path / "out", workers=2, recipe=asked)
     files = files_below(tmp_path / "whole")
     assert files_below(tmp_path / "out") == files
     for name in files:
@@ -307,7 +322,7 @@ def test_another_run_does_not_go_on_with_what_was_cut_off(tmp_path: Path, monkey
         run([table], out)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(inspection, "look", interrupt)
-        run([table], out, settings=replace(OFFLINE, min_shorter_side=10))
+        run([table], out, recipe=OFFLINE.replace(min_shorter_side=10))
 
 
 def interrupt(*_: Any, **__: Any) -> None:
@@ -358,8 +373,8 @@ def test_rules_are_scored_against_the_truth(tmp_path: Path) -> None:
         {"image": "elsewhere.jpg", "text": None, "reasons": ["no_text"]},
     ]
     pq.write_table(pa.Table.from_pylist(truth), tmp_path / "truth.parquet")
-    asked = replace(OFFLINE, min_shorter_side=1000)
-    report = run([table], tmp_path / "out", settings=asked, truth=tmp_path / "truth.parquet")
+    asked = OFFLINE.replace(min_shorter_side=1000)
+    report = run([table], tmp_path / "out", recipe=asked, truth=tmp_path / "truth.parquet")
     scores = {rule["name"]: (rule.get("precision"), rule.get("recall")) for rule in report["rules"]}
     assert report["truth"] == {"matched": 2, "unknown": 1, "missing": 1}
     assert scores["shorter_side"] == (0.5, 1.0)

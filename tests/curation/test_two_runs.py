@@ -12,20 +12,20 @@ import pytest
 
 from openalign.curation import pipeline
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded
 
 IMAGES = 150  # three pieces
-OFFLINE = CurateSettings(download=False)
+OFFLINE = CurateRecipe.of(download=False)
 PATIENCE_S = 120.0
 
 WRITES_LATE = """
 import sys, time
 from pathlib import Path
 from openalign.curation import pipeline
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 source, to, begun, release = map(Path, sys.argv[1:5])
 real = pipeline.write_kept
 def write_kept(*given):
@@ -34,7 +34,7 @@ def write_kept(*given):
         time.sleep(0.02)
     real(*given)
 pipeline.write_kept = write_kept
-pipeline.curate([source], to=to, workers=2, settings=CurateSettings(download=False))
+pipeline.curate([source], to=to, workers=2, recipe=CurateRecipe.of(download=False))
 """
 
 LOOKS_FOR_EVER = """
@@ -67,7 +67,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run writes that nobody disturbs."""
     folder = tmp_path_factory.mktemp("alone") / "out"
-    curate([table], to=folder, workers=1, settings=OFFLINE)
+    curate([table], to=folder, workers=1, recipe=OFFLINE)
     return folder
 
 
@@ -110,7 +110,7 @@ def test_a_second_run_into_the_same_folder_is_refused_and_disturbs_nothing(
         assert f"is being written by another run (process {first.pid} on " in second.stderr
         assert "Traceback" not in second.stderr
         with pytest.raises(OpenAlignError, match=f"process {first.pid} on "):
-            curate([table], to=out, workers=1, settings=CurateSettings(download=False, min_words=1))
+            curate([table], to=out, workers=1, recipe=CurateRecipe.of(download=False, min_words=1))
         release.touch()
         assert first.wait(PATIENCE_S) == 0
     finally:
@@ -134,7 +134,7 @@ def test_nothing_of_a_killed_run_stays_and_the_next_one_goes_on_at_once(
     wait_for(lambda: not any(map(is_alive, processes)))
     with monkeypatch.context() as patched:
         patched.setattr(listings, "read_table", None)  # nothing is read again
-        curate([table], to=out, workers=1, settings=OFFLINE)
+        curate([table], to=out, workers=1, recipe=OFFLINE)
     assert same_outputs(out, alone)
 
 
@@ -182,7 +182,7 @@ def test_a_damaged_fingerprint_begins_anew(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
-        curate([table], to=tmp_path / "out", workers=1, settings=OFFLINE)
+        curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     (tmp_path / ".out.work" / "fingerprint").write_bytes(content)
-    curate([table], to=tmp_path / "out", workers=1, settings=OFFLINE)
+    curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     assert same_outputs(tmp_path / "out", alone)

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import re
-import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
@@ -225,14 +224,6 @@ def test_a_scene_does_not_depend_on_the_size_of_the_web(web: Path, tmp_path: Pat
     photos = [url for url in small.files if "/media/" in url]
     assert len(photos) == 20
     assert all(small.files[url] == large.files[url] for url in photos)
-
-
-def test_missing_drawings_are_one_clear_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "resvg_py", None)
-    artwork.sprites.cache_clear()
-    with pytest.raises(OpenAlignError, match=r"pip install 'openalign\[demo\]'"):
-        make_web(tmp_path / "demo", scenes=10)
-    assert not (tmp_path / "demo").exists()
 
 
 def test_a_web_of_nothing_is_refused(tmp_path: Path) -> None:

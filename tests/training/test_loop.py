@@ -63,6 +63,16 @@ def test_what_was_left_out_of_the_data_is_told(
     assert len(told) == 6 and told[5] == "... and 2 more."
 
 
+def test_what_was_left_out_of_the_held_out_pairs_is_told(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "heldout.csv").write_bytes((tmp_path / "pairs.csv").read_bytes() + b"0.jpg,x,y\n")
+    held_out = {"held_out.data": f'"{tmp_path}/heldout.csv"', "held_out.every_steps": "1"}
+    train(recipe, to=tmp_path / "run", set={"steps": "1", "workers": "0"} | held_out)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Left out: ")]
+    assert told == [f"Left out: {tmp_path}/heldout.csv row 37 has 3 fields where 2 are expected, and is left out"]
+
+
 def test_a_short_run_learns_its_pairs(recipe: Path, tmp_path: Path) -> None:
     changes = {"steps": "60", "batch_size": "36", "checkpoint_every_steps": "60", "loss.label_smoothing": "0.0"}
     changes |= {

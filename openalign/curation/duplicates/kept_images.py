@@ -6,15 +6,15 @@ import pyarrow.parquet as pq
 from ibis import _
 
 from openalign.curation.duplicates.search import find_earlier_duplicates
+from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.duplicates.test_sets import fingerprints
 from openalign.curation.engine.base import Engine
-from openalign.curation.settings import CurateSettings
 
 COPIES = pa.schema([("image", pa.string()), ("earlier_image", pa.string())])
 """One row an image that is a near-duplicate of one before it, the closest of these."""
 
 
-def earlier_copies(engine: Engine, judged: ir.Table, settings: CurateSettings) -> pa.Table:
+def earlier_copies(engine: Engine, judged: ir.Table, settings: DuplicateSettings) -> pa.Table:
     """Compare all images of pairs that are not dropped with those before them, in source order: `COPIES`.
 
     Exact, so time grows with the square of their number, and memory with the number: meant for up to some millions.

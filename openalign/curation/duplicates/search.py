@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.images.fingerprint import SIDE
-from openalign.curation.settings import CurateSettings
 
 _COLOURLESS = 1.5  # mean chroma: less is grey, or the noise that JPEG adds to it
 _STEPS = 6  # Gauss-Newton steps; further ones change the correlation of true copies by less than 0.001
@@ -46,7 +46,7 @@ class Match:
     correlation: float
 
 
-def find_near_duplicates(corpus: Fingerprints, test: Fingerprints, settings: CurateSettings) -> list[Match]:
+def find_near_duplicates(corpus: Fingerprints, test: Fingerprints, settings: DuplicateSettings) -> list[Match]:
     """For each corpus image that is a near-duplicate of test images, the closest of them, in corpus order.
 
     Candidates differ in at most `duplicate_hash_bits` of 64; a match correlates, when aligned, by at least
@@ -56,7 +56,7 @@ def find_near_duplicates(corpus: Fingerprints, test: Fingerprints, settings: Cur
     return _closest(corpus, test, _candidates(corpus.hashes, test.hashes, settings.duplicate_hash_bits), settings)
 
 
-def find_earlier_duplicates(images: Fingerprints, settings: CurateSettings) -> list[Match]:
+def find_earlier_duplicates(images: Fingerprints, settings: DuplicateSettings) -> list[Match]:
     """For each image that is a near-duplicate of images before it, the closest of them (as `test`), in order.
 
     What a near-duplicate is, `find_near_duplicates` says.
@@ -70,7 +70,7 @@ def _closest(
     corpus: Fingerprints,
     test: Fingerprints,
     candidates: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    settings: CurateSettings,
+    settings: DuplicateSettings,
 ) -> list[Match]:
     """Of the candidates (rows, columns) that are near-duplicates, the closest of each row."""
     best: dict[int, Match] = {}

@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 
 from openalign.curation.duplicates.search import Fingerprints, find_near_duplicates
+from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.engine.cached_map import batches_of
 from openalign.curation.images.embeddings import nearest_test_images
 from openalign.curation.images.fingerprint import COLOUR_SIDE, SIDE
 from openalign.curation.images.inspection import look
+from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.isolation.records import Problem, RecordError, one_record
-from openalign.curation.settings import CurateSettings
 from openalign.data.pairs.pairs import Pairs
 from openalign.progress import track
 
@@ -26,7 +27,7 @@ _Print = tuple[int, bytes, bytes]  # hash, thumbnail, colours
 
 
 def match_tests(
-    seen: Sequence[Path], tests: Sequence[Pairs], settings: CurateSettings
+    seen: Sequence[Path], tests: Sequence[Pairs], settings: DuplicateSettings, image: ImageSettings
 ) -> tuple[pa.Table, tuple[str, ...]]:
     """Compare all images of `seen` (Parquet files, see judge.JUDGED) with all of `tests`: `MATCHES`.
 
@@ -39,7 +40,7 @@ def match_tests(
         return _table([(image, number, row, tests[number].row_name(row)) for image, number, row in close]), tuple(
             problems
         )
-    places, prints, problems = _read_tests(tests, settings)
+    places, prints, problems = _read_tests(tests, image)
     matches = []
     columns = ["image", "hash", "thumbnail", "colours"]
     for batch in batches_of(seen, _AT_ONCE, columns) if places else ():
@@ -56,7 +57,7 @@ def _table(matches: Sequence[tuple[str, int, int, str]]) -> pa.Table:
 
 
 def _read_tests(
-    tests: Sequence[Pairs], settings: CurateSettings
+    tests: Sequence[Pairs], settings: ImageSettings
 ) -> tuple[list[tuple[int, int]], Fingerprints, list[str]]:
     """(set, row) of each readable test image, what they are found by, and a sentence for each unreadable one."""
     places: list[tuple[int, int]] = []
@@ -74,8 +75,8 @@ def _read_tests(
 
 
 @one_record
-def _print_of(pairs: Pairs, row: int, settings: CurateSettings) -> _Print:
-    seen = look(pairs.image_bytes(row), False, settings)
+def _print_of(pairs: Pairs, row: int, settings: ImageSettings) -> _Print:
+    seen = look(pairs.image_bytes(row), False, settings, StorageSettings())
     if seen.hash is None or seen.thumbnail is None or seen.colours is None:
         raise RecordError(str(seen.problem))
     return seen.hash, seen.thumbnail, seen.colours

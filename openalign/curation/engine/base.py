@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.errors import OpenAlignError
+from openalign.errors import UsageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -90,10 +90,10 @@ def parse_memory(text: str) -> int:
     """`4GB`, `4g`, `500 MiB` -> mebibytes. Raises OpenAlignError for anything else, and for less than 128."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mgt])(?:i?b)?", text.strip().lower())
     if match is None:
-        raise OpenAlignError(f"--memory {text}: give a number and a unit, such as 4GB or 500MB")
+        raise UsageError(f"--memory {text}: give a number and a unit, such as 4GB or 500MB")
     size = int(float(match[1]) * {"m": 1, "g": 1 << 10, "t": 1 << 20}[match[2]])
     if size < 128:
-        raise OpenAlignError(f"--memory {text}: nothing can be sorted in less than 128MB")
+        raise UsageError(f"--memory {text}: nothing can be sorted in less than 128MB")
     return size
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from openalign.curation.engine.base import Engine, parse_memory
 from openalign.curation.engine.local import LocalEngine
-from openalign.errors import OpenAlignError
+from openalign.errors import UsageError
+from openalign.extras import require
 
 ENGINES = ("local", "spark")
 
@@ -18,10 +19,12 @@ def open_engine(name: str, work: Path, *, workers: int, master: str | None = Non
     size = None if memory is None else parse_memory(memory)
     if name == "local":
         if master is not None:
-            raise OpenAlignError("--master is Spark's: give --engine spark as well")
+            raise UsageError("--master is Spark's: give --engine spark as well")
         return LocalEngine(work, workers, size)
     if name == "spark":
-        from openalign.curation.engine.spark import SparkEngine  # pyspark, an extra
+        require("spark", "--engine spark")
+
+        from openalign.curation.engine.spark import SparkEngine
 
         return SparkEngine(work, workers, size, master)
-    raise OpenAlignError(f"there is no engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")
+    raise UsageError(f"there is no engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")

@@ -16,17 +16,13 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
 import torch
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
 
 from openalign.curation.engine.base import Engine, Item, Result
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import bar
-
-try:
-    from pyspark.errors import PySparkException
-    from pyspark.sql import DataFrame, SparkSession
-except ImportError as error:
-    raise OpenAlignError("--engine spark needs pyspark: pip install 'openalign[spark]'") from error
 
 _MOST_TASKS = 10_000
 _LOOK_EVERY = 0.2  # seconds between looks at how many items are done

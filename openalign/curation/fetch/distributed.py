@@ -16,13 +16,13 @@ from openalign.curation.engine.base import Engine, rows_for
 from openalign.curation.engine.cached_map import count_rows
 from openalign.curation.fetch.download import fetch, is_settled, location_of
 from openalign.curation.fetch.ledger import LEDGER, join_ledgers, mend_ledger, read_ledger
-from openalign.curation.settings import CurateSettings
+from openalign.curation.fetch.settings import FetchSettings
 
 _LEAST_ADDRESSES, _MOST_ADDRESSES = 64, 20_000  # of a task
 _HOST = "^(?i:https?)://([^/?#]*)"
 
 
-def fetch_apart(engine: Engine, asked: ir.Table, settings: CurateSettings, folder: Path) -> ir.Table:
+def fetch_apart(engine: Engine, asked: ir.Table, settings: FetchSettings, folder: Path) -> ir.Table:
     """`asked` (with `image`, `fetch`, `location`, `problem`) when what it links to lies in `folder`, or never will.
 
     Every machine must see `folder` under the same path.
@@ -46,7 +46,7 @@ def fetch_apart(engine: Engine, asked: ir.Table, settings: CurateSettings, folde
     return found.mutate(location=location, problem=problem).select(asked.columns)
 
 
-def _fetch_piece(piece: Path, folder: Path, settings: CurateSettings) -> None:
+def _fetch_piece(piece: Path, folder: Path, settings: FetchSettings) -> None:
     addresses = pq.read_table(piece, columns=["image"])["image"].to_pylist()
     fetch(addresses, folder, settings=settings, ledger=f"{Path(LEDGER).stem}.{piece.stem}.jsonl")
 

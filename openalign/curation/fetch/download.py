@@ -29,9 +29,9 @@ from openalign.curation.fetch.http_client import (
     refuse_opted_out,
 )
 from openalign.curation.fetch.ledger import LEDGER, Entry, file_of, join_ledgers, mend_ledger, open_ledger, write_entry
+from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.html.urls import host_of, normalise
-from openalign.curation.settings import CurateSettings
-from openalign.curation.sources.warc import looks_like_image
+from openalign.data.images.formats import format_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import console
@@ -43,7 +43,7 @@ def fetch(
     urls: Sequence[str],
     to: Path,
     *,
-    settings: CurateSettings = CurateSettings(),  # noqa: B008 - frozen
+    settings: FetchSettings = FetchSettings(),  # noqa: B008 - frozen
     resolver: AbstractResolver | None = None,
     settled: Callable[[Entry], None] = lambda entry: None,
     stop: Event | None = None,
@@ -55,7 +55,7 @@ def fetch(
     file is, its first bytes tell, not its Content-Type. `to/ledger.jsonl`, or the `ledger` given, has a line for each
     address; the image lies in `to/aa/aab3...` (SHA-256 of the address); a rerun fetches only what is missing, or failed
     for reasons that may pass.
-    How, the `fetch_*` and `allow_private_hosts` of `settings` say; `resolver` looks names up (default: the system's).
+    `settings` limits requests; `resolver` looks names up (default: the system's).
     `settled` is told what became of each distinct address as soon as it is known. Another thread can `stop` the
     fetching: addresses that are not settled then are missing from the table.
     """
@@ -124,7 +124,7 @@ async def _fetch_all(
     to: Path,
     ledger: TextIO,
     settled: Callable[[Entry], None],
-    settings: CurateSettings,
+    settings: FetchSettings,
     resolver: AbstractResolver | None,
     stop: Event,
 ) -> None:
@@ -159,7 +159,7 @@ async def _unless(stop: Event, work: Coroutine[None, None, None]) -> None:
         working.result()
 
 
-async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[None]], settings: CurateSettings) -> None:
+async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[None]], settings: FetchSettings) -> None:
     """Deal with all `urls`, the hosts taking turns: so many at once in all, and so many at once of one host.
 
     A host has as many turns going round as requests may run to it; who takes one deals with the host's next address.
@@ -187,7 +187,7 @@ async def _in_turns(urls: Sequence[str], deal_with: Callable[[str], Awaitable[No
 class _Fetcher:
     """One address at a time: tries, waits, tries again, and keeps what is an image."""
 
-    def __init__(self, session: aiohttp.ClientSession, to: Path, settings: CurateSettings, robots: Robots) -> None:
+    def __init__(self, session: aiohttp.ClientSession, to: Path, settings: FetchSettings, robots: Robots) -> None:
         self._session = session
         self._to = to
         self._settings = settings
@@ -264,7 +264,7 @@ async def _image_of(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     body = await read_at_most(response, max_bytes)
     if len(body) > max_bytes:
         raise Refused(too_large)
-    if not looks_like_image(body[:32]):
+    if format_of(body) is None:
         raise Refused(f"not an image but {response.content_type}" if body else "empty answer")
     return body
 

@@ -6,15 +6,17 @@ worst takes less than a second; a larger one in the helper process of `apart`, w
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING
 
-from openalign.curation.html.alt_text import ImageTag, image_tags
-from openalign.curation.html.charset import decode_page
+from pydantic import model_validator
+
+from openalign.curation.html.alt_text import TEXT_SOURCES, ImageTag, image_tags
 from openalign.curation.isolation.records import RecordError, one_record
 from openalign.curation.isolation.time_limit import call_apart
+from openalign.data.files.charset import decode_page
+from openalign.settings import Settings
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -35,30 +37,45 @@ class Form(Enum):
     MARKDOWN = auto()
 
 
-@dataclass(frozen=True)
-class PageLimits:
-    """What one page may take."""
+class PageSettings(Settings):
+    """`[pages]`: how pages are read, and what one page may take."""
 
-    bytes: int = 8 << 20
-    seconds: float = 2.0
-    """Of one processor."""
+    page_bytes: int = 8 << 20
+    """Size of one page (HTML, Markdown, or the WAT record of one); a larger one is a problem of the report."""
+    page_seconds: float = 2.0
+    """CPU seconds that reading one page may take; one that takes longer is a problem of the report."""
+    text_from: str = "alt"
+    """Where an image's text comes from, the first of these that is not empty: alt, title, aria-label, figcaption."""
+    base_url: str | None = None
+    """What relative URLs in folders of pages are relative to; None: their files."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "PageSettings":
+        self.expect_at_least_1("page_bytes")
+        self.expect_more_than_0("page_seconds")
+        unknown = [source for source in self.text_sources if source not in TEXT_SOURCES]
+        if unknown:
+            raise ValueError(f"text_from: there is no {unknown[0]!r}; there are {', '.join(TEXT_SOURCES)}")
+        return self
+
+    @property
+    def text_sources(self) -> tuple[str, ...]:
+        """The names in `text_from`."""
+        return tuple(source.strip() for source in self.text_from.split(","))
 
 
 @one_record
-def tags_of_page(
-    page: bytes, url: str, charset: str | None, form: Form, text_from: Sequence[str], limits: PageLimits
-) -> list[ImageTag]:
+def tags_of_page(page: bytes, url: str, charset: str | None, form: Form, settings: PageSettings) -> list[ImageTag]:
     """The images of a page (see `alt_text.image_tags`); `charset` is what the HTTP header says.
 
     Raises RecordError if the page is too large, takes too long, or is no text.
     """
-    if len(page) > limits.bytes:
-        raise RecordError(too_large(limits.bytes))
+    if len(page) > settings.page_bytes:
+        raise RecordError(too_large(settings.page_bytes))
     if len(page) <= SMALL:
-        return read_tags(page, url, charset, form, text_from)
-    return call_apart(
-        read_tags, page, url, charset, form, tuple(text_from), seconds=limits.seconds, setting="page_seconds"
-    )
+        return read_tags(page, url, charset, form, settings.text_sources)
+    limit = settings.page_seconds
+    return call_apart(read_tags, page, url, charset, form, settings.text_sources, seconds=limit, setting="page_seconds")
 
 
 def too_large(most: int) -> str:

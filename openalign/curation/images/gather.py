@@ -19,8 +19,9 @@ from openalign.curation.engine.cached_map import count_rows, work_through
 from openalign.curation.fetch import download
 from openalign.curation.fetch.distributed import fetch_apart
 from openalign.curation.fetch.ledger import Entry
+from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.images.inspection import judge_piece
-from openalign.curation.settings import CurateSettings
+from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.sources.extract import Extracted
 from openalign.files import whole_file
 from openalign.progress import bar, display
@@ -32,19 +33,27 @@ DOWNLOADS = "downloads"
 _LEAST_IMAGES, _MOST_IMAGES = 64, 4096  # in a piece
 
 
-def look_at_images(engine: Engine, measured: ir.Table, extracted: Extracted, settings: CurateSettings) -> list[Path]:
+def look_at_images(
+    engine: Engine,
+    measured: ir.Table,
+    extracted: Extracted,
+    *,
+    fetch: FetchSettings,
+    image: ImageSettings,
+    storage: StorageSettings,
+) -> list[Path]:
     """Fetch what the sources only link to, and look at every image that is to be judged: files of `judge.JUDGED`.
 
     Only images of pairs that pass the text rules are worth fetching; one that is nowhere to be had has a `problem`.
     On one machine images are looked at while others are fetched; many machines fetch side by side.
     """
-    pieces = _cut(engine, measured, extracted, settings)
-    judge = partial(judge_piece, settings=settings)
-    with display(), closing(_as_they_come(engine, pieces, settings)) as coming:
+    pieces = _cut(engine, measured, extracted, fetch)
+    judge = partial(judge_piece, image=image, storage=storage)
+    with display(), closing(_as_they_come(engine, pieces, fetch)) as coming:
         return work_through(engine, coming, judge, engine.work / LOOKED, "Looking at images", count_rows(pieces))
 
 
-def _cut(engine: Engine, measured: ir.Table, extracted: Extracted, settings: CurateSettings) -> list[Path]:
+def _cut(engine: Engine, measured: ir.Table, extracted: Extracted, settings: FetchSettings) -> list[Path]:
     """Images to judge, in source order, in pieces: `image`, `wanted`, `location`, `problem`, `fetch` (it shall be)."""
     images = engine.hold("images", _wanted_images(measured))
     asked = images.left_join(extracted.images, "image").drop("image_right")
@@ -65,7 +74,7 @@ def _wanted_images(measured: ir.Table) -> ir.Table:
     return images.order_by("first")
 
 
-def _as_they_come(engine: Engine, pieces: Sequence[Path], settings: CurateSettings) -> Generator[Path, None, None]:
+def _as_they_come(engine: Engine, pieces: Sequence[Path], settings: FetchSettings) -> Generator[Path, None, None]:
     """The pieces, each as soon as what it links to is fetched: its `location` and `problem` are then filled in."""
     waiting: list[int] = []  # by piece: how many of its images are still to come
     piece_of: dict[str, int] = {}

@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
+from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.isolation.records import one_record
 from openalign.curation.isolation.time_limit import call_apart
-from openalign.curation.settings import CurateSettings
 from openalign.curation.sources.extract import read_image
 from openalign.data.files.open_files import OpenFiles
-from openalign.data.images.decode import ImageError, decode, encode_jpeg, read_header, shrink
+from openalign.data.images.decode import ImageError, decode, read_header
+from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
@@ -65,15 +66,15 @@ class Look:
     stored: bytes | None = None
 
 
-def look(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
+def look(data: bytes, wanted: bool, image: ImageSettings, storage: StorageSettings) -> Look:
     """Judge the bytes of one image. What is wrong with them is its `problem`.
 
     An image that cannot be decoded has no size either, whatever its header claims. One that may take long is looked at
     in the helper process of `apart`. Raises RecordError if that takes longer than `image_seconds`.
     """
     if _is_quick(data):
-        return look_here(data, wanted, settings)
-    return call_apart(look_here, data, wanted, settings, seconds=settings.image_seconds, setting="image_seconds")
+        return look_here(data, wanted, storage)
+    return call_apart(look_here, data, wanted, storage, seconds=image.image_seconds, setting="image_seconds")
 
 
 def _is_quick(data: bytes) -> bool:
@@ -89,21 +90,19 @@ def _is_quick(data: bytes) -> bool:
     return header.format in _QUICK_FORMATS and header.width * header.height * times <= _QUICK_PIXELS
 
 
-def look_here(data: bytes, wanted: bool, settings: CurateSettings) -> Look:
+def look_here(data: bytes, wanted: bool, storage: StorageSettings) -> Look:
     """`look` in this process, however long it takes."""
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         header = read_header(data)
-        as_it_is = header.format == "jpeg" and min(header.width, header.height) <= settings.stored_shorter_side
-        pixels = decode(data, settings.stored_shorter_side if wanted and not as_it_is else _SMALLEST_DECODED)
+        encoded = wanted and not is_stored_unchanged(header, storage.stored_shorter_side)
+        pixels = decode(data, storage.stored_shorter_side if encoded else _SMALLEST_DECODED)
     except ImageError as error:
         return Look(sha256, error.reason)
     grey, colours = thumbnails(pixels)
     stored = None
-    if wanted and as_it_is:
-        stored = data
-    elif wanted:
-        stored = encode_jpeg(shrink(pixels, settings.stored_shorter_side), settings.jpeg_quality)
+    if wanted:
+        stored = stored_jpeg(data, header, pixels, storage.stored_shorter_side, storage.jpeg_quality)
     return Look(
         sha256,
         None,
@@ -142,7 +141,7 @@ class StoredImages:
         return data
 
 
-def judge_piece(rows: pa.Table, beside: Path, settings: CurateSettings) -> pa.Table:
+def judge_piece(rows: pa.Table, beside: Path, image: ImageSettings, storage: StorageSettings) -> pa.Table:
     """Judge images (columns `image`, `location`, `wanted`, `problem`): `JUDGED`. JPEGs to keep go to a file `beside`.
 
     An image with a `problem` already is passed on with it.
@@ -153,7 +152,7 @@ def judge_piece(rows: pa.Table, beside: Path, settings: CurateSettings) -> pa.Ta
         for asked in rows.to_pylist():
             row = {"image": asked["image"], "location": asked["location"], "problem": asked["problem"]}
             if asked["problem"] is None:
-                seen = _look_at(asked["location"], asked["wanted"], settings)
+                seen = _look_at(asked["location"], asked["wanted"], image, storage)
                 if isinstance(seen, Look):
                     row |= {name: getattr(seen, name) for name in _SEEN}
                     if seen.stored is not None:
@@ -166,8 +165,8 @@ def judge_piece(rows: pa.Table, beside: Path, settings: CurateSettings) -> pa.Ta
 
 
 @one_record
-def _look_at(location: str, wanted: bool, settings: CurateSettings) -> Look:
-    return look(read_image(location), wanted, settings)
+def _look_at(location: str, wanted: bool, image: ImageSettings, storage: StorageSettings) -> Look:
+    return look(read_image(location), wanted, image, storage)
 
 
 _SEEN = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")

@@ -16,10 +16,11 @@ from PIL import Image
 
 from openalign.curation.engine.cached_map import batches_of, count_rows
 from openalign.curation.images.inspection import StoredImages
+from openalign.curation.images.settings import UnsafeSettings
 from openalign.curation.isolation.records import Problem, each_of, one_record, problems_among
-from openalign.curation.settings import CurateSettings
 from openalign.data.files.library_errors import library_errors
 from openalign.errors import OpenAlignError
+from openalign.extras import require
 from openalign.progress import bar
 
 SCORES = pa.schema([("image", pa.string()), ("unsafe", pa.float64())])
@@ -39,7 +40,7 @@ _NUDE = (
 _AT_ONCE = 32
 
 
-def score_images(seen: Sequence[Path], settings: CurateSettings, problems: list[str]) -> pa.Table:
+def score_images(seen: Sequence[Path], settings: UnsafeSettings, problems: list[str]) -> pa.Table:
     """Ask the model about every image of `seen` (files of judge.JUDGED, JPEGs beside them) that could be kept.
 
     A line for each image that the model fails at is added to `problems`; it counts as unsafe.
@@ -109,10 +110,9 @@ def _open_classifier(name: str, labels: Sequence[str]) -> Scorer:
 
 
 def _open_nudenet() -> Scorer:
-    try:
-        from nudenet import NudeDetector
-    except ImportError as error:
-        raise OpenAlignError("unsafe_images: nudenet is not installed: pip install 'openalign[nudenet]'") from error
+    require("nudenet", "unsafe_images=nudenet")
+    from nudenet import NudeDetector
+
     detector = NudeDetector()
 
     def score(images: Sequence[bytes]) -> list[float]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from ibis import _
 
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 
 Bars = list[dict[str, Any]]
 """`label`, `count`, and `allowed`: whether the rules keep what is counted there."""
@@ -20,20 +20,20 @@ _RATIO_STEP, _MOST_RATIO = 0.25, 5.0
 _LANGUAGES = 15
 
 
-def words_per_text(judged: ir.Table, settings: CurateSettings) -> Bars:
+def words_per_text(judged: ir.Table, recipe: CurateRecipe) -> Bars:
     """Pairs by the unigrams of their text."""
     counts = _count(judged.filter(judged.text.notnull()), ibis.least(judged.unigrams, _MOST_WORDS))
     return [
         _bar(
             f"{words}+" if words == _MOST_WORDS else str(words),
             counts.get(words, 0),
-            settings.min_words <= words <= settings.max_words,
+            recipe.text.min_words <= words <= recipe.text.max_words,
         )
         for words in range(_MOST_WORDS + 1)
     ]
 
 
-def shorter_sides(seen: ir.Table, settings: CurateSettings) -> Bars:
+def shorter_sides(seen: ir.Table, recipe: CurateRecipe) -> Bars:
     """Judged images by their shorter side; a bar ends with the size it is named after, which it includes."""
     side, last = ibis.least(seen.width, seen.height), _MOST_SIDE // _SIDE_STEP
     counts = _count(seen.filter(seen.width.notnull()), ibis.least((side + _SIDE_STEP - 1) // _SIDE_STEP, last + 1))
@@ -41,13 +41,13 @@ def shorter_sides(seen: ir.Table, settings: CurateSettings) -> Bars:
         _bar(
             f"{place * _SIDE_STEP}" if place <= last else f">{_MOST_SIDE}",
             counts.get(place, 0),
-            place * _SIDE_STEP > settings.min_shorter_side,
+            place * _SIDE_STEP > recipe.image.min_shorter_side,
         )
         for place in range(1, last + 2)
     ]
 
 
-def aspect_ratios(seen: ir.Table, settings: CurateSettings) -> Bars:
+def aspect_ratios(seen: ir.Table, recipe: CurateRecipe) -> Bars:
     """Judged images by longer side over shorter side; a bar begins with the ratio it is named after."""
     ratio = ibis.greatest(seen.width, seen.height) / ibis.least(seen.width, seen.height)
     last = int(_MOST_RATIO / _RATIO_STEP)
@@ -56,7 +56,7 @@ def aspect_ratios(seen: ir.Table, settings: CurateSettings) -> Bars:
         _bar(
             f"{place * _RATIO_STEP:g}" + ("+" if place == last else ""),
             counts.get(place, 0),
-            place * _RATIO_STEP < settings.max_aspect_ratio,
+            place * _RATIO_STEP < recipe.image.max_aspect_ratio,
         )
         for place in range(int(1 / _RATIO_STEP), last + 1)
     ]

@@ -11,10 +11,10 @@ from ibis import _
 
 from openalign.curation.engine.base import Engine
 from openalign.curation.isolation.records import UNEXPECTED, Problem
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.report import histograms
 from openalign.curation.report.truth import score_rules
 from openalign.curation.rules.table import RULES, Rule, why_not_run
-from openalign.curation.settings import CurateSettings
 from openalign.curation.sources.extract import Extracted
 from openalign.data.pairs.pairs import Pairs
 
@@ -33,7 +33,7 @@ class Curated:
     tests: tuple[Pairs, ...]
     problems: tuple[str, ...]
     folder: Path  # where the outputs are being written
-    settings: CurateSettings
+    recipe: CurateRecipe
 
 
 def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
         images=_.image.nunique(),
         texts=_.text.nunique(),
     )
-    running = [rule for rule in RULES if why_not_run(rule, curated.settings, test_set=bool(curated.tests)) is None]
+    running = [rule for rule in RULES if why_not_run(rule, curated.recipe, test_set=bool(curated.tests)) is None]
     scores = score_rules(curated.engine, judged, truth, running) if truth else None
     problems = [*curated.extracted.problems, *_unexpected(seen), *curated.problems]
     report = {
@@ -59,9 +59,9 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
         "images": _only_row(seen.agg(judged=_.count(), readable=_.problem.isnull().sum())),
         "rules": _rule_numbers(curated, running, scores),
         "histograms": {
-            "words_per_text": histograms.words_per_text(judged, curated.settings),
-            "shorter_side": histograms.shorter_sides(seen, curated.settings),
-            "aspect_ratio": histograms.aspect_ratios(seen, curated.settings),
+            "words_per_text": histograms.words_per_text(judged, curated.recipe),
+            "shorter_side": histograms.shorter_sides(seen, curated.recipe),
+            "aspect_ratio": histograms.aspect_ratios(seen, curated.recipe),
             "language": histograms.languages(curated.folder / "pairs.parquet"),
         },
         "most_shared_texts": _most_shared(judged),
@@ -83,17 +83,17 @@ def _unexpected(seen: ir.Table) -> list[str]:
 
 def _rule_numbers(curated: Curated, running: list[Rule], scores: dict[str, Any] | None) -> list[dict[str, Any]]:
     """One entry a rule, in order: how many pairs break it, and how many of them no rule before it dropped (`first`)."""
-    judged, settings = curated.judged, curated.settings
+    judged, recipe = curated.judged, curated.recipe
     counts: dict[str, Any] = {rule.name: judged[rule.name].sum() for rule in running}
     counts |= {f"{rule.name} first": (judged["first"] == place).sum() for place, rule in enumerate(running)}
     row = _only_row(judged.agg(**counts, looked_at=judged.looked_at.sum(), pairs=judged.count()))
     remaining = row["pairs"]
     entries = []
     for rule in RULES:
-        entry: dict[str, Any] = {"name": rule.name, "section": rule.section, "says": rule.described(settings)}
-        entry["threshold"] = rule.threshold(settings)
+        entry: dict[str, Any] = {"name": rule.name, "section": rule.section, "says": rule.described(recipe)}
+        entry["threshold"] = rule.threshold(recipe)
         if rule not in running:
-            entries.append(entry | {"ran": False, "why_not": why_not_run(rule, settings, test_set=bool(curated.tests))})
+            entries.append(entry | {"ran": False, "why_not": why_not_run(rule, recipe, test_set=bool(curated.tests))})
             continue
         remaining -= row[f"{rule.name} first"]
         entry |= {

@@ -14,9 +14,9 @@ from ibis import _
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import count_rows, work_through
 from openalign.curation.engine.text_batches import problems_of_texts
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.rules.table import RULES, Rule, why_not_run
-from openalign.curation.rules.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
-from openalign.curation.settings import CurateSettings
+from openalign.curation.text.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
 from openalign.progress import bar
 
 _TEXTS_AT_ONCE = 20_000
@@ -93,17 +93,17 @@ def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int, parts: int) ->
     return rare.select("first").distinct()
 
 
-def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, settings: CurateSettings) -> ir.Table:
+def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, recipe: CurateRecipe) -> ir.Table:
     """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, `text_passes` (no text rule is broken)."""
     per_image = pairs.filter(pairs.text.notnull()).group_by("image").agg(texts_of_image=_.count())
     measured = pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")
-    rules = [rule for rule in RULES if not rule.of_image and why_not_run(rule, settings, test_set=False) is None]
-    broken = [_breaks(rule, measured, settings) for rule in rules]
+    rules = [rule for rule in RULES if not rule.of_image and why_not_run(rule, recipe, test_set=False) is None]
+    broken = [_breaks(rule, measured, recipe) for rule in rules]
     return engine.hold("measured", measured.mutate(text_passes=~ibis.or_(*broken)))
 
 
 def judge_pairs(
-    engine: Engine, measured: ir.Table, looked: ir.Table, rules: Sequence[Rule], settings: CurateSettings
+    engine: Engine, measured: ir.Table, looked: ir.Table, rules: Sequence[Rule], recipe: CurateRecipe
 ) -> ir.Table:
     """The pairs with what was seen of their images, one boolean column a rule of `rules`, and `dropped`.
 
@@ -112,7 +112,7 @@ def judge_pairs(
     """
     joined = measured.left_join(looked.mutate(looked_at=True), "image").drop("image_right")
     judged = joined.mutate(
-        looked_at=joined.looked_at.fill_null(False), **{rule.name: _breaks(rule, joined, settings) for rule in rules}
+        looked_at=joined.looked_at.fill_null(False), **{rule.name: _breaks(rule, joined, recipe) for rule in rules}
     )
     first = ibis.cases(*((judged[rule.name], place) for place, rule in enumerate(rules)))
     reasons = ibis.array([judged[rule.name].ifelse(rule.name, ibis.null(str)) for rule in rules])
@@ -122,5 +122,5 @@ def judge_pairs(
     )
 
 
-def _breaks(rule: Rule, pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return rule.broken(pairs, settings).fill_null(False)
+def _breaks(rule: Rule, pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return rule.broken(pairs, recipe).fill_null(False)

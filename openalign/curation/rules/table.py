@@ -13,9 +13,9 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import TABLES, CurateRecipe
 
-Expression = Callable[[ir.Table, CurateSettings], ir.BooleanValue]
+Expression = Callable[[ir.Table, CurateRecipe], ir.BooleanValue]
 
 
 @dataclass(frozen=True)
@@ -34,65 +34,65 @@ class Rule:
     broken: Expression
     of_image: bool = False
 
-    def threshold(self, settings: CurateSettings) -> dict[str, Any]:
-        return {name: getattr(settings, name) for name in self.settings}
+    def threshold(self, recipe: CurateRecipe) -> dict[str, Any]:
+        return {name: getattr(getattr(recipe, TABLES[name]), name) for name in self.settings}
 
-    def described(self, settings: CurateSettings) -> str:
-        return self.sentence.format(**self.threshold(settings))
+    def described(self, recipe: CurateRecipe) -> str:
+        return self.sentence.format(**self.threshold(recipe))
 
 
-def _no_text(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+def _no_text(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
     return pairs.text.isnull()
 
 
-def _word_count(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return ~pairs.unigrams.between(settings.min_words, settings.max_words)
+def _word_count(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return ~pairs.unigrams.between(recipe.text.min_words, recipe.text.max_words)
 
 
-def _images_per_text(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return pairs.images_of_text > settings.max_images_per_text
+def _images_per_text(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return pairs.images_of_text > recipe.text.max_images_per_text
 
 
-def _texts_per_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return pairs.texts_of_image > settings.max_texts_per_image
+def _texts_per_image(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return pairs.texts_of_image > recipe.text.max_texts_per_image
 
 
-def _rare_token(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+def _rare_token(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
     return pairs.rare
 
 
-def _other_language(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return ~pairs.language.isin(settings.language_codes)
+def _other_language(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return ~pairs.language.isin(recipe.text.language_codes)
 
 
-def _unreadable_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+def _unreadable_image(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
     return pairs.problem.notnull()
 
 
-def _shorter_side(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return ibis.least(pairs.width, pairs.height) <= settings.min_shorter_side
+def _shorter_side(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return ibis.least(pairs.width, pairs.height) <= recipe.image.min_shorter_side
 
 
-def _aspect_ratio(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+def _aspect_ratio(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
     # A product and no quotient, so that 900 x 300 is exactly at the border on every engine.
     longer, shorter = ibis.greatest(pairs.width, pairs.height), ibis.least(pairs.width, pairs.height)
-    return longer >= shorter * settings.max_aspect_ratio
+    return longer >= shorter * recipe.image.max_aspect_ratio
 
 
-def _unsafe_image(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return pairs.unsafe >= settings.unsafe_threshold
+def _unsafe_image(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return pairs.unsafe >= recipe.unsafe.unsafe_threshold
 
 
-def _near_duplicate_of_test(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+def _near_duplicate_of_test(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
     return pairs.test_image.notnull()
 
 
-def _near_duplicate(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
+def _near_duplicate(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
     return pairs.earlier_image.notnull()
 
 
-def _low_similarity(pairs: ir.Table, settings: CurateSettings) -> ir.BooleanValue:
-    return pairs.similarity < settings.min_similarity
+def _low_similarity(pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
+    return pairs.similarity < recipe.similarity.min_similarity
 
 
 RULES: tuple[Rule, ...] = (
@@ -190,15 +190,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def why_not_run(rule: Rule, settings: CurateSettings, *, test_set: bool) -> str | None:
+def why_not_run(rule: Rule, recipe: CurateRecipe, *, test_set: bool) -> str | None:
     """The reason why `rule` judges nothing in this run; None when it runs."""
-    if rule.name == "other_language" and not settings.language_codes:
+    if rule.name == "other_language" and not recipe.text.language_codes:
         return "no language was asked for"
-    if rule.name == "unsafe_image" and settings.unsafe_images is None:
+    if rule.name == "unsafe_image" and recipe.unsafe.unsafe_images is None:
         return "no model that recognises such images was named"
-    if rule.name == "near_duplicate" and not settings.drop_near_duplicates:
+    if rule.name == "near_duplicate" and not recipe.duplicates.drop_near_duplicates:
         return "it was not asked for"
-    if rule.name == "low_similarity" and settings.similarity_model is None:
+    if rule.name == "low_similarity" and recipe.similarity.similarity_model is None:
         return "no model that scores pairs was named"
     if rule.name == "near_duplicate_of_test" and not test_set:
         return "no test set was named"

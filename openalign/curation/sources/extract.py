@@ -11,18 +11,18 @@ import pyarrow as pa
 
 from openalign.curation.engine.base import Engine
 from openalign.curation.html.alt_text import ImageTag
-from openalign.curation.html.page import Form, PageLimits, tags_of_page
+from openalign.curation.html.page import Form, PageSettings, tags_of_page
 from openalign.curation.isolation.records import Problem, RunError
 from openalign.curation.sources.listings import read_image_folder, read_listing, read_shard
 from openalign.curation.sources.occurrences import PartSummary, PartWriter, finished_part, join_parts
 from openalign.curation.sources.page_folders import PAGE_SUFFIXES, read_pages
 from openalign.curation.sources.parquet_images import SCHEME, read_parquet_image
 from openalign.curation.sources.payload import MAX_PAYLOAD_BYTES
+from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import (
     Place,
     beside,
     bytes_at,
-    files_below,
     full_name,
     is_folder,
     opened,
@@ -32,9 +32,11 @@ from openalign.curation.sources.storage import (
 )
 from openalign.curation.sources.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curation.sources.wat import ListedPage, tags_of
-from openalign.data.shards.index import IMAGE_SUFFIXES, IndexDamage, check_sidecars
+from openalign.data.files.walk import files_below
+from openalign.data.images.formats import is_image_name
+from openalign.data.shards.index import IndexDamage, check_sidecars
 from openalign.data.shards.sidecar import digest_of
-from openalign.data.tables.read import TABLE_SUFFIXES, table_suffix
+from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
 _PAGES_PER_PART = 256
@@ -68,24 +70,19 @@ class Extracted:
 def extract(
     engine: Engine,
     sources: Sequence[str | Path],
-    *,
-    image_column: str | None = None,
-    text_column: str | None = None,
-    base_url: str | None = None,
-    text_from: Sequence[str] = ("alt",),
-    limits: PageLimits = PageLimits(),  # noqa: B008 - frozen
+    pages: PageSettings = PageSettings(),  # noqa: B008 - frozen
+    tables: TableSettings = TableSettings(),  # noqa: B008 - frozen
 ) -> Extracted:
     """Read all `sources` (paths or globs, each taken for what it is), in parts that a further run need not read again.
 
-    WARC files; HTML or Markdown pages and folders of them (addresses relative to `base_url`, else to the folder; texts
-    as `text_from` says, see `alt_text.TEXT_SOURCES`); tables; shards; folders of images. The rows and their order do
-    not depend on the engine. `limits` are those of one page.
+    WARC files; HTML or Markdown pages and folders of them; tables; shards; folders of images. The rows and their order
+    do not depend on the engine.
 
     Of several files one that cannot be read is a problem, and the others are read.
     Raises OpenAlignError if a source is missing or of no known kind, if the index of a shard is damaged, or if there is
     no image in any.
     """
-    asked = _Asked(image_column, text_column, base_url, text_from, limits)
+    asked = _Asked(pages, tables)
     named = [path for source in sources for path in places_of(str(source))]
     check_sidecars(path for path in named if _is_tar(path))
     readers = [reader for path in named for reader in _readers_of(path, asked)]
@@ -161,11 +158,8 @@ def _whole(place: Place) -> bytes:
 class _Asked:
     """How sources of a kind are to be read: the columns of tables, the addresses and texts of pages."""
 
-    image: str | None
-    text: str | None
-    base_url: str | None
-    text_from: Sequence[str]
-    limits: PageLimits
+    pages: PageSettings
+    tables: TableSettings
 
 
 def _readers_of(place: Place, asked: _Asked) -> Iterator[Reader]:
@@ -176,11 +170,11 @@ def _readers_of(place: Place, asked: _Asked) -> Iterator[Reader]:
     elif _is_tar(place):
         yield partial(read_shard, tar=place)
     elif table_suffix(place):
-        yield partial(read_listing, path=place, image_column=asked.image, text_column=asked.text)
+        yield partial(read_listing, path=place, settings=asked.tables)
     elif name.endswith(PAGE_SUFFIXES) and is_folder(folder := beside(place, "")):
         yield _page_reader(folder, [str(place).rpartition("/")[2]], asked)
     elif name.endswith(WARC_SUFFIXES) or (isinstance(place, Path) and is_warc(place)):
-        yield partial(_read_warc, path=place, text_from=asked.text_from, limits=asked.limits)
+        yield partial(_read_warc, path=place, settings=asked.pages)
     elif is_folder(place):
         yield from _folder_readers(place, asked)
     else:
@@ -196,9 +190,7 @@ def _page_reader(folder: Place, pages: list[str], asked: _Asked) -> Reader:
         read_pages,
         folder=folder,
         pages=pages,
-        base_url=asked.base_url,
-        text_from=asked.text_from,
-        limits=asked.limits,
+        settings=asked.pages,
     )
 
 
@@ -213,9 +205,9 @@ def _folder_readers(folder: Place, asked: _Asked) -> Iterator[Reader]:
         return
     crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
     for file in crawls:
-        yield partial(_read_warc, path=within(folder, file), text_from=asked.text_from, limits=asked.limits)
+        yield partial(_read_warc, path=within(folder, file), settings=asked.pages)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
-    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
+    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(is_image_name, files)):
         if isinstance(folder, str):
             raise OpenAlignError(f"{folder} holds images: at an address, give a table that names them and their texts.")
         yield partial(read_image_folder, folder=folder)
@@ -243,27 +235,23 @@ def _is_tar(place: Place) -> bool:
     return str(place).lower().endswith(".tar")
 
 
-def _is_image(file: str) -> bool:
-    return file.rpartition(".")[2].lower() in IMAGE_SUFFIXES
-
-
 def _is_about_the_folder(page: str) -> bool:
     """Tell a README beside a folder of images from the pages of a site."""
     return "/" not in page and page.partition(".")[0].lower() in _ABOUT_THE_FOLDER
 
 
-def _read_warc(part: PartWriter, path: Place, text_from: Sequence[str], limits: PageLimits) -> None:
-    for finding in scan(path, limits.bytes):
+def _read_warc(part: PartWriter, path: Place, settings: PageSettings) -> None:
+    for finding in scan(path, settings.page_bytes):
         part.records += 1
         if isinstance(finding, StoredImage):
             part.add_stored(finding.url, f"warc://{full_name(path)}#{finding.offset}")
         elif isinstance(finding, Damage):
             part.problems.append(finding.problem)
         elif isinstance(finding, StoredPage):
-            tags = tags_of_page(finding.body, finding.url, finding.charset, Form.HTML, text_from, limits)
+            tags = tags_of_page(finding.body, finding.url, finding.charset, Form.HTML, settings)
             _add_page(part, finding.url, tags)
         elif isinstance(finding, ListedPage):
-            _add_page(part, finding.url, tags_of(finding, text_from))
+            _add_page(part, finding.url, tags_of(finding, settings.text_sources))
 
 
 def _add_page(part: PartWriter, url: str, tags: list[ImageTag] | Problem) -> None:

@@ -13,19 +13,21 @@ from openalign.curation.isolation.records import Problem, RecordError, one_recor
 from openalign.curation.sources.columns import values_of
 from openalign.curation.sources.occurrences import PartWriter
 from openalign.curation.sources.parquet_images import holds_images, read_parquet_images
+from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import Place, beside, full_name, location_of
-from openalign.data.pairs.pairs import open_pairs, read_table
-from openalign.data.shards.shards import read_index
+from openalign.data.pairs.open import open_pairs
+from openalign.data.shards.index import read_index
 from openalign.data.shards.sidecar import DIGEST
-from openalign.data.tables.read import table_suffix
+from openalign.data.tables.read import read_table
+from openalign.data.tables.suffixes import table_suffix
 
 
-def read_listing(part: PartWriter, path: Place, image_column: str | None, text_column: str | None) -> None:
+def read_listing(part: PartWriter, path: Place, settings: TableSettings) -> None:
     """Add the rows of a table to `part`: its paths are relative to its folder, unless it holds the images itself."""
-    if table_suffix(path) == ".parquet" and holds_images(path, image_column):
-        read_parquet_images(part, path, image_column, text_column)
+    if table_suffix(path) == ".parquet" and holds_images(path, settings.image_column):
+        read_parquet_images(part, path, settings)
         return
-    table = read_table(path, image_column, text_column, problems=part.problems)
+    table = read_table(path, settings.image_column, settings.text_column, problems=part.problems)
     _add_rows(part, table, path, f"{path} row")
 
 

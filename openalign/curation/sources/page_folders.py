@@ -1,15 +1,15 @@
 """Folders of HTML and Markdown pages with their images, as site generators keep them, on disk or at an address."""
 
 import posixpath
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import quote, unquote
 
-from openalign.curation.html.page import Form, PageLimits, tags_of_page
+from openalign.curation.html.page import Form, PageSettings, tags_of_page
 from openalign.curation.isolation.records import Problem, RecordError, one_record
 from openalign.curation.sources.occurrences import PartWriter
-from openalign.curation.sources.storage import Place, files_below, location_of, opened, within
+from openalign.curation.sources.storage import Place, location_of, opened, within
+from openalign.data.files.walk import files_below
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown")
@@ -24,19 +24,17 @@ def read_pages(
     part: PartWriter,
     folder: Place,
     pages: list[str],
-    base_url: str | None,
-    text_from: Sequence[str] = ("alt",),
-    limits: PageLimits = PageLimits(),  # noqa: B008 - frozen
+    settings: PageSettings,
 ) -> None:
     """Add the images of `pages` (paths relative to `folder`) to `part`.
 
-    An image that lies in the folder is named by its path, or by its address below `base_url` where that is given.
+    An image in the folder is named by its path, or by its URL below the `base_url` of `settings` if there is one.
     """
-    base = (base_url or _NOWHERE).rstrip("/") + "/"
+    base = (settings.base_url or _NOWHERE).rstrip("/") + "/"
     files = frozenset(files_below(folder))
     for page in pages:
         place = within(folder, page)
-        shown = _shown_images(folder, page, base, files, text_from, limits)
+        shown = _shown_images(folder, page, base, files, settings)
         if isinstance(shown, Problem):
             part.problems.append(shown.of(place))
             continue
@@ -45,7 +43,7 @@ def read_pages(
             for name, file in zip(image.names, image.files, strict=True):
                 if file:
                     part.add_stored(name, location_of(within(folder, file)))
-            part.add_tag(image.names, image.text, base + quote(page) if base_url else str(place))
+            part.add_tag(image.names, image.text, base + quote(page) if settings.base_url else str(place))
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,13 @@ class _ShownImage:
 
 @one_record
 def _shown_images(
-    folder: Place, page: str, base: str, files: frozenset[str], text_from: Sequence[str], limits: PageLimits
+    folder: Place, page: str, base: str, files: frozenset[str], settings: PageSettings
 ) -> list[_ShownImage]:
     """The images of one page of the folder."""
     with opened(within(folder, page)) as stream:
-        data = stream.read(limits.bytes + 1)
+        data = stream.read(settings.page_bytes + 1)
     form = Form.MARKDOWN if page.lower().endswith(MARKDOWN_SUFFIXES) else Form.HTML_FILE
-    tags = tags_of_page(data, base + quote(page), None, form, text_from, limits)
+    tags = tags_of_page(data, base + quote(page), None, form, settings)
     if isinstance(tags, Problem):
         raise RecordError(tags.reason)
     shown = []

@@ -12,9 +12,11 @@ from openalign.curation.html.whitespace import clean_text
 from openalign.curation.isolation.records import Problem, RecordError, one_record
 from openalign.curation.sources.columns import values_of
 from openalign.curation.sources.occurrences import PartWriter
+from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import Place, full_name, place_of
-from openalign.data.tables.datasets import captions_as_rows, part_images
-from openalign.data.tables.read import find_columns, with_named_columns
+from openalign.data.tables.columns import find_columns, with_named_columns
+from openalign.data.tables.datasets import captions_as_rows
+from openalign.data.tables.image_columns import separate_images
 from openalign.errors import OpenAlignError
 
 SCHEME = "parquet"
@@ -30,13 +32,13 @@ def holds_images(path: Place, image_column: str | None) -> bool:
     return image in schema.names and _bytes_column(schema, image) is not None
 
 
-def read_parquet_images(part: PartWriter, path: Place, image_column: str | None, text_column: str | None) -> None:
+def read_parquet_images(part: PartWriter, path: Place, settings: TableSettings) -> None:
     """Add every row to `part`, a row group at a time; a list of captions gives the image as many texts.
 
     An image is named by the file and its own `path` where those tell all rows apart, else by the file and its row.
     """
     file = _opened(path)
-    image, text = find_columns(file.schema_arrow.names, image_column, text_column, where=str(path))
+    image, text = find_columns(file.schema_arrow.names, settings.image_column, settings.text_column, where=str(path))
     leaf = _leaf(file, _bytes_column(file.schema_arrow, image) or image)
     names = _names(file, image)
     if isinstance(names, Problem):
@@ -69,7 +71,7 @@ def _row_group(
     file: pq.ParquetFile, group: int, image: str, text: str | None, path: Place
 ) -> list[tuple[Any, int, bool]]:
     """The text, the row within the group, and whether its image is there, of each row and each of its captions."""
-    table, stored = part_images(file.read_row_group(group), image)
+    table, stored = separate_images(file.read_row_group(group), image)
     table, rows = captions_as_rows(table, text or "", need_text=True)
     texts = values_of(with_named_columns(table, str(path), image, text, need_text=True)["text"])
     at_hand = [False] * (max(rows.tolist(), default=0) + 1) if stored is None else stored.is_valid().to_pylist()

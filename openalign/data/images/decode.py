@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from openalign.data.images.formats import shown_format
 from openalign.data.images.header import (
     MAX_PIXELS,
     TOO_MANY_PIXELS,
@@ -21,7 +22,6 @@ from openalign.data.images.header import (
     ImageHeader,
     open_with_pillow,
     read_header,
-    shown_format,
 )
 
 __all__ = ["MAX_PIXELS", "ImageError", "ImageHeader", "decode", "encode_jpeg", "read_header", "resize", "shrink"]

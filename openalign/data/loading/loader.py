@@ -10,9 +10,9 @@ import time
 import weakref
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -68,6 +68,12 @@ class LoaderSettings:
     """Leave batches in memory that a GPU can copy from at full speed, and while the host goes on."""
     shuffle_block: int = 1
     """Consecutive rows that stay near each other in the order of an epoch, to be read together; 1 shuffles all."""
+
+    @classmethod
+    def of(cls, recipe: object, **others: Any) -> Self:
+        """Settings from the attributes of `recipe` that have the same names, unless `others` gives them."""
+        found = {each.name: getattr(recipe, each.name) for each in fields(cls) if hasattr(recipe, each.name)}
+        return cls(**found | others)
 
     def __post_init__(self) -> None:
         if self.image_size > self.resize_size:

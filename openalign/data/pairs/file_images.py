@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from openalign.data.shards.index import IMAGE_SUFFIXES
+from openalign.data.files.walk import files_below
+from openalign.data.images.formats import is_image_name
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 
@@ -56,16 +57,8 @@ class FileImages:
 
 
 def image_paths(folder: Path) -> tuple[list[Path], list[str]]:
-    """Paths of the images below `folder`, relative to it, sorted; and a sentence about names that are not UTF-8.
-
-    Hidden files and folders are passed over.
-    """
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        images = (file for file in files if file.rpartition(".")[2].lower() in IMAGE_SUFFIXES and file[0] != ".")
-        found += [Path(parent, file).relative_to(folder) for file in images]
-    return _with_utf8_names(sorted(found), folder)
+    """Relative paths of the images below `folder` (see `files_below`), sorted; a problem if a name is not UTF-8."""
+    return _with_utf8_names(sorted(Path(name) for name in files_below(folder) if is_image_name(name)), folder)
 
 
 def text_beside(image: Path) -> str | None:

@@ -12,20 +12,9 @@ import pyarrow as pa
 from openalign.data.files import remote
 from openalign.data.files.recorded import check_recorded
 from openalign.data.shards.sidecar import DIGEST, INDEX_SCHEMA, read_sidecar
-from openalign.data.shards.tar_samples import IMAGE_SUFFIXES, samples_of
-from openalign.data.tables.read import table_of
+from openalign.data.shards.tar_samples import samples_of
+from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
-
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "INDEX_SCHEMA",
-    "IndexDamage",
-    "Tar",
-    "check_sidecars",
-    "index_path",
-    "read_index",
-    "read_indexes",
-]
 
 _MOST_FIELDS = 1_000
 """Different fields that the `.json` of a tar's samples may have together: each becomes a column."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from openalign.data.tables.read import read_parquet
+from openalign.data.tables.parquet import read_parquet
 from openalign.errors import OpenAlignError
 
 INDEX_SCHEMA = pa.schema(

@@ -9,11 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
 
+from openalign.data.images.formats import IMAGE_SUFFIXES
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
-
-IMAGE_SUFFIXES = frozenset(
-    ("jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff", "avif", "jp2", "ico", "ppm")
-)
 
 MAX_TEXT_BYTES = 16 << 20
 """A longer text or `.json` of a sample is left out: memory would be spent on it."""

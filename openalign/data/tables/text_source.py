@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.files import remote
-from openalign.data.files.charset import by_mark, detected
+from openalign.data.files.charset import decode_detected, decode_marked
 from openalign.errors import OpenAlignError
 
 MOST_LINE_BYTES = 64 << 20
@@ -92,7 +92,7 @@ class TableSource:
             return replace(self, in_utf8=True), []
         with self.stream() as stream:
             data: bytes = stream.read()
-        found = by_mark(data) or detected(data)
+        found = decode_marked(data) or decode_detected(data)
         if found is None:
             return replace(self, in_utf8=True), []
         text, charset = found

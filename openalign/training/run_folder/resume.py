@@ -84,10 +84,10 @@ def plan(run: Path, asked: Asked) -> Plan:
             raise OpenAlignError(f"{run}: holds no run to go on with; give a RECIPE to begin one.")
         if asked.resume:
             say_that_it_begins(run)
-        return Plan(_shaped(read_recipe(asked.recipe or run / RECIPE, {**asked.settings, **asked.changed})))
+        return Plan(_shaped(read_recipe(asked.recipe or run / RECIPE, asked.settings, asked.changed)))
     own_file = _own_recipe(run, checkpoint)
     own = read_recipe(own_file)
-    recipe = read_recipe(asked.recipe or own_file, {**asked.settings, **asked.changed})
+    recipe = read_recipe(asked.recipe or own_file, asked.settings, asked.changed)
     if asked.recipe is not None:
         recipe = _shaped(recipe)
     refuse_differences(run, own, recipe, asked.changed)

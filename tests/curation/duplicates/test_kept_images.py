@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from tests.curation.crawl import drawing, encoded
 
 
@@ -33,8 +33,8 @@ def kept(folder: Path) -> list[str]:
 
 
 def test_of_near_duplicates_the_first_that_can_be_kept_stays(listing: Path, tmp_path: Path) -> None:
-    asked = CurateSettings(drop_near_duplicates=True)
-    report = curate([listing], to=tmp_path / "to", workers=1, settings=asked)
+    asked = CurateRecipe.of(drop_near_duplicates=True)
+    report = curate([listing], to=tmp_path / "to", workers=1, recipe=asked)
     assert kept(tmp_path / "to") == ["first.jpg", "other.jpg", "first.jpg"]
     rows = pq.read_table(tmp_path / "to" / "dropped.parquet").to_pylist()
     dropped = {(Path(row["image"]).name, *row["reasons"]) for row in rows}

@@ -14,8 +14,8 @@ from openalign.curation.duplicates.search import (
     aligned_correlations,
     find_near_duplicates,
 )
+from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
-from openalign.curation.settings import CurateSettings
 from openalign.data.images.decode import decode, resize
 
 GREY = np.array([0.299, 0.587, 0.114])
@@ -65,7 +65,7 @@ ORIGINALS = [drawing(seed) for seed in range(24)]
 
 
 def found(corpus: list[bytes], test: list[bytes]) -> dict[int, int]:
-    matches = find_near_duplicates(fingerprints(corpus), fingerprints(test), CurateSettings())
+    matches = find_near_duplicates(fingerprints(corpus), fingerprints(test), DuplicateSettings())
     return {match.corpus: match.test for match in matches}
 
 
@@ -106,7 +106,7 @@ def test_of_several_test_images_the_closest_is_named() -> None:
 def test_nothing_is_found_in_nothing() -> None:
     nothing = Fingerprints(np.empty(0, np.uint64), np.empty((0, 32, 32), np.uint8), np.empty((0, 8, 8, 2), np.int8))
     some = fingerprints([encoded(ORIGINALS[0])])
-    all_alike = CurateSettings(duplicate_hash_bits=64, duplicate_correlation=-1, duplicate_detail=-1)
+    all_alike = DuplicateSettings(duplicate_hash_bits=64, duplicate_correlation=-1, duplicate_detail=-1)
     assert find_near_duplicates(some, nothing, all_alike) == []
     assert find_near_duplicates(nothing, some, all_alike) == []
 

@@ -23,11 +23,11 @@ from openalign.curation.engine.local import LocalEngine
 from openalign.curation.engine.registry import open_engine
 from openalign.curation.fetch.download import fetch
 from openalign.curation.pipeline import curate
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.rules import relations
-from openalign.curation.rules.languages import classify_piece
 from openalign.curation.rules.table import RULES, why_not_run
-from openalign.curation.rules.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
-from openalign.curation.settings import CurateSettings
+from openalign.curation.text.languages import classify_piece
+from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.curation.site import Server
@@ -118,9 +118,9 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
         assert row["pairs"] == [f"{one} {after}" for one, after in itertools.pairwise(words)]
 
 
-def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateSettings) -> list[dict[str, Any]]:
+def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list[dict[str, Any]]:
     pairs = relations.collect_pairs(engine, engine.hold_rows("given", occurrences))
-    texts = relations.collect_texts(engine, pairs, asked.vocabulary, [])
+    texts = relations.collect_texts(engine, pairs, asked.text.vocabulary, [])
     measured = relations.measure_pairs(engine, pairs, texts, asked)
     looked = engine.hold_rows(
         "seen",
@@ -151,7 +151,7 @@ def test_the_rules_give_the_same_on_every_engine(spark: Engine, tmp_path: Path) 
             "host": ["h"] * 60,
         }
     )
-    asked = CurateSettings(max_images_per_text=3, max_texts_per_image=3, vocabulary=6)
+    asked = CurateRecipe.of(max_images_per_text=3, max_texts_per_image=3, vocabulary=6)
     with (
         open_engine("spark", tmp_path / "spark", workers=2) as cluster,
         open_engine("local", tmp_path / "local", workers=2) as local,
@@ -179,9 +179,9 @@ def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_
         lines.append(f"{number}.jpg,drawing number {number}")
     (tmp_path / "list.csv").write_text("\n".join(lines))
     sources = [write_crawl(tmp_path / "crawl.warc.gz"), tmp_path / "list.csv"]
-    asked = CurateSettings(download=False, languages="en", drop_near_duplicates=True, vocabulary=400)
+    asked = CurateRecipe.of(download=False, languages="en", drop_near_duplicates=True, vocabulary=400)
     reports = [
-        curate(sources, to=tmp_path / name, engine=name, test_set=[tests], workers=2, settings=asked)
+        curate(sources, to=tmp_path / name, engine=name, test_set=[tests], workers=2, recipe=asked)
         for name in ("local", "spark")
     ]
     assert reports[0] == reports[1]
@@ -201,11 +201,11 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     addresses = [f"{host}/{name}" for host in (server.address, other) for name in (*server.files, "gone.jpg")]
     lines = [f"{address},drawing number {number}" for number, address in enumerate(addresses)]
     (tmp_path / "list.csv").write_text("\n".join(["url,text", *lines]))
-    asked = CurateSettings(allow_private_hosts=True)
+    asked = CurateRecipe.of(allow_private_hosts=True)
 
     def run(name: str, engine: str) -> Counter[str]:
         before = Counter(server.asked)
-        curate([tmp_path / "list.csv"], to=tmp_path / name, engine=engine, workers=2, settings=asked)
+        curate([tmp_path / "list.csv"], to=tmp_path / name, engine=engine, workers=2, recipe=asked)
         return server.asked - before
 
     all_once = Counter({f"/{name}": 2 for name in (*server.files, "gone.jpg", "robots.txt")})
@@ -221,7 +221,7 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     # A run that was killed left images and the ledgers of its tasks.
     downloads = tmp_path / ".again.work" / "downloads"
     for url in addresses[:100]:
-        fetch([url], downloads, settings=asked, ledger=f"ledger.task-{zlib.crc32(url.encode()) % 3}.jsonl")
+        fetch([url], downloads, settings=asked.fetch, ledger=f"ledger.task-{zlib.crc32(url.encode()) % 3}.jsonl")
     asked_for = run("again", "spark")
     assert sum(count for path, count in asked_for.items() if path != "/robots.txt") == len(addresses) - 100
     assert contents(tmp_path / "again")["pairs.parquet"] == local["pairs.parquet"]
@@ -230,9 +230,9 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
 SCRIPT = """
 import sys
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 print("once", flush=True)
-curate([sys.argv[1]], to=sys.argv[2], workers=2, settings=CurateSettings(download=False))
+curate([sys.argv[1]], to=sys.argv[2], workers=2, recipe=CurateRecipe.of(download=False))
 """
 
 

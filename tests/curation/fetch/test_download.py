@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,23 +17,23 @@ from openalign.curation.fetch.download import fetch
 from openalign.curation.fetch.http_client import is_public
 from openalign.curation.fetch.ledger import read_ledger
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources.extract import read_image
 from openalign.errors import OpenAlignError
 from tests.curation.site import JPEG, Server
 
-PUBLIC = CurateSettings(fetch_seconds=1.0, fetch_max_bytes=100_000, fetch_longest_wait=1.0)
-QUICK = replace(PUBLIC, allow_private_hosts=True)
+PUBLIC = CurateRecipe.of(fetch_seconds=1.0, fetch_max_bytes=100_000, fetch_longest_wait=1.0)
+QUICK = PUBLIC.replace(allow_private_hosts=True)
 
 
 def problems(names: list[str], server: Server, to: Path) -> list[str | None]:
     urls = [f"{server.address}/{name}" for name in names]
-    return fetch(urls, to, settings=QUICK)["problem"].to_pylist()
+    return fetch(urls, to, settings=QUICK.fetch)["problem"].to_pylist()
 
 
 def test_images_are_kept_whole_under_the_hash_of_their_address(server: Server, tmp_path: Path) -> None:
     urls = [f"{server.address}/{name}" for name in ("one.jpg", "octets", "moved.jpg", "one.jpg")]
-    table = fetch(urls, tmp_path, settings=QUICK)
+    table = fetch(urls, tmp_path, settings=QUICK.fetch)
     assert table.column_names == ["image", "location", "problem"]
     assert table["image"].to_pylist() == urls
     assert table["problem"].to_pylist() == [None] * 4
@@ -69,9 +68,9 @@ def test_what_cannot_be_had_has_a_reason(server: Server, tmp_path: Path, name: s
 
 
 def test_slow_server_is_given_up_within_the_time(server: Server, tmp_path: Path) -> None:
-    settings = replace(QUICK, fetch_seconds=0.3, fetch_attempts=1)
+    settings = QUICK.replace(fetch_seconds=0.3, fetch_attempts=1)
     started = time.monotonic()
-    table = fetch([f"{server.address}/slow.jpg"], tmp_path, settings=settings)
+    table = fetch([f"{server.address}/slow.jpg"], tmp_path, settings=settings.fetch)
     assert table["problem"].to_pylist() == ["no whole answer within 0.3 s"]
     assert time.monotonic() - started < 2
 
@@ -131,7 +130,7 @@ def test_dead_host_and_odd_addresses_do_not_raise(server: Server, tmp_path: Path
         "x.jpg",
         "http://:80/",
     ]
-    found = fetch(urls, tmp_path, settings=QUICK)["problem"].to_pylist()
+    found = fetch(urls, tmp_path, settings=QUICK.fetch)["problem"].to_pylist()
     assert all(found)
     assert found[2:] == ["not an http(s) address"] * 6
 
@@ -179,14 +178,14 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_private_addresses_are_never_asked(tmp_path: Path, host: str) -> None:
-    [problem] = fetch([f"http://{host}/a.jpg"], tmp_path, settings=PUBLIC)["problem"].to_pylist()
+    [problem] = fetch([f"http://{host}/a.jpg"], tmp_path, settings=PUBLIC.fetch)["problem"].to_pylist()
     assert "not a" in problem and "public address" in problem
 
 
 @pytest.mark.usefixtures("no_connections")
 @pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "::ffff:192.168.0.1"])
 def test_names_that_lead_to_private_addresses_are_never_asked(tmp_path: Path, address: str) -> None:
-    table = fetch(["http://images.example/a.jpg"], tmp_path, settings=PUBLIC, resolver=FixedResolver(address))
+    table = fetch(["http://images.example/a.jpg"], tmp_path, settings=PUBLIC.fetch, resolver=FixedResolver(address))
     assert table["problem"].to_pylist() == [f"images.example leads to {address}, which is not a public address"]
 
 
@@ -194,7 +193,7 @@ def test_redirect_into_a_private_network_is_not_followed(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("openalign.curation.fetch.http_client.is_public", lambda address: address == "127.0.0.1")
-    table = fetch([f"{server.address}/to-metadata"], tmp_path, settings=PUBLIC)
+    table = fetch([f"{server.address}/to-metadata"], tmp_path, settings=PUBLIC.fetch)
     assert table["problem"].to_pylist() == ["169.254.169.254 is not a public address"]
 
 
@@ -211,9 +210,9 @@ def test_interrupted_run_leaves_a_ledger_that_the_next_one_goes_on_from(server: 
 import signal
 from pathlib import Path
 from openalign.curation.fetch.download import fetch
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what runs in the background without it
-fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateSettings(allow_private_hosts=True))
+fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateRecipe.of(allow_private_hosts=True).fetch)
 """
     server.stalls_after = 100  # else a quick client may be done before the signal reaches it
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) as running:
@@ -225,18 +224,18 @@ fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateSettings(allow_private_h
     assert 10 < done < 401
     server.asked.clear()
     server.stalls_after = 10_000
-    assert fetch(urls, tmp_path, settings=CurateSettings(allow_private_hosts=True))["problem"].null_count == 401
+    assert fetch(urls, tmp_path, settings=CurateRecipe.of(allow_private_hosts=True).fetch)["problem"].null_count == 401
     assert sum(server.asked.values()) == 401 - done + 1
 
 
 def test_a_second_curation_can_ask_again_for_just_what_failed(server: Server, tmp_path: Path) -> None:
     rows = [f"{server.address}/{name},a picture of something" for name in ("one.jpg", "busy.jpg", "missing.jpg")]
     (tmp_path / "pairs.csv").write_text("\n".join(["url,text", *rows]) + "\n")
-    settings = CurateSettings(allow_private_hosts=True, fetch_attempts=1)
+    settings = CurateRecipe.of(allow_private_hosts=True, fetch_attempts=1)
 
     def again(retry_failed: bool) -> list[str]:
         server.asked.clear()
-        curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, settings=settings, retry_failed=retry_failed)
+        curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, recipe=settings, retry_failed=retry_failed)
         return sorted(server.asked)
 
     kept = tmp_path / ".to.work" / "downloads"

@@ -2,17 +2,17 @@
 
 import json
 import random
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from openalign.curation.fetch.download import fetch
 from openalign.curation.fetch.ledger import Entry, file_of, mend_ledger, read_ledger
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from tests.curation.site import JPEG, Server
 
-ASKED = CurateSettings(allow_private_hosts=True)
+ASKED = CurateRecipe.of(allow_private_hosts=True)
 URL = "http://a.example/1.jpg"
 KEPT = Entry(URL, "kept", None, 3, "0" * 64, file_of(URL))
 REFUSED = Entry("http://a.example/2.jpg", "refused", "HTTP 404")
@@ -61,7 +61,7 @@ def test_a_damaged_line_is_said_and_taken_out(tmp_path: Path, name: str, capsys:
 
 
 def test_a_ledger_cut_anywhere_gives_entries_that_were_in_it(tmp_path: Path) -> None:
-    path, entries = tmp_path / "ledger.jsonl", [KEPT, REFUSED, replace(REFUSED, image="http://ü.example/日本")]
+    path, entries = tmp_path / "ledger.jsonl", [KEPT, REFUSED, REFUSED.replace(image="http://ü.example/日本")]
     whole = b"".join(map(line_of, entries))
     known = {entry.image: entry for entry in entries}
     for end in range(len(whole)):
@@ -85,10 +85,10 @@ def test_a_damaged_download_is_fetched_again(
     server: Server, tmp_path: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     urls = [f"{server.address}/one.jpg", f"{server.address}/octets"]
-    fetch(urls, tmp_path, settings=ASKED)
+    fetch(urls, tmp_path, settings=ASKED.fetch)
     (tmp_path / file_of(urls[0])).write_bytes(damage)
     server.asked.clear()
-    assert fetch(urls, tmp_path, settings=ASKED)["problem"].to_pylist() == [None, None]
+    assert fetch(urls, tmp_path, settings=ASKED.fetch)["problem"].to_pylist() == [None, None]
     assert server.asked == {"/robots.txt": 1, "/one.jpg": 1}
     assert (tmp_path / file_of(urls[0])).read_bytes() == JPEG
     assert "1 fetched images are gone or damaged" in capsys.readouterr().err

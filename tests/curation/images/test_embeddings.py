@@ -9,7 +9,7 @@ from PIL import Image
 
 from openalign.curation.images import embeddings
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from tests.conftest import COLOURS, PaintEncoder
@@ -56,8 +56,8 @@ def test_images_that_the_model_finds_closest_to_a_test_image_are_dropped(tmp_pat
     )
     paint(tmp_path / "test" / "a.png", red, width=300)
     (tmp_path / "test" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    asked = CurateSettings(duplicate_model="paint")
-    report = curate([tmp_path / "train"], to=tmp_path / "to", test_set=[tmp_path / "test"], workers=1, settings=asked)
+    asked = CurateRecipe.of(duplicate_model="paint")
+    report = curate([tmp_path / "train"], to=tmp_path / "to", test_set=[tmp_path / "test"], workers=1, recipe=asked)
     assert reasons(tmp_path / "to") == {
         ("red.jpg", "a red square here"): ["near_duplicate_of_test"],
         ("nearly.jpg", "nearly red square here"): ["near_duplicate_of_test"],
@@ -70,8 +70,8 @@ def test_pairs_that_do_not_fit_are_dropped_and_an_image_is_embedded_once(tmp_pat
         paint(tmp_path / "train" / f"{name}.jpg", COLOURS[name])
     texts = [f"{image}.jpg,a {word} square here" for image in ("red", "blue") for word in ("red", "blue", "violet")]
     (tmp_path / "train" / "pairs.csv").write_text("\n".join(["image,text", *texts, "red.jpg,red"]) + "\n")
-    asked = CurateSettings(similarity_model="paint", min_similarity=0.9)
-    report = curate([tmp_path / "train"], to=tmp_path / "to", workers=1, settings=asked)
+    asked = CurateRecipe.of(similarity_model="paint", min_similarity=0.9)
+    report = curate([tmp_path / "train"], to=tmp_path / "to", workers=1, recipe=asked)
     assert reasons(tmp_path / "to") == {
         ("red.jpg", "a blue square here"): ["low_similarity"],
         ("red.jpg", "a violet square here"): ["low_similarity"],
@@ -86,4 +86,4 @@ def test_pairs_that_do_not_fit_are_dropped_and_an_image_is_embedded_once(tmp_pat
 
 def test_a_model_and_its_threshold_go_together() -> None:
     with pytest.raises(OpenAlignError, match="give both or neither"):
-        CurateSettings(similarity_model="paint")
+        CurateRecipe.of(similarity_model="paint")

@@ -9,14 +9,16 @@ from PIL import Image
 
 from openalign.curation.images import inspection
 from openalign.curation.images.inspection import look, look_here
+from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources.extract import read_image
 from openalign.errors import OpenAlignError
 from tests.curation import stand_ins
 from tests.curation.crawl import drawing, encoded
 
-SETTINGS = CurateSettings(download=False, image_seconds=0.05)
+SETTINGS = CurateRecipe.of(download=False, image_seconds=0.05)
+LIMITS = (SETTINGS.image, SETTINGS.storage)
 
 
 def progressive(image: Image.Image) -> bytes:
@@ -48,16 +50,16 @@ def test_only_an_image_that_may_take_long_needs_the_helper(
     asked: list[str] = []
     monkeypatch.setattr(inspection, "call_apart", lambda *_, setting, **__: asked.append(setting))
     monkeypatch.setattr(inspection, "look_here", lambda *_: None)
-    look(data, True, SETTINGS)
+    look(data, True, *LIMITS)
     assert asked == (["image_seconds"] if apart else [])
 
 
 def test_an_image_is_the_same_in_this_process_and_in_the_helper() -> None:
-    settings = CurateSettings()
+    image, storage = ImageSettings(), StorageSettings()
     data = encoded(drawing(1, 700, 500))
-    assert look(data + b" " * (4 << 20), True, settings).hash == look_here(data, True, settings).hash
+    assert look(data + b" " * (4 << 20), True, image, storage).hash == look_here(data, True, storage).hash
     tiff = encoded(drawing(1, 700, 500), "TIFF")
-    assert look(tiff, True, settings) == look_here(tiff, True, settings)
+    assert look(tiff, True, image, storage) == look_here(tiff, True, storage)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -71,8 +73,8 @@ def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_judged(
     rows = [f"{name}.tiff,a red thing named {name}" for name in "abc"]
     (tmp_path / "pairs.csv").write_text("\n".join(["image,text", *rows]))
     monkeypatch.setattr("openalign.curation.isolation.time_limit._WALL_FACTOR", 0.5)
-    settings = CurateSettings(download=False, image_seconds=10.0)
-    report = curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=workers, settings=settings)
+    settings = CurateRecipe.of(download=False, image_seconds=10.0)
+    report = curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=workers, recipe=settings)
     kept = pq.read_table(tmp_path / "to" / "pairs.parquet")["text"].to_pylist()
     assert kept == ["a red thing named a", "a red thing named c"]
     [dropped] = pq.read_table(tmp_path / "to" / "dropped.parquet").to_pylist()

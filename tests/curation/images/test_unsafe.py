@@ -10,7 +10,7 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from openalign.curation.images.unsafe import open_scorer
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.model.folders import put
@@ -48,9 +48,9 @@ def test_scores_are_the_shares_of_the_unsafe_classes_in_order(tmp_path: Path) ->
 @pytest.mark.parametrize("unsafe", [True, False])
 def test_what_the_model_takes_for_unsafe_is_dropped(tmp_path: Path, unsafe: bool) -> None:
     model = classifier(tmp_path / "model", "normal", "nsfw", always=int(unsafe))
-    settings = CurateSettings(unsafe_images=str(model), download=False)
+    settings = CurateRecipe.of(unsafe_images=str(model), download=False)
     crawl = write_crawl(tmp_path / "crawl.warc.gz")
-    report = curate([crawl], to=tmp_path / "curated", workers=1, settings=settings)
+    report = curate([crawl], to=tmp_path / "curated", workers=1, recipe=settings)
     [rule] = [rule for rule in report["rules"] if rule["name"] == "unsafe_image"]
     assert rule["ran"] and rule["threshold"]["unsafe_images"] == str(model)
     dropped = pq.read_table(tmp_path / "curated" / "dropped.parquet").to_pylist()
@@ -64,7 +64,7 @@ def test_what_the_model_takes_for_unsafe_is_dropped(tmp_path: Path, unsafe: bool
 
 def test_without_a_model_the_report_says_that_the_rule_did_not_run(tmp_path: Path) -> None:
     crawl = write_crawl(tmp_path / "crawl.warc.gz")
-    report = curate([crawl], to=tmp_path / "curated", workers=1, settings=CurateSettings(download=False))
+    report = curate([crawl], to=tmp_path / "curated", workers=1, recipe=CurateRecipe.of(download=False))
     [rule] = [rule for rule in report["rules"] if rule["name"] == "unsafe_image"]
     assert not rule["ran"] and rule["why_not"] == "no model that recognises such images was named"
 

@@ -15,8 +15,8 @@ import openalign.curation
 from openalign.curation.isolation import records
 from openalign.curation.isolation.records import RECORD_FUNCTIONS, Problem, RecordError, RunError, each_of, one_record
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
-from openalign.data.shards.shards import ShardWriter
+from openalign.curation.recipe import CurateRecipe
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from tests.conftest import PaintEncoder
@@ -45,8 +45,8 @@ EXTRACTION = {
 CURATION = {
     "images.inspection._look_at": (1, 1),
     "duplicates.test_sets._print_of": (1, 0),
-    "rules.languages.guessed_language": (1, 0),
-    "rules.words._spaced_text": (1, 0),
+    "text.languages.guessed_language": (1, 0),
+    "text.words._spaced_text": (1, 0),
     "images.unsafe._scores": (1, 1),
     "images.embeddings._embedded_images": (1, 0),
     "images.embeddings._embedded_texts": (1, 0),
@@ -194,10 +194,10 @@ def test_a_row_that_is_no_utf_8_is_a_problem_and_the_others_are_read(tmp_path: P
 
 
 def curated(folder: Path, sources: list[Path], tests: Path) -> tuple[dict[str, Any], set[str]]:
-    settings = CurateSettings(
+    settings = CurateRecipe.of(
         download=False, languages="en", unsafe_images="none", similarity_model="paint", min_similarity=-1.0
     )
-    report = curate(sources, to=folder, test_set=[tests], workers=1, settings=settings)
+    report = curate(sources, to=folder, test_set=[tests], workers=1, recipe=settings)
     return report, set(pq.read_table(folder / "pairs.parquet")["text"].to_pylist())
 
 
@@ -205,7 +205,7 @@ def curated(folder: Path, sources: list[Path], tests: Path) -> tuple[dict[str, A
 def models(monkeypatch: pytest.MonkeyPatch, paint_encoder: PaintEncoder) -> None:
     monkeypatch.setattr(hub, "load", lambda name: paint_encoder)
     monkeypatch.setattr("openalign.curation.images.unsafe.open_scorer", lambda *_: lambda images: [0.0] * len(images))
-    monkeypatch.setattr("openalign.curation.rules.languages.language_of", lambda text: "en")
+    monkeypatch.setattr("openalign.curation.text.languages.language_of", lambda text: "en")
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +246,7 @@ def test_an_image_whose_judging_raises_is_unreadable(
                 f"openalign.curation.images.inspection.{function}", partial(raise_, RecursionError("injected"))
             )
             folder = tmp_path / function
-            report = curate(sources[:1], to=folder, workers=1, settings=CurateSettings(download=False))
+            report = curate(sources[:1], to=folder, workers=1, recipe=CurateRecipe.of(download=False))
         rows = pq.read_table(folder / "dropped.parquet").to_pylist()
         assert [row["reasons"] for row in rows] == [["unreadable_image"]] * 3
         assert report["problems"]["count"] == 3

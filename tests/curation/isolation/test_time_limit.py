@@ -103,7 +103,7 @@ if {busy}:
 print(helper_process(), flush=True)
 sleep(600)
 """
-    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=path) as parent:
         try:
             assert parent.stdout is not None

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from tests.browser import opened
 from tests.curation.crawl import drawing, encoded, write_crawl
 
@@ -21,7 +21,7 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tests.mkdir()
     (tests / "known.jpg").write_bytes(encoded(drawing(99)))
     crawl = write_crawl(folder / "crawl.warc.gz")
-    curate([crawl], to=folder / "out", workers=1, test_set=[tests], settings=CurateSettings(download=False))
+    curate([crawl], to=folder / "out", workers=1, test_set=[tests], recipe=CurateRecipe.of(download=False))
     return folder / "out"
 
 
@@ -56,8 +56,8 @@ def test_near_duplicates_are_shown_in_groups(browser: Browser, tmp_path: Path) -
         (tmp_path / f"{number}.jpg").write_bytes(encoded(drawing(seed), quality=quality))
         lines.append(f"{number}.jpg,drawing number {number}")
     (tmp_path / "list.csv").write_text("\n".join(lines))
-    asked = CurateSettings(drop_near_duplicates=True)
-    curate([tmp_path / "list.csv"], to=tmp_path / "out", workers=1, settings=asked)
+    asked = CurateRecipe.of(drop_near_duplicates=True)
+    curate([tmp_path / "list.csv"], to=tmp_path / "out", workers=1, recipe=asked)
     page, _ = opened(browser, tmp_path / "out" / "report.html", 1280)
     group = page.locator("#near_duplicate .group")
     assert group.count() == 1

@@ -3,7 +3,6 @@
 import itertools
 import tempfile
 from collections import Counter, defaultdict
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,19 @@ from hypothesis import strategies as st
 
 from openalign.curation.engine.local import LocalEngine
 from openalign.curation.images.inspection import JUDGED
+from openalign.curation.recipe import TABLES, CurateRecipe
 from openalign.curation.rules import relations
 from openalign.curation.rules.table import RULES, why_not_run
-from openalign.curation.rules.words import in_words, is_unspaced, spaced, split_unigrams, unigrams
-from openalign.curation.settings import CurateSettings
+from openalign.curation.text.words import in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 
-PAPER = CurateSettings()
+PAPER = CurateRecipe.of()
 LOOKED = pa.schema([*JUDGED, ("unsafe", pa.float64()), ("test_image", pa.string())])
 Pair = tuple[str, str | None]
 
 
 def reasons_of(
-    pairs: list[Pair], looked: list[dict[str, Any]] | None = None, asked: CurateSettings = PAPER, parts: int = 1
+    pairs: list[Pair], looked: list[dict[str, Any]] | None = None, asked: CurateRecipe = PAPER, parts: int = 1
 ) -> dict[Pair, list[str]]:
     """The rules that each distinct pair breaks, through the engine, which counts tokens in so many parts."""
     columns = {
@@ -42,7 +41,7 @@ def reasons_of(
         engine = LocalEngine(Path(folder), 1)
         engine.parts_of = lambda size: parts  # type: ignore[method-assign]
         found = relations.collect_pairs(engine, engine.read([path]))
-        texts = relations.collect_texts(engine, found, asked.vocabulary, [])
+        texts = relations.collect_texts(engine, found, asked.text.vocabulary, [])
         measured = relations.measure_pairs(engine, found, texts, asked)
         running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
         seen = ibis.memtable(pa.Table.from_pylist(looked or [], schema=LOOKED))
@@ -127,14 +126,14 @@ def test_reasons_come_in_the_order_of_the_rules() -> None:
 )
 def test_a_rare_unigram_or_bigram_drops_a_text(vocabulary: int, rare: set[str]) -> None:
     pairs: list[Pair] = [(f"{n}.jpg", text) for n, text in enumerate(["a b", "a b", "a b c d", "a b c d", "a e"])]
-    asked = replace(PAPER, vocabulary=vocabulary, min_words=0)
+    asked = PAPER.replace(vocabulary=vocabulary, min_words=0)
     found = reasons_of(pairs, asked=asked)
     assert {text for (_, text), reasons in found.items() if "rare_token" in reasons} == rare
 
 
 def test_a_bigram_is_rare_though_its_unigrams_are_not() -> None:
     pairs: list[Pair] = [("1", "a b"), ("2", "a b"), ("3", "a b"), ("4", "b a")]
-    found = reasons_of(pairs, asked=replace(PAPER, vocabulary=3, min_words=0))
+    found = reasons_of(pairs, asked=PAPER.replace(vocabulary=3, min_words=0))
     assert {image: reasons for (image, _), reasons in found.items() if reasons} == {"4": ["rare_token"]}
 
 
@@ -178,13 +177,13 @@ TEXTS = st.none() | st.text(st.sampled_from("aB é東のリ사, _1\u0301"), max_
     parts=st.integers(1, 3),
 )
 def test_relations_equal_plain_python(pairs: list[Pair], vocabulary: int, most: int, parts: int) -> None:
-    asked = replace(
-        PAPER, min_words=1, max_words=4, max_images_per_text=most, max_texts_per_image=most + 1, vocabulary=vocabulary
+    asked = PAPER.replace(
+        min_words=1, max_words=4, max_images_per_text=most, max_texts_per_image=most + 1, vocabulary=vocabulary
     )
     assert reasons_of(pairs, asked=asked, parts=parts) == by_hand(pairs, asked)
 
 
-def by_hand(pairs: list[Pair], asked: CurateSettings) -> dict[Pair, list[str]]:
+def by_hand(pairs: list[Pair], asked: CurateRecipe) -> dict[Pair, list[str]]:
     distinct = list(dict.fromkeys((image, text or None) for image, text in pairs))
     images, texts, counts = defaultdict(set), defaultdict(set), Counter[str]()
     for image, text in distinct:
@@ -192,12 +191,12 @@ def by_hand(pairs: list[Pair], asked: CurateSettings) -> dict[Pair, list[str]]:
             images[text].add(image)
             texts[image].add(text)
             counts.update(tokens(text))
-    border = sorted(counts.values(), reverse=True)[: asked.vocabulary][-1:] or [0]
+    border = sorted(counts.values(), reverse=True)[: asked.text.vocabulary][-1:] or [0]
     checks = {
         "no_text": lambda image, text: text is None,
         "word_count": lambda image, text: text is not None and not 1 <= len(split_unigrams(text)) <= 4,
-        "images_per_text": lambda image, text: text is not None and len(images[text]) > asked.max_images_per_text,
-        "texts_per_image": lambda image, text: len(texts[image]) > asked.max_texts_per_image,
+        "images_per_text": lambda image, text: text is not None and len(images[text]) > asked.text.max_images_per_text,
+        "texts_per_image": lambda image, text: len(texts[image]) > asked.text.max_texts_per_image,
         "rare_token": lambda image, text: text is not None and any(counts[t] < border[0] for t in tokens(text)),
     }
     return {pair: [name for name, broken in checks.items() if broken(*pair)] for pair in distinct}
@@ -224,12 +223,12 @@ def test_every_rule_says_its_threshold() -> None:
 
 
 def test_every_setting_and_rule_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "curation.md").read_text(encoding="utf-8")
-    named = [*(field.name for field in fields(CurateSettings)), *(rule.name for rule in RULES)]
+    page = (Path(__file__).parents[3] / "docs" / "curation.md").read_text(encoding="utf-8")
+    named = [*TABLES, *(rule.name for rule in RULES)]
     assert [name for name in named if f"| `{name}` |" not in page] == []
 
 
 @pytest.mark.parametrize("wrong", [{"min_words": 5, "max_words": 4}, {"vocabulary": 0}, {"pairs_per_shard": 0}])
 def test_settings_that_nothing_could_meet_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(OpenAlignError, match=next(iter(wrong))):
-        CurateSettings(**wrong)  # type: ignore[arg-type]
+        CurateRecipe.of(**wrong)  # type: ignore[arg-type]

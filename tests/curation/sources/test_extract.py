@@ -16,11 +16,12 @@ from warcio.warcwriter import WARCWriter
 from openalign.curation.html.urls import normalise
 from openalign.curation.html.whitespace import clean_text
 from openalign.curation.sources.extract import read_image
-from openalign.data.shards.shards import ShardWriter
+from openalign.curation.sources.settings import TableSettings
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from tests.curation.extracted import Extracted, extracted
 
-WEB = Path(__file__).parents[2].parent / "shared" / "data" / "web"
+WEB = Path(__file__).parents[3].parent / "shared" / "data" / "web"
 JPEG = b"\xff\xd8\xff\xe0 not looked into here"
 SITE = "http://example.org/"
 
@@ -100,7 +101,9 @@ def test_table_rows_are_paths_beside_it_or_addresses(tmp_path: Path) -> None:
 def test_named_columns_are_used(tmp_path: Path) -> None:
     table = tmp_path / "photos.jsonl"
     table.write_text(json.dumps({"picture": "http://a.org/1.jpg", "words": "One", "url": "http://a.org/no"}) + "\n")
-    found = extracted([table], tmp_path / "work", workers=1, image_column="picture", text_column="words")
+    found = extracted(
+        [table], tmp_path / "work", workers=1, tables=TableSettings(image_column="picture", text_column="words")
+    )
     assert shown(found) == [("http://a.org/1.jpg", "One")]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openalign.curation.sources.extract import read_image
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from tests.curation.extracted import Extracted, extracted

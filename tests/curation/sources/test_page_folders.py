@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from openalign.curation.html.page import PageSettings
 from openalign.curation.sources.extract import read_image
 from openalign.curation.sources.page_folders import find_image
 from tests.curation.extracted import extracted
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "markdown"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "markdown"
 JPEG = b"\xff\xd8\xff\xe0 not looked into here"
 
 
@@ -64,7 +65,7 @@ def test_markdown_and_html_pages_show_the_images_of_their_folder(site: Path, tmp
 def test_base_url_gives_images_and_pages_their_addresses(site: Path, tmp_path: Path) -> None:
     page = '<img src="https://example.org/content/posts/images/bread%20loaf.jpg" alt="whole">'
     (site / "content" / "whole.html").write_text(page)
-    found = extracted([site], tmp_path / "work", workers=1, base_url="https://example.org")
+    found = extracted([site], tmp_path / "work", workers=1, pages=PageSettings(base_url="https://example.org"))
     by_text = {row["text"]: row for row in found.occurrences}
     address = "https://example.org/content/posts/images/bread%20loaf.jpg"
     assert by_text["Bread"]["image"] == by_text["whole"]["image"] == address

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from openalign.curation.html.page import PageSettings
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources.extract import read_image
 from openalign.curation.sources.listings import _place_of_image
 from openalign.curation.sources.storage import bytes_at, opened
@@ -19,7 +20,7 @@ from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.curation.extracted import extracted
 
-OFFLINE = CurateSettings(download=False)
+OFFLINE = CurateRecipe.of(download=False)
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_crawl_at_an_address_is_curated_as_on_disk(bucket: fsspec.AbstractFile
     crawl = write_crawl(tmp_path / "crawl.warc.gz")
     bucket.pipe("/crawls/a.warc.gz", crawl.read_bytes())
     for source, to in ((str(crawl), "disk"), ("memory://crawls/*.warc.gz", "bucket")):
-        curate([source], to=tmp_path / to, workers=1, settings=OFFLINE)
+        curate([source], to=tmp_path / to, workers=1, recipe=OFFLINE)
     assert kept(tmp_path / "bucket") == kept(tmp_path / "disk")
     shard = Path("shards/shard-00000.tar")
     assert (tmp_path / "bucket" / shard).read_bytes() == (tmp_path / "disk" / shard).read_bytes()
@@ -54,7 +55,7 @@ def test_a_changed_crawl_at_an_address_is_another_run(bucket: fsspec.AbstractFil
     bucket.pipe("/crawls/a.warc.gz", data)
 
     def fingerprint() -> str:
-        report = curate(["memory://crawls/a.warc.gz"], to=tmp_path / "out", workers=1, settings=OFFLINE)
+        report = curate(["memory://crawls/a.warc.gz"], to=tmp_path / "out", workers=1, recipe=OFFLINE)
         return str(report["run"]["fingerprint"])
 
     first = fingerprint()
@@ -138,7 +139,7 @@ def test_a_folder_of_pages_at_an_address_is_read_as_on_disk(bucket: fsspec.Abstr
         (tmp_path / "site" / name).write_bytes(data)
     for base_url in (None, "https://example.com/"):
         here, there = (
-            extracted([source], tmp_path / f"work{number}{base_url is None}", base_url=base_url)
+            extracted([source], tmp_path / f"work{number}{base_url is None}", pages=PageSettings(base_url=base_url))
             for number, source in enumerate((f"{tmp_path}/site", "memory://site"))
         )
         told = str(here).replace(f"file://{tmp_path}/site", "at://memory://site")
@@ -157,7 +158,7 @@ def test_a_page_that_changes_in_a_folder_at_an_address_makes_another_run(
         bucket.pipe(f"/site/{name}", data)
 
     def fingerprint() -> str:
-        report = curate(["memory://site"], to=tmp_path / "out", workers=1, settings=OFFLINE)
+        report = curate(["memory://site"], to=tmp_path / "out", workers=1, recipe=OFFLINE)
         return str(report["run"]["fingerprint"])
 
     first = fingerprint()
@@ -170,9 +171,9 @@ def test_shards_and_crawls_are_found_in_folders_at_an_address(
     bucket: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
     bucket.pipe("/crawls/2026/a.warc.gz", write_crawl(tmp_path / "a.warc.gz").read_bytes())
-    curate(["memory://crawls"], to=tmp_path / "out", workers=1, settings=OFFLINE)
+    curate(["memory://crawls"], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     bucket.put(str(tmp_path / "out"), "/curated", recursive=True)
-    curate(["memory://curated"], to=tmp_path / "again", workers=1, settings=OFFLINE)
+    curate(["memory://curated"], to=tmp_path / "again", workers=1, recipe=OFFLINE)
     assert [row["text"] for row in kept(tmp_path / "again")] == [row["text"] for row in kept(tmp_path / "out")]
     bucket.pipe("/images/a.jpg", SITE["pix/0.jpg"])
     with pytest.raises(OpenAlignError, match="at an address, give a table"):

@@ -15,8 +15,10 @@ import torch
 from openalign.data.files import remote
 from openalign.data.images.decode import encode_jpeg
 from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import Pairs, open_pairs
-from openalign.data.shards.shards import ShardWriter, index_path, read_index
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
+from openalign.data.shards.index import index_path, read_index
+from openalign.data.shards.writer import ShardWriter
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
@@ -181,16 +183,18 @@ def test_a_server_without_ranges_is_told_from_one_that_has_them(folder: Path, se
         open_pairs(f"{server}/whole/").image_bytes(0)
 
 
-def test_what_is_not_there_is_a_sentence(server: str, memory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_opened_is_an_error_that_names_it(
+    server: str, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(remote, "_FIRST_PAUSE_S", 0.01)
     fsspec.filesystem("memory").pipe_file("/other/readme.txt", b"x")
-    for address, message in (
+    for url, message in (
         ("memory://nowhere", "memory://nowhere does not exist"),
         ("memory://other", r"holds no shards \(\.tar\)"),
         (f"{server}/nothing.tar", "nothing.tar does not exist"),
         ("http://127.0.0.1:9/shards", "cannot be read"),
-        ("gopher://a/b", "gopher://a/b is no address that can be read"),
+        ("gopher://a/b", "gopher://a/b is not a URL that can be read"),
     ):
         with pytest.raises(OpenAlignError, match=message) as error:
-            open_pairs(address)
+            open_pairs(url)
         assert "\n" not in str(error.value)

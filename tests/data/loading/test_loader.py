@@ -9,8 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -21,12 +22,17 @@ from openalign.data.images.decode import decode, encode_jpeg, resize
 from openalign.data.loading.image_cache import ImageCache
 from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings, crops_of_step, word_keys_of_step
 from openalign.data.loading.order import samples_of_step
-from openalign.data.pairs.pairs import Pairs, ids_of, open_pairs
-from openalign.data.shards.shards import ShardWriter, read_index
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs, ids_of
+from openalign.data.shards.index import read_index
+from openalign.data.shards.writer import ShardWriter
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
+from openalign.training.recipe.recipe import Recipe
 
 COUNT = 23
+LOADERS_OWN = {"max_pieces", "crop", "pin_memory"}
+"""Loader settings that a recipe does not have under the same name."""
 SETTINGS = LoaderSettings(batch_size=8, seed=5, image_size=24, resize_size=32, workers=0)
 
 
@@ -70,6 +76,15 @@ def assert_equal(some: Sequence[Batch], others: Sequence[Batch]) -> None:
         assert torch.equal(one.image_ids_B, other.image_ids_B)
         assert torch.equal(one.text_ids_B, other.text_ids_B)
         assert one.problems == other.problems
+
+
+def test_settings_are_taken_from_a_recipe_by_name() -> None:
+    recipe = SimpleNamespace(batch_size=8, seed=5, image_size=24, resize_size=None, flip=False, word_dropout=0.25, lr=1)
+    settings = LoaderSettings.of(recipe, resize_size=32)
+    expected = {"batch_size": 8, "seed": 5, "image_size": 24, "resize_size": 32, "flip": False, "word_dropout": 0.25}
+    assert settings == LoaderSettings(**expected)
+    # A field that was renamed in one of the two would silently keep its default.
+    assert {each.name for each in fields(LoaderSettings)} - Recipe.model_fields.keys() == LOADERS_OWN
 
 
 def test_a_batch_is_what_the_order_the_crops_and_the_tokenizer_say(pairs: Pairs, tokenizer: Tokenizer) -> None:
@@ -190,8 +205,9 @@ def test_a_program_that_still_holds_its_loader_comes_to_an_end(folder: Path, tmp
     """Workers that ignore SIGTERM must be ended before multiprocessing waits for them at the interpreter's end."""
     program = f"""
 from pathlib import Path
+from types import SimpleNamespace
 from openalign.data.loading.loader import BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 pairs = open_pairs({str(folder)!r})
 tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path({str(tmp_path / "tokenizer.json")!r}), 100))

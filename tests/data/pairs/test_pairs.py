@@ -12,11 +12,11 @@ import pytest
 
 from openalign.data.images.decode import decode, encode_jpeg
 from openalign.data.pairs import file_images
-from openalign.data.pairs.pairs import open_pairs
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.pairs.open import open_pairs
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 JPEG = encode_jpeg(np.zeros((8, 12, 3), np.uint8))
 
 
@@ -72,6 +72,21 @@ def test_a_table_names_images_relative_to_itself(tmp_path: Path) -> None:
         pairs.image_bytes(1)
 
 
+def test_rows_are_chosen_by_the_values_of_columns(tmp_path: Path) -> None:
+    put(tmp_path, a=None)
+    table = tmp_path / "photos.csv"
+    table.write_text("file,title,split,year\na.jpg,one,train,1\na.jpg,two,val,1\na.jpg,,val,2\na.jpg,four,val,2\n")
+    pairs = open_pairs(table, where={"split": "val", "year": "2"})
+    assert pairs.texts() == ["four"]
+    assert pairs.row_name(0).endswith("row 4 (a.jpg)")
+    assert len(pairs.problems) == 1 and "1 of 4 rows have no text" in pairs.problems[0]
+    assert open_pairs(table, need_text=False, where={"year": "2"}).texts() == ["", "four"]
+    assert open_pairs(table).where({"split": "val", "year": "2"}).table.equals(pairs.table)
+    for where, message in (({"kind": "x"}, "no column `kind`.*image, text, split"), ({"year": "3"}, "row with year=3")):
+        with pytest.raises(OpenAlignError, match=message):
+            open_pairs(table, where=where)
+
+
 def test_a_folder_with_a_pairs_table_opens_the_table(tmp_path: Path) -> None:
     put(tmp_path, a=None)
     (tmp_path / "pairs.csv").write_text("file,text,objects\na.jpg,a text,x;y\n")
@@ -123,7 +138,7 @@ def test_an_address_cannot_be_read_before_it_is_fetched(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("nowhere", "nowhere does not exist"),
-        ("http://a.test/photos.csv", "is the address of a table: download it first"),
+        ("http://a.test/photos.csv", "is the URL of a table: download the table"),
         ("empty", "holds no shards, no pairs.csv and no images"),
         ("bare", "holds 2 images but no texts"),
         ("crawl.warc.gz", "is a crawl: run `openalign curate"),

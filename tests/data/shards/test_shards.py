@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.images.decode import encode_jpeg
-from openalign.data.pairs.pairs import open_pairs
-from openalign.data.shards import shards
-from openalign.data.shards.shards import ShardImages, ShardWriter, index_path, read_index
+from openalign.data.pairs.open import open_pairs
+from openalign.data.shards import writer
+from openalign.data.shards.index import index_path, read_index
+from openalign.data.shards.reader import ShardImages
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 
 JPEG = encode_jpeg(np.zeros((8, 12, 3), np.uint8))
@@ -279,7 +281,7 @@ def test_two_writers_at_once_leave_whole_shards(tmp_path: Path) -> None:
 def test_a_shard_is_forced_to_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, bool]] = []
     tar = tmp_path / "shard-00000.tar"
-    monkeypatch.setattr(shards, "sync", lambda path: seen.append((path.suffix, tar.exists())))
+    monkeypatch.setattr(writer, "sync", lambda path: seen.append((path.suffix, tar.exists())))
     write(tmp_path, 1)
     assert seen == [(".tar", False), ("", True)]
 

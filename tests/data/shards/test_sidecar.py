@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalign.checksums import write_checksums
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.data.shards import sidecar
-from openalign.data.shards.shards import ShardWriter, index_path, read_index
+from openalign.data.shards.index import index_path, read_index
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.data.shards import tar_samples
-from openalign.data.shards.index import IndexDamage
-from openalign.data.shards.shards import read_index
+from openalign.data.shards.index import IndexDamage, read_index
 from openalign.errors import OpenAlignError
 
 BLOCK = 512

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalign.data.images.decode import encode_jpeg
-from openalign.data.pairs.pairs import open_pairs
-from openalign.data.tables.datasets import ArrowImages, StoredImages
+from openalign.data.pairs.open import open_pairs
+from openalign.data.tables.image_columns import ArrowImages, StoredImages
 from openalign.errors import OpenAlignError
 
 JPEGS = [encode_jpeg(np.full((8, 12, 3), 20 * i, np.uint8)) for i in range(6)]

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openalign.data.tables import read, text_source
-from openalign.data.tables.read import find_columns, read_table
+from openalign.data.tables import json_lines, text_source
+from openalign.data.tables.columns import find_columns
+from openalign.data.tables.read import read_table
 from openalign.errors import OpenAlignError
 
 ROWS = [("a.jpg", 'hello, "x" \nyou'), ("b.jpg", "NA"), ("c d.jpg", "Über die Brücke; 苹果 | \t")]
@@ -197,7 +198,7 @@ def test_a_line_longer_than_the_limit_is_left_out_and_listed(
     others = table_with(tmp_path / name, b"y" * 5_000_000)
     problems: list[str] = []
     if name == "t.jsonl":
-        monkeypatch.setattr(read, "_is_nested_deeply", lambda source: True)  # else its reader takes that much
+        monkeypatch.setattr(json_lines, "_is_nested_deeply", lambda source: True)  # else its reader takes that much
     assert read_table(tmp_path / name, problems=problems)["image"].to_pylist() == others
     [problem] = problems
     assert problem.startswith(f"{tmp_path / name} line {501 + (name != 't.jsonl')} has more than ")
@@ -290,11 +291,11 @@ def test_a_nesting_is_found_across_the_blocks_that_a_file_is_read_in(
     shallow = [json.dumps({"file": f"{i}", "text": "x" * i, "v": [[i]]}) for i in range(70)]
     deep = '{"file": "a", "text": "x", "v": ' + "[ " * 201 + "] " * 201 + "}"
     for block in (1, 7, 64, 100_000):
-        monkeypatch.setattr(read, "_BLOCK_BYTES", block)
+        monkeypatch.setattr(json_lines, "_BLOCK_BYTES", block)
         path.write_text("\n".join(shallow))
-        assert not read._is_nested_deeply(text_source.TableSource(path))
+        assert not json_lines._is_nested_deeply(text_source.TableSource(path))
         path.write_text("\n".join([*shallow, deep, *shallow]))
-        assert read._is_nested_deeply(text_source.TableSource(path))
+        assert json_lines._is_nested_deeply(text_source.TableSource(path))
 
 
 def test_brackets_in_a_text_are_no_nesting(tmp_path: Path) -> None:
@@ -321,7 +322,7 @@ def test_the_depth_of_a_line_is_that_of_its_lists_and_objects(value: object) -> 
 
     # Brackets enough that they are counted one by one, in a list of its own.
     line = json.dumps([value, "[" * 300], ensure_ascii=False).encode()
-    assert read._depth(line) == 1 + depth(value)
+    assert json_lines._depth(line) == 1 + depth(value)
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_kernels_compile_and_fit_shared_memory(capability: int, limit_kib: int) 
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env=environment,
     )
     sizes = [int(line) for line in done.stdout.split()]

@@ -8,9 +8,9 @@ import pytest
 
 from openalign.curation.engine.local import LocalEngine
 from openalign.curation.pipeline import curate
-from openalign.curation.rules import languages
-from openalign.curation.rules.languages import classify_texts, language_of
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
+from openalign.curation.text import languages
+from openalign.curation.text.languages import classify_texts, language_of
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing
 
@@ -36,7 +36,7 @@ def test_texts_of_other_languages_are_dropped_where_some_are_asked_for(
     drawing(1).save(tmp_path / "a.jpg")
     drawing(2).save(tmp_path / "b.jpg")
     (tmp_path / "pairs.csv").write_text(f"image,text\na.jpg,{ENGLISH}\nb.jpg,{GERMAN}\nb.jpg,\n")
-    report = curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, settings=CurateSettings(languages=asked))
+    report = curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, recipe=CurateRecipe.of(languages=asked))
     assert [row["text"] for row in pq.read_table(tmp_path / "to" / "pairs.parquet").to_pylist()] == kept
     dropped = pq.read_table(tmp_path / "to" / "dropped.parquet").to_pylist()
     reasons = [["no_text"]] + [["other_language"]] * (2 - len(kept))
@@ -47,4 +47,4 @@ def test_texts_of_other_languages_are_dropped_where_some_are_asked_for(
 
 def test_a_language_is_named_by_its_code() -> None:
     with pytest.raises(OpenAlignError, match="'english' is no language code"):
-        CurateSettings(languages="en,english")
+        CurateRecipe.of(languages="en,english")

@@ -5,9 +5,8 @@ import encodings.aliases
 
 import pytest
 
-from openalign.curation.html.charset import decode_page
-from openalign.curation.html.encoding_labels import _CODECS as CODECS
-from openalign.curation.html.encoding_labels import codec_of
+from openalign.data.files.charset import _CODECS as CODECS
+from openalign.data.files.charset import codec_of, decode_page
 
 ODD = (
     *("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem", "utf-7", "utf-32"),

@@ -1,0 +1,75 @@
+"""`openalign index`, `search` and `serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openalign.commands import terminal
+from openalign.commands.arguments import Host, IndexFolder, Json, Port
+from openalign.progress import list_problems, say
+
+
+def index(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Images, as any DATA.", show_default=False)],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="Model that embeds them.", show_default=False)],
+    to: Annotated[Path, typer.Option(metavar="INDEX", help="Folder to write.", show_default=False)],
+) -> None:
+    """Embed images and store them for search. Texts beside them are shown, not searched.
+
+    Where INDEX was written before with the same model, only new and changed images are embedded.
+
+    ```
+    openalign index photos/ --model runs/laptop/model --to photos.index
+    ```
+    """
+    from openalign.search.index import Index
+
+    built = Index.build(paths, model=model, to=to)
+    say(f"{to} holds {len(built):,} images.")
+    list_problems(built.problems)
+
+
+def search(
+    index: IndexFolder,
+    text: Annotated[str | None, typer.Argument(help="What the images should show.", show_default=False)] = None,
+    image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
+    plus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")] = None,
+    minus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of results.")] = 10,
+    json: Json = False,
+) -> None:
+    """Find images by a text, by an image, or by an image plus and minus texts.
+
+    ```
+    openalign search photos.index "a red apple" --minus people
+    openalign search photos.index --image shoe.jpg --plus "in blue" --json
+    ```
+    """
+    if not (text or image or plus or minus):
+        raise typer.BadParameter("give a text or an image to search for.", param_hint="TEXT")
+
+    from openalign.search.index import Index
+
+    hits = Index.open(index).search(text, image=image, plus=plus or (), minus=minus or (), top=top)
+    if json:
+        query = {"text": text, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
+        terminal.print_json({"index": str(index), "query": query, "hits": terminal.hits_json(hits)})
+    else:
+        terminal.print_table(terminal.hits_table(hits))
+
+
+def serve(
+    index: IndexFolder,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+) -> None:
+    """Serve the search page and its REST API until Ctrl-C.
+
+    ```
+    openalign serve photos.index --port 8000
+    ```
+    """
+    from openalign.serve.app import serve
+
+    serve(index, host=host, port=port)

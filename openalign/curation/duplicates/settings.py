@@ -1,0 +1,22 @@
+"""When two images are near-duplicates."""
+
+from openalign.settings import Settings
+
+
+class DuplicateSettings(Settings):
+    """`[duplicates]`: thresholds of near-duplicate detection, chosen as docs/explanation/curation.md tells."""
+
+    duplicate_hash_bits: int = 14
+    """Bits of the 64-bit perceptual hash that may differ in two images that are then compared pixel by pixel."""
+    duplicate_correlation: float = 0.9
+    """Correlation of two aligned grey thumbnails from which on they are near-duplicates."""
+    duplicate_detail: float = 0.82
+    """Correlation of their details, which must be reached as well."""
+    duplicate_colour: float = 12.0
+    """Mean difference of Cb and Cr, of 256 levels, up to which the colours of near-duplicates may differ."""
+    drop_near_duplicates: bool = False
+    """Whether only the first of several near-duplicates among the kept images stays. Not in the paper."""
+    duplicate_model: str | None = None
+    """A dual encoder (folder or hub name) that finds near-duplicates of test images instead, as in the paper."""
+    duplicate_cosine: float = 0.975
+    """Cosine of two embeddings of that model; closer images are near-duplicates (Appendix A)."""

@@ -1,0 +1,1 @@
+"""Texts as the rules see them: split into words, and their language."""
