@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 import openalign
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 
 
 def main() -> None:
@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--download", action="store_true")
     arguments = parser.parse_args()
 
-    settings = CurateSettings(min_shorter_side=arguments.min_shorter_side, download=arguments.download)
-    report = openalign.curate(arguments.sources, to=arguments.to, settings=settings)
+    recipe = CurateRecipe.of(min_shorter_side=arguments.min_shorter_side, download=arguments.download)
+    report = openalign.curate(arguments.sources, to=arguments.to, recipe=recipe)
 
     print(f"{report['pairs']['kept']:,} of {report['pairs']['pairs']:,} pairs kept")
     for rule in report["rules"]:

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import openalign
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.data.text.tokenizer import train_tokenizer
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     tokenizer = arguments.to.with_suffix(".tokenizer.json")
     if not tokenizer.exists():
         tokenizer.parent.mkdir(parents=True, exist_ok=True)
-        train_tokenizer(open_pairs(arguments.table).where("split", "train").texts(), tokenizer, 2000)
+        train_tokenizer(open_pairs(arguments.table, where={"split": "train"}).texts(), tokenizer, 2000)
 
     resume = (arguments.to / "recipe.toml").exists()
     settings = {"data": str(arguments.table), "tokenizer": str(tokenizer), "where": '{split = "train"}'}

@@ -11,7 +11,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from openalign.curation.pipeline import curate
-from openalign.curation.settings import CurateSettings
+from openalign.curation.recipe import CurateRecipe
 from openalign.data.text.tokenizer import Tokenizer
 from tests.conftest import Road
 from tests.curation.crawl import drawing, encoded
@@ -36,7 +36,7 @@ def make_workspace(folder: Path, road: Road) -> Path:
     _markdown_sites(folder)
     lines = [json.dumps({"file": f"photos/{path.name}", "alt": {"en": text}}) for path, text, _ in photos]
     (folder / "pairs.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    curate([folder / "crawl" / "crawl.warc.gz"], to=folder / "curated", settings=CurateSettings(download=False))
+    curate([folder / "crawl" / "crawl.warc.gz"], to=folder / "curated", recipe=CurateRecipe.of(download=False))
     shutil.copytree(folder / "curated", folder / "demo" / "curated")
     shutil.copy(road.tokenizer, folder / "demo" / "tokenizer.json")
     return folder
