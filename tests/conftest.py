@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.progress import shown_messages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -86,6 +87,13 @@ class PaintEncoder(DualEncoder):
 
 def _directions(colours: Sequence[Sequence[float]]) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.tensor(np.asarray(colours, np.float32)) - 127.5, dim=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def messages() -> Iterator[None]:
+    """The library's messages on standard error, as the command line shows them."""
+    with shown_messages():
+        yield
 
 
 @pytest.fixture

@@ -46,10 +46,10 @@ from pathlib import Path
 from openalign.curation.images import inspection
 from openalign.commands.cli import main
 source, to, workers = sys.argv[1:4]
-def look(*given):
+def inspect(*given):
     Path(workers, str(os.getpid())).touch()
     time.sleep(600)
-inspection.look = look
+inspection.inspect_image = inspect
 sys.argv[1:] = ["curate", source, "--to", to, "--workers", "2", "--set", "download=false"]
 main()
 """
@@ -159,7 +159,7 @@ def test_a_run_that_is_stopped_says_so_once_and_keeps_its_work(
     assert "the same command goes on from there" in " ".join(said.split())
     assert not any(is_alive(int(path.name)) for path in workers.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.work", "workers"]
-    assert sorted(path.name for path in (tmp_path / ".out.work").iterdir()) == ["fingerprint", "looked", "parts"]
+    assert sorted(path.name for path in (tmp_path / ".out.work").iterdir()) == ["fingerprint", "steps"]
 
 
 def test_a_killed_worker_is_one_sentence(table: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_killed_worker_is_one_sentence(table: Path, tmp_path: Path) -> None:
     os.kill(int(next(workers.iterdir()).name), signal.SIGKILL)
     said = running.communicate(timeout=PATIENCE_S)[1]
     assert running.returncode == 1
-    assert "a process was killed, most likely for want of memory" in said and "Traceback" not in said
+    assert "a process was killed, most likely for lack of memory" in said and "Traceback" not in said
     assert not any(is_alive(int(path.name)) for path in workers.iterdir())
 
 

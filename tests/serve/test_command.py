@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.export import export
 from openalign.search import Index
 from openalign.serve.app import create_app

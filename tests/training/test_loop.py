@@ -18,13 +18,19 @@ from openalign.data.loading.loader import Batch
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align
 from openalign.model.hub import load
-from openalign.training import loop
+from openalign.training import steps
 from openalign.training.loop import train
 from openalign.training.optimization.parallel import Replica
 from openalign.training.run_folder.checkpoint import checkpoints_of
 from tests import preloaded
 
-COMMAND = "import sys; from openalign.training.loop import train; train(sys.argv[1], to=sys.argv[2], resume=True)"
+COMMAND = """
+import sys
+from openalign.progress import shown_messages
+from openalign.training.loop import train
+with shown_messages():
+    train(sys.argv[1], to=sys.argv[2], resume=True)
+"""
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -115,8 +121,8 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, see
     assert preloaded.run([sys.executable, "-c", COMMAND, own, killed]).returncode == 0
 
     assert_equal_weights(tmp_path / "whole", killed)
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
-    assert steps == list(range(1, 25))
+    logged = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert logged == list(range(1, 25))
 
 
 @pytest.mark.slow
@@ -165,14 +171,14 @@ def poison_gradients(model: Align) -> None:
 def test_a_step_that_is_not_finite_stops_the_run_and_names_step_and_samples(
     poison: Callable[[Align], None], recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain_step = loop.train_step
+    plain_step = steps.train_step
 
     def poisoned(replica: Replica, optimizer: object, batch: Batch, settings: object) -> object:
         if batch.step == 4:
             poison(replica.model)
         return plain_step(replica, optimizer, batch, settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "train_step", poisoned)
+    monkeypatch.setattr(steps, "train_step", poisoned)
     with pytest.raises(OpenAlignError, match=r"Step 5 diverged.*pairs\.csv row.*step-00000004"):
         train(recipe, to=tmp_path / "run")
 

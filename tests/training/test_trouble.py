@@ -18,7 +18,7 @@ from openalign.locks import locked
 from openalign.training.loop import train
 from openalign.training.run_folder.checkpoint import checkpoints_of, save_checkpoint
 from openalign.training.run_folder.log_file import LogFile, Record, read_records
-from openalign.training.run_folder.resume import newest_whole
+from openalign.training.run_folder.plan import newest_whole
 from tests import preloaded
 
 pytestmark = pytest.mark.slow
@@ -99,7 +99,7 @@ def test_a_killed_loader_worker_is_a_sentence_and_leaves_the_state_of_the_last_s
         save_checkpoint(*given)
         raise Enough
 
-    monkeypatch.setattr("openalign.training.loop.save_checkpoint", save_and_end)
+    monkeypatch.setattr("openalign.training.setup.save_checkpoint", save_and_end)
     with pytest.raises(Enough):
         train(recipe, set=LONG | {"checkpoint_every_steps": steps, "workers": "0"}, to=tmp_path / "other")
     for file in ("model.safetensors", "training_state/optimizer.safetensors"):

@@ -22,8 +22,10 @@ pytestmark = pytest.mark.slow
 
 COMMAND = """
 import json, sys
+from openalign.progress import shown_messages
 from openalign.training.loop import train
-train(sys.argv[1], to=sys.argv[2], set=json.loads(sys.argv[3]), resume=True)
+with shown_messages():
+    train(sys.argv[1], to=sys.argv[2], set=json.loads(sys.argv[3]), resume=True)
 """
 BASE = {"steps": "5", "checkpoint_every_steps": "5", "batch_norm_group": "3", "micro_batch_size": "6"}
 # A bias in front of a batch norm has no gradient but rounding errors, which a small epsilon would blow up.
