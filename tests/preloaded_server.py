@@ -20,9 +20,18 @@ from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 LOADED = (
-    *("torch", "torch.distributed.run", "duckdb", "pyarrow.parquet", "ibis", "usearch.index", "tensorboard"),
-    *("transformers", "onnxruntime", "openalign.commands.cli", "openalign.curation.pipeline", "openalign.serve.app"),
-    *("openalign.evaluation.run", "openalign.training.loop", "openalign.search.index", "openalign.model.export"),
+    *(
+        "torch",
+        "torch.distributed.run",
+        "torch.profiler",
+        "transformers",
+        "onnxruntime",
+        "tensorboard",
+        "usearch.index",
+    ),
+    *("pandas", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.substrait", "ibis.backends.duckdb", "usearch.index"),
+    *("openalign.commands.cli", "openalign.curation.pipeline", "openalign.serve.app", "openalign.evaluation.run"),
+    *("openalign.training.loop", "openalign.search.index", "openalign.model.export"),
 )
 
 
