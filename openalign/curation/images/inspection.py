@@ -19,7 +19,8 @@ from openalign.curation.isolation.records import one_record
 from openalign.curation.isolation.time_limit import call_apart
 from openalign.curation.sources.extract import read_image
 from openalign.data.files.open_files import OpenFiles
-from openalign.data.images.decode import ImageError, decode, read_header
+from openalign.data.images.decode import decode
+from openalign.data.images.header import ImageError, read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
