@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import torch
 
-from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
+from openalign.data.loading.loader import Batch, BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
