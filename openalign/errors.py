@@ -10,3 +10,7 @@ class OpenAlignError(Exception):
 
 class UsageError(OpenAlignError):
     """An option, choice or setting that is wrong whatever the files hold; the command line exits with status 2."""
+
+
+class ReportedElsewhere(OpenAlignError):
+    """Another process of the run reports the error; the command line prints nothing and exits with status 1."""

@@ -1,27 +1,68 @@
-"""Messages and bars on standard error."""
+"""Standard error: messages, silent in other people's programs and shown by the command line; bars."""
 
 import io
+import logging
+import subprocess
 import sys
 
 import pytest
 
 from openalign import progress
-from openalign.progress import bar, console, display, list_problems, say, track
+from openalign.progress import bar, console, display, list_problems, log, say, shown_messages, silenced, track
+
+AS_A_LIBRARY = "from openalign.progress import log, say; log.warning('a warning'); say('a message')"
+WITH_LOGGING = f"import logging; logging.basicConfig(level=logging.INFO, format='mine: %(message)s'); {AS_A_LIBRARY}"
 
 
-def test_a_message_is_printed_whole_and_without_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    message = f"[red]{'a/' * 200}x.jpg[/red] cannot be read"
-    say(message)
-    printed = capsys.readouterr()
-    assert printed.err == f"{message}\n" and printed.out == ""
+def errors_of(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+
+
+def test_messages_are_silent_in_a_program_that_does_not_configure_logging() -> None:
+    assert errors_of(AS_A_LIBRARY) == ""
+
+
+def test_messages_go_where_the_program_sends_them() -> None:
+    assert errors_of(WITH_LOGGING) == "mine: a warning\nmine: a message\n"
+
+
+def test_a_message_is_printed_once_and_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/photos/[bold]" + "x" * 200
+    with shown_messages(), shown_messages():
+        log.warning(path)
+    assert capsys.readouterr().err == path + "\n"
+
+
+def test_a_silenced_process_shows_neither_messages_nor_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_messages():
+        level = log.level
+        with silenced(True), bar("train", 3) as running:
+            running.advance()
+            log.warning("not shown")
+        assert (capsys.readouterr().err, log.level) == ("", level)
+        with silenced(False), bar("train", 3):
+            log.warning("shown")
+    shown = capsys.readouterr().err
+    assert "shown" in shown and "train" in shown
+
+
+def test_the_level_of_the_logger_is_put_back() -> None:
+    before = log.level
+    with pytest.raises(ZeroDivisionError), shown_messages(), silenced(True):
+        assert log.level == logging.CRITICAL
+        raise ZeroDivisionError
+    assert log.level == before
 
 
 def test_the_first_problems_are_listed_and_the_others_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    list_problems([f"row {i}" for i in range(7)])
+    with shown_messages():
+        list_problems([f"row {i}" for i in range(7)])
     assert capsys.readouterr().err.splitlines() == [*(f"Left out: row {i}" for i in range(5)), "... and 2 more."]
-    list_problems(["row 0"], 1_001)
+    with shown_messages():
+        list_problems(["row 0"], 1_001)
     assert capsys.readouterr().err.splitlines() == ["Left out: row 0", "... and 996 more."]
-    list_problems([])
+    with shown_messages():
+        list_problems([])
     assert capsys.readouterr().err == ""
 
 
@@ -34,13 +75,15 @@ def test_a_stream_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> No
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(sys, "stderr", Full())
-    say("a message")
+    with shown_messages():
+        say("a message")
 
 
 def test_the_console_follows_a_replaced_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
     replaced = io.StringIO()
     monkeypatch.setattr(sys, "stderr", replaced)
-    say("a message")
+    with shown_messages():
+        say("a message")
     assert replaced.getvalue() == "a message\n"
     assert console.file.encoding == replaced.encoding
 

@@ -14,7 +14,7 @@ from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.config import config_from, settings_from
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.hub import load, load_align, save
 from tests.model.folders import align_folder, clip_folder
 

@@ -5,7 +5,6 @@ import builtins
 import os
 import pty
 import select
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import openalign
-from openalign.curation.images.unsafe import open_scorer
+from openalign.curation.images.classifier import open_classifier
 from openalign.data.files.json_files import MOST_BYTES
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES
@@ -23,6 +22,7 @@ from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import MOST_IMAGE_BYTES
 from openalign.model.hub import load, load_align
+from tests import preloaded
 from tests.model.folders import align_folder, clip_folder, edit, put
 
 PACKAGE = Path(openalign.__file__).parent
@@ -72,7 +72,7 @@ def test_a_folder_that_needs_code_of_its_own_is_refused(clip: Path, name: str, k
     with pytest.raises(OpenAlignError, match=rf"clip needs code of its own \(`auto_map` in {name}\), which openalign"):
         load(clip)
     with pytest.raises(OpenAlignError, match="needs code of its own"):
-        open_scorer(str(clip), ("nsfw",))
+        open_classifier(str(clip), ("nsfw",), "unsafe_images", "unsafe_labels")
     assert not ran.exists()
 
 
@@ -93,11 +93,12 @@ def test_transformers_neither_runs_that_code_nor_asks_where_our_check_is_left_ou
     assert not questions and not ran.exists()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_nothing_is_asked(clip: Path) -> None:
     ran = with_code(clip)
     ours, theirs = pty.openpty()
     code = f"import openalign; openalign.load({str(clip)!r})"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs) as child:
+    with preloaded.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs) as child:
         os.write(ours, b"y\ny\ny\n")
         os.close(theirs)
         said = read_until_end(ours, seconds=100)
@@ -346,4 +347,4 @@ def test_a_name_that_is_none_is_an_error_message(name: str) -> None:
     with pytest.raises(OpenAlignError, match=r"cannot be read|neither a folder nor a model"):
         load(name)
     with pytest.raises(OpenAlignError, match="could not be read as an image-classification model"):
-        open_scorer(name, ("nsfw",))
+        open_classifier(name, ("nsfw",), "unsafe_images", "unsafe_labels")

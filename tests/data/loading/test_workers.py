@@ -47,6 +47,7 @@ def test_a_loader_left_in_the_middle_leaves_no_worker(pairs: Pairs, tokenizer: T
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_a_program_that_still_holds_its_loader_comes_to_an_end(folder: Path, tmp_path: Path) -> None:
     """Workers that ignore SIGTERM must be ended before multiprocessing waits for them at the interpreter's end."""
     program = f"""
@@ -69,6 +70,7 @@ raise KeyboardInterrupt
     assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_killed_at_any_moment_is_one_error_and_leaves_no_process(
     pairs: Pairs, tokenizer: Tokenizer, workers: int, capfd: pytest.CaptureFixture[str]

@@ -95,6 +95,7 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
         Tokenizer.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_truncating_a_text_beyond_its_last_piece_has_no_effect(file: Path) -> None:
     ours = Tokenizer.load(file)
     words = "red apple, über dem Haus " * 10
@@ -116,6 +117,7 @@ def test_a_file_that_is_damaged_is_refused(file: Path) -> None:
         Tokenizer.load(file)
 
 
+@pytest.mark.slow
 def test_a_vocabulary_above_the_stated_size_or_with_a_hole_is_refused(file: Path) -> None:
     checksum_file(file).unlink()
     content = json.loads(file.read_text())
