@@ -123,7 +123,7 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
 
     state = describe_sources(request.sources, recipe)
     extracted = extract(engine, request.sources, pages=recipe.pages, tables=recipe.tables, state=state)
-    problems = list(extracted.problems)
+    problems = [*extracted.problems, *(problem for pairs in test_sets for problem in pairs.problems)]
     pairs = count_pairs(engine, extracted.occurrences, recipe.text.vocabulary, problems)
     corpus = Corpus(engine, recipe, pairs, test_sets, problems=problems)
     corpus = add_text_passes(add_columns(corpus, text_rules), text_rules)
