@@ -1,12 +1,14 @@
-"""Messages: silent in other people's programs, shown by the command line, and by the first of several processes."""
+"""Standard error: messages, silent in other people's programs and shown by the command line; bars."""
 
+import io
 import logging
 import subprocess
 import sys
 
 import pytest
 
-from openalign.progress import bar, log, shown_messages, silenced
+from openalign import progress
+from openalign.progress import bar, console, display, list_problems, log, say, shown_messages, silenced, track
 
 AS_A_LIBRARY = "from openalign.progress import log, say; log.warning('a warning'); say('a message')"
 WITH_LOGGING = f"import logging; logging.basicConfig(level=logging.INFO, format='mine: %(message)s'); {AS_A_LIBRARY}"
@@ -50,3 +52,56 @@ def test_the_level_of_the_logger_is_put_back() -> None:
         assert log.level == logging.CRITICAL
         raise ZeroDivisionError
     assert log.level == before
+
+
+def test_the_first_problems_are_listed_and_the_others_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown_messages():
+        list_problems([f"row {i}" for i in range(7)])
+    assert capsys.readouterr().err.splitlines() == [*(f"Left out: row {i}" for i in range(5)), "... and 2 more."]
+    with shown_messages():
+        list_problems(["row 0"], 1_001)
+    assert capsys.readouterr().err.splitlines() == ["Left out: row 0", "... and 996 more."]
+    with shown_messages():
+        list_problems([])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stream_that_fails_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    with shown_messages():
+        say("a message")
+
+
+def test_the_console_follows_a_replaced_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", replaced)
+    with shown_messages():
+        say("a message")
+    assert replaced.getvalue() == "a message\n"
+    assert console.file.encoding == replaced.encoding
+
+
+def test_stages_share_one_display_and_nested_bars_go_when_they_are_done() -> None:
+    with bar("outer", 2) as outer, display() as shown:
+        outer.note("half")
+        with bar("inner", 3) as inner:
+            inner.advance(3)
+            assert [task.description for task in shown.tasks] == ["outer", "inner"]
+        assert [task.description for task in shown.tasks] == ["outer"]
+        outer.advance(2)
+        assert shown.tasks[0].finished and shown.tasks[0].fields["note"] == "half"
+    assert progress._live is None
+
+
+def test_tracked_items_come_through_and_are_counted() -> None:
+    with display() as shown:
+        assert list(track([1, 2, 3], "items")) == [1, 2, 3]
+        assert (shown.tasks[0].completed, shown.tasks[0].total) == (3, 3)
+        assert list(track(iter("ab"), "letters", total=2)) == ["a", "b"]

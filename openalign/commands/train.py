@@ -68,6 +68,8 @@ def train(
     openalign train --resume --to runs/laptop --change steps=4000
     ```
     """
+    if recipe is None and not (resume and to):
+        raise typer.BadParameter("name a recipe to train, or give --resume and --to RUN.", param_hint="RECIPE")
     settings, changed = key_values(changes, "--set"), key_values(on_purpose, "--change")
 
     from openalign.training.loop import train
