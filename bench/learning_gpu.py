@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.model import hub
 from openalign.model.align import Align

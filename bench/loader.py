@@ -20,8 +20,9 @@ import numpy as np
 
 from openalign.data.images.decode import encode_jpeg, resize
 from openalign.data.loading.loader import BatchLoader, LoaderSettings
-from openalign.data.pairs.pairs import Pairs, open_pairs
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
+from openalign.data.shards.writer import ShardWriter
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 
 COUNT, BATCH, SIDE, SKIPPED = 2_000, 64, 289, 8

@@ -22,8 +22,8 @@ from warcio.recordloader import ArcWarcRecord
 from warcio.warcwriter import WARCWriter
 
 from openalign.curation.html.alt_text import image_tags
-from openalign.curation.html.charset import decode_page
 from openalign.curation.sources.warc import StoredPage, scan
+from openalign.data.files.charset import decode_page
 
 PEER = Path(__file__).parent / "peers" / "pages.py"
 PASSES = 5

@@ -19,8 +19,10 @@ from pathlib import Path
 import measure
 
 from openalign.data.files.open_files import _MOST_OPEN
-from openalign.data.shards.shards import ShardImages, ShardWriter, read_index
+from openalign.data.shards.index import read_index
+from openalign.data.shards.reader import ShardImages
 from openalign.data.shards.sidecar import digest_of
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 
 PER_SHARD, SWITCH_S = 4, 1e-5

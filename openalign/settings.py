@@ -1,12 +1,30 @@
-"""Settings are data: frozen, strict, and an unknown key is an error that names the nearest known one."""
+"""Settings are data: frozen and strict. An error names the key, where it was given and what is wrong with it."""
 
 import difflib
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
+from openalign.toml import parse_value
+
+NEAR = 0.6
+"""Least similarity (difflib's ratio) of a misspelled key to a key of the same table that is suggested."""
+NEAR_ELSEWHERE = 0.75
+"""The same for keys of other tables."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting that replaces the one of a file, such as `--set image.min_shorter_side=50`."""
+
+    key: str
+    """Full name, with the table: `image.min_shorter_side`."""
+    value: Any
+    given: str
+    """As the user typed it, with the option."""
 
 
 class Settings(BaseModel):
@@ -15,16 +33,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     @classmethod
-    def read(cls, values: Mapping[str, Any], where: str) -> Self:
-        """Validate `values` that were found at `where` (a file or an option).
+    def read(cls, values: Mapping[str, Any], where: str, changes: Sequence[Change] = ()) -> Self:
+        """Validate `values`, which were found at `where` (a file or an option), after `changes` replaced some of them.
 
         Raises:
-            OpenAlignError: the first key that is unknown, missing or of the wrong type, and what to write instead.
+            UsageError: a change names an unknown key or has the wrong type.
+            OpenAlignError: likewise for a key at `where`, or a key is missing.
         """
+        changed: dict[str, Any] = _with_tuples(values)
+        for change in changes:
+            _assign(changed, change)
         try:
-            return cls.model_validate(_with_tuples(values))
+            return cls.model_validate(changed)
         except ValidationError as error:
-            raise OpenAlignError(f"{where}: {_sentence(cls, error)}") from None
+            problem = _first_problem(error)
+            raise _error(cls, problem, where, changes, _has_problem(cls, values, problem)) from None
 
     def expect_at_least_1(self, *names: str) -> None:
         """Raise ValueError, which pydantic expects of a validator, for a setting of these that is smaller."""
@@ -39,32 +62,136 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
 
 
+def changes_of(settings: type[Settings], given: Mapping[str, str], option: str = "--set") -> list[Change]:
+    """The changes typed as KEY=VALUE after `option`. A key that is unique among all tables needs no table's name.
+
+    Raises:
+        UsageError: a key without a table is in several tables, or a key is given twice.
+    """
+    full = full_keys(settings, given, option)
+    return [
+        Change(full_key, _with_tuples(parse_value(text)), f"{option} {key}={text}")
+        for full_key, (key, text) in zip(full, given.items(), strict=True)
+    ]
+
+
+def full_keys(settings: type[Settings], given: Mapping[str, str], option: str = "--set") -> dict[str, str]:
+    """The same values under the full names of their keys: `min_shorter_side` becomes `image.min_shorter_side`.
+
+    Raises:
+        UsageError: a key without a table is in several tables, or a key is given twice.
+    """
+    full: dict[str, str] = {}
+    for key, text in given.items():
+        typed = f"{option} {key}={text}"
+        full_key = _full_key(settings, key, typed)
+        if full_key in full:
+            raise UsageError(f"{typed}: `{full_key}` is given twice.")
+        full[full_key] = text
+    return full
+
+
+def _full_key(settings: type[Settings], key: str, typed: str) -> str:
+    """An unknown key is returned as it is: it fails validation, which suggests another."""
+    if key.partition(".")[0] in settings.model_fields:
+        return key
+    found = [known for known in _known_keys(settings) if known.endswith(f".{key}")]
+    if len(found) > 1:
+        raise UsageError(f"{typed}: `{key}` could be {' or '.join(f'`{known}`' for known in found)}: name the table.")
+    return found[0] if found else key
+
+
+def _assign(values: dict[str, Any], change: Change) -> None:
+    *tables, last = change.key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"{change.given}: `{table}` = {values!r} is not a table.")
+    values[last] = change.value
+
+
 def _with_tuples(value: Any) -> Any:
-    """TOML and JSON know only lists; frozen settings hold tuples."""
+    """A copy with tuples, which frozen settings hold, for lists, the only sequences of TOML and JSON."""
     if isinstance(value, Mapping):
         return {key: _with_tuples(item) for key, item in value.items()}
     return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _sentence(settings: type[BaseModel], error: ValidationError) -> str:
-    # A misspelled key is both unknown and, if it has no default, missing: the first says what to mend.
-    problem = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in problem["loc"])
+def _first_problem(error: ValidationError) -> Any:
+    # A misspelled key is both unknown and, if it has no default, missing: the first says what to fix.
+    return min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+
+
+def _has_problem(settings: type[Settings], values: Mapping[str, Any], problem: Any) -> bool:
+    """Whether the values have this problem without any changes."""
+    try:
+        settings.model_validate(_with_tuples(values))
+    except ValidationError as error:
+        return any(each["loc"] == problem["loc"] and each["msg"] == problem["msg"] for each in error.errors())
+    return False
+
+
+def _error(
+    settings: type[Settings], problem: Any, where: str, changes: Sequence[Change], before: bool
+) -> OpenAlignError:
+    """The error for a problem, which was there `before` the changes or not."""
+    key = _dotted(problem["loc"])
+    message = _message(settings, problem)
+    for change in reversed(changes):
+        if _overlap(change.key, key):
+            return UsageError(f"{change.given}: {message}")
+    if before or not changes:
+        return OpenAlignError(f"{where}: {message}")
+    return UsageError(f"{where} with {' '.join(change.given for change in changes)}: {message}")
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two keys are the same, or one is a table that holds the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def _message(settings: type[Settings], problem: Any) -> str:
+    key = _dotted(problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(settings)
-        nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        return f"unknown key `{key}`; the nearest known key is `{nearest[0]}`."
+        return _unknown_key(settings, key)
     if problem["type"] == "missing":
         return f"the key `{key}` is missing."
-    if problem["type"] == "value_error":  # of a rule that concerns several keys; its message names them
+    if problem["type"] == "value_error":  # raised by a validator, whose message names the keys
         return f"{problem['msg'].removeprefix('Value error, ')}."
-    return f"`{key}` = {problem['input']!r} does not fit: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    return f"`{key}` = {problem['input']!r} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}."
 
 
-def _known_keys(settings: type[BaseModel], prefix: str = "") -> list[str]:
-    keys: list[str] = []
+def _unknown_key(settings: type[Settings], key: str) -> str:
+    table, _, name = key.rpartition(".")
+    best, best_ratio = "", 0.0
+    beside: list[str] = []
+    for known in _known_keys(settings):
+        known_table, _, known_name = known.rpartition(".")
+        same_table = known_table == table
+        if same_table:
+            beside.append(known_name)
+        ratio = difflib.SequenceMatcher(None, name, known_name).ratio()
+        if ratio >= (NEAR if same_table else NEAR_ELSEWHERE) and ratio > best_ratio:
+            best, best_ratio = known, ratio
+    if best:
+        return f"unknown key `{key}`; the nearest known key is `{best}`."
+    holder = f"the keys of [{table}] are" if table else "the keys are"
+    return f"unknown key `{key}`; {holder} {', '.join(beside)}."
+
+
+def _known_keys(settings: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Full names of all keys, tables included."""
     for name, field in settings.model_fields.items():
-        keys.append(prefix + name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys.extend(_known_keys(field.annotation, f"{prefix}{name}."))
-    return keys
+        yield prefix + name
+        if (table := _table_type(field.annotation)) is not None:
+            yield from _known_keys(table, f"{prefix}{name}.")
+
+
+def _table_type(annotation: Any) -> type[BaseModel] | None:
+    """The settings class of a key that is a table; such a table may be optional."""
+    types = (annotation, *get_args(annotation))
+    return next((each for each in types if isinstance(each, type) and issubclass(each, BaseModel)), None)
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in location)

@@ -16,6 +16,7 @@ from openalign.commands.arguments import (
     comma_separated,
     key_values,
 )
+from openalign.progress import list_problems
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Data to evaluate on.", show_default=False)]
 ProtocolName = Annotated[Literal["retrieval", "zero-shot"], typer.Option(help="What to measure.")]
@@ -61,7 +62,7 @@ def evaluate(
     options |= {"labels": comma_separated(labels), "templates": templates}
     report = evaluate(model, data, protocol=protocol, **options)
     terminal.print_table(report_table(report))
-    terminal.list_problems(report["problems"], len(report["problems"]))
+    list_problems(report["problems"])
 
 
 def classify(

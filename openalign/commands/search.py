@@ -7,7 +7,7 @@ import typer
 
 from openalign.commands import terminal
 from openalign.commands.arguments import Host, IndexFolder, Json, Port
-from openalign.progress import say
+from openalign.progress import list_problems, say
 
 
 def index(
@@ -27,7 +27,7 @@ def index(
 
     built = Index.build(paths, model=model, to=to)
     say(f"{to} holds {len(built):,} images.")
-    terminal.list_problems(built.problems, len(built.problems))
+    list_problems(built.problems)
 
 
 def search(

@@ -9,12 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openalign.progress import say
+from openalign.progress import list_problems
 
 if TYPE_CHECKING:
     from openalign.search.index import Hit
-
-PROBLEMS_SHOWN = 5
 
 
 def print_table(table: Table) -> None:
@@ -27,12 +25,10 @@ def print_json(content: Mapping[str, Any]) -> None:
     print(json.dumps(content, ensure_ascii=False, indent=2))
 
 
-def list_problems(problems: Sequence[str], count: int) -> None:
-    """Print the first few of `count` problems, and how many more there are."""
-    for problem in problems[:PROBLEMS_SHOWN]:
-        say(f"Left out: {problem}")
-    if count > PROBLEMS_SHOWN:
-        say(f"... and {count - PROBLEMS_SHOWN:,} more.")
+def print_curated(report: Mapping[str, Any]) -> None:
+    """Print what each rule of a curation dropped, and the first problems."""
+    print_table(curated_table(report))
+    list_problems(report["problems"]["first"], report["problems"]["count"])
 
 
 def curated_table(report: Mapping[str, Any]) -> Table:

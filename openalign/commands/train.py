@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from openalign.commands import terminal
 from openalign.commands.arguments import Set, TextColumn, Where, key_values
-from openalign.progress import say
+from openalign.progress import list_problems, say
 
 
 def tokenizer(
@@ -25,15 +24,13 @@ def tokenizer(
     """
     rows = key_values(where, "--where")
 
-    from openalign.data.pairs.pairs import open_pairs
+    from openalign.data.pairs.open import open_pairs
     from openalign.data.text.tokenizer import train_tokenizer
 
-    pairs = open_pairs(data, text_column=text_column)
-    for column, value in rows.items():
-        pairs = pairs.where(column, value)
+    pairs = open_pairs(data, text_column=text_column, where=rows)
     texts = pairs.texts()
     say(f"Wrote {train_tokenizer(texts, to, size)} from {len(texts):,} texts.")
-    terminal.list_problems(pairs.problems, len(pairs.problems))
+    list_problems(pairs.problems)
 
 
 RecipeName = Annotated[
@@ -76,13 +73,8 @@ def train(
     settings, changed = key_values(changes, "--set"), key_values(on_purpose, "--change")
 
     from openalign.training.loop import train
-    from openalign.training.recipe.changes import contradiction
 
-    if (problem := contradiction(settings, changed, resume)) is not None:
-        raise typer.BadParameter(problem, param_hint="--change")
-    result = train(recipe, set=settings, to=to, resume=resume, change=changed)
-    minutes = result.seconds / 60
-    say(f"Trained to step {result.steps:,} in {minutes:.1f} min; the model is in {result.model}")
+    train(recipe, set=settings, to=to, resume=resume, change=changed)
 
 
 def report(

@@ -5,6 +5,7 @@ Norms, activations and pooling are left out, as the published figures leave them
 """
 
 import math
+from collections.abc import Collection
 from functools import cache
 
 import torch
@@ -13,7 +14,9 @@ from torch import nn
 from transformers import BertModel
 
 from openalign.model.align import Align, AlignSettings, TextTowerSettings, bert_config
-from openalign.model.efficientnet import Convolution, EfficientNet, ImageTowerSettings
+from openalign.model.efficientnet.convolution import Convolution
+from openalign.model.efficientnet.settings import ImageTowerSettings
+from openalign.model.efficientnet.tower import EfficientNet
 
 IMAGE_TOWERS: dict[str, tuple[float, float, int]] = {
     # name: width multiplier, depth multiplier, native side in pixels (Tan & Le 2019; L2: Xie et al. 2020)
@@ -44,15 +47,22 @@ PAPER_VOCABULARY = 100_000
 
 
 def image_tower(name: str) -> ImageTowerSettings:
-    """Settings of the EfficientNet called `name`."""
+    """Settings of the EfficientNet called `name`. Raises ValueError if there is none."""
+    _check_name(name, "image", IMAGE_TOWERS)
     width, depth, _ = IMAGE_TOWERS[name]
     return ImageTowerSettings(width_multiplier=width, depth_multiplier=depth)
 
 
 def text_tower(name: str) -> TextTowerSettings:
-    """Settings of the BERT called `name`."""
+    """Settings of the BERT called `name`. Raises ValueError if there is none."""
+    _check_name(name, "text", TEXT_TOWERS)
     width, layers, heads = TEXT_TOWERS[name]
     return TextTowerSettings(width=width, layers=layers, heads=heads, inner_width=4 * width)
+
+
+def _check_name(name: str, kind: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise ValueError(f"there is no {kind} tower `{name}`; the named sizes are {', '.join(known)}")
 
 
 def parameters(module: nn.Module) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.files.remote import is_address
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.files.remote import is_url
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.locks import locked
@@ -192,7 +193,7 @@ def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
 def _permanent_name(source: str | Path) -> str:
     """A name that is valid in every working directory: an absolute path, a URL or a hub name."""
     name = str(source).removeprefix("file://")
-    if is_address(name) or not Path(name).exists():
+    if is_url(name) or not Path(name).exists():
         return name
     path = str(Path(name).resolve())
     try:

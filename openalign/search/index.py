@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder, ImageInput

@@ -289,7 +289,7 @@ def test_a_url_that_no_server_takes_is_refused(raw: RawServer, tmp_path: Path) -
 
 STEPS: list[tuple[Any, str, bool]] = [  # where, which function, and whether it is awaited
     (download, "normalise", False),
-    (download, "looks_like_image", False),
+    (download, "format_of", None),
     (download, "refuse_opted_out", False),
     (download, "file_of", False),
     (download, "read_at_most", True),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.evaluation.run import evaluate
 

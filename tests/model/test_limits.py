@@ -8,7 +8,7 @@ import pytest
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align import AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.hub import align_settings, load
 from openalign.model.limits import check_config, check_preprocessor
 from tests.model.folders import align_folder, clip_folder, put
@@ -166,5 +166,5 @@ def test_recipes_and_settings_have_the_same_limits() -> None:
         AlignSettings(vocabulary=10, image_size=400)
     with pytest.raises(ValueError, match=r"blocks; at most 1,000"):
         AlignSettings(vocabulary=10, image_tower=ImageTowerSettings(depth_multiplier=30.0, repeats=(90,) * 7))
-    with pytest.raises(OpenAlignError, match=r"recipe\.toml: `layers` = 10000000 does not fit"):
+    with pytest.raises(OpenAlignError, match=r"recipe\.toml: `layers` = 10000000 is not valid"):
         TextTowerSettings.read({"layers": 10_000_000}, "recipe.toml")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.search import Index
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from openalign.data.pairs.pairs import open_pairs
+from openalign.data.pairs.open import open_pairs
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub

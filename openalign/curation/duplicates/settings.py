@@ -4,7 +4,7 @@ from openalign.settings import Settings
 
 
 class DuplicateSettings(Settings):
-    """`[duplicates]`: thresholds of near-duplicate detection; docs/curation.md says how they were chosen."""
+    """`[duplicates]`: thresholds of near-duplicate detection, chosen as docs/explanation/curation.md tells."""
 
     duplicate_hash_bits: int = 14
     """Bits of the 64-bit perceptual hash that may differ in two images that are then compared pixel by pixel."""

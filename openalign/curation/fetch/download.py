@@ -31,7 +31,7 @@ from openalign.curation.fetch.http_client import (
 from openalign.curation.fetch.ledger import LEDGER, Entry, file_of, join_ledgers, mend_ledger, open_ledger, write_entry
 from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.html.urls import host_of, normalise
-from openalign.curation.sources.warc import looks_like_image
+from openalign.data.images.formats import format_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import console
@@ -264,7 +264,7 @@ async def _image_of(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     body = await read_at_most(response, max_bytes)
     if len(body) > max_bytes:
         raise Refused(too_large)
-    if not looks_like_image(body[:32]):
+    if format_of(body) is None:
         raise Refused(f"not an image but {response.content_type}" if body else "empty answer")
     return body
 

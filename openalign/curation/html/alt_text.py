@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from openalign.curation.html.charset import decode_page
 from openalign.curation.html.srcset import largest_first, resolved_candidates
 from openalign.curation.html.surroundings import Sources, Surroundings
 from openalign.curation.html.urls import resolve
 from openalign.curation.html.whitespace import clean_text
 from openalign.curation.isolation.records import RecordError
+from openalign.data.files.charset import decode_page
 
 # Scripts put the real address here and a placeholder into `src`; the order is how common they are on the web.
 LAZY_SRC = (

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import step_folder
 from openalign.curation.html.alt_text import ImageTag
 from openalign.curation.html.page import Form, PageSettings, tags_of_page
 from openalign.curation.isolation.records import Problem, RunError
@@ -23,7 +24,6 @@ from openalign.curation.sources.storage import (
     Place,
     beside,
     bytes_at,
-    files_below,
     full_name,
     is_folder,
     opened,
@@ -33,16 +33,15 @@ from openalign.curation.sources.storage import (
 )
 from openalign.curation.sources.warc import WARC_SUFFIXES, Damage, StoredImage, StoredPage, is_warc, read_payload, scan
 from openalign.curation.sources.wat import ListedPage, tags_of
-from openalign.data.shards.index import IMAGE_SUFFIXES, IndexDamage, check_sidecars
+from openalign.data.files.walk import files_below
+from openalign.data.images.formats import is_image_name
+from openalign.data.shards.index import IndexDamage, check_sidecars
 from openalign.data.shards.sidecar import digest_of
-from openalign.data.tables.read import TABLE_SUFFIXES, table_suffix
+from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
 _PAGES_PER_PART = 256
 _ABOUT_THE_FOLDER = ("readme", "license", "licence", "changelog", "contributing", "credits", "notice")
-
-PARTS = "parts"
-"""The folder, in that of the engine, where parts lie."""
 
 Reader = Callable[[PartWriter], None]
 
@@ -71,12 +70,14 @@ def extract(
     sources: Sequence[str | Path],
     pages: PageSettings = PageSettings(),  # noqa: B008 - frozen
     tables: TableSettings = TableSettings(),  # noqa: B008 - frozen
+    state: str = "",
 ) -> Extracted:
     """Read all `sources` (paths or globs, each taken for what it is), in parts that a further run need not read again.
 
     WARC files; HTML or Markdown pages and folders of them; tables; shards; folders of images. The rows and their order
     do not depend on the engine.
 
+    `state` is a fingerprint of sources and settings: only results that were stored under the same one are used again.
     Of several files one that cannot be read is a problem, and the others are read.
     Raises OpenAlignError if a source is missing or of no known kind, if the index of a shard is damaged, or if there is
     no image in any.
@@ -85,7 +86,7 @@ def extract(
     named = [path for source in sources for path in places_of(str(source))]
     check_sidecars(path for path in named if _is_tar(path))
     readers = [reader for path in named for reader in _readers_of(path, asked)]
-    folder = engine.work / PARTS
+    folder = step_folder(engine.work, "sources") / state
     folder.mkdir(exist_ok=True)
     read = partial(_read_part, folder=folder, is_only_one=len(readers) == 1)
     parts = engine.run(read, list(enumerate(readers)), "sources")
@@ -206,7 +207,7 @@ def _folder_readers(folder: Place, asked: _Asked) -> Iterator[Reader]:
     for file in crawls:
         yield partial(_read_warc, path=within(folder, file), settings=asked.pages)
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
-    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(_is_image, files)):
+    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(is_image_name, files)):
         if isinstance(folder, str):
             raise OpenAlignError(f"{folder} holds images: at an address, give a table that names them and their texts.")
         yield partial(read_image_folder, folder=folder)
@@ -232,10 +233,6 @@ def _lists_in(files: Sequence[str]) -> Iterator[list[str]]:
 
 def _is_tar(place: Place) -> bool:
     return str(place).lower().endswith(".tar")
-
-
-def _is_image(file: str) -> bool:
-    return file.rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def _is_about_the_folder(page: str) -> bool:

@@ -15,10 +15,11 @@ from openalign.curation.sources.occurrences import PartWriter
 from openalign.curation.sources.parquet_images import holds_images, read_parquet_images
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import Place, beside, full_name, location_of
-from openalign.data.pairs.pairs import open_pairs, read_table
-from openalign.data.shards.shards import read_index
+from openalign.data.pairs.open import open_pairs
+from openalign.data.shards.index import read_index
 from openalign.data.shards.sidecar import DIGEST
-from openalign.data.tables.read import table_suffix
+from openalign.data.tables.read import read_table
+from openalign.data.tables.suffixes import table_suffix
 
 
 def read_listing(part: PartWriter, path: Place, settings: TableSettings) -> None:

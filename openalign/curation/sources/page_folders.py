@@ -8,7 +8,8 @@ from urllib.parse import quote, unquote
 from openalign.curation.html.page import Form, PageSettings, tags_of_page
 from openalign.curation.isolation.records import Problem, RecordError, one_record
 from openalign.curation.sources.occurrences import PartWriter
-from openalign.curation.sources.storage import Place, files_below, location_of, opened, within
+from openalign.curation.sources.storage import Place, location_of, opened, within
+from openalign.data.files.walk import files_below
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown")

@@ -14,8 +14,9 @@ from openalign.curation.sources.columns import values_of
 from openalign.curation.sources.occurrences import PartWriter
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import Place, full_name, place_of
-from openalign.data.tables.datasets import captions_as_rows, part_images
-from openalign.data.tables.read import find_columns, with_named_columns
+from openalign.data.tables.columns import find_columns, with_named_columns
+from openalign.data.tables.datasets import captions_as_rows
+from openalign.data.tables.image_columns import separate_images
 from openalign.errors import OpenAlignError
 
 SCHEME = "parquet"
@@ -70,7 +71,7 @@ def _row_group(
     file: pq.ParquetFile, group: int, image: str, text: str | None, path: Place
 ) -> list[tuple[Any, int, bool]]:
     """The text, the row within the group, and whether its image is there, of each row and each of its captions."""
-    table, stored = part_images(file.read_row_group(group), image)
+    table, stored = separate_images(file.read_row_group(group), image)
     table, rows = captions_as_rows(table, text or "", need_text=True)
     texts = values_of(with_named_columns(table, str(path), image, text, need_text=True)["text"])
     at_hand = [False] * (max(rows.tolist(), default=0) + 1) if stored is None else stored.is_valid().to_pylist()

@@ -2,7 +2,6 @@
 
 import errno
 import glob
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ _BLOCK_BYTES = 1 << 18
 
 def place_of(name: str) -> Place:
     """The place that a name stands for."""
-    return name if remote.is_address(name) else Path(name)
+    return name if remote.is_url(name) else Path(name)
 
 
 def full_name(place: Place) -> str:
@@ -33,7 +32,7 @@ def places_of(source: str) -> list[Place]:
 
     Raises OpenAlignError if there is none.
     """
-    if remote.is_address(source):
+    if remote.is_url(source):
         return list(remote.matching(source))
     if Path(source).exists():
         return [Path(source)]
@@ -47,22 +46,6 @@ def places_of(source: str) -> list[Place]:
 
 def is_folder(place: Place) -> bool:
     return remote.is_folder(place) if isinstance(place, str) else place.is_dir()
-
-
-def files_below(folder: Place) -> list[str]:
-    """All files below `folder` as sorted relative paths with slashes; hidden files and folders are passed over."""
-    if isinstance(folder, str):
-        return [name for name in remote.files_below(folder) if not any(map(_is_hidden, name.split("/")))]
-    found: list[str] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        below = Path(parent).relative_to(folder)
-        found += [(below / name).as_posix() for name in files if not _is_hidden(name)]
-    return sorted(found)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith((".", "node_modules"))
 
 
 @contextmanager

@@ -20,14 +20,9 @@ from openalign.curation.isolation.records import Problem, one_record, reason_of
 from openalign.curation.sources.payload import Unreadable, expect_whole, header, parse_http, read_body
 from openalign.curation.sources.storage import Place, bytes_at, opened
 from openalign.curation.sources.wat import ListedPage, read_listed_page
+from openalign.data.images.formats import HEAD_BYTES, format_of
 from openalign.errors import OpenAlignError
 
-_MAGIC_BYTES = 32
-_IMAGE_MAGIC = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|BM.{4}\0\0\0\0|II\*\0|MM\0\*|....ftyp(?:avif|avis|heic|heix|mif1)"
-    rb"|\0\0\x01\0[\x01-\xff]\0",
-    re.DOTALL,
-)
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _HTML_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
 _GZIP = b"\x1f\x8b\x08"
@@ -77,11 +72,6 @@ def is_warc(path: Place) -> bool:
         return True
     with opened(path) as stream:
         return stream.read(len(_WARC)) == _WARC
-
-
-def looks_like_image(head: bytes) -> bool:
-    """Tell whether `head`, the first 32 bytes of a file, is how an image of a known raster format starts."""
-    return _IMAGE_MAGIC.match(head) is not None
 
 
 def scan(path: Place, page_bytes: int = PageSettings().page_bytes) -> Iterator[Finding]:
@@ -207,8 +197,8 @@ def _content(record: WarcRecord, url: str, offset: int) -> Finding:
     declared = header(record, "Content-Type")
     kind = declared.partition(";")[0].strip().lower()
     encoded = bool(header(record, "Transfer-Encoding") or header(record, "Content-Encoding"))
-    start = read_body(record) if encoded else record.reader.read(_MAGIC_BYTES)
-    if looks_like_image(start) or kind.startswith("image/"):
+    start = read_body(record) if encoded else record.reader.read(HEAD_BYTES)
+    if format_of(start) is not None or kind.startswith("image/"):
         if not encoded:
             expect_whole(record, len(start) + record.reader.consume())
         return StoredImage(url, offset)

@@ -1,4 +1,4 @@
-"""What the first bytes of an image say, read without decoding, and what can be wrong with them."""
+"""Format and size of an image from its first bytes, without decoding it."""
 
 import io
 import logging
@@ -9,22 +9,21 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from openalign.data.images.formats import FORMATS, format_of
 from openalign.errors import OpenAlignError
 
 MAX_PIXELS = 100_000_000
-"""A larger image is refused before it is decoded: 300 MB of RGB from what may be a few kilobytes of file."""
+"""Larger images are refused before decoding: a file of a few kilobytes could expand to 300 MB of RGB and more."""
 
 TOO_MANY_PIXELS = f"more than {MAX_PIXELS // 10**6} million pixels"
 
 Image.init()
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with an image is said once, by us
-# Pillow would also open formats that run other programs (EPS) or that no web page shows; those stay closed.
-_WANTED = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "ICO", "PPM")
-_PILLOW_FORMATS = [name for name in _WANTED if name in Image.OPEN]
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # problems of an image are reported as `ImageError` only
+_PILLOW_FORMATS = [name for each in FORMATS for name in each.pillow if name in Image.OPEN]
 
 
 class ImageError(OpenAlignError):
-    """These bytes are no image that can be used; `reason` says why in a few words ("truncated JPEG")."""
+    """These bytes are not a usable image; `reason` is a few words, such as "truncated JPEG"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -33,7 +32,7 @@ class ImageError(OpenAlignError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What the first bytes of an image say: its format in lower case, width and height in pixels as stored."""
+    """The format in lower case, and width and height in pixels as stored."""
 
     format: str
     width: int
@@ -47,17 +46,16 @@ def read_header(data: bytes) -> ImageHeader:
     """
     if not data:
         raise ImageError("empty file")
-    known = next((entry for entry in _HEADERS if data.startswith(entry[0])), None)
+    known = next((each for each in FORMATS if each.signature and data.startswith(each.signature)), None)
     if known is None:
         return _pillow_header(data)
-    _, name, read_size = known
     try:
-        width, height = read_size(data)
+        width, height = _SIZES[known.name](data)
     except (struct.error, IndexError):
-        raise ImageError(f"truncated {shown_format(name)}") from None
+        raise ImageError(f"truncated {known.shown}") from None
     if width < 1 or height < 1:
-        raise ImageError(f"{shown_format(name)} without pixels")
-    return ImageHeader(name, width, height)
+        raise ImageError(f"{known.shown} without pixels")
+    return ImageHeader(known.name, width, height)
 
 
 def open_with_pillow(data: bytes) -> Image.Image:
@@ -73,11 +71,10 @@ def _pillow_header(data: bytes) -> ImageHeader:
     except Image.DecompressionBombError:
         raise ImageError(TOO_MANY_PIXELS) from None
     except Exception:  # Pillow's plugins raise most of the built-in exceptions on damaged bytes
+        known = format_of(data)
+        if known is not None and not known.pillow:
+            raise ImageError(f"{known.shown} is not supported") from None
         raise ImageError("not a raster image") from None
-
-
-def shown_format(name: str) -> str:
-    return "WebP" if name == "webp" else name.upper()
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
@@ -132,10 +129,11 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise ImageError("not a raster image" if len(chunk) == 8 else "truncated WebP")
 
 
-_HEADERS: tuple[tuple[bytes, str, Callable[[bytes], tuple[int, int]]], ...] = (
-    (b"\xff\xd8\xff", "jpeg", _jpeg_size),
-    (b"\x89PNG\r\n\x1a\n", "png", _png_size),
-    (b"GIF8", "gif", _gif_size),
-    (b"BM", "bmp", _bmp_size),
-    (b"RIFF", "webp", _webp_size),
-)
+_SIZES: dict[str, Callable[[bytes], tuple[int, int]]] = {
+    "jpeg": _jpeg_size,
+    "png": _png_size,
+    "gif": _gif_size,
+    "bmp": _bmp_size,
+    "webp": _webp_size,
+}
+"""Readers of width and height, for the formats with a `signature`."""

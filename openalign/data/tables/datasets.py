@@ -1,8 +1,7 @@
-"""Tables that hold the images themselves, as Hugging Face `datasets` writes them, and lists of captions.
+"""Datasets in the layouts of Hugging Face `datasets`: Arrow files of `save_to_disk`, or Parquet files as on the hub.
 
-A folder of `Dataset.save_to_disk` (Arrow streams), or Parquet files as on the hub. An image is bytes, or an object of
-`bytes` and `path`. Arrow files are memory-mapped while they are opened only: a file that is cut off while it is mapped
-ends the process, so later on images are read from it, and everything else is in memory.
+Arrow files are memory-mapped only while they are opened, because a mapped file that is truncated kills the process.
+Afterwards images are read from the files, and everything else is held in memory.
 """
 
 from collections.abc import Sequence
@@ -13,22 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from openalign.data.files.open_files import OpenFiles
-from openalign.data.tables.read import joined
+from openalign.data.tables.combine import concatenated
 from openalign.errors import OpenAlignError
-
-_NO_IMAGE = "this row holds no image"
 
 
 def visible_files(folder: Path, suffix: str) -> list[Path]:
-    """The files right in `folder` with that suffix, sorted; not hidden ones, as a run that was killed leaves them."""
+    """The files directly in `folder` with that suffix, sorted, without hidden ones, which a killed run may leave."""
     return sorted(file for file in folder.glob(f"*{suffix}") if not file.name.startswith("."))
 
 
 def arrow_files(folder: Path) -> list[Path]:
-    """The files of a dataset saved to `folder`, in order; none if it is no such folder.
+    """The files of a dataset saved to `folder`, in order; none if it is not such a folder.
 
-    Raises `OpenAlignError` if it holds several datasets, or names files that are not there.
+    Raises `OpenAlignError` if it holds several datasets, or if the files are missing.
     """
     if (folder / "dataset_dict.json").exists():
         splits = sorted(each.name for each in folder.iterdir() if (each / "state.json").exists())
@@ -46,12 +42,12 @@ def parquet_files(folder: Path) -> list[Path]:
 
     Raises `OpenAlignError` if they belong to several splits.
     """
-    for place in (folder, folder / "data"):
-        found = [file for file in visible_files(place, ".parquet") if not file.name.endswith(".index.parquet")]
+    for parent in (folder, folder / "data"):
+        found = [file for file in visible_files(parent, ".parquet") if not file.name.endswith(".index.parquet")]
         splits = sorted({file.name.split("-")[0] for file in found if "-of-" in file.name})
         if len(splits) > 1:
             raise OpenAlignError(
-                f"{place} holds several splits ({', '.join(splits)}): move the files of one into a folder of its own"
+                f"{parent} holds several splits ({', '.join(splits)}): move the files of one into a folder of its own"
             )
         if found:
             return found
@@ -59,9 +55,9 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, list[Path], list[pa.Buffer]]:
-    """The rows of Arrow stream files, those files, and the memory maps that the rows lie in, one a file.
+    """The rows of Arrow stream files, the readable files, and the memory map of each, which the rows refer to.
 
-    A file that is damaged or cut off is left out and gets a line in `problems`.
+    A damaged or truncated file is left out and added to `problems`.
     Raises `OpenAlignError` naming the first file if none can be read.
     """
     tables, read, maps = [], [], []
@@ -82,43 +78,21 @@ def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, li
         maps.append(mapped)
     if first and not read:
         raise OpenAlignError(first)
-    return joined(tables, str(files[0].parent)), read, maps
+    return concatenated(tables, str(files[0].parent)), read, maps
 
 
 def in_memory(table: pa.Table) -> pa.Table:
-    """A copy of the table that needs no file any more."""
+    """A copy of the table that does not refer to any file."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
-def part_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedArray | None]:
-    """The table with names in place of the images that `column` holds, and the images' bytes; None if it holds none.
-
-    A name is the image's `path` where those tell all rows apart, else the number of its row. Where every row has just a
-    `path` and no bytes, the images are these files.
-    """
-    if column not in table.column_names:
-        return table, None
-    images, paths = table[column], None
-    if pa.types.is_struct(images.type) and images.type.get_field_index("bytes") >= 0:
-        if images.type.get_field_index("path") >= 0:
-            paths = pc.struct_field(images, "path").cast(pa.string())
-        images = pc.struct_field(images, "bytes")
-        if paths is not None and images.null_count == len(images):  # saved without embedding: the files lie elsewhere
-            return table.set_column(table.column_names.index(column), column, paths), None
-    if not (pa.types.is_binary(images.type) or pa.types.is_large_binary(images.type)):
-        return table, None
-    if paths is None or paths.null_count or pc.count_distinct(paths).as_py() < len(paths):
-        paths = pa.array([f"row {row + 1}" for row in range(len(table))])
-    return table.set_column(table.column_names.index(column), column, paths), images
-
-
 def captions_as_rows(table: pa.Table, column: str, need_text: bool) -> tuple[pa.Table, NDArray[np.int64]]:
-    """A row for each caption where `column` holds lists of them, and the row of `table` that each came from.
+    """One row per caption if `column` holds lists of captions, and the row of `table` that each came from.
 
-    Without `need_text` an image stays one row, with its first caption. A row without captions keeps its place.
+    Without `need_text` each image stays one row, with its first caption. Rows without captions are kept, in order.
     """
     every_row = np.arange(len(table))
     if column not in table.column_names or not _is_list_of_strings(table[column].type):
@@ -139,87 +113,3 @@ def _is_list_of_strings(kind: pa.DataType) -> bool:
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         return False
     return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
-
-
-def stored_images(
-    images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path], maps: Sequence[pa.Buffer]
-) -> "StoredImages | ArrowImages":
-    """The images of a column of bytes that was read from `files`; `maps` are their memory maps, none if it has none."""
-    if not maps:
-        return StoredImages(images, rows, files)
-    found = [_places_of(chunk, maps) for chunk in images.chunks]
-    places = [each for each in found if each is not None]
-    if len(places) < len(found):  # compressed, so that they lie in no file as they are
-        return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files)
-    places_N3 = np.concatenate([np.empty((0, 3), np.int64), *places])
-    opened = OpenFiles()
-    opened.remember(files)
-    return ArrowImages(files, places_N3[rows], opened)
-
-
-def _places_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64] | None:
-    """The file, offset and size in bytes, (N, 3), of each value of an array of bytes; size -1 where it is null.
-
-    None if they do not lie in one of `maps`.
-    """
-    _, ends, data = images.buffers()
-    width = np.int64 if pa.types.is_large_binary(images.type) else np.int32
-    bounds = np.zeros(1, np.int64) if ends is None else np.frombuffer(ends, width).astype(np.int64)
-    bounds = bounds[images.offset : images.offset + len(images) + 1]
-    sizes = np.where(images.is_null().to_numpy(zero_copy_only=False), -1, np.diff(bounds))
-    if data is None or data.size == 0:
-        return np.stack([np.zeros_like(sizes), np.zeros_like(sizes), sizes], axis=1)
-    for number, mapped in enumerate(maps):
-        if 0 <= (start := data.address - mapped.address) <= mapped.size - data.size:
-            return np.stack([np.full_like(sizes, number), start + bounds[:-1], sizes], axis=1)
-    return None
-
-
-class StoredImages:
-    """Images that lie in a column of bytes, in memory."""
-
-    def __init__(self, images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path]) -> None:
-        self._images = images
-        self._rows = rows
-        self._files = list(files)
-
-    def image_bytes(self, row: int) -> bytes:
-        data: bytes | None = self._images[int(self._rows[row])].as_py()
-        if data is None:
-            raise OpenAlignError(_NO_IMAGE)
-        return data
-
-    def select(self, rows: NDArray[np.int64]) -> "StoredImages":
-        return StoredImages(self._images, self._rows[rows], self._files)
-
-    def identity(self) -> bytes:
-        return _state_of(self._files) + self._rows.tobytes()
-
-
-class ArrowImages:
-    """Images that lie in a column of bytes of Arrow files, each read when it is asked for."""
-
-    def __init__(self, files: Sequence[Path], places_N3: NDArray[np.int64], opened: OpenFiles) -> None:
-        """`places_N3` says of each row the file, the offset in it and the size in bytes; size -1: no image."""
-        self._files = list(files)
-        self._places_N3 = places_N3
-        self._opened = opened
-
-    def image_bytes(self, row: int) -> bytes:
-        number, offset, size = self._places_N3[row].tolist()
-        if size < 0:
-            raise OpenAlignError(_NO_IMAGE)
-        data = self._opened.read(self._files[number], offset, size)
-        if len(data) < size:
-            raise OpenAlignError(f"{self._files[number]} was cut off after it was opened: save or fetch it again")
-        return data
-
-    def select(self, rows: NDArray[np.int64]) -> "ArrowImages":
-        return ArrowImages(self._files, self._places_N3[rows], self._opened)
-
-    def identity(self) -> bytes:
-        return _state_of(self._files) + self._places_N3.tobytes()
-
-
-def _state_of(files: Sequence[Path]) -> bytes:
-    return repr([(file.stat().st_size, file.stat().st_mtime_ns) for file in files]).encode()

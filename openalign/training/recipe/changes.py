@@ -8,7 +8,8 @@ from typing import Any
 
 from openalign.errors import OpenAlignError
 from openalign.settings import Settings
-from openalign.training.recipe.recipe import Recipe, toml_value
+from openalign.toml import format_value
+from openalign.training.recipe.recipe import Recipe
 
 FREE = {
     "workers": "batches are the same whatever the number of processes that build them",
@@ -83,4 +84,4 @@ def _differences(before: Settings, after: Settings, prefix: str) -> Iterator[Dif
 
 
 def _shown(value: Any) -> str:
-    return "none" if value is None else toml_value(value)
+    return "none" if value is None else format_value(value)

@@ -1,23 +1,25 @@
 """A recipe: everything that decides what a training run does, read from TOML into frozen, strict settings."""
 
-import json
 import re
-import tomllib
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from openalign.errors import OpenAlignError
-from openalign.files import whole_file
 from openalign.model.align import AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
-from openalign.settings import Settings
+from openalign.model.efficientnet.settings import ImageTowerSettings
+from openalign.model.scales import image_tower, text_tower
+from openalign.recipe_files import find_recipe
+from openalign.settings import Change, Settings, changes_of
+from openalign.toml import read_toml, write_toml
 
 PATH_KEYS = ("data", "tokenizer", "start_from", "held_out.data")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+TOWERS: Mapping[str, Callable[[str], Settings]] = {"image_tower": image_tower, "text_tower": text_tower}
+"""Keys whose value may be a name that `openalign scales` prints, and what the name stands for."""
 
 
 class OptimizerSettings(Settings):
@@ -131,9 +133,16 @@ class Recipe(Settings):
     embedding_width: int | None = Field(default=None, ge=1)
     """Width of the shared space; None takes the image tower's."""
     image_tower: ImageTowerSettings = ImageTowerSettings()
+    """A table, or a name that `openalign scales` prints, such as "b3"."""
     text_tower: TextTowerSettings = TextTowerSettings()
+    """A table, or a name that `openalign scales` prints, such as "mini"."""
     loss: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
+
+    @field_validator("image_tower", "text_tower", mode="before")
+    @classmethod
+    def _tower_of_name(cls, value: Any, field: ValidationInfo) -> Any:
+        return TOWERS[str(field.field_name)](value) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -194,121 +203,60 @@ class Recipe(Settings):
         )
 
 
-def read_recipe(path: str | Path, changes: Mapping[str, str] | None = None) -> Recipe:
-    """Read a recipe file, or the recipe of that name that comes with the package, and apply `--set` changes.
+def read_recipe(
+    path: str | Path, changes: Mapping[str, str] | None = None, on_purpose: Mapping[str, str] | None = None
+) -> Recipe:
+    """Read a recipe file, or the bundled recipe of that name, and apply changes: `--set`, then `--change`.
 
-    Relative paths in the file are relative to the file; those in `changes` to where the user stands.
+    Relative paths in the file are relative to the file; those in changes to the working directory.
 
     Raises:
-        OpenAlignError: the file is missing or is not TOML, a key is unknown, missing or of the wrong type.
+        UsageError: a change has an unknown key or a value of the wrong type.
+        OpenAlignError: the file is missing or is not TOML; a key of it is unknown, missing or of the wrong type.
     """
-    file = _find(path)
-    try:
-        values: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise OpenAlignError(f"{file}: not a TOML file: {error}.") from None
-    except OSError as error:
-        raise OpenAlignError(f"{file}: cannot be read ({error.strerror}).") from None
-    _anchor_paths(values, file.parent)
-    for key, text in (changes or {}).items():
-        change = _parse_value(text)
-        _assign(values, key, _anchored(key, change, Path.cwd()) if key in PATH_KEYS else change)
-    return Recipe.read(values, str(file))
+    file = find_recipe(path)
+    values = read_toml(file)
+    _expand(values, file.parent)
+    both = [*changes_of(Recipe, changes or {}), *changes_of(Recipe, on_purpose or {}, "--change")]
+    return Recipe.read(values, str(file), [_expanded_change(change) for change in both])
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the recipe as it is run, defaults included, so that the file alone repeats the run.
+    """Write the recipe with all defaults, so that the file alone repeats the run.
 
     Raises:
         OpenAlignError: a path in it is not UTF-8, which a TOML file cannot hold.
-        OSError: the file cannot be written; an older one is untouched.
+        OSError: the file cannot be written; an older one is unchanged.
     """
-    lines: list[str] = []
-    _write_table(lines, recipe.model_dump(exclude_none=True), "")
-    try:
-        content = ("\n".join(lines).strip() + "\n").encode()
-    except UnicodeEncodeError as error:
-        name = ascii(error.object[max(error.start - 20, 0) : error.end + 20])
-        raise OpenAlignError(f"the recipe names {name}, which is not UTF-8: give that file another name.") from None
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
+    write_toml(recipe.model_dump(exclude_none=True), path)
 
 
-def toml_value(value: Any) -> str:
-    """A value as TOML has it on one line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(toml_value(item) for item in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml_key(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
-    return _toml_string(value) if isinstance(value, str) else repr(value)
-
-
-def _find(path: str | Path) -> Path:
-    given = Path(path)
-    if given.is_file():
-        return given
-    bundled = Path(str(files("openalign") / "recipes" / f"{given.stem}.toml"))
-    if bundled.is_file() and given.parent.name in ("", "recipes"):
-        return bundled.resolve()
-    if given.exists():
-        raise OpenAlignError(f"{path}: is no regular file, so it is not read as a recipe.")
-    raise OpenAlignError(f"{path}: no such recipe; recipes that come with openalign: {', '.join(_bundled())}.")
-
-
-def _bundled() -> list[str]:
-    return sorted(Path(entry.name).stem for entry in (files("openalign") / "recipes").iterdir())
-
-
-def _anchor_paths(values: dict[str, Any], folder: Path) -> None:
-    for dotted in PATH_KEYS:
-        table, _, key = dotted.rpartition(".")
+def _expand(values: dict[str, Any], folder: Path) -> None:
+    """Make paths absolute and replace names of towers by their settings, in place."""
+    for key in (*PATH_KEYS, *TOWERS):
+        table, _, name = key.rpartition(".")
         holder = values.get(table, {}) if table else values
-        if isinstance(holder, dict) and isinstance(holder.get(key), str):
-            holder[key] = _anchored(key, holder[key], folder)
+        if isinstance(holder, dict) and name in holder:
+            holder[name] = _expanded(key, holder[name], folder)
 
 
-def _anchored(key: str, value: Any, folder: Path) -> Any:
-    """A path relative to `folder` as an absolute one; addresses and names of models on the hub stay as they are."""
-    if not isinstance(value, str) or "://" in value:
+def _expanded_change(change: Change) -> Change:
+    return replace(change, value=_expanded(change.key, change.value, Path.cwd()))
+
+
+def _expanded(key: str, value: Any, folder: Path) -> Any:
+    if not isinstance(value, str):
+        return value
+    if key in TOWERS:
+        with suppress(ValueError):  # an unknown name fails validation, which reports where it was given
+            return TOWERS[key](value).model_dump()  # a table, in which a change may replace single keys
+    return _absolute(key, value, folder) if key in PATH_KEYS else value
+
+
+def _absolute(key: str, value: str, folder: Path) -> str:
+    """A path relative to `folder` as an absolute one; URLs and names of models on the hub stay as they are."""
+    if "://" in value:
         return value
     path = folder / Path(value).expanduser()
     names_a_hub_model = key == "start_from" and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", value) and not path.exists()
     return value if names_a_hub_model else str(path.resolve())
-
-
-def _parse_value(text: str) -> Any:
-    """The right-hand side of `--set key=value`: a TOML value, or else a bare string."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
-
-
-def _assign(values: dict[str, Any], dotted: str, value: Any) -> None:
-    *tables, last = dotted.split(".")
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise OpenAlignError(f"--set {dotted}: `{table}` is not a table of the recipe.")
-    values[last] = value
-
-
-def _write_table(lines: list[str], values: Mapping[str, Any], prefix: str) -> None:
-    simple = {key: value for key, value in values.items() if not isinstance(value, dict)}
-    lines.extend(f"{_toml_key(key)} = {toml_value(value)}" for key, value in simple.items())
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            lines.extend(["", f"[{prefix}{_toml_key(key)}]"])
-            _write_table(lines, value, f"{prefix}{_toml_key(key)}.")
-
-
-def _toml_key(key: str) -> str:
-    """Bare where TOML lets it be; a column such as `article type` or `a.b` in quotes."""
-    return key if _BARE_KEY.fullmatch(key) else _toml_string(key)
-
-
-def _toml_string(text: str) -> str:
-    """TOML escapes basic strings as JSON does, and the character DEL besides."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

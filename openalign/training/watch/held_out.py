@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from openalign.data.pairs.pairs import Pairs, open_pairs
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.evaluation import retrieval
 from openalign.evaluation.protocol import EvaluateSettings
@@ -25,9 +26,12 @@ class HeldOut:
     @classmethod
     def open(cls, settings: HeldOutSettings, model: Align, tokenizer: Tokenizer) -> "HeldOut":
         """Open the pairs. Raises `OpenAlignError` if there are none to read."""
-        pairs = open_pairs(settings.data, image_column=settings.image_column, text_column=settings.text_column)
-        for column, value in settings.where.items():
-            pairs = pairs.where(column, value)
+        pairs = open_pairs(
+            settings.data,
+            image_column=settings.image_column,
+            text_column=settings.text_column,
+            where=settings.where,
+        )
         return cls(settings, pairs.select(range(min(len(pairs), settings.most))), model, tokenizer)
 
     def due(self, done: int, steps: int) -> bool:

@@ -17,7 +17,7 @@ from openalign.curation.html.urls import normalise
 from openalign.curation.html.whitespace import clean_text
 from openalign.curation.sources.extract import read_image
 from openalign.curation.sources.settings import TableSettings
-from openalign.data.shards.shards import ShardWriter
+from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from tests.curation.extracted import Extracted, extracted
 

@@ -1,13 +1,13 @@
-"""Recipes: strict keys, paths, changes, and a written recipe that reads back as itself."""
+"""Recipes: strict keys, paths, changes, named towers, and a written recipe that reads back as itself."""
 
-import os
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
+from openalign.model.scales import image_tower, text_tower
 from openalign.training.recipe.recipe import Recipe, read_recipe, write_recipe
 
 MINIMAL = 'data = "pairs.csv"\ntokenizer = "tokenizer.json"\nsteps = 10\nbatch_size = 4\n'
@@ -38,6 +38,38 @@ def test_an_unknown_key_names_the_nearest_known_one(recipe: Path) -> None:
     with pytest.raises(
         OpenAlignError, match=r"small\.toml: unknown key `optimizer\.learning_rte`.*`optimizer\.learning_rate`"
     ):
+        read_recipe(recipe)
+
+
+def test_a_change_may_leave_out_the_table_of_its_key(recipe: Path) -> None:
+    changed = read_recipe(recipe, {"learning_rate": "2e-3", "max_pieces": "9"})
+    assert (changed.optimizer.learning_rate, changed.text_tower.max_pieces) == (2e-3, 9)
+
+
+def test_a_bad_change_is_reported_with_its_option(recipe: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--set steps=ten: `steps` = 'ten' is not valid"):
+        read_recipe(recipe, {"steps": "ten"})
+    with pytest.raises(UsageError, match=r"^--change stepz=3: unknown key `stepz`; the nearest known key is `steps`"):
+        read_recipe(recipe, on_purpose={"stepz": "3"})
+    with pytest.raises(UsageError, match=r"small\.toml with --set resize_size=9: resize_size 9 must be at least"):
+        read_recipe(recipe, {"resize_size": "9"})
+
+
+def test_towers_go_by_the_names_of_openalign_scales(recipe: Path) -> None:
+    named = read_recipe(recipe, {"image_tower": "b3", "text_tower": "mini", "image_tower.drop_path": "0.0"})
+    assert named.image_tower == image_tower("b3").model_copy(update={"drop_path": 0.0})
+    assert named.text_tower == text_tower("mini")
+    recipe.write_text(MINIMAL + 'image_tower = "b3"\ntext_tower = "mini"\n')
+    assert read_recipe(recipe, {"drop_path": "0.0"}) == named
+    values = named.model_dump() | {"image_tower": "b3"}
+    assert Recipe.model_validate(values).image_tower == image_tower("b3")
+
+
+def test_an_unknown_name_of_a_tower_lists_the_names(recipe: Path) -> None:
+    with pytest.raises(UsageError, match=r"^--set image_tower=b33: there is no image tower `b33`; .* b0, b1, .*l2\.$"):
+        read_recipe(recipe, {"image_tower": "b33"})
+    recipe.write_text(MINIMAL + 'text_tower = "huge"\n')
+    with pytest.raises(OpenAlignError, match=r"small\.toml: there is no text tower `huge`; .* tiny, mini, small"):
         read_recipe(recipe)
 
 
@@ -88,17 +120,3 @@ def test_any_column_name_and_value_reads_back_as_itself(
     file = tmp_path_factory.mktemp("recipe") / "as_run.toml"
     write_recipe(before, file)
     assert read_recipe(file) == before
-
-
-def test_a_path_that_is_no_utf_8_is_a_sentence(tmp_path: Path) -> None:
-    odd = os.fsdecode(b"/photos-\xff.csv")
-    with pytest.raises(OpenAlignError, match=r"photos-\\udcff.*not UTF-8"):
-        write_recipe(Recipe(data=odd, tokenizer="/t.json", steps=1), tmp_path / "as_run.toml")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("content", [b"a = " + b"[" * 20_000, b"\xff", b"= 3"])
-def test_a_file_that_is_no_recipe_is_a_sentence(recipe: Path, content: bytes) -> None:
-    recipe.write_bytes(content)
-    with pytest.raises(OpenAlignError, match=r"small\.toml: not a TOML file"):
-        read_recipe(recipe)

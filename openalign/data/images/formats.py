@@ -1,0 +1,72 @@
+"""Image formats: their names, file suffixes and first bytes, in one table that everything else consults."""
+
+import re
+from dataclasses import dataclass
+
+HEAD_BYTES = 32
+"""`format_of` needs this many bytes of a file."""
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """A raster format that is recognised, whether or not it can be decoded."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Of its files, without the dot; the first is the one that is written."""
+    start: re.Pattern[bytes]
+    """Matches the first `HEAD_BYTES` of a file."""
+    signature: bytes = b""
+    """Shorter: a file that only starts with this is a truncated or odd one of this format. Empty: no such rule."""
+    pillow: tuple[str, ...] = ()
+    """Pillow's names for it; empty if it is not decoded."""
+
+    @property
+    def shown(self) -> str:
+        """The name for messages."""
+        return shown_format(self.name)
+
+
+def _format(name: str, suffixes: str, start: bytes, signature: bytes = b"", pillow: str | None = None) -> ImageFormat:
+    names = (name.upper() if pillow is None else pillow).split()
+    return ImageFormat(name, tuple(suffixes.split()), re.compile(start, re.DOTALL), signature, tuple(names))
+
+
+# Pillow would also open formats that run other programs (EPS) or that no web page shows; those are left out.
+# A HEIF container starts like AVIF; which of the two it is, its brands tell.
+FORMATS = (
+    _format("jpeg", "jpg jpeg jfif", rb"\xff\xd8\xff", b"\xff\xd8\xff", "JPEG MPO"),
+    _format("png", "png", rb"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n"),
+    _format("gif", "gif", rb"GIF8[79]a", b"GIF8"),
+    _format("webp", "webp", rb"RIFF....WEBP", b"RIFF"),
+    _format("bmp", "bmp", rb"BM.{4}\0\0\0\0", b"BM"),
+    _format("tiff", "tiff tif", rb"II\*\0|MM\0\*"),
+    _format("avif", "avif", rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4}(?:.{4})*?avi[fs])"),
+    _format("jpeg2000", "jp2", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
+    _format("ico", "ico", rb"\0\0\x01\0[\x01-\xff]\0"),
+    _format("ppm", "ppm", rb"P[1-6]\s+[\d#]"),
+    _format("heic", "heic heif", rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", pillow=""),
+)
+
+IMAGE_SUFFIXES = frozenset(suffix for each in FORMATS for suffix in each.suffixes)
+"""Suffixes of image files, without the dot. HEIC is among them: it cannot be decoded, and a message tells so."""
+
+
+def format_of(head: bytes) -> ImageFormat | None:
+    """The format of a file by its first `HEAD_BYTES`; None if it is not an image of a known format."""
+    return next((each for each in FORMATS if each.start.match(head[:HEAD_BYTES])), None)
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file's name ends with one of `IMAGE_SUFFIXES`, in either case."""
+    return path.rpartition(".")[2].lower() in IMAGE_SUFFIXES
+
+
+def suffix_of(name: str) -> str:
+    """The suffix that files of a format are written with: `jpeg` -> `jpg`."""
+    return next((each.suffixes[0] for each in FORMATS if each.name == name), name)
+
+
+def shown_format(name: str) -> str:
+    """The name of a format for messages: `webp` -> `WebP`, `png` -> `PNG`."""
+    return "WebP" if name == "webp" else name.upper()

@@ -1,0 +1,99 @@
+"""Tables of JSON Lines, parsed by pyarrow if it can read the file, else line by line."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+
+from openalign.data.tables.columns import find_columns
+from openalign.data.tables.combine import table_of
+from openalign.data.tables.text_source import MOST_LINE_BYTES, TableSource
+
+_MOST_NESTED = 200
+"""Lists and objects within each other in a line; a line with more is left out."""
+_NO_OPENING_BRACKET = bytes(set(range(256)) - set(b"[{\n"))
+_BLOCK_BYTES = 1 << 20
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string literal; the end of the line closes one that lacks its quotation mark, so each byte is scanned once."""
+
+
+def read_json_lines(
+    source: TableSource, image_column: str | None, text_column: str | None, problems: list[str]
+) -> pa.Table:
+    if _is_nested_deeply(source):
+        return _read_json_line_by_line(source, problems)
+    try:
+        table = _parse_json_lines(source, None)
+    except pa.ArrowInvalid:
+        return _read_json_line_by_line(source, problems)
+    image, text = find_columns(table.column_names, image_column, text_column, need_text=False, where=str(source.path))
+    # pyarrow parses strings that look like timestamps as such, which is never meant in these two columns.
+    times = [name for name in (image, text) if name in table.column_names and pa.types.is_temporal(table[name].type)]
+    return _parse_json_lines(source, pa.schema([(name, pa.string()) for name in times])) if times else table
+
+
+def _parse_json_lines(source: TableSource, schema: pa.Schema | None) -> pa.Table:
+    options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
+    with source.stream() as stream:
+        table = pyarrow.json.read_json(stream, parse_options=options)
+    table.validate(full=True)  # pyarrow itself accepts bytes that are not UTF-8
+    return table
+
+
+def _is_nested_deeply(source: TableSource) -> bool:
+    """Whether a line is nested so deeply that pyarrow's recursive JSON reader could crash the process."""
+    opening = 0  # opening brackets of a line that started in the previous block
+    with source.stream() as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            counts = [len(brackets) for brackets in block.translate(None, _NO_OPENING_BRACKET).split(b"\n")]
+            counts[0] += opening
+            if max(counts) > _MOST_NESTED:
+                break
+            opening = counts[-1]
+        else:
+            return False
+    # There are many brackets, but they may be side by side or within strings.
+    return any(not is_whole or _depth(line) > _MOST_NESTED for _, line, is_whole in source.lines())
+
+
+def _depth(line: bytes) -> int:
+    """How deeply lists and objects of a line are nested; an upper bound if it is at most `_MOST_NESTED`."""
+    opening = line.count(b"[") + line.count(b"{")
+    if opening <= _MOST_NESTED:
+        return opening
+    marks = np.frombuffer(_STRING.sub(b"", line), np.uint8)
+    opens, closes = (np.isin(marks, np.frombuffer(kind, np.uint8)) for kind in (b"[{", b"]}"))
+    return int(np.cumsum(opens.astype(np.int64) - closes).max(initial=0))
+
+
+def _read_json_line_by_line(source: TableSource, problems: list[str]) -> pa.Table:
+    """Read a file with lines that are not JSON objects, or nested too deeply, leaving out these lines."""
+    rows: list[dict[str, Any]] = []
+    for number, line, is_whole in source.lines():
+        if not line.strip():
+            continue
+        if not is_whole:
+            problems.append(f"{source.path} line {number} has more than {MOST_LINE_BYTES >> 20} MB, and is left out")
+            continue
+        try:
+            text = line.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            if not source.in_utf8:
+                raise
+            problems.append(f"{source.path} line {number} is not UTF-8, and is left out")
+            continue
+        if _depth(line) > _MOST_NESTED:
+            problems.append(f"{source.path} line {number} is nested more than {_MOST_NESTED} deep, and is left out")
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError):
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        else:
+            problems.append(f"{source.path} line {number} is not a JSON object, and is left out")
+    return table_of(rows)
