@@ -10,7 +10,7 @@ from typing import Any
 from openalign.curation.cache import DEFAULT_LIMIT, cache_of, open_cache, parse_limit, trim_cache
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import step_folder
-from openalign.curation.engine.registry import open_engine
+from openalign.curation.engine.registry import check_engine, open_engine
 from openalign.curation.images.gather import DOWNLOADS, INSPECTION, inspect_images
 from openalign.curation.outputs import (
     describe_run,
@@ -77,6 +77,7 @@ def curate(
     Returns the content of report.json. Raises OpenAlignError if a source cannot be used, no pair was found, `to` holds
     other files, or another run writes it.
     """
+    check_engine(engine, master, memory)
     request = _Request(sources, test_set, truth, resolve_recipe(recipe, set))
     start = partial(open_engine, engine, workers=workers or os.cpu_count() or 1, master=master, memory=memory)
     return _curate_into(Path(to).absolute(), request, start, parse_limit(cache_limit), retry_failed or fresh, fresh)
