@@ -17,7 +17,7 @@ from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
 from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.isolation.records import one_record
 from openalign.curation.isolation.time_limit import call_with_time_limit
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.images.decode import ImageError, decode, read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
@@ -166,7 +166,7 @@ def judge_piece(rows: pa.Table, beside: Path, image: ImageSettings, storage: Sto
 
 @one_record
 def _look_at(location: str, wanted: bool, image: ImageSettings, storage: StorageSettings) -> Look:
-    return look(read_image(location), wanted, image, storage)
+    return look(parse_location(location).read(), wanted, image, storage)
 
 
 _SEEN = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")
