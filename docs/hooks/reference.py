@@ -30,8 +30,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         ),
         "curation-settings": settings_page(
             "Curation settings",
-            "openalign.curation.settings.CurateSettings",
-            "Fields of `CurateSettings`, and of `openalign curate --set KEY=VALUE`.",
+            "openalign.curation.recipe.CurateRecipe",
+            "Keys of a curation recipe (TOML), and of `openalign curate --set KEY=VALUE`. A key is unique among all "
+            "tables, so `--set min_shorter_side=50` and `--set image.min_shorter_side=50` are the same.",
         ),
         "recipes": recipes_page(ROOT / "recipes"),
     }

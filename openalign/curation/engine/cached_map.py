@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def step_folder(work: Path, step: str) -> Path:
 
 def has_results(work: Path) -> bool:
     """Whether any step has stored a complete result in the work folder."""
-    return any((work / STEPS).glob("*/*.json"))
+    return any((work / STEPS).rglob("*.json"))
 
 
 def cached_map(
@@ -47,13 +48,21 @@ def cached_map(
     description: str,
     rows: int,
     depends_on: Mapping[str, Any] | None = None,
+    state_of: Callable[[pa.Table], Any] | None = None,
 ) -> list[Path]:
     """Apply `function` to each Parquet file of `partitions`, see `Engine.run`; return the result files, sorted alike.
 
     Partitions may arrive one by one and in any order. Results are cached in the folder of `step`. `depends_on` holds
-    what they depend on besides their rows, as JSON values. `rows` is the number of rows of all partitions.
+    what they depend on besides their rows and the version of openalign, as JSON values; `state_of` gives, likewise, the
+    state of what the rows refer to, such as files. `rows` is the number of rows of all partitions.
     """
-    task = partial(cached_result, function=function, folder=step_folder(engine.work, step), depends_on=depends_on or {})
+    task = partial(
+        cached_result,
+        function=function,
+        folder=step_folder(engine.work, step),
+        depends_on={"version": version("openalign"), **(depends_on or {})},
+        state_of=state_of,
+    )
     taken: list[Path] = []
     results = engine.run(task, _recorded(partitions, taken), description, rows, _row_count)
     return [result for _, result in sorted(zip(taken, results, strict=True))]
@@ -65,13 +74,22 @@ def _recorded(partitions: Iterable[Path], taken: list[Path]) -> Iterator[Path]:
         yield file
 
 
-def cached_result(file: Path, function: Function, folder: Path, depends_on: Mapping[str, Any]) -> Path:
+def cached_result(
+    file: Path,
+    function: Function,
+    folder: Path,
+    depends_on: Mapping[str, Any],
+    state_of: Callable[[pa.Table], Any] | None = None,
+) -> Path:
     """The file with the result for one partition, computed unless `folder` holds it undamaged."""
     rows = pq.read_table(file)
-    digest = hashlib.sha256(json.dumps([depends_on, rows.to_pylist()], sort_keys=True).encode()).hexdigest()
+    key = [depends_on, rows.to_pylist(), state_of(rows) if state_of else None]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     result = folder / f"{digest[:32]}.parquet"
     checksums = result.with_suffix(".json")
-    if not _is_intact(checksums):
+    if _is_intact(checksums):
+        checksums.touch()  # when it was last used
+    else:
         with whole_file(result, durable=False) as partial_file:
             pq.write_table(function(rows, result.with_suffix("")), partial_file)
         written = {

@@ -1,11 +1,9 @@
-"""Occurrences -> pairs -> verdicts: everything that is counted over the whole corpus, as Ibis tables out of core.
+"""Occurrences -> pairs and texts: everything that is counted over the whole corpus, as Ibis tables out of core.
 
 A pair is a distinct (image, text). The same image with the same text on many pages is one pair, and the page of its
 first occurrence is kept. An empty text and none at all are the same: null. Sharing is counted over all pairs, before
 any rule.
 """
-
-from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -14,8 +12,6 @@ from ibis import _
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.engine.text_batches import problems_of_texts
-from openalign.curation.recipe import CurateRecipe
-from openalign.curation.rules.table import RULES, Rule, why_not_run
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
 from openalign.progress import bar
 
@@ -24,7 +20,7 @@ _BYTES_OF_CHARACTER = 20  # of a text, that counting its tokens takes: some 80 b
 
 
 def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
-    """One row a distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
+    """One row per distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
     # Page and host as one value that is never null: of nulls alone engines would not take the first.
     place = ibis.struct({"page": occurrences.page, "host": occurrences.host})
     found = occurrences.group_by("image", text=occurrences.text.nullif("")).agg(
@@ -36,7 +32,7 @@ def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
 
 
 def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: list[str]) -> ir.Table:
-    """One row a distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`.
+    """One row per distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`.
 
     A line for each text that could not be split into words, and is left as it is, is added to `problems`.
     """
@@ -93,34 +89,12 @@ def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int, parts: int) ->
     return rare.select("first").distinct()
 
 
-def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, recipe: CurateRecipe) -> ir.Table:
-    """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, `text_passes` (no text rule is broken)."""
+def count_pairs(engine: Engine, occurrences: ir.Table, vocabulary: int, problems: list[str]) -> ir.Table:
+    """`collect_pairs` with the columns of `collect_texts` and `texts_of_image`."""
+    with bar("Counting over all pairs", 2) as running:
+        pairs = collect_pairs(engine, occurrences)
+        running.advance()
+        texts = collect_texts(engine, pairs, vocabulary, problems)
+        running.advance()
     per_image = pairs.filter(pairs.text.notnull()).group_by("image").agg(texts_of_image=_.count())
-    measured = pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")
-    rules = [rule for rule in RULES if not rule.of_image and why_not_run(rule, recipe, test_set=False) is None]
-    broken = [_breaks(rule, measured, recipe) for rule in rules]
-    return engine.materialize("measured", measured.mutate(text_passes=~ibis.or_(*broken)))
-
-
-def judge_pairs(
-    engine: Engine, measured: ir.Table, looked: ir.Table, rules: Sequence[Rule], recipe: CurateRecipe
-) -> ir.Table:
-    """The pairs with what was seen of their images, one boolean column a rule of `rules`, and `dropped`.
-
-    `looked` has one row a judged image; pairs of other images have nulls there, and `looked_at` false. `first` is the
-    place in `rules` of the first rule that a pair breaks, null for a pair that is kept.
-    """
-    joined = measured.left_join(looked.mutate(looked_at=True), "image").drop("image_right")
-    judged = joined.mutate(
-        looked_at=joined.looked_at.fill_null(False), **{rule.name: _breaks(rule, joined, recipe) for rule in rules}
-    )
-    first = ibis.cases(*((judged[rule.name], place) for place, rule in enumerate(rules)))
-    reasons = ibis.array([judged[rule.name].ifelse(rule.name, ibis.null(str)) for rule in rules])
-    return engine.materialize(
-        f"judged_by_{len(rules)}",
-        judged.mutate(first=first, dropped=first.notnull(), reasons=reasons.filter(lambda reason: reason.notnull())),
-    )
-
-
-def _breaks(rule: Rule, pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
-    return rule.broken(pairs, recipe).fill_null(False)
+    return pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")

@@ -50,11 +50,14 @@ def extract(
     sources: Sequence[str | Path],
     pages: PageSettings = PageSettings(),  # noqa: B008 - frozen
     tables: TableSettings = TableSettings(),  # noqa: B008 - frozen
+    state: str = "",
 ) -> Extracted:
     """Read all `sources` (paths, URLs or glob patterns), in partitions that an interrupted run need not read again.
 
     They may be WARC files; HTML or Markdown pages and folders of them; tables; shards; folders of images. The rows and
     their order do not depend on the engine. A file that cannot be read is a problem if there are others.
+
+    `state` is a fingerprint of sources and settings: only results that were stored under the same one are used again.
 
     Raises OpenAlignError if a source is missing or of no known kind, if the index of a shard is damaged, or if no
     source holds an image.
@@ -62,7 +65,8 @@ def extract(
     files = [file for source in sources for file in storage.matching(str(source))]
     check_sidecars(filter(is_tar, files))
     readers = [reader for file in files for reader in readers_of(file, SourceSettings(pages, tables))]
-    folder = step_folder(engine.work, "sources")
+    folder = step_folder(engine.work, "sources") / state
+    folder.mkdir(exist_ok=True)
     read = partial(_read_partition, folder=folder, is_only_one=len(readers) == 1)
     summaries = engine.run(read, list(enumerate(readers)), "Reading sources")
     occurrences, images = join_partitions(engine, folder, len(summaries))

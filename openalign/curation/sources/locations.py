@@ -26,10 +26,12 @@ class ImageLocation(ABC):
     """Where one image is stored. Paths are absolute, so that every process reads the same file."""
 
     scheme: ClassVar[str]
+    file: PathOrUrl
+    """The image file, or the file that holds the image."""
 
     def write(self) -> str:
         """The location as a string, which `parse_location` reads."""
-        return f"{self.scheme}://{self._rest()}"
+        return f"{self.scheme}://{absolute_name(self.file)}{self._suffix()}"
 
     def read(self) -> bytes:
         """The bytes of the image.
@@ -42,9 +44,9 @@ class ImageLocation(ABC):
             reason = getattr(error, "strerror", None) or error
             raise OpenAlignError(f"{self.write()} could not be read: {reason}.") from error
 
-    @abstractmethod
-    def _rest(self) -> str:
-        """The string form without its scheme."""
+    def _suffix(self) -> str:
+        """The string that says where in the file the image is."""
+        return ""
 
     @abstractmethod
     def _read(self) -> bytes: ...
@@ -55,13 +57,9 @@ class FileLocation(ImageLocation):
     """An image file."""
 
     scheme = "file"
-    path: Path
-
-    def _rest(self) -> str:
-        return str(self.path)
 
     def _read(self) -> bytes:
-        return _read_whole(self.path)
+        return _read_whole(self.file)
 
 
 @dataclass(frozen=True)
@@ -69,13 +67,9 @@ class UrlLocation(ImageLocation):
     """An image file at a URL."""
 
     scheme = "at"
-    url: str
-
-    def _rest(self) -> str:
-        return self.url
 
     def _read(self) -> bytes:
-        return _read_whole(self.url)
+        return _read_whole(self.file)
 
 
 @dataclass(frozen=True)
@@ -83,11 +77,10 @@ class WarcLocation(ImageLocation):
     """The payload of the WARC record that starts at byte `offset`."""
 
     scheme = "warc"
-    file: PathOrUrl
     offset: int
 
-    def _rest(self) -> str:
-        return f"{absolute_name(self.file)}#{self.offset}"
+    def _suffix(self) -> str:
+        return f"#{self.offset}"
 
     def _read(self) -> bytes:
         return read_payload(self.file, self.offset)
@@ -98,13 +91,12 @@ class TarLocation(ImageLocation):
     """`size` bytes from byte `offset` of a shard; `digest` is the hexadecimal `sidecar.digest_of` them, if known."""
 
     scheme = "tar"
-    file: PathOrUrl
     offset: int
     size: int
     digest: str = ""
 
-    def _rest(self) -> str:
-        return f"{absolute_name(self.file)}#{self.offset}+{self.size}" + (f"+{self.digest}" if self.digest else "")
+    def _suffix(self) -> str:
+        return f"#{self.offset}+{self.size}" + (f"+{self.digest}" if self.digest else "")
 
     def _read(self) -> bytes:
         with opened(self.file) as stream:
@@ -127,13 +119,12 @@ class ParquetLocation(ImageLocation):
     """A value of leaf column number `column`, at `row` of row group `group`, of a Parquet file."""
 
     scheme = "parquet"
-    file: PathOrUrl
     column: int
     group: int
     row: int
 
-    def _rest(self) -> str:
-        return f"{absolute_name(self.file)}#{self.column}+{self.group}+{self.row}"
+    def _suffix(self) -> str:
+        return f"#{self.column}+{self.group}+{self.row}"
 
     def _read(self) -> bytes:
         data: bytes = _read_column(absolute_name(self.file), self.column, self.group)[self.row].as_py()

@@ -24,8 +24,10 @@ from openalign.curation.engine.registry import open_engine
 from openalign.curation.fetch.download import fetch
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.rules import relations
-from openalign.curation.rules.table import RULES, why_not_run
+from openalign.curation.rules.evaluation import add_inspected, add_text_passes, evaluate
+from openalign.curation.rules.relations import count_pairs
+from openalign.curation.rules.rule import Corpus
+from openalign.curation.rules.table import rules_that_run
 from openalign.curation.text.languages import classify_piece
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
@@ -38,11 +40,13 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One session for all tests of this file; engines opened meanwhile use it."""
+    # Compiling for speed and collecting in parallel do not pay within a minute.
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     with open_engine("spark", tmp_path_factory.mktemp("spark"), workers=2, memory="1GB") as engine:
         yield engine
 
 
-@pytest.fixture(params=["local", pytest.param("spark", marks=needs_java)])
+@pytest.fixture(params=["local", pytest.param("spark", marks=[needs_java, pytest.mark.slow])])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "spark":
         request.getfixturevalue("spark")
@@ -91,6 +95,7 @@ def test_nothing_to_do_is_done(engine: Engine) -> None:
 TEXTS = st.text(st.sampled_from("aB éİΣσς東のリ사😀𠀀ßẞ, _-1\u0301ไ"), max_size=12)
 
 
+@pytest.mark.slow
 @needs_java
 @settings(max_examples=3, deadline=None)
 @given(st.lists(TEXTS, min_size=40, max_size=60, unique=True))
@@ -108,11 +113,11 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
 
 
 def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list[dict[str, Any]]:
-    pairs = relations.collect_pairs(engine, engine.from_arrow("given", occurrences))
-    texts = relations.collect_texts(engine, pairs, asked.text.vocabulary, [])
-    measured = relations.measure_pairs(engine, pairs, texts, asked)
-    looked = engine.from_arrow(
-        "seen",
+    pairs = count_pairs(engine, engine.from_arrow("given", occurrences), asked.text.vocabulary, [])
+    rules = rules_that_run(asked, has_test_set=True)
+    corpus = add_text_passes(Corpus(engine, asked, pairs), [rule for rule in rules if not rule.of_image])
+    inspected = engine.from_arrow(
+        "inspected",
         pa.table(
             {
                 "image": ["i0", "i1", "i2"],
@@ -123,11 +128,10 @@ def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list
             }
         ),
     )
-    running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
-    judged = relations.judge_pairs(engine, measured, looked, running, asked)
-    return judged.order_by("occurrence").to_pyarrow().to_pylist()
+    return evaluate(add_inspected(corpus, inspected), rules).order_by("occurrence").to_pyarrow().to_pylist()
 
 
+@pytest.mark.slow
 @needs_java
 def test_the_rules_give_the_same_on_every_engine(spark: Engine, tmp_path: Path) -> None:
     texts = ["a red apple", "", None, "one", "红色的苹果放在木桌上", "drei vier fünf"]
@@ -157,6 +161,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @needs_java
 def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_path: Path) -> None:
     tests = tmp_path / "tests"
@@ -181,6 +186,7 @@ def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 @needs_java
 def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     spark: Engine, server: Server, tmp_path: Path
@@ -225,6 +231,7 @@ curate([sys.argv[1]], to=sys.argv[2], workers=2, recipe=CurateRecipe.of(download
 """
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path) -> None:
     lines = ["image,text"]
     for number in range(130):
@@ -262,6 +269,7 @@ def test_memory_that_means_nothing_is_refused(text: str) -> None:
         parse_memory(text)
 
 
+@pytest.mark.slow
 def test_duckdb_sorts_more_than_its_memory_on_disk_and_says_when_it_cannot(tmp_path: Path) -> None:
     rows = pa.table({"number": list(range(1_000_000))})
     with LocalEngine(tmp_path, workers=1, memory=256) as engine:

@@ -64,6 +64,7 @@ def test_images_that_repeat_far_more_than_the_page_holds_are_refused(html: str) 
     assert isinstance(found, Problem) and "have more than" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_page_that_takes_too_long_is_a_problem_and_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int

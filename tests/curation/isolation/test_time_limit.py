@@ -14,6 +14,8 @@ from openalign.curation.isolation.time_limit import TooLong, call_with_time_limi
 from openalign.locks import locked
 from tests.curation import stand_ins
 
+pytestmark = pytest.mark.slow
+
 NOT_LONG = 60.0  # seconds within which a process that is to end has ended, however busy the machine
 
 

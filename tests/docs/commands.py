@@ -1,0 +1,135 @@
+"""Runs a command line of the documents in this process, or names the reason why it is not run."""
+
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from openalign.commands.cli import app
+from openalign.search.index import Index
+from openalign.serve.app import create_app
+from tests.conftest import TINY
+from tests.docs.blocks import ROOT
+
+NOT_RUN = {
+    "python3 -m venv": "makes an environment; `make test` ran in one",
+    "source": "activates that environment",
+    "pip install": "needs the package index; .ci/run installs from it",
+    ".venv/bin/pip install": "needs the package index; .ci/run installs from it",
+    "git clone": "needs the network",
+    "cd": "into the clone",
+    "make demo": "ten minutes; tests/demo runs its stages on a small web",
+    "make test": "runs this test",
+    "make quick": "runs a part of the tests",
+    "make lint": "`make test` runs it",
+    "make docs": ".ci/run builds the site",
+    "openalign demo": "ten minutes; tests/demo runs its stages on a small web",
+    "torchrun": "several GPUs; tests/training starts torchrun with two processes on the CPU",
+    "hf download": "needs the Hugging Face hub",
+    "curl": "needs the running service; tests/serve sends the same requests",
+    "pre-commit install": "changes the repository's hooks",
+}
+"""The beginnings of commands that are not run, each with the reason."""
+SEVERAL_STEPS = re.compile(r"steps=\d+")
+
+
+def simple_commands(block: str) -> Iterator[list[str]]:
+    """The words of each command of a shell block: continued lines joined, comments left out, `&&` split."""
+    for line in block.replace("\\\n", " ").splitlines():
+        words: list[str] = []
+        for word in [*shlex.split(line, comments=True), "&&"]:
+            if word != "&&":
+                words.append(word)
+            elif words:
+                yield words
+                words = []
+
+
+def reason_not_to_run(words: list[str]) -> str | None:
+    """Why this command is not run, if it is not."""
+    beginning = " ".join(words) + " "
+    return next((reason for start, reason in NOT_RUN.items() if beginning.startswith(f"{start} ")), None)
+
+
+def run(words: list[str], monkeypatch) -> None:
+    """Run a command in the working directory; it must end with status 0."""
+    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words = words[1:]
+    first, *arguments = words
+    arguments = [name for argument in arguments for name in (_files_of(argument) or [argument])]
+    runners: dict[str, Callable[[list[str]], None]] = {
+        "openalign": lambda given: _openalign(given, monkeypatch),
+        "python": lambda given: _python(given, monkeypatch),
+        "bash": _script,
+        "pytest": _pytest,
+        ".venv/bin/pytest": _pytest,
+    }
+    assert first in runners, f"`{' '.join(words)}` is neither run nor in NOT_RUN"
+    runners[first](arguments)
+
+
+def _files_of(pattern: str) -> list[str]:
+    """What the shell makes of `*`."""
+    return sorted(str(path) for path in Path().glob(pattern)) if "*" in pattern else []
+
+
+def _openalign(arguments: list[str], monkeypatch) -> None:
+    monkeypatch.setattr("openalign.serve.app.serve", _answer_once)
+    if arguments[0] == "train":
+        arguments = _small_training(arguments)
+    done = CliRunner().invoke(app, arguments, prog_name="openalign")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, f"openalign {shlex.join(arguments)}\n{done.output}"
+
+
+def _answer_once(index: Path, host: str, port: int) -> None:
+    """In place of `serve`, which runs until Ctrl-C: the same service answers one query."""
+    with TestClient(create_app(Index.open(index))) as client:
+        assert client.get("/api/search", params={"text": "a red wall"}).json()["hits"]
+
+
+def _small_training(arguments: list[str]) -> list[str]:
+    """The same training with a few steps of small towers; a new run is not kept from its folder by an older one."""
+    if "--resume" in arguments:
+        return [SEVERAL_STEPS.sub("steps=8", argument) for argument in arguments]
+    if "--to" in arguments:
+        shutil.rmtree(arguments[arguments.index("--to") + 1], ignore_errors=True)
+    recipe = Path(arguments[1])
+    fine_tuning = recipe.is_file() and "start_from" in recipe.read_text(encoding="utf-8")
+    changes = ("steps=2", "batch_size=8", "workers=0") if fine_tuning else TINY
+    return [*arguments, *(word for change in changes for word in ("--set", change))]
+
+
+def _python(arguments: list[str], monkeypatch) -> None:
+    script = ROOT / arguments[0]
+    if arguments[0].startswith("bench/"):
+        _known_options(script, arguments[1:])
+        return
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(str(script), run_name="__main__")
+
+
+def _known_options(script: Path, arguments: list[str]) -> None:
+    """A benchmark takes minutes to hours: that it and its options exist is all that is checked."""
+    source = script.read_text(encoding="utf-8") + (ROOT / "bench" / "measure.py").read_text(encoding="utf-8")
+    for option in (argument for argument in arguments if argument.startswith("--")):
+        assert f'"{option}"' in source, f"{script} has no option {option}"
+
+
+def _pytest(arguments: list[str]) -> None:
+    """Tests are not run from a test: that they exist is checked."""
+    for argument in arguments:
+        if argument.startswith("tests/"):
+            assert (ROOT / argument.partition("::")[0]).exists(), argument
+
+
+def _script(arguments: list[str]) -> None:
+    """A benchmark on a GPU is not run: that it exists is checked."""
+    assert (ROOT / arguments[0]).exists(), arguments[0]
