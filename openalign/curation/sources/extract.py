@@ -92,7 +92,7 @@ def extract(
     parts = engine.run(read, list(enumerate(readers)), "sources")
     occurrences, images = join_parts(engine, folder, len(parts))
     problems = [problem for part in parts for problem in part.problems]
-    if not occurrences.count().execute():
+    if not occurrences.count().to_pyarrow().as_py():
         shutil.rmtree(folder)
         first = f" The first problem: {problems[0]}" if problems else ""
         raise OpenAlignError(f"{', '.join(map(str, sources))}: no page or row in it shows an image.{first}")

@@ -86,6 +86,7 @@ def _add_rows(part: PartWriter, table: pa.Table, path: Place, row_name: str) -> 
         _add(part, found)
         if found.location is None and not normalise(found.name):
             part.problems.append(f"{row_name} {number}: there is no file {found.name}.")
+            part.is_finished = False  # the next run looks whether it is there by then
 
 
 @one_record
