@@ -239,7 +239,7 @@ def test_a_second_curation_can_ask_again_for_just_what_failed(server: Server, tm
         curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, recipe=settings, retry_failed=retry_failed)
         return sorted(server.asked)
 
-    kept = tmp_path / ".to.work" / "downloads"
+    kept = tmp_path / ".to.cache" / "downloads"
     assert again(False) == ["/busy.jpg", "/missing.jpg", "/one.jpg", "/robots.txt"]
     assert kept.is_dir() and statuses(tmp_path / "to") == {
         "one.jpg": "kept",
@@ -249,7 +249,7 @@ def test_a_second_curation_can_ask_again_for_just_what_failed(server: Server, tm
     assert again(False) == []
     server.busy = 0
     assert again(True) == ["/busy.jpg", "/robots.txt"]
-    assert not kept.exists() and statuses(tmp_path / "to")["busy.jpg"] == "kept"
+    assert statuses(tmp_path / "to")["busy.jpg"] == "kept"
 
 
 def statuses(folder: Path) -> dict[str, str]:
