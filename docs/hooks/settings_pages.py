@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import griffe
+from tables import row
 
 ROOT = Path(__file__).parent.parent.parent
 _PACKAGE = griffe.load("openalign", search_paths=[str(ROOT)])
@@ -67,8 +68,7 @@ def _row(name: str, field: griffe.Attribute) -> str:
     text = " ".join(field.docstring.value.split()) if field.docstring else ""
     default, limits = _default_and_limits(field)
     meaning = f"{text} ({limits})" if text and limits else text or limits
-    cells = (f"`{name}`", f"`{field.annotation}`", f"`{default}`" if default else "required", meaning)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return row(f"`{name}`", f"`{field.annotation}`", f"`{default}`" if default else "required", meaning)
 
 
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
