@@ -26,6 +26,9 @@ from measure import show, write
 from openalign.curation.engine.local import LocalEngine
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.rules import relations
+from openalign.curation.rules.evaluation import add_text_passes
+from openalign.curation.rules.rule import Corpus
+from openalign.curation.rules.table import rules_that_run
 
 PEER = Path(__file__).parent / "peers" / "relations.py"
 VOCABULARY = 100_000  # small, so that there is something to find
@@ -99,15 +102,16 @@ def ours(what: str, memory: str, rows: Path, work: Path) -> dict[str, object]:
     settings = CurateRecipe.of(vocabulary=VOCABULARY) if what == "tokens" else CurateRecipe.of(vocabulary=10**12)
     with LocalEngine(work, os.cpu_count() or 1, int(memory.removesuffix("GB")) * 1024) as engine:
         began = time.perf_counter()
-        pairs = relations.collect_pairs(engine, engine.read([rows]))
-        if what == "tokens":  # the pairs are what both count from
-            began = time.perf_counter()
-        texts = relations.collect_texts(engine, pairs, settings.text.vocabulary, [])
         if what == "tokens":
+            pairs = relations.collect_pairs(engine, engine.read([rows]))
+            began = time.perf_counter()  # the pairs are what both count from
+            texts = relations.collect_texts(engine, pairs, settings.text.vocabulary, [])
             found = [texts.count().execute(), texts.rare.sum().execute()]
         else:
-            measured = relations.measure_pairs(engine, pairs, texts, settings)
-            found = [measured.count().execute(), measured.text_passes.sum().execute()]
+            pairs = relations.count_pairs(engine, engine.read([rows]), settings.text.vocabulary, [])
+            rules = [rule for rule in rules_that_run(settings, has_test_set=False) if not rule.of_image]
+            counted = add_text_passes(Corpus(engine, settings, pairs), rules).pairs
+            found = [counted.count().execute(), counted.text_passes.sum().execute()]
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {"s": round(seconds, 1), "memory MB": peak, "found": [int(number) for number in found]}

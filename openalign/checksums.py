@@ -1,7 +1,7 @@
-"""Sizes and checksums of the files of a folder, kept in it as `checksums.json`, so that damage is told before use.
+"""Sizes and checksums of a folder's files, stored in it as `checksums.json`, so that damage is detected before use.
 
-Every folder that is written whole has one. A file is checked before native code maps or parses it: a damaged search
-graph or weight file could otherwise end the process, or answer wrongly in silence.
+Every folder written by `whole_folder` has one. Files are checked before native code maps or parses them: a damaged
+search graph or weight file could crash the process or silently give wrong results.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from openalign.regular import opened_regular, read_regular
 
 CHECKSUMS = "checksums.json"
 _MOST_BYTES = 1 << 28
-"""Of a `checksums.json`, which takes about 130 bytes a file."""
+"""Largest `checksums.json` that is read; it has about 130 bytes per file."""
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a file must be."""
+    """Expected size and content of a file."""
 
     bytes: int
     sha256: str
@@ -37,23 +37,23 @@ def checksum_of(path: Path) -> Checksum:
 
 
 def write_checksums(folder: Path) -> None:
-    """Write `checksums.json` for all files that lie in and below `folder`; one that is there is replaced."""
+    """Write `checksums.json` for all files in and below `folder`, replacing an existing one."""
     files = {
         path.relative_to(folder).as_posix(): asdict(checksum_of(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path != folder / CHECKSUMS
     }
     content = json.dumps({"files": files, "sha256": _digest(files)}, indent=2) + "\n"
-    partial = folder / f".{CHECKSUMS}.partial"  # beside it and renamed: the older one may be a hard link
+    partial = folder / f".{CHECKSUMS}.partial"  # renamed, because the older one may be a hard link
     partial.write_text(content, encoding="utf-8")
     partial.replace(folder / CHECKSUMS)
 
 
 def read_checksums(folder: Path) -> dict[str, Checksum] | None:
-    """The checksums of a folder's files by their relative path; None where the folder has none.
+    """The checksums of a folder's files by relative path; None if the folder has none.
 
     Raises:
-        OpenAlignError: `checksums.json` is damaged itself.
+        OpenAlignError: `checksums.json` itself is damaged.
     """
     path = folder / CHECKSUMS
     try:
@@ -70,13 +70,12 @@ def read_checksums(folder: Path) -> dict[str, Checksum] | None:
 
 
 def check_files(folder: Path, names: Iterable[str], advice: str) -> None:
-    """Check that each of these files in `folder` is as it was written.
+    """Check that each of these files in `folder` is unchanged since it was written.
 
-    Does nothing where the folder has no `checksums.json`, and leaves out files that it does not list, which somebody
-    put there later.
+    Files that `checksums.json` does not list, such as ones added later, are not checked, nor is any file without one.
 
     Raises:
-        OpenAlignError: a listed file is missing, or of another size or content; `advice` says what to do then.
+        OpenAlignError: a listed file is missing or has another size or content; the message ends with `advice`.
     """
     known = read_checksums(folder)
     for name in names if known else ():
@@ -85,10 +84,10 @@ def check_files(folder: Path, names: Iterable[str], advice: str) -> None:
 
 
 def check_beside(file: Path, advice: str) -> None:
-    """Check a file that stands alone against its `FILE.sha256`, which `sha256sum -c` reads too; if it has one.
+    """Check a file against its `FILE.sha256`, if there is one; `sha256sum -c` reads the same format.
 
     Raises:
-        OpenAlignError: its content is another one.
+        OpenAlignError: the content differs.
     """
     try:
         stated = read_regular(checksum_file(file), _MOST_BYTES).decode(errors="replace").partition(" ")[0]
@@ -98,7 +97,7 @@ def check_beside(file: Path, advice: str) -> None:
     except OSError as error:
         raise OpenAlignError(f"{error.filename or file} cannot be read ({error.strerror}): {advice}") from None
     if differs:
-        raise OpenAlignError(f"{file} is not as it was written (its checksum differs): {advice}")
+        raise OpenAlignError(f"{file} has changed since it was written (its checksum differs): {advice}")
 
 
 def checksum_file(file: Path) -> Path:
@@ -112,7 +111,7 @@ def _check_file(path: Path, expected: Checksum, advice: str) -> None:
         if size != expected.bytes:
             raise OpenAlignError(f"{path} has {size:,} bytes instead of {expected.bytes:,}: {advice}")
         if checksum_of(path) != expected:
-            raise OpenAlignError(f"{path} is not as it was written (its checksum differs): {advice}")
+            raise OpenAlignError(f"{path} has changed since it was written (its checksum differs): {advice}")
     except OSError as error:
         raise OpenAlignError(f"{path} cannot be read ({error.strerror}): {advice}") from None
 

@@ -1,4 +1,4 @@
-"""Whole files or none: outputs are written under a temporary name, forced to the disk, and renamed when complete."""
+"""Atomic output: files and folders are written under a temporary name, synced to disk, and renamed when complete."""
 
 import errno
 import os
@@ -14,15 +14,16 @@ from openalign.errors import OpenAlignError
 from openalign.locks import locked
 
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What file systems answer that have no `fsync` for folders."""
+"""Errors of file systems without `fsync` for folders."""
 
 
 @contextmanager
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on any error it is removed.
 
-    The name keeps the suffix of `path`, because writers (Parquet, tar, images) choose a format by it. A power cut
-    leaves the older file or the new one, unless `durable` is off: for many small files that are checked when read.
+    The temporary name keeps the suffix of `path`, because writers (Parquet, tar, images) choose a format by it. After
+    a power cut either the older or the new file is there. `durable=False` skips this for many small files that are
+    checked when read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
@@ -39,9 +40,9 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def whole_checked_file(path: Path) -> Iterator[Path]:
-    """As `whole_file`, for a file that stands alone: `PATH.sha256` is written beside it (see `checksums.check_beside`).
+    """As `whole_file`, and write its checksum to `PATH.sha256` (see `checksums.check_beside`).
 
-    A kill between the two leaves the new file without a checksum, never with the older one's.
+    A kill between the two leaves the new file without a checksum, never with that of the older one.
     """
     with whole_file(path) as partial:
         yield partial
@@ -54,19 +55,19 @@ def whole_checked_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path, carry_over: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` (an older folder is removed).
 
-    It gets a `checksums.json` of its files; what `carry_over` then adds to the temporary folder, such as a user's own
-    files out of the older one, is not listed there. The lock of `path` is held meanwhile, so what lies there under a
-    temporary name is what a killed run left: a folder that was complete is put in place, the others are removed.
+    The folder gets a `checksums.json` of its files. `carry_over` may then add files that are not listed in it, such as
+    a user's own from the older folder. The lock of `path` is held meanwhile, so existing temporary folders are those
+    of a killed run: a complete one is put in place, the others are removed.
 
     Raises:
-        OpenAlignError: another run writes this folder, or a disk is mounted there.
+        OpenAlignError: another run is writing this folder, or it is a mount point.
         FileExistsError: `path` is a file.
     """
     if path.is_mount():
-        raise OpenAlignError(f"{path} is where a disk is mounted, and cannot be replaced: name a folder inside it")
+        raise OpenAlignError(f"{path} is a mount point and cannot be replaced: name a folder inside it")
     if path.exists() and not path.is_dir():
-        raise FileExistsError(errno.EEXIST, "a file lies where a folder should be", str(path))
-    path = path.resolve()  # what a symbolic link leads to is replaced, not the link
+        raise FileExistsError(errno.EEXIST, "a file is where a folder should be", str(path))
+    path = path.resolve()  # a symbolic link stays: its target is replaced
     with locked(path):
         _finish_replacing(path)
         partial = _temporary(path, "partial")
@@ -86,7 +87,7 @@ def whole_folder(path: Path, carry_over: Callable[[Path], None] | None = None) -
 
 
 def recover_folder(path: Path) -> None:
-    """Put in place what a killed run had completed but not yet renamed to `path`; for those who only read it.
+    """Rename to `path` what a killed run had completed, but not yet renamed; call this before reading the folder.
 
     Raises:
         OpenAlignError: `path` is missing, and another run is writing it.
@@ -97,12 +98,12 @@ def recover_folder(path: Path) -> None:
             with locked(path):
                 _finish_replacing(path)
         except OpenAlignError:
-            if not path.exists():  # the run that holds the lock was not between its two renames
+            if not path.exists():  # the lock's owner is not between its two renames
                 raise
 
 
 def sync(path: Path) -> None:
-    """Force a file's content, or a folder's list of names, to the disk (`fsync`)."""
+    """Flush a file's content, or a folder's list of names, to disk (`fsync`)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -114,7 +115,7 @@ def sync(path: Path) -> None:
 
 
 def _finish_replacing(path: Path) -> None:
-    """Take the last steps of a `whole_folder` from wherever they were left; its lock must be held."""
+    """Do the remaining steps of an interrupted `whole_folder`; the lock of `path` must be held."""
     whole = _temporary(path, "whole")
     if whole.exists() and not _is_as_written(whole):
         _remove(whole)
@@ -122,7 +123,7 @@ def _finish_replacing(path: Path) -> None:
 
 
 def _put_in_place(path: Path) -> None:
-    """Rename the new folder to `path` and remove the older one; where there is no new one, the older one stays."""
+    """Rename the new folder to `path` and remove the older one; without a new one, keep the older one."""
     whole, older = _temporary(path, "whole"), _temporary(path, "older")
     if whole.exists():
         if path.exists():
@@ -137,7 +138,7 @@ def _put_in_place(path: Path) -> None:
 
 
 def _is_as_written(folder: Path) -> bool:
-    """Whether a folder that a killed run had completed still is what it was: `whole_folder` gave it checksums."""
+    """Whether a folder that a killed run had completed still matches its checksums."""
     try:
         known = read_checksums(folder)
         check_files(folder, known or (), "")
@@ -153,13 +154,13 @@ def _temporary(path: Path, kind: str) -> Path:
 def _sync_all(folder: Path) -> None:
     for parent, _, files in os.walk(folder):
         for file in files:
-            if stat.S_ISREG(os.lstat(Path(parent, file)).st_mode):  # to open a user's FIFO would wait for ever
+            if stat.S_ISREG(os.lstat(Path(parent, file)).st_mode):  # opening a FIFO would wait for ever
                 sync(Path(parent, file))
         sync(Path(parent))
 
 
 def _remove(folder: Path) -> None:
-    # What cannot be removed now, such as a file that another machine has open, goes next time.
+    # What cannot be removed now, such as a file that another machine has open, is removed by the next run.
     if folder.is_dir() and not folder.is_symlink():
         shutil.rmtree(folder, ignore_errors=True)
     else:

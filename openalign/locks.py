@@ -1,8 +1,8 @@
-"""One writer a folder: a lock file beside it, which names the process, the machine and the time of its owner.
+"""One writer per folder: a lock file beside it names the process, machine and start time of its owner.
 
-The kernel holds the lock (`flock`) and releases it when the owner dies, however it dies; containers of one machine
-share it. Not all network file systems hold such locks between machines, so the owner also touches the lock file every
-few seconds: a lock that a run on another machine left behind is taken over only when it is touched no more.
+The kernel holds the lock (`flock`) and releases it when the owner dies, however it dies; containers on one machine
+share it. Not all network file systems hold such locks across machines, so the owner also touches the lock file every
+few seconds. A lock left behind by another machine is taken over only when it is no longer touched.
 """
 
 import errno
@@ -27,27 +27,27 @@ from openalign.regular import read_regular
 HEARTBEAT_S = 5.0
 """Seconds between two touches of the lock file by its owner."""
 _PATIENCE = 4
-"""Heartbeats that are waited for before a lock of another machine is taken over."""
+"""Heartbeats to wait before taking over a lock of another machine."""
 _MOST_OWNER_BYTES = 1 << 16
 _ACQUIRE_S = 0.5
-"""Longer than another process needs to remove its lock file."""
+"""Seconds; longer than another process needs to remove its lock file."""
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What file systems answer that hold no locks; heartbeats must do there."""
+"""Errors of file systems without locks, on which only heartbeats protect a folder."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-_held: dict[Path, int] = {}  # by the folder's path: the thread that holds its lock
+_held: dict[Path, int] = {}  # folder -> the thread that holds its lock
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder` (which need not exist) while the block runs.
 
-    Whoever holds a folder's lock may take it again, and those of folders inside it, in the same thread.
+    The thread that holds a folder's lock may take it again, and those of folders inside it.
 
     Raises:
         OpenAlignError: another run holds it; the message names it.
     """
-    folder = folder.resolve()  # a folder may have two names
+    folder = folder.resolve()  # the same lock for every path to the folder
     if any(_held.get(each) == threading.get_ident() for each in (folder, *folder.parents)):
         yield
         return
@@ -70,7 +70,7 @@ def locked(folder: Path) -> Iterator[None]:
                 yield
         finally:
             _held.pop(folder, None)
-            path.unlink(missing_ok=True)  # while the lock is held: whoever waits for it sees that the file is gone
+            path.unlink(missing_ok=True)  # before the release, so that waiting processes see that the file is gone
     finally:
         lock.release()
 
@@ -86,7 +86,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _boot_id() -> str:
-    """Tells running kernels apart; two containers of one machine have the same."""
+    """Identifies the running kernel; containers on one machine have the same."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -94,7 +94,7 @@ def _boot_id() -> str:
 
 
 def _read_owner(path: Path) -> dict[str, Any]:
-    """What the lock file says of its owner; empty where it says nothing that can be read."""
+    """The owner recorded in the lock file; empty if it cannot be read."""
     try:
         owner = json.loads(read_regular(path, _MOST_OWNER_BYTES))
     except (OSError, ValueError, RecursionError):
@@ -106,23 +106,23 @@ def _refusal(folder: Path, owner: dict[str, Any]) -> str:
     who = (
         f"process {owner.get('process')} on {owner.get('host')}, `{owner.get('command')}`, since {owner.get('since')}"
         if owner
-        else "it has not yet written which"
+        else "owner not yet recorded"
     )
-    return f"{folder} is being written by another run ({who}): wait for its end, stop it, or choose another folder"
+    return f"{folder} is being written by another run ({who}): wait until it ends, stop it, or choose another folder"
 
 
 def _check_heartbeat(folder: Path, path: Path, trusted: bool) -> None:
-    """Return when the run that left a lock file is seen to touch it no more.
+    """Return once the lock file of another run has not been touched for a while.
 
-    `trusted` says that the kernel gave us the lock: then no run of this kernel holds it.
+    `trusted`: the kernel granted the lock, so no process of this kernel holds it.
 
     Raises:
-        OpenAlignError: it is still touched, so that run lives, where this file system's locks do not reach.
+        OpenAlignError: it is still touched, so its owner is alive, on a machine that shares no locks with this one.
     """
     owner = _read_owner(path)
     if not owner or (trusted and owner.get("boot") == _boot_id()):
         return
-    say(f"{folder}: a run on {owner.get('host')} did not end as it should; seeing whether it still goes on")
+    say(f"{folder}: checking whether a run on {owner.get('host')} that left its lock is still running")
     touched = path.stat().st_mtime_ns
     deadline = time.monotonic() + _PATIENCE * HEARTBEAT_S
     while time.monotonic() < deadline:
@@ -133,12 +133,12 @@ def _check_heartbeat(folder: Path, path: Path, trusted: bool) -> None:
 
 @contextmanager
 def _heartbeat(path: Path) -> Iterator[None]:
-    """Touch the lock file every few seconds, in a thread."""
+    """Touch the lock file every few seconds, in a background thread."""
     done = threading.Event()
 
     def touch() -> None:
         while not done.wait(HEARTBEAT_S):
-            with suppress(OSError):  # the disk may be full or away for a moment
+            with suppress(OSError):  # the disk may be full or unreachable for a moment
                 os.utime(path)
 
     thread = threading.Thread(target=touch, name="lock-heartbeat", daemon=True)

@@ -1,5 +1,10 @@
-"""One progress display for every stage: bars on standard error, nested under the demo's list of stages."""
+"""What is shown on standard error: progress bars, nested under the demo's list of stages, and the library's messages.
 
+Messages go through the logger `openalign`, which is silent in other people's programs unless they configure logging;
+the command line shows them.
+"""
+
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager, suppress
@@ -54,18 +59,60 @@ class _StandardError(Console):
 console = _StandardError(stderr=True, highlight=False)
 
 
+log = logging.getLogger("openalign")
+log.addHandler(logging.NullHandler())
+
+
 def say(message: str) -> None:
-    """Print a message on standard error, whole and as it is: file names are no markup, and stay in one piece."""
-    console.print(message, markup=False, soft_wrap=True)
+    """Log a message that is no warning."""
+    log.info(message)
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints messages as they are: file names are not markup, and are not wrapped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), markup=False, soft_wrap=True)
+
+
+@contextmanager
+def shown_messages() -> Iterator[None]:
+    """Print the library's messages on standard error while the block runs, as the command line does."""
+    if any(isinstance(handler, _ConsoleHandler) for handler in log.handlers):
+        yield
+        return
+    handler, level = _ConsoleHandler(), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+@contextmanager
+def silenced(wanted: bool) -> Iterator[None]:
+    """If `wanted`, show neither bars nor messages while the block runs: for all but one of several processes."""
+    if not wanted:
+        yield
+        return
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with display(disable=True):
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def list_problems(problems: Sequence[str], count: int | None = None) -> None:
     """Print the first few of `count` problems (default: all of `problems`) and how many more there are."""
     count = len(problems) if count is None else count
     for problem in problems[:_PROBLEMS_LISTED]:
-        say(f"Left out: {problem}")
+        log.warning(f"Left out: {problem}")
     if count > _PROBLEMS_LISTED:
-        say(f"... and {count - _PROBLEMS_LISTED:,} more.")
+        log.warning(f"... and {count - _PROBLEMS_LISTED:,} more.")
 
 
 _live: Progress | None = None
@@ -87,8 +134,8 @@ class Bar:
 
 
 @contextmanager
-def display() -> Iterator[Progress]:
-    """The live display: a new one, or the one already shown by an outer stage."""
+def display(disable: bool = False) -> Iterator[Progress]:
+    """The live display: a new one, which shows nothing with `disable`, or the one of an outer stage."""
     global _live
     if _live is not None:
         yield _live
@@ -101,7 +148,7 @@ def display() -> Iterator[Progress]:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=console, expand=False) as progress:
+    with Progress(*columns, console=console, expand=False, disable=disable) as progress:
         _live = progress
         try:
             yield progress

@@ -1,4 +1,4 @@
-"""A path may be anything: only regular files are read, since a pipe may never begin and a device may never end."""
+"""Reading regular files only: opening a pipe may block for ever, and reading a device may never end."""
 
 import errno
 import os
@@ -11,16 +11,17 @@ from pathlib import Path
 
 @contextmanager
 def opened_regular(path: Path) -> Iterator[BufferedReader]:
-    """The file at `path` (links are followed), opened for reading.
+    """Open the regular file at `path` for reading; links are followed.
 
     Raises:
-        OSError: it cannot be opened, or is a folder, pipe, socket or device.
+        OSError: it cannot be opened, or is not a regular file.
     """
-    # Without O_NONBLOCK the opening of a pipe waits for a writer; regular files do not care.
+    # Without O_NONBLOCK, opening a pipe waits for a writer; for regular files it makes no difference.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         yield file
 
 
@@ -28,7 +29,7 @@ def read_regular(path: Path, most: int) -> bytes:
     """The content of a regular file of at most `most` bytes.
 
     Raises:
-        OSError: as `opened_regular`, or it is larger.
+        OSError: as `opened_regular`, or the file is larger.
     """
     with opened_regular(path) as file:
         if os.fstat(file.fileno()).st_size > most:

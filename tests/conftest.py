@@ -1,5 +1,7 @@
 """Shared: painted images, a model whose right answers anyone can see, and a real one trained by the commands."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,21 @@ import torch
 from PIL import Image, ImageDraw
 
 from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.progress import shown_messages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
+PROGRAMS = {"Chromium": CHROMIUM.exists(), "Java": shutil.which("java") is not None}
+"""What tests need that pip does not install, and whether it is here."""
+
+# For this process and those that tests start: their models are too small for threads, and they import this checkout.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,7 +35,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture-seed", type=int, default=0, help="For other random choices there.")
 
 
-CHROMIUM = Path("/usr/bin/chromium")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+    long_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long_files)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for program in (name for name, is_here in PROGRAMS.items() if not is_here):
+        count = sum(program in reason for reason in skipped)
+        terminalreporter.section("NOT TESTED", red=True, bold=True)
+        terminalreporter.line(f"{program} is not installed here: {count} tests that need it did not run.", red=True)
+
 
 COLOURS = {
     "red": (225, 40, 40),
@@ -60,6 +89,13 @@ def _directions(colours: Sequence[Sequence[float]]) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.tensor(np.asarray(colours, np.float32)) - 127.5, dim=1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def messages() -> Iterator[None]:
+    """The library's messages on standard error, as the command line shows them."""
+    with shown_messages():
+        yield
+
+
 @pytest.fixture
 def paint_encoder() -> PaintEncoder:
     return PaintEncoder()
@@ -85,7 +121,7 @@ def paint() -> Callable[..., Path]:
 def browser() -> "Iterator[Browser]":
     """Chromium; tests that ask for it skip where it is absent."""
     if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
+        pytest.skip(f"needs Chromium at {CHROMIUM}; the variable CHROMIUM names another path")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

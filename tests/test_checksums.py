@@ -1,4 +1,4 @@
-"""Damage to a file is told before anybody uses the file."""
+"""Damage to a file is detected before the file is used."""
 
 import json
 import os
@@ -28,13 +28,13 @@ def test_a_folder_as_it_was_written_passes(folder):
 
 
 @pytest.mark.parametrize("content", [b"0123456780", b"012345678", b"01234567890", b""])
-def test_another_content_is_told_with_what_to_do(folder, content):
+def test_another_content_is_an_error_with_advice(folder, content):
     (folder / "a.bin").write_bytes(content)
     with pytest.raises(OpenAlignError, match=r"a\.bin .*: make it again"):
         check_files(folder, ["a.bin"], "make it again")
 
 
-def test_a_missing_file_is_told(folder):
+def test_a_missing_file_is_an_error(folder):
     (folder / "a.bin").unlink()
     with pytest.raises(OpenAlignError, match=r"a\.bin cannot be read \(No such file or directory\): make it again"):
         check_files(folder, ["a.bin"], "make it again")
@@ -52,11 +52,11 @@ def test_a_folder_without_checksums_passes(tmp_path):
 
 @given(st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_damaged_checksums_are_told_or_without_effect(folder, data):
+def test_damaged_checksums_are_an_error_or_without_effect(folder, data):
     whole = (folder / CHECKSUMS).read_bytes()
     before = read_checksums(folder)
-    place = data.draw(st.integers(0, len(whole) - 1))
-    damaged = whole[:place] + bytes([whole[place] ^ data.draw(st.integers(1, 255))]) + whole[place + 1 :]
+    position = data.draw(st.integers(0, len(whole) - 1))
+    damaged = whole[:position] + bytes([whole[position] ^ data.draw(st.integers(1, 255))]) + whole[position + 1 :]
     (folder / CHECKSUMS).write_bytes(damaged)
     try:
         assert read_checksums(folder) == before
@@ -67,7 +67,7 @@ def test_damaged_checksums_are_told_or_without_effect(folder, data):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"[" * 100_000, json.dumps({"files": 3}).encode()])
-def test_checksums_of_any_content_are_a_sentence(folder, content):
+def test_checksums_with_any_content_are_an_error(folder, content):
     (folder / CHECKSUMS).write_bytes(content)
     with pytest.raises(OpenAlignError, match="is damaged"):
         read_checksums(folder)
@@ -87,12 +87,12 @@ def test_a_file_that_stands_alone_has_its_checksum_beside_it(tmp_path):
     with whole_checked_file(tmp_path / "a.json") as partial:
         partial.write_text("{}")
     check_beside(tmp_path / "a.json", "")
-    told = subprocess.run(
+    checked = subprocess.run(
         ["sha256sum", "-c", "a.json.sha256"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert told.stdout == "a.json: OK\n"
+    assert checked.stdout == "a.json: OK\n"
     (tmp_path / "a.json").write_text("[]")
-    with pytest.raises(OpenAlignError, match=r"a\.json is not as it was written .*: make it again"):
+    with pytest.raises(OpenAlignError, match=r"a\.json has changed since it was written .*: make it again"):
         check_beside(tmp_path / "a.json", "make it again")
     (tmp_path / "a.json.sha256").unlink()
     check_beside(tmp_path / "a.json", "")
@@ -119,7 +119,7 @@ def put_endless_device(path):
 
 
 @pytest.mark.parametrize("put", [put_pipe, put_endless_device])
-def test_what_is_no_regular_file_is_refused_and_not_opened(folder, put):
+def test_what_is_not_a_regular_file_is_refused_and_not_opened(folder, put):
     (folder / "empty").write_bytes(b"")
     write_checksums(folder)
     put(folder / "empty")

@@ -148,7 +148,7 @@ def test_a_new_folder_that_was_damaged_before_it_was_in_place_does_not_replace_t
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_files_under_the_temporary_names_are_no_folders(tmp_path):
+def test_files_with_the_temporary_names_are_not_taken_for_folders(tmp_path):
     write(tmp_path / "out", "older")
     (tmp_path / "out").rename(tmp_path / ".out.older")
     (tmp_path / ".out.whole").write_text("")
@@ -156,7 +156,7 @@ def test_files_under_the_temporary_names_are_no_folders(tmp_path):
     assert content_of(tmp_path / "out") == "older"
 
 
-def test_where_a_disk_is_mounted_is_said_before_any_work(tmp_path, monkeypatch):
+def test_a_mount_point_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(files.Path, "is_mount", lambda self: True)
     (tmp_path / "out").mkdir()
     with pytest.raises(OpenAlignError, match="name a folder inside it"), whole_folder(tmp_path / "out"):

@@ -14,11 +14,11 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors", "progress regular extras", "checksums locks", "files", "toml", "settings"),
+        *("errors", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
-    "openalign.model": ["loss"],
+    "openalign.model": ["limits batch_norm", "efficientnet loss"],
     "openalign.curation": [
         *(
             "isolation",

@@ -48,7 +48,7 @@ def left_by_another_machine(folder: Path) -> Path:
     return path
 
 
-def test_a_second_process_is_told_who_holds_the_folder(tmp_path):
+def test_a_second_process_learns_who_holds_the_folder(tmp_path):
     holder = hold_elsewhere(tmp_path / "out")
     try:
         with pytest.raises(OpenAlignError, match=rf"written by another run \(process {holder.pid} on "):
@@ -131,14 +131,14 @@ def test_a_lock_of_another_machine_holds_while_its_heart_beats(tmp_path, quick):
         locked(tmp_path / "out").__enter__()
 
 
-def test_a_lock_file_of_any_content_is_no_obstacle(tmp_path, quick):
+def test_a_lock_file_with_any_content_is_not_an_obstacle(tmp_path, quick):
     for content in (b"", b"[]", b"{", b"\xff\xfe", b'{"process": []}'):
         (tmp_path / ".out.lock").write_bytes(content)
         with locked(tmp_path / "out"):
             pass
 
 
-def test_a_pipe_in_place_of_the_lock_file_is_no_obstacle(tmp_path):
+def test_a_pipe_instead_of_the_lock_file_is_not_an_obstacle(tmp_path):
     os.mkfifo(tmp_path / ".out.lock")
     with locked(tmp_path / "out"):
         pass
@@ -154,9 +154,9 @@ def test_where_the_file_system_holds_no_locks_the_heartbeat_does(tmp_path, quick
         refused = []
 
         def try_it():
-            with pytest.raises(OpenAlignError) as told:
+            with pytest.raises(OpenAlignError) as raised:
                 locked(tmp_path / "out").__enter__()
-            refused.append(told)
+            refused.append(raised)
 
         thread = threading.Thread(target=try_it)
         thread.start()

@@ -1,16 +1,13 @@
 """`openalign curate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from openalign.commands import terminal
-from openalign.commands.arguments import ImageColumn, TextColumn, key_values
+from openalign.commands.arguments import ImageColumn, Set, TextColumn, key_values
 from openalign.progress import list_problems
-
-if TYPE_CHECKING:
-    from openalign.curation.recipe import CurateRecipe
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="WARC files, folders of pages, tables.", show_default=False)
@@ -38,11 +35,24 @@ Memory = Annotated[
         metavar="SIZE", help="Memory limit of DuckDB or Spark's driver, such as 4GB; what exceeds it goes to disk."
     ),
 ]
+CacheLimit = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE",
+        help="Size of the cache that stays beside DIR, so that a run with other thresholds is cheap; 0 keeps none.",
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore the cache and a finished run in DIR.")]
 Retry = Annotated[
     Literal["failed"] | None, typer.Option(help="Fetch again the images that could not be fetched last time.")
 ]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A threshold or another setting; repeatable.")
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="RECIPE",
+        help="A TOML file, or a bundled recipe such as curate-small-photos. Default: the paper's thresholds.",
+    ),
 ]
 
 
@@ -57,7 +67,10 @@ def curate(
     memory: Memory = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
+    cache_limit: CacheLimit = "20GB",
+    fresh: Fresh = False,
     retry: Retry = None,
+    recipe: RecipeName = None,
     changes: Set = None,
 ) -> None:
     """Turn pages or tables into clean image-text pairs by the paper's rules.
@@ -65,41 +78,36 @@ def curate(
     Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. The same command
     resumes a run that was interrupted, and does nothing after one that has finished.
 
-    Settings: min_words, max_words, max_images_per_text, min_shorter_side, download and others, which the documentation
-    lists.
+    The recipe's tables are [pages], [tables], [text], [image], [duplicates], [similarity], [unsafe], [watermark],
+    [fetch] and [storage]; the documentation lists their settings. --set may leave out the table's name.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
-    openalign curate photos.csv --to curated --set min_shorter_side=50
+    openalign curate photos.csv --to curated --recipe curate-small-photos
+    openalign curate photos.csv --to curated --set image.min_shorter_side=50
     openalign curate crawl/*.warc.gz --to curated --engine spark --master spark://head:7077
     ```
     """
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    recipe = curate_recipe(key_values(changes, "--set") | {name: text for name, text in options.items() if text})
+    settings = key_values(changes, "--set")
 
     from openalign.curation.pipeline import curate
+    from openalign.toml import format_value
 
-    resources: dict[str, Any] = {"engine": engine, "master": master, "memory": memory, "workers": workers}
-    report = curate(sources, to=to, test_set=test_set or (), recipe=recipe, retry_failed=bool(retry), **resources)
+    settings |= {name: format_value(text) for name, text in options.items() if text}
+    report = curate(
+        sources,
+        to=to,
+        recipe=recipe,
+        set=settings,
+        test_set=test_set or (),
+        engine=engine,
+        master=master,
+        memory=memory,
+        workers=workers,
+        cache_limit=cache_limit,
+        retry_failed=bool(retry),
+        fresh=fresh,
+    )
     terminal.print_table(terminal.curated_table(report))
     list_problems(report["problems"]["first"], report["problems"]["count"])
-
-
-def curate_recipe(given: dict[str, str]) -> "CurateRecipe":
-    """The default recipe but for the settings that were given."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from openalign.curation.recipe import TABLES, CurateRecipe
-
-    tables: dict[str, dict[str, str]] = {}
-    for name, value in given.items():
-        if name not in TABLES:
-            known = ", ".join(TABLES)
-            raise typer.BadParameter(f"there is no setting `{name}`; there are {known}.", param_hint="--set")
-        tables.setdefault(TABLES[name], {})[name] = value
-    try:
-        return TypeAdapter(CurateRecipe).validate_python(tables, strict=False)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = "".join(f"`{part}`: " for part in problem["loc"])
-        raise typer.BadParameter(f"{where}{problem['msg']}.", param_hint="--set") from None

@@ -15,8 +15,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from openalign.errors import OpenAlignError, UsageError
-from openalign.progress import say
+from openalign.errors import OpenAlignError, ReportedElsewhere, UsageError
+from openalign.progress import say, shown_messages
 
 ADVICE = {
     errno.ENOSPC: "make room, and give the same command again",
@@ -58,12 +58,18 @@ class Commands(TyperGroup):
     """Turns every other way in which a run ends early, but for bugs, into an error message and an exit status."""
 
     def invoke(self, ctx: Any) -> Any:
+        with shown_messages():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: Any) -> Any:
         try:
             with _signals_interrupt():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             say("openalign: stopped")
             raise typer.Exit(130) from None
+        except ReportedElsewhere:
+            raise typer.Exit(1) from None
         except Exception as error:
             message = message_of(error)
             if message is None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +51,7 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
 
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
     """The results of a query, best first."""
-    return [asdict(hit) for hit in hits]
+    return [{name: getattr(hit, name) for name in ("row", "image", "text", "page", "score")} for hit in hits]
 
 
 def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[str, Any]]:

@@ -68,16 +68,13 @@ def train(
     openalign train --resume --to runs/laptop --change steps=4000
     ```
     """
+    if recipe is None and not (resume and to):
+        raise typer.BadParameter("name a recipe to train, or give --resume and --to RUN.", param_hint="RECIPE")
     settings, changed = key_values(changes, "--set"), key_values(on_purpose, "--change")
 
     from openalign.training.loop import train
-    from openalign.training.recipe.changes import contradiction
 
-    if (problem := contradiction(settings, changed, resume)) is not None:
-        raise typer.BadParameter(problem, param_hint="--change")
-    result = train(recipe, set=settings, to=to, resume=resume, change=changed)
-    minutes = result.seconds / 60
-    say(f"Trained to step {result.steps:,} in {minutes:.1f} min; the model is in {result.model}")
+    train(recipe, set=settings, to=to, resume=resume, change=changed)
 
 
 def report(

@@ -3,7 +3,6 @@
 import glob
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +14,10 @@ import pyarrow.parquet as pq
 
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import batches_of
 from openalign.curation.engine.text_batches import problem_of_text
-from openalign.curation.fetch.ledger import LEDGER, read_ledger
+from openalign.curation.fetch.download import location_of
+from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import Problem
@@ -54,7 +55,7 @@ DROPPED = pa.schema(
 
 _METADATA = [name for name in KEPT.names if name not in ("key", "text", "shard")]
 _STORED = ["stored_in", "stored_at", "stored_size"]
-_DROPPED_AT_ONCE = 100_000
+_ROWS_AT_ONCE = 100_000
 
 
 def write_kept(
@@ -95,27 +96,39 @@ def write_dropped(engine: Engine, judged: ir.Table, path: Path) -> None:
     dropped = judged.filter(judged.dropped).select("occurrence", *DROPPED.names)
     engine.write(dropped, engine.work / "dropped.parquet", ["occurrence"])
     with pq.ParquetWriter(path, DROPPED) as table:
-        for batch in pq.ParquetFile(engine.work / "dropped.parquet").iter_batches(
-            _DROPPED_AT_ONCE, columns=DROPPED.names
-        ):
+        for batch in pq.ParquetFile(engine.work / "dropped.parquet").iter_batches(_ROWS_AT_ONCE, columns=DROPPED.names):
             table.write_batch(batch.cast(DROPPED))
 
 
-def keep_ledger(downloads: Path, folder: Path) -> None:
-    """Put the ledger of what was fetched, if anything was, beside the outputs."""
-    if (downloads / LEDGER).exists():
-        shutil.copyfile(downloads / LEDGER, folder / LEDGER)
+def write_ledger(downloads: Path, inspected: Sequence[Path], folder: Path) -> None:
+    """Write the ledger of the images that this run fetched, if any, to `folder`.
+
+    That in `downloads` may also hold images of earlier runs. `inspected` are files of `inspection.INSPECTED`.
+    """
+    entries = read_ledger(downloads / LEDGER)
+    if not entries:
+        return
+    own: set[str] = set()
+    for batch in batches_of(inspected, _ROWS_AT_ONCE, ["image", "location"]):
+        for image, location in zip(*(batch[name].to_pylist() for name in ("image", "location")), strict=True):
+            if image in entries and location in (None, location_of(entries[image], downloads)):
+                own.add(image)
+    if own:
+        with (folder / LEDGER).open("w", encoding="utf-8") as lines:
+            for image in entries:
+                if image in own:
+                    write_entry(lines, entries[image])
 
 
 def failed_downloads(folder: Path) -> int:
-    """How many addresses of the ledger in `folder` failed for reasons that may pass."""
+    """The number of images in the ledger in `folder` that could not be fetched for a reason that may pass."""
     return sum(entry.status == "failed" for entry in read_ledger(folder / LEDGER).values())
 
 
 def describe_run(
     sources: Sequence[str | Path], test_set: Sequence[str | Path], truth: Path | None, recipe: CurateRecipe
 ) -> dict[str, Any]:
-    """What decides the outputs of a run: `sources`, `test_set`, `recipe`, `version`, and a `fingerprint` of it all.
+    """What decides the outputs of a run: `sources`, `test_set`, `settings`, `version`, and a `fingerprint` of it all.
 
     Files count by path, size and modification time; hidden files do not count.
     """
@@ -125,11 +138,25 @@ def describe_run(
         "settings": recipe.model_dump(),
         "version": version("openalign"),
     }
+    return described | {"fingerprint": _fingerprint(described, (*sources, *test_set, *([truth] if truth else [])))}
+
+
+def describe_sources(sources: Sequence[str | Path], recipe: CurateRecipe) -> str:
+    """A fingerprint of what decides the pairs that are read from `sources`, before any rule."""
+    described = {
+        "sources": [str(source) for source in sources],
+        "settings": recipe.model_dump(include={"pages", "tables"}),
+        "version": version("openalign"),
+    }
+    return _fingerprint(described, sources)
+
+
+def _fingerprint(described: dict[str, Any], sources: Sequence[str | Path]) -> str:
     digest = hashlib.sha256(json.dumps(described).encode())
-    for path in (*sources, *test_set, *([truth] if truth else [])):
-        for state in _file_states(str(path)):
+    for source in sources:
+        for state in _file_states(str(source)):
             digest.update(f"{state}\n".encode(errors="surrogateescape"))
-    return described | {"fingerprint": digest.hexdigest()}
+    return digest.hexdigest()
 
 
 def _file_states(source: str) -> Iterator[str]:

@@ -1,98 +1,107 @@
 """Curation from sources to shards: the order of the steps, and what each hands to the next."""
 
 import os
-import shutil
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ibis.expr.types as ir
-from ibis import _
-
-from openalign.curation.duplicates.kept_images import earlier_copies
-from openalign.curation.duplicates.test_sets import match_tests
+from openalign.curation.cache import DEFAULT_LIMIT, cache_of, open_cache, parse_limit, trim_cache
 from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import step_folder
 from openalign.curation.engine.registry import open_engine
-from openalign.curation.images.embeddings import similarities
-from openalign.curation.images.gather import DOWNLOADS, LOOKED, look_at_images
-from openalign.curation.images.settings import SimilaritySettings
-from openalign.curation.images.unsafe import score_images
+from openalign.curation.images.gather import DOWNLOADS, INSPECTION, inspect_images
 from openalign.curation.outputs import (
     describe_run,
+    describe_sources,
     failed_downloads,
-    keep_ledger,
     standing_report,
     write_dropped,
     write_kept,
+    write_ledger,
 )
-from openalign.curation.recipe import CurateRecipe
+from openalign.curation.recipe import CurateRecipe, resolve_recipe
 from openalign.curation.report.report import write_report
 from openalign.curation.report.summary import Curated
-from openalign.curation.rules import relations
-from openalign.curation.rules.table import RULES, why_not_run
-from openalign.curation.sources.extract import PARTS, extract
-from openalign.curation.text.languages import classify_texts
+from openalign.curation.rules.evaluation import add_columns, add_inspected, add_text_passes, evaluate
+from openalign.curation.rules.relations import count_pairs
+from openalign.curation.rules.rule import Corpus
+from openalign.curation.rules.table import rules_that_run
+from openalign.curation.sources.extract import extract
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
-from openalign.files import recover_folder, whole_file, whole_folder
+from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
-from openalign.progress import bar, console
+from openalign.progress import console
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a run is asked for."""
+
+    sources: Sequence[str | Path]
+    test_set: Sequence[str | Path]
+    truth: Path | None
+    recipe: CurateRecipe
 
 
 def curate(
     sources: Sequence[str | Path],
     *,
-    to: Path,
+    to: str | Path,
+    recipe: CurateRecipe | str | Path | None = None,
+    set: Mapping[str, str] | None = None,
+    test_set: Sequence[str | Path] = (),
+    truth: Path | None = None,
     engine: str = "local",
     master: str | None = None,
     memory: str | None = None,
-    test_set: Sequence[str | Path] = (),
     workers: int | None = None,
-    recipe: CurateRecipe = CurateRecipe(),  # noqa: B008 - frozen
-    truth: Path | None = None,
+    cache_limit: str = DEFAULT_LIMIT,
     retry_failed: bool = False,
+    fresh: bool = False,
 ) -> dict[str, Any]:
-    """Extract image-text pairs from `sources`, apply the paper's rules (Section 3), write what is kept to folder `to`.
+    """Extract image-text pairs from `sources`, apply the paper's rules (section 3), write the kept ones to folder `to`.
 
-    `to` appears whole or not at all. A folder that already holds this very run (same sources, settings and version) is
-    left as it is, if its files are as they were written; an earlier curation there is replaced. `test_set` names data
-    whose images must not be among the kept. `truth` is a table of what each pair truly breaks (`image`, `text`,
-    `reasons`); the report then has each rule's precision and recall.
+    `recipe` is a recipe, a TOML file or the name of a bundled one, None for the paper's thresholds; `set` changes
+    settings, as `{"min_shorter_side": "50"}`. Images that are near-duplicates of those of `test_set` (any data) are
+    dropped. `truth` is a table of the rules that each pair truly breaks, for the report. `engine` is `local` (`workers`
+    processes and DuckDB) or `spark` (on `master`), with the same output; `memory`, such as 4GB, limits DuckDB or
+    Spark's driver.
 
-    `engine` is `local` (`workers` processes, None for as many as there are processors, and DuckDB) or `spark` (on
-    `master`; None for what spark-submit says, else this machine); both write the same. `memory`, such as 4GB, bounds
-    what DuckDB or Spark's driver takes.
+    `to` is replaced as a whole, and left as it is if it already holds this run undamaged. What was read, fetched and
+    inspected is kept in `.NAME.cache` beside it, at most `cache_limit`: an interrupted run resumes, and one with other
+    thresholds is cheap. `retry_failed` fetches what failed for a reason that may pass; `fresh` empties the cache.
 
-    A run that was cut off goes on where it was: what it had read and looked at stays in a folder beside `to`. Where
-    fetching an image failed for a reason that may pass, what was fetched stays there as well, and `retry_failed` does
-    the run again with it: only the addresses that failed are asked.
-
-    Returns the content of report.json. Raises OpenAlignError if a source cannot be used, nothing could be extracted,
-    `to` holds other things, or another run writes it.
+    Returns the content of report.json. Raises OpenAlignError if a source cannot be used, no pair was found, `to` holds
+    other files, or another run writes it.
     """
-    folder = Path(to).absolute()
-    if not sources:
+    request = _Request(sources, test_set, truth, resolve_recipe(recipe, set))
+    start = partial(open_engine, engine, workers=workers or os.cpu_count() or 1, master=master, memory=memory)
+    return _curate_into(Path(to).absolute(), request, start, parse_limit(cache_limit), retry_failed or fresh, fresh)
+
+
+def _curate_into(
+    folder: Path, request: _Request, start: Callable[[Path], Engine], limit: int, again: bool, fresh: bool
+) -> dict[str, Any]:
+    if not request.sources:
         raise OpenAlignError("there is nothing to curate: name at least one source")
-    _check_names([to, *sources, *test_set])
-    with locked(folder):  # before anything is read or cleared: all runs into it share one work folder
+    _check_names([folder, *request.sources, *request.test_set])
+    with locked(folder):  # before anything is read or removed: all runs into it share one cache
         recover_folder(folder)
-        run = describe_run(sources, test_set, truth, recipe)
-        standing = standing_report(folder, run)
-        if standing is not None and not retry_failed:
-            console.print(f"{to} already holds this run: nothing to do", markup=False)
+        run = describe_run(request.sources, request.test_set, request.truth, request.recipe)
+        if not again and (standing := standing_report(folder, run)) is not None:
+            console.print(f"{folder} already holds this run: nothing to do", markup=False)
             return standing
         with (
-            _work_folder(folder, run["fingerprint"]) as work,
-            whole_folder(folder) as partial,
-            open_engine(engine, work, workers=workers or os.cpu_count() or 1, master=master, memory=memory) as opened,
+            open_cache(folder, request.recipe.fetch, fresh) as cache,
+            whole_folder(folder) as partial_folder,
+            start(cache) as engine,
         ):
-            curated = _curate(opened, sources, test_set, partial, recipe)
-            report = write_report(curated, run, truth, partial)
-            keep_ledger(work / DOWNLOADS, partial)
-    _say(report, Path(to))
-    if failed_downloads(folder):
-        console.print(f"{failed_downloads(folder):,} images could not be fetched this time; --retry failed asks again")
+            curated = _curate(engine, request, partial_folder)
+            report = write_report(curated, run, request.truth, partial_folder)
+        _print_summary(report, folder, trim_cache(cache_of(folder), limit))
     return report
 
 
@@ -105,108 +114,42 @@ def _check_names(paths: Sequence[str | Path]) -> None:
             raise OpenAlignError(f"{str(path)!a} is not UTF-8: rename the file or folder") from None
 
 
-def _curate(
-    engine: Engine,
-    sources: Sequence[str | Path],
-    test_set: Sequence[str | Path],
-    folder: Path,
-    recipe: CurateRecipe,
-) -> Curated:
-    tests = [open_pairs(source, need_text=False) for source in test_set]
-    extracted = extract(
-        engine,
-        sources,
-        pages=recipe.pages,
-        tables=recipe.tables,
-    )
-    found = extracted.problems
-    with bar("Counting over all pairs", 2) as running_bar:
-        pairs = relations.collect_pairs(engine, extracted.occurrences)
-        running_bar.advance()
-        texts = relations.collect_texts(engine, pairs, recipe.text.vocabulary, found)
-        running_bar.advance()
-    if recipe.text.language_codes:
-        texts = texts.inner_join(classify_texts(engine, texts, found), "text")
-    measured = relations.measure_pairs(engine, pairs, texts, recipe)
-    pieces = look_at_images(engine, measured, extracted, fetch=recipe.fetch, image=recipe.image, storage=recipe.storage)
-    seen = engine.read(pieces)
-    matches, problems = match_tests(pieces, tests, recipe.duplicates, recipe.image)
-    measured = _with_similarity(engine, measured, seen, recipe.similarity, found)
-    running = [rule for rule in RULES if why_not_run(rule, recipe, test_set=bool(tests)) is None]
-    looked = seen
-    for name, rows in (("unsafe", score_images(pieces, recipe.unsafe, found)), ("matches", matches)):
-        looked = looked.left_join(engine.hold_rows(name, rows), "image").drop("image_right")
-    if recipe.duplicates.drop_near_duplicates:
-        # Only what all other rules keep can stand for its copies, so that a small one never ousts a large one.
-        others = [rule for rule in running if rule.name != "near_duplicate"]
-        kept = relations.judge_pairs(engine, measured, looked, others, recipe)
-        copies = engine.hold_rows("copies_found", earlier_copies(engine, kept, recipe.duplicates))
-        looked = looked.left_join(copies, "image").drop("image_right")
-    judged = relations.judge_pairs(engine, measured, looked, running, recipe)
-    write_kept(engine, judged, engine.work / LOOKED, folder, recipe.storage, found)
-    write_dropped(engine, judged, folder / "dropped.parquet")
-    return Curated(engine, judged, seen, extracted, tuple(tests), problems, folder, recipe)
+def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
+    recipe, storage = request.recipe, request.recipe.storage
+    test_sets = tuple(open_pairs(source, need_text=False) for source in request.test_set)
+    rules = rules_that_run(recipe, has_test_set=bool(test_sets))
+    text_rules = [rule for rule in rules if not rule.of_image]
+    image_rules = [rule for rule in rules if rule.of_image]
+
+    state = describe_sources(request.sources, recipe)
+    extracted = extract(engine, request.sources, pages=recipe.pages, tables=recipe.tables, state=state)
+    problems = list(extracted.problems)
+    pairs = count_pairs(engine, extracted.occurrences, recipe.text.vocabulary, problems)
+    corpus = Corpus(engine, recipe, pairs, test_sets, problems=problems)
+    corpus = add_text_passes(add_columns(corpus, text_rules), text_rules)
+
+    batches = inspect_images(engine, corpus.pairs, extracted.images, recipe.fetch, recipe.image.image_seconds, storage)
+    inspected = engine.read(batches)
+    corpus = replace(add_inspected(corpus, inspected), inspected=tuple(batches))
+    corpus = add_columns(corpus, image_rules, before=text_rules)
+
+    evaluated = evaluate(corpus, rules)
+    write_kept(engine, evaluated, step_folder(engine.work, INSPECTION), folder, storage, problems)
+    write_dropped(engine, evaluated, folder / "dropped.parquet")
+    if recipe.fetch.download:
+        write_ledger(engine.work / DOWNLOADS, batches, folder)
+    return Curated(engine, evaluated, inspected, rules, extracted, test_sets, tuple(problems), folder, recipe)
 
 
-def _with_similarity(
-    engine: Engine, measured: ir.Table, seen: ir.Table, settings: SimilaritySettings, problems: list[str]
-) -> ir.Table:
-    """The pairs with `similarity`, where a model is to score them and their image is stored."""
-    if settings.similarity_model is None:
-        return measured
-    from openalign.model.hub import load  # transformers, which few curations need
-
-    columns = ["occurrence", "image", "text", "stored_in", "stored_at", "stored_size"]
-    stored = seen.filter(_.stored_in.notnull())
-    scored = measured.filter(measured.text.notnull()).inner_join(stored, "image").select(columns)
-    engine.write(scored, engine.work / "scored.parquet", ["image", "occurrence"])
-    model = load(settings.similarity_model)
-    found = similarities(model, engine.work / "scored.parquet", engine.work / LOOKED, problems)
-    return measured.left_join(engine.hold_rows("similarities", found), "occurrence").drop("occurrence_right")
-
-
-@contextmanager
-def _work_folder(folder: Path, fingerprint: str) -> Iterator[Path]:
-    """A folder beside `folder` that goes when the work is done; what an earlier try at this very run finished is in it.
-
-    Downloads are there whatever run left them, and stay where some addresses failed for reasons that may pass.
-    """
-    work = folder.with_name(f".{folder.name}.work")
-    run = work / "fingerprint"
-    same = run.exists() and run.read_bytes() == fingerprint.encode()
-    _clear(work, but={DOWNLOADS, *((run.name, *_FINISHED) if same else ())})
-    if not same:
-        with whole_file(run) as partial:
-            partial.write_text(fingerprint)
-    try:
-        yield work
-    except BaseException:
-        begun = any((work / PARTS).glob("*.json"))
-        _clear(work, but={DOWNLOADS, run.name, *_FINISHED} if begun else {DOWNLOADS})
-        if begun:
-            console.print(f"What was done so far is kept in {work}: the same command goes on from there.", markup=False)
-        raise
-    _clear(work, but={DOWNLOADS} if failed_downloads(work / DOWNLOADS) else set())
-
-
-_FINISHED = (PARTS, LOOKED, "languages", "spaced")
-
-
-def _clear(work: Path, but: Collection[str]) -> None:
-    """Remove everything but what has these names, and `work` itself if nothing is left in it."""
-    for entry in work.iterdir() if work.is_dir() else ():
-        if entry.name in but:
-            continue
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    if work.is_dir() and not any(work.iterdir()):
-        work.rmdir()
-
-
-def _say(report: dict[str, Any], folder: Path) -> None:
+def _print_summary(report: dict[str, Any], folder: Path, cached: int) -> None:
     pairs = report["pairs"]
     console.print(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}", markup=False)
     if not pairs["kept"]:
         console.print("[bold]Nothing is left: every pair breaks a rule.[/bold] The report says which.")
+    if failed := failed_downloads(folder):
+        console.print(f"{failed:,} images could not be fetched this time; --retry failed asks again")
+    if cached:
+        console.print(
+            f"{cache_of(folder)} ({cached / 1e6:,.0f} MB) makes another run into this folder cheap; it can be deleted",
+            markup=False,
+        )

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
-from openalign.errors import OpenAlignError
+from openalign.errors import UsageError
 from openalign.evaluation import retrieval, zero_shot
 from openalign.evaluation.prompts import read_templates
 from openalign.evaluation.protocol import EvaluateSettings
@@ -55,7 +55,7 @@ def evaluate(
         OpenAlignError: the protocol is unknown, the data cannot be opened, or no sample can be judged.
     """
     if protocol not in PROTOCOLS:
-        raise OpenAlignError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
+        raise UsageError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
     chosen = PROTOCOLS[protocol]
     settings = EvaluateSettings(
         labels=tuple(labels) if labels is not None else None,

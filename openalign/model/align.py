@@ -10,7 +10,8 @@ from torch.nn import functional
 from transformers import BertConfig, BertModel
 
 from openalign.data.text.tokenizer import MOST_ENTRIES
-from openalign.model.efficientnet import EfficientNet, ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
+from openalign.model.efficientnet.tower import EfficientNet
 from openalign.model.limits import MOST_LAYERS, MOST_PIECES, MOST_SIDE, MOST_WIDTH
 from openalign.settings import Settings
 

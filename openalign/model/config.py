@@ -1,7 +1,7 @@
 """Our settings as the configuration of a Hugging Face `AlignModel` folder, and back.
 
-What that format has no word for stands in a section `openalign`: how the image tower pads, the sizes in pixels, and the
-width that a linear layer brings the pooled image features to.
+Settings that the format lacks are in a section `openalign`: the image tower's padding, the sizes in pixels, and the
+width of the linear layer on the pooled image features.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from transformers import AlignConfig
 
 from openalign.data.files.library_errors import library_errors
 from openalign.model.align import AlignSettings, bert_config
-from openalign.model.efficientnet import STEM_CHANNELS
+from openalign.model.efficientnet.settings import STEM_CHANNELS
 
 
 def config_from(settings: AlignSettings) -> dict[str, Any]:
@@ -48,48 +48,53 @@ def settings_from(config: dict[str, Any], where: str) -> AlignSettings:
     """An `AlignModel` configuration, ours or the port's, as our settings.
 
     Raises:
-        OpenAlignError: a field is missing or does not fit.
+        OpenAlignError: a field is missing or not valid.
     """
     with library_errors(f"{where}/config.json: not an ALIGN configuration"):
         align = AlignConfig(**{key: value for key, value in config.items() if key != "openalign"})
         text: Any = align.text_config
-        vision: Any = align.vision_config
         # The port pads in its own way and was published with crops of 289 from 346 pixels.
         ours = config.get("openalign", {"padding": "hf", "image_size": 289, "resize_size": 346})
-        image_tower = {
-            "width_multiplier": float(vision.width_coefficient),
-            "depth_multiplier": float(vision.depth_coefficient),
-            "kernels": vision.kernel_sizes,
-            "strides": vision.strides,
-            "channels": vision.out_channels,
-            "repeats": vision.num_block_repeats,
-            "expansions": vision.expand_ratios,
-            "squeeze_ratio": float(vision.squeeze_expansion_ratio),
-            "drop_path": float(vision.drop_connect_rate),
-            "padding": ours["padding"],
-        }
-        text_tower = {
-            "width": text.hidden_size,
-            "layers": text.num_hidden_layers,
-            "heads": text.num_attention_heads,
-            "inner_width": text.intermediate_size,
-            "dropout": float(text.hidden_dropout_prob),
-            "max_pieces": text.max_position_embeddings,
-        }
-        sizes = {
+        settings = {
+            "image_tower": _image_tower(align.vision_config, ours["padding"]),
+            "text_tower": _text_tower(text),
             "vocabulary": text.vocab_size,
             "image_size": ours["image_size"],
             "resize_size": ours["resize_size"],
             "initial_temperature": float(align.temperature_init_value),
             "embedding_width": ours.get("embedding_width"),
         }
-        return AlignSettings.read(
-            {"image_tower": image_tower, "text_tower": text_tower, **sizes}, f"{where}/config.json"
-        )
+        return AlignSettings.read(settings, f"{where}/config.json")
+
+
+def _image_tower(vision: Any, padding: Any) -> dict[str, Any]:
+    return {
+        "width_multiplier": float(vision.width_coefficient),
+        "depth_multiplier": float(vision.depth_coefficient),
+        "kernels": vision.kernel_sizes,
+        "strides": vision.strides,
+        "channels": vision.out_channels,
+        "repeats": vision.num_block_repeats,
+        "expansions": vision.expand_ratios,
+        "squeeze_ratio": float(vision.squeeze_expansion_ratio),
+        "drop_path": float(vision.drop_connect_rate),
+        "padding": padding,
+    }
+
+
+def _text_tower(text: Any) -> dict[str, Any]:
+    return {
+        "width": text.hidden_size,
+        "layers": text.num_hidden_layers,
+        "heads": text.num_attention_heads,
+        "inner_width": text.intermediate_size,
+        "dropout": float(text.hidden_dropout_prob),
+        "max_pieces": text.max_position_embeddings,
+    }
 
 
 def preprocessor_from(settings: AlignSettings) -> dict[str, Any]:
-    """How images are cut, in the words of transformers' `EfficientNetImageProcessor`."""
+    """The preprocessing as a configuration of transformers' `EfficientNetImageProcessor`."""
     return {
         "image_processor_type": "EfficientNetImageProcessor",
         "do_resize": True,

@@ -14,7 +14,9 @@ from torch import nn
 from transformers import BertModel
 
 from openalign.model.align import Align, AlignSettings, TextTowerSettings, bert_config
-from openalign.model.efficientnet import Convolution, EfficientNet, ImageTowerSettings
+from openalign.model.efficientnet.convolution import Convolution
+from openalign.model.efficientnet.settings import ImageTowerSettings
+from openalign.model.efficientnet.tower import EfficientNet
 
 IMAGE_TOWERS: dict[str, tuple[float, float, int]] = {
     # name: width multiplier, depth multiplier, native side in pixels (Tan & Le 2019; L2: Xie et al. 2020)

@@ -23,18 +23,32 @@ from openalign.search.store import Store, spread
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer."""
+    """One result of a search."""
 
-    row: int
-    """Its number in the index."""
-    image: str
-    """Path or URL, as its source names it."""
-    text: str | None
-    """What the source says about it, if anything; search looks at the image alone."""
-    page: str | None
-    """The web page it stood on, if known."""
+    indexed: Row
+    """The image, as the index holds it."""
     score: float
     """Cosine similarity of the query and the image, -1 to 1."""
+
+    @property
+    def row(self) -> int:
+        """The row of the image in the index."""
+        return self.indexed.row
+
+    @property
+    def image(self) -> str:
+        """Path or URL, as the image's source names it."""
+        return self.indexed.image
+
+    @property
+    def text(self) -> str | None:
+        """The text beside the image in its source, if any; search does not use it."""
+        return self.indexed.text
+
+    @property
+    def page(self) -> str | None:
+        """The URL of the web page with the image, if known."""
+        return self.indexed.page
 
 
 class Index:
@@ -110,10 +124,8 @@ class Index:
         query_D = self.embed_query(text, image=image, row=row, plus=plus, minus=minus)
         rows, scores = self.store.nearest(query_D, top + (row is not None))
         best = [(found, score) for found, score in zip(rows, scores, strict=True) if found != row][:top]
-        return [
-            Hit(found.row, found.image, found.text, found.page, round(float(score), 4))
-            for found, (_, score) in zip(self.store.rows([int(found) for found, _ in best]), best, strict=True)
-        ]
+        indexed = self.store.rows([int(found) for found, _ in best])
+        return [Hit(found, round(float(score), 4)) for found, (_, score) in zip(indexed, best, strict=True)]
 
     def embed_query(
         self,

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from openalign import __version__
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.onnx_encoder import exported
 from openalign.progress import console
@@ -104,7 +104,7 @@ def server_of(app: ASGIApp, connections: Connections) -> Server:
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65_535:
-        raise OpenAlignError(f"There is no port {port}; choose one from 1024 to 65535 with --port.")
+        raise UsageError(f"There is no port {port}; choose one from 1024 to 65535 with --port.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)

@@ -104,9 +104,7 @@ def add_search(app: FastAPI, index: Index) -> None:
         if row is not None:
             known(index, row)
         hits = index.search(text, image=image, row=row, plus=plus, minus=minus, top=top)
-        rows = index.store.rows([hit.row for hit in hits])
-        answers = [Answer.found(row, hit) for row, hit in zip(rows, hits, strict=True)]
-        return Found(hits=answers, milliseconds=_since(began))
+        return Found(hits=[Answer.found(hit) for hit in hits], milliseconds=_since(began))
 
     @app.get("/api/search", responses=_FAILURES)
     def search(plus: Texts, minus: Texts, text: Text = "", row: Row = None, top: Top = 24) -> Found:

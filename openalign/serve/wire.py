@@ -55,8 +55,8 @@ class Answer(Picture):
     """Cosine similarity of query and image."""
 
     @classmethod
-    def found(cls, row: Row, hit: Hit) -> Self:
-        return cls.model_validate({**_fields(row), "score": hit.score})
+    def found(cls, hit: Hit) -> Self:
+        return cls.model_validate({**_fields(hit.indexed), "score": hit.score})
 
 
 class Found(Reply):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 
-from openalign.progress import console
+from openalign.progress import log
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def stop_signals() -> Iterator[Event]:
     def ask(number: int, frame: object) -> None:
         asked.set()
         signal.signal(signal.SIGINT, before[signal.SIGINT])
-        console.print("Stopping after this step, with a checkpoint; Ctrl-C again stops at once.")
+        log.info("Stopping after this step, with a checkpoint; Ctrl-C again stops at once.")
 
     for number in before:
         signal.signal(number, ask)

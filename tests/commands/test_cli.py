@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import openalign
 from openalign.commands.cli import app
+from tests import preloaded
 
 COMMAND = [sys.executable, "-m", "openalign"]
 
@@ -105,10 +106,11 @@ def test_train_leaves_a_model_that_the_other_commands_read(road, tmp_path):
     assert json.loads(scores.read_text())["count"] == 4
 
 
+@pytest.mark.slow
 def test_training_that_is_stopped_says_so_and_goes_on_with_resume(road, tmp_path):
     run = tmp_path / "run"
     typed = [*COMMAND, *road.training, "--set", "steps=100000", "--to", str(run)]
-    started = subprocess.Popen(typed, stderr=subprocess.PIPE, text=True)
+    started = preloaded.Popen(typed, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
     while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
         assert started.poll() is None and time.monotonic() < deadline
@@ -157,6 +159,7 @@ def test_scales_lists_both_families(monkeypatch):
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_ends_the_command_quietly(road):
     typed = " ".join([*COMMAND, "search", str(road.index), "wall", "--top", "24", "--json"])
     done = subprocess.run(["bash", "-c", f"{typed} | true"], capture_output=True, text=True, check=True)

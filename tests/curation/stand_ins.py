@@ -10,12 +10,12 @@ from typing import Any
 from openalign.curation.html.alt_text import ImageTag
 from openalign.curation.html.page import Form, read_tags
 from openalign.curation.images import inspection
-from openalign.curation.images.inspection import Look
+from openalign.curation.images.inspection import Inspection
 from openalign.curation.images.settings import StorageSettings
 
 LONG = 600.0  # seconds that no test waits for
 
-_look_here = inspection.look_here
+_inspect_here = inspection.inspect_here
 
 
 def sleep(seconds: float) -> None:
@@ -59,7 +59,7 @@ def read_tags_slowly(
     return read_tags(page, url, charset, form, text_from)
 
 
-def look_slowly(data: bytes, wanted: bool, storage: StorageSettings) -> Look:
+def inspect_slowly(data: bytes, wanted: bool, storage: StorageSettings) -> Inspection:
     if b"SLOW" in data:
         time.sleep(LONG)
-    return _look_here(data, wanted, storage)
+    return _inspect_here(data, wanted, storage)

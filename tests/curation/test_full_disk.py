@@ -1,7 +1,6 @@
 """A disk that is full at any moment of a curation: one sentence, the older output whole, the same command goes on."""
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,11 +13,21 @@ from openalign.commands.exit_status import message_of
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server
 
+pytestmark = pytest.mark.slow
+
 OFFLINE = CurateRecipe.of(download=False, pairs_per_shard=60)
 DISK_KB = 64 << 10
+WITH_A_LIMIT = """
+import resource, sys
+from openalign.commands.cli import main
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -110,13 +119,8 @@ def test_downloads_that_find_no_room_are_a_sentence_and_go_on(disk: Path, server
 
 def test_a_limit_of_file_sizes_is_a_sentence(table: Path, tmp_path: Path) -> None:
     limit = 300_000
-    command = [sys.executable, "-m", "openalign", "curate", str(table), "--to", str(tmp_path / "out"), "--workers", "2"]
-    done = subprocess.run(
-        [*command, "--set", "download=false"],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    typed = ["curate", table, "--to", tmp_path / "out", "--workers", 2, "--set", "download=false"]
+    done = preloaded.run([sys.executable, "-c", WITH_A_LIMIT, limit, *typed])
     assert done.returncode == 1
     assert "File too large" in done.stderr and "ulimit -f" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()

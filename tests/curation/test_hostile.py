@@ -15,6 +15,8 @@ from openalign.curation.recipe import CurateRecipe
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server, png_bomb
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def untrusted(tmp_path: Path) -> Iterator[Server]:

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -25,13 +24,14 @@ from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.curation.crawl import PAGE, drawing, encoded, write_crawl
 
 OFFLINE = CurateRecipe.of(download=False)
 
 
 def run(sources: list[Path], to: Path, **how: Any) -> dict[str, Any]:
-    return curate(sources, to=to, workers=how.pop("workers", 1), recipe=how.pop("settings", OFFLINE), **how)
+    return curate(sources, to=to, workers=how.pop("workers", 1), recipe=how.pop("recipe", OFFLINE), **how)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def test_the_numbers_of_the_report_add_up(crawled: Path) -> None:
         "occurrences": 9, "pairs": 8, "kept": 2, "dropped": 6, "images": 7, "texts": 7,
     }  # fmt: skip
     ran = [rule for rule in report["rules"] if rule["ran"]]
-    optional = ["other_language", "unsafe_image", "low_similarity", "near_duplicate"]
+    optional = ["other_language", "unsafe_image", "watermark", "low_similarity", "near_duplicate"]
     assert [rule["name"] for rule in report["rules"] if not rule["ran"]] == optional
     assert sum(rule["first"] for rule in ran) == 6
     assert ran[-1]["remaining"] == 2
@@ -167,6 +167,7 @@ def test_everything_dropped_is_said_loudly_and_still_reported(
     assert [row["reasons"] for row in rows_of(tmp_path / "out" / "dropped.parquet")] == [["shorter_side"]] * 3
 
 
+@pytest.mark.slow
 def test_outputs_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     table = table_of(tmp_path / "in", 150)
     run([table], tmp_path / "one")
@@ -192,6 +193,7 @@ curate([Path(sys.argv[1])], to=Path(sys.argv[2]), workers=2, recipe=asked)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, seed: int) -> None:
     table = table_of(tmp_path / "in", 150)
@@ -199,7 +201,7 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     began = time.monotonic()
     run([table], tmp_path / "whole", workers=2, recipe=asked)
     took = time.monotonic() - began
-    with subprocess.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
+    with preloaded.Popen([sys.executable, "-c", KILLED, table, tmp_path / "out"], start_new_session=True) as running:
         while not list(tmp_path.glob(".out*")):  # past the imports, which take longer than the work
             assert running.poll() is None
             time.sleep(0.01)
@@ -214,6 +216,11 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
 
 
+def inspected_in(folder: Path) -> Path:
+    return folder / ".out.work" / "steps" / "inspection"
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
     run([table], tmp_path / "whole")
@@ -221,10 +228,10 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
     finished = sorted(path.name for path in (tmp_path / ".out.work").iterdir())
-    assert finished == ["fingerprint", "looked", "parts"]
+    assert finished == ["fingerprint", "steps"]
     with monkeypatch.context() as patched:  # nothing may be read or looked at again
         patched.setattr(listings, "read_table", interrupt)
-        patched.setattr(inspection, "look", interrupt)
+        patched.setattr(inspection, "inspect_image", interrupt)
         run([table], out)
     assert (out / "shards" / "shard-00000.tar").read_bytes() == (
         tmp_path / "whole" / "shards" / "shard-00000.tar"
@@ -239,11 +246,16 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_kept_results_that_are_damaged_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    table, out, looked = table_of(tmp_path / "in", 150), tmp_path / "out", tmp_path / ".out.work" / "looked"
+    table, out, looked = (
+        table_of(tmp_path / "in", 150),
+        tmp_path / "out",
+        inspected_in(tmp_path),
+    )
     run([table], tmp_path / "whole")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
@@ -265,7 +277,7 @@ def test_only_the_damaged_result_is_made_again(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
-    stored = sorted((tmp_path / ".out.work" / "looked").glob("*.images"), key=lambda path: path.stat().st_size)
+    stored = sorted((inspected_in(tmp_path)).glob("*.images"), key=lambda path: path.stat().st_size)
     stored[0].write_bytes(DAMAGE["a changed byte"](stored[0].read_bytes()))  # the last piece, of 150 - 2 * 64 images
     again = count_looks(monkeypatch)
     run([table], out)
@@ -275,16 +287,17 @@ def test_only_the_damaged_result_is_made_again(tmp_path: Path, monkeypatch: pyte
 def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows with every image that is looked at from now on, in this process."""
     looks: list[int] = []
-    real = inspection.look
+    real = inspection.inspect_image
 
-    def look(*given: Any) -> Any:
+    def inspect(*given: Any) -> Any:
         looks.append(1)
         return real(*given)
 
-    monkeypatch.setattr(inspection, "look", look)
+    monkeypatch.setattr(inspection, "inspect_image", inspect)
     return looks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["a changed byte", "cut off"])
 def test_outputs_that_are_damaged_are_said_and_made_again(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
@@ -321,7 +334,7 @@ def test_another_run_does_not_go_on_with_what_was_cut_off(tmp_path: Path, monkey
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(inspection, "look", interrupt)
+        patched.setattr(inspection, "inspect_image", interrupt)
         run([table], out, recipe=OFFLINE.replace(min_shorter_side=10))
 
 
@@ -345,6 +358,7 @@ def test_a_source_without_images_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
+@pytest.mark.slow
 def test_names_of_any_bytes_are_used_or_refused_in_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

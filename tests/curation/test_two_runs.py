@@ -15,7 +15,10 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.curation.crawl import drawing, encoded
+
+pytestmark = pytest.mark.slow
 
 IMAGES = 150  # three pieces
 OFFLINE = CurateRecipe.of(download=False)
@@ -43,10 +46,10 @@ from pathlib import Path
 from openalign.curation.images import inspection
 from openalign.commands.cli import main
 source, to, workers = sys.argv[1:4]
-def look(*given):
+def inspect(*given):
     Path(workers, str(os.getpid())).touch()
     time.sleep(600)
-inspection.look = look
+inspection.inspect_image = inspect
 sys.argv[1:] = ["curate", source, "--to", to, "--workers", "2", "--set", "download=false"]
 main()
 """
@@ -72,9 +75,7 @@ def alone(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def started(script: str, *arguments: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    return preloaded.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE, start_new_session=True)
 
 
 def wait_for(reached: Callable[[], object], running: subprocess.Popen[str] | None = None) -> None:
@@ -105,7 +106,7 @@ def test_a_second_run_into_the_same_folder_is_refused_and_disturbs_nothing(
     try:
         wait_for(begun.exists, first)
         command = [sys.executable, "-m", "openalign", "curate", table, "--to", out, "--set", "download=false"]
-        second = subprocess.run(command, capture_output=True, text=True)
+        second = preloaded.run(command)
         assert second.returncode == 1
         assert f"is being written by another run (process {first.pid} on " in second.stderr
         assert "Traceback" not in second.stderr
@@ -158,7 +159,7 @@ def test_a_run_that_is_stopped_says_so_once_and_keeps_its_work(
     assert "the same command goes on from there" in " ".join(said.split())
     assert not any(is_alive(int(path.name)) for path in workers.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.work", "workers"]
-    assert sorted(path.name for path in (tmp_path / ".out.work").iterdir()) == ["fingerprint", "looked", "parts"]
+    assert sorted(path.name for path in (tmp_path / ".out.work").iterdir()) == ["fingerprint", "steps"]
 
 
 def test_a_killed_worker_is_one_sentence(table: Path, tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_a_killed_worker_is_one_sentence(table: Path, tmp_path: Path) -> None:
     os.kill(int(next(workers.iterdir()).name), signal.SIGKILL)
     said = running.communicate(timeout=PATIENCE_S)[1]
     assert running.returncode == 1
-    assert "a process was killed, most likely for want of memory" in said and "Traceback" not in said
+    assert "a process was killed, most likely for lack of memory" in said and "Traceback" not in said
     assert not any(is_alive(int(path.name)) for path in workers.iterdir())
 
 

@@ -106,7 +106,7 @@ def test_templates_that_are_no_regular_file_are_refused_unopened(tmp_path):
     os.mkfifo(tmp_path / "fifo.txt")
     (tmp_path / "large.txt").write_bytes(b"a {}\n" * 300_000)
     for odd in (tmp_path / "fifo.txt", Path("/dev/zero"), tmp_path):
-        with pytest.raises(OpenAlignError, match="is no regular file"):
+        with pytest.raises(OpenAlignError, match="is not a regular file"):
             read_templates(odd)
     with pytest.raises(OpenAlignError, match=r"large\.txt: has 1,500,000 bytes"):
         read_templates(tmp_path / "large.txt")

@@ -10,7 +10,7 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.hub import save
 
 

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from openalign.model.efficientnet import Block, Convolution, EfficientNet, ImageTowerSettings
+from openalign.model.efficientnet.blocks import Block
+from openalign.model.efficientnet.convolution import Convolution
+from openalign.model.efficientnet.settings import ImageTowerSettings
+from openalign.model.efficientnet.tower import EfficientNet
 from openalign.model.scales import IMAGE_TOWERS, image_tower, parameters
 
 PUBLISHED_PARAMETERS = {

@@ -13,10 +13,12 @@ from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.export import export
 from openalign.model.onnx_encoder import OnnxEncoder, exported
 from tests.model.folders import put
+
+pytestmark = pytest.mark.slow
 
 TEXTS = ["a red apple", "two cats in the snow", "dog", "a b c d e f g h i j k l m n o p q r s"]
 
@@ -121,7 +123,7 @@ def test_one_changed_byte_is_refused_before_the_runtime_sees_it(model, tmp_path,
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
     monkeypatch.setattr(onnxruntime, "InferenceSession", None)
-    with pytest.raises(OpenAlignError, match=rf"{name} is not as it was written.*run `openalign export` again"):
+    with pytest.raises(OpenAlignError, match=rf"{name} has changed since it was written.*run `openalign export` again"):
         OnnxEncoder(folder)
 
 

@@ -14,7 +14,7 @@ from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.config import config_from, settings_from
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.hub import load, load_align, save
 from tests.model.folders import align_folder, clip_folder
 
@@ -228,7 +228,7 @@ def test_one_changed_byte_of_a_folder_with_checksums_is_refused(
     content[-2] ^= 1
     (tmp_path / "model" / name).write_bytes(content)
     for opened in (load, load_align):
-        with pytest.raises(OpenAlignError, match=rf"{name} is not as it was written.*an older checkpoint"):
+        with pytest.raises(OpenAlignError, match=rf"{name} has changed since it was written.*an older checkpoint"):
             opened(tmp_path / "model")
 
 

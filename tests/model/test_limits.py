@@ -8,7 +8,7 @@ import pytest
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align import AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.hub import align_settings, load
 from openalign.model.limits import check_config, check_preprocessor
 from tests.model.folders import align_folder, clip_folder, put

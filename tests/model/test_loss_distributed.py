@@ -15,6 +15,8 @@ from openalign.errors import OpenAlignError
 from openalign.model.loss.contrastive import contrastive_loss
 from tests.model.dense_loss import dense_gradients, unit_rows
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 16
 TIMEOUT = timedelta(seconds=60)  # what waits for ever is an error after this
 Spoil = Callable[[torch.Tensor], torch.Tensor]

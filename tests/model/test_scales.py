@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertModel
 
 from openalign.model.align import Align, AlignSettings, bert_config
-from openalign.model.efficientnet import EfficientNet
+from openalign.model.efficientnet.tower import EfficientNet
 from openalign.model.scales import (
     IMAGE_TOWERS,
     TEXT_TOWERS,

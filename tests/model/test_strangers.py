@@ -5,7 +5,6 @@ import builtins
 import os
 import pty
 import select
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import openalign
-from openalign.curation.images.unsafe import open_scorer
+from openalign.curation.images.classifier import open_classifier
 from openalign.data.files.json_files import MOST_BYTES
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES
@@ -23,6 +22,7 @@ from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import MOST_IMAGE_BYTES
 from openalign.model.hub import load, load_align
+from tests import preloaded
 from tests.model.folders import align_folder, clip_folder, edit, put
 
 PACKAGE = Path(openalign.__file__).parent
@@ -72,7 +72,7 @@ def test_a_folder_that_needs_code_of_its_own_is_refused(clip: Path, name: str, k
     with pytest.raises(OpenAlignError, match=rf"clip needs code of its own \(`auto_map` in {name}\), which openalign"):
         load(clip)
     with pytest.raises(OpenAlignError, match="needs code of its own"):
-        open_scorer(str(clip), ("nsfw",))
+        open_classifier(str(clip), ("nsfw",), "unsafe_images", "unsafe_labels")
     assert not ran.exists()
 
 
@@ -93,11 +93,12 @@ def test_transformers_neither_runs_that_code_nor_asks_where_our_check_is_left_ou
     assert not questions and not ran.exists()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_nothing_is_asked(clip: Path) -> None:
     ran = with_code(clip)
     ours, theirs = pty.openpty()
     code = f"import openalign; openalign.load({str(clip)!r})"
-    with subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs) as child:
+    with preloaded.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs) as child:
         os.write(ours, b"y\ny\ny\n")
         os.close(theirs)
         said = read_until_end(ours, seconds=100)
@@ -195,7 +196,7 @@ def test_a_configuration_that_takes_something_from_elsewhere_is_refused(clip: Pa
 def test_only_regular_files_are_opened(align: Path, name: str, opened) -> None:  # type: ignore[no-untyped-def]
     (align / name).unlink()
     (align / name).symlink_to("/dev/null")
-    with pytest.raises(OpenAlignError, match=rf"{name}: is no regular file"):
+    with pytest.raises(OpenAlignError, match=rf"{name}: is not a regular file"):
         opened(align)
 
 
@@ -221,9 +222,9 @@ def test_a_file_of_gigabytes_is_not_read(align: Path, name: str, most: int) -> N
         ("3", "not a number"),
         ('"x"', "not a text"),
         ("", "cannot be read as JSON"),
-        ('{"a": NaN}', "NaN is no number"),
+        ('{"a": NaN}', "NaN is not a number"),
         ('{"a": 1e999}', "1e999 is too large"),
-        ('{"a": 1, "a": 2}', "`a` is there twice"),
+        ('{"a": 1, "a": 2}', "`a` occurs twice"),
         ("[" * 100_000, "nested deeper than 64"),
         ('{"a":' * 70 + "1" + "}" * 70, "nested deeper than 64"),
         ("{}", "cannot be loaded|config.json"),
@@ -333,7 +334,7 @@ def test_an_image_that_is_no_regular_file_is_refused_unopened(
     os.mkfifo(tmp_path / "fifo.jpg")
     (tmp_path / "link.jpg").symlink_to("fifo.jpg")
     for odd in (tmp_path / "fifo.jpg", tmp_path / "link.jpg", Path("/dev/zero"), tmp_path):
-        with pytest.raises(OpenAlignError, match=rf"{odd}: is no regular file"):
+        with pytest.raises(OpenAlignError, match=rf"{odd}: is not a regular file"):
             model.embed_images([odd])
     with (tmp_path / "large.jpg").open("wb") as large:
         large.truncate(MOST_IMAGE_BYTES + 1)
@@ -346,4 +347,4 @@ def test_a_name_that_is_none_is_an_error_message(name: str) -> None:
     with pytest.raises(OpenAlignError, match=r"cannot be read|neither a folder nor a model"):
         load(name)
     with pytest.raises(OpenAlignError, match="could not be read as an image-classification model"):
-        open_scorer(name, ("nsfw",))
+        open_classifier(name, ("nsfw",), "unsafe_images", "unsafe_labels")

@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import preloaded
+
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "slow_openalign.py"
 BATCHES = 6
 
@@ -40,7 +44,7 @@ def left_alone(photos, tmp_path_factory) -> Path:
 def start(photos: Path, to: Path, seconds: float) -> subprocess.Popen:
     log = to.with_name("batches.log")
     command = [sys.executable, SCRIPT, log, str(seconds), "index", photos, "--model", "slow", "--to", to]
-    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return preloaded.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def embedded(to: Path) -> list[str]:

@@ -39,6 +39,14 @@ def test_a_text_query_answers_with_pictures_and_scores(client):
     assert client.get(hit["original"]).headers["content-type"] == "image/png"
 
 
+def test_a_search_reads_each_row_of_the_index_once(client, index, monkeypatch):
+    read = []
+    rows = index.store.rows
+    monkeypatch.setattr(index.store, "rows", lambda numbers: read.extend(numbers) or rows(numbers))
+    reply = client.get("/api/search", params={"text": "blue", "top": 5})
+    assert read == [hit["row"] for hit in reply.json()["hits"]] and len(read) == 5
+
+
 def test_plus_and_minus_may_be_given_several_times(client):
     assert texts(client.get("/api/search?text=white&minus=red&minus=yellow&top=1")) == ["blue"]
     assert texts(client.get("/api/search?plus=red&plus=blue&top=1")) == ["violet"]

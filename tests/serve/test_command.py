@@ -17,10 +17,13 @@ from fastapi.testclient import TestClient
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.export import export
 from openalign.search import Index
 from openalign.serve.app import create_app
+from tests import preloaded
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def status_of(request: urllib.request.Request) -> int:
 
 def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
     command = [sys.executable, "-m", "openalign", "serve", str(index_folder), "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = preloaded.Popen(command, stderr=subprocess.PIPE)
     try:
         said = process.stderr.readline()
         address = re.search(r"2 images at (http://127\.0\.0\.1:\d+)", said)[1]

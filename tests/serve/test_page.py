@@ -1,19 +1,15 @@
 """The page in a real browser against the real service on loopback."""
 
-import os
 import re
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import uvicorn
 
 from openalign.serve.app import create_app
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs Chromium at {CHROMIUM} (set CHROMIUM)")
 expect = sync_api.expect
 
 DESKTOP = {"width": 1280, "height": 800}
@@ -33,21 +29,13 @@ def address(index) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium, address):
+def open_page(browser, address):
     """Open the page at a size; at the end nothing may stand in the console, nor have been asked of other hosts."""
     opened, complaints, foreseen = [], [], []
 
     def open_page(viewport=DESKTOP, path="/", refused=False, **options):
-        context = chromium.new_context(viewport=viewport, **options)
+        context = browser.new_context(viewport=viewport, **options)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))

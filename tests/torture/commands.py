@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tests import preloaded
+
 ZYGOTE = Path(__file__).with_name("zygote.py")
 
 
@@ -48,8 +50,8 @@ class Commands:
         scratch.mkdir(parents=True, exist_ok=True)
         self._output = scratch / "output.txt"
         environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        self._zygote = subprocess.Popen(
-            [sys.executable, str(ZYGOTE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        self._zygote = preloaded.Popen(
+            [sys.executable, ZYGOTE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         assert self._zygote.stdout is not None
         assert self._zygote.stdout.readline() == "ready\n"

@@ -46,6 +46,13 @@ warmup_steps = 2
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(100 * item.config.getoption("--rounds")))
+
+
 @dataclass(frozen=True)
 class Material:
     """Where everything lies, and the arguments of each command but for its output folder."""
@@ -90,14 +97,14 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(seed)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     with Commands(tmp_path_factory.mktemp("outputs")) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def material(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Material:
     folder = tmp_path_factory.mktemp("material")
     made = Material(
         folder,
@@ -111,10 +118,9 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     made.recipe.write_text(RECIPE)
     lines = [f"photos/{path.name},{path.with_suffix('.txt').read_text()}" for path in made.photos.glob("*.jpg")]
     (folder / "photos.csv").write_text("\n".join(["file,text", *sorted(lines)]) + "\n")
-    with Commands(tmp_path_factory.mktemp("making")) as running:
-        running.run("tokenizer", folder / "photos.csv", "--to", folder / "tokenizer.json", "--size", 120).check()
-        running.run(*made.train, folder / "run").check()
-        running.run(*made.make_index, made.index).check()
+    commands.run("tokenizer", folder / "photos.csv", "--to", folder / "tokenizer.json", "--size", 120).check()
+    commands.run(*made.train, folder / "run").check()
+    commands.run(*made.make_index, made.index).check()
     return made
 
 

@@ -32,4 +32,4 @@ def finished_work(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_ino for path in found if path.is_file() and path.name[0] != "."}
 
 
-KEPT = ("parts", "looked", "languages", "spaced")
+KEPT = ("steps",)

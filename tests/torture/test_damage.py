@@ -11,8 +11,6 @@ import pytest
 from tests.torture.commands import Commands, contents
 from tests.torture.results import RESULTS
 
-pytestmark = pytest.mark.slow
-
 Verdict = Callable[[Path], str]
 """Uses a damaged folder and says what came of it: `refused`, `mended` or `without effect`."""
 

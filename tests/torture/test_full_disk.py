@@ -8,7 +8,6 @@ import pytest
 from tests.torture.commands import contents
 from tests.torture.results import RESULTS
 
-pytestmark = pytest.mark.slow
 DISK_BYTES = 64 << 20
 
 

@@ -7,8 +7,6 @@ import pytest
 
 from tests.torture.results import RESULTS, finished_work
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_kills(commands, material, tmp_path, chance, rounds, name):

@@ -5,8 +5,6 @@ import pytest
 from tests.torture.commands import Commands
 from tests.torture.results import RESULTS
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def neighbour(tmp_path_factory):

@@ -1,4 +1,4 @@
-"""A process that has every library loaded and runs commands as forks of itself, so that a run costs no import.
+"""A preloaded process that runs commands as forks of itself and kills them when it is asked to.
 
 It reads one JSON object a line from standard input and answers with one on standard output:
 
@@ -27,16 +27,10 @@ IMAGES_AT_ONCE = 8
 """That the model embeds together: few, so that an indexing of some dozen photos has work to keep."""
 LINGER_S = 10.0
 """How long workers may outlive a driver that was killed."""
-LOADED = (
-    *("torch", "duckdb", "pyarrow.parquet", "ibis", "usearch.index", "tensorboard", "transformers", "onnxruntime"),
-    *("openalign.commands.cli", "openalign.curation.pipeline", "openalign.evaluation.run", "openalign.training.loop"),
-    *("openalign.search.index", "openalign.model.hub", "openalign.model.onnx_encoder", "checkers"),
-)
 
 
 def serve() -> None:
-    for name in LOADED:
-        importlib.import_module(name)
+    importlib.import_module("checkers")
     importlib.import_module("openalign.search.prepare").BATCH = IMAGES_AT_ONCE
     print("ready", flush=True)
     for line in sys.stdin:

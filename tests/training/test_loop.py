@@ -18,12 +18,19 @@ from openalign.data.loading.loader import Batch
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align
 from openalign.model.hub import load
-from openalign.training import loop
+from openalign.training import steps
 from openalign.training.loop import train
 from openalign.training.optimization.parallel import Replica
 from openalign.training.run_folder.checkpoint import checkpoints_of
+from tests import preloaded
 
-COMMAND = "import sys; from openalign.training.loop import train; train(sys.argv[1], to=sys.argv[2], resume=True)"
+COMMAND = """
+import sys
+from openalign.progress import shown_messages
+from openalign.training.loop import train
+with shown_messages():
+    train(sys.argv[1], to=sys.argv[2], resume=True)
+"""
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -92,6 +99,7 @@ def test_cached_images_change_nothing(recipe: Path, tmp_path: Path) -> None:
     assert_equal_weights(tmp_path / "plain", tmp_path / "cached")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, seed: int) -> None:
     changes = {"seed": str(seed), "steps": "24"}
@@ -100,7 +108,7 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, see
     own.write_text(recipe.read_text().replace("steps = 8", f"seed = {seed}\nsteps = 24", 1))
 
     killed = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", COMMAND, own, killed], start_new_session=True)
+    process = preloaded.Popen([sys.executable, "-c", COMMAND, own, killed], start_new_session=True)
     deadline = time.monotonic() + 120
     stop_after = random.Random(seed).randrange(2, 18)
     log = killed / "log.jsonl"
@@ -110,13 +118,14 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, see
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    subprocess.run([sys.executable, "-c", COMMAND, own, killed], check=True, timeout=120)
+    assert preloaded.run([sys.executable, "-c", COMMAND, own, killed]).returncode == 0
 
     assert_equal_weights(tmp_path / "whole", killed)
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
-    assert steps == list(range(1, 25))
+    logged = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert logged == list(range(1, 25))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("whole_group", [False, True])
 def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
@@ -125,9 +134,7 @@ def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
     own = recipe.with_name("long.toml")
     own.write_text(recipe.read_text().replace("steps = 8", "steps = 5000").replace("steps = 2\n", "steps = 5000\n", 1))
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, own, run], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = preloaded.Popen([sys.executable, "-c", COMMAND, own, run], stderr=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not ((run / "log.jsonl").exists() and (run / "log.jsonl").read_text()):
         time.sleep(0.02)
@@ -164,14 +171,14 @@ def poison_gradients(model: Align) -> None:
 def test_a_step_that_is_not_finite_stops_the_run_and_names_step_and_samples(
     poison: Callable[[Align], None], recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain_step = loop.train_step
+    plain_step = steps.train_step
 
     def poisoned(replica: Replica, optimizer: object, batch: Batch, settings: object) -> object:
         if batch.step == 4:
             poison(replica.model)
         return plain_step(replica, optimizer, batch, settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "train_step", poisoned)
+    monkeypatch.setattr(steps, "train_step", poisoned)
     with pytest.raises(OpenAlignError, match=r"Step 5 diverged.*pairs\.csv row.*step-00000004"):
         train(recipe, to=tmp_path / "run")
 

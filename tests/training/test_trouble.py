@@ -18,7 +18,10 @@ from openalign.locks import locked
 from openalign.training.loop import train
 from openalign.training.run_folder.checkpoint import checkpoints_of, save_checkpoint
 from openalign.training.run_folder.log_file import LogFile, Record, read_records
-from openalign.training.run_folder.resume import newest_whole
+from openalign.training.run_folder.plan import newest_whole
+from tests import preloaded
+
+pytestmark = pytest.mark.slow
 
 OPENALIGN = (sys.executable, "-m", "openalign")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -45,8 +48,8 @@ def typed(recipe: Path, run: Path, changes: Mapping[str, str], *more: str) -> li
     return ["train", str(recipe), "--to", str(run), *settings, *more]
 
 
-def start(command: list[str], **options: object) -> "subprocess.Popen[str]":
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)  # type: ignore[call-overload, no-any-return]
+def start(command: list[str]) -> "subprocess.Popen[str]":
+    return preloaded.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
@@ -96,7 +99,7 @@ def test_a_killed_loader_worker_is_a_sentence_and_leaves_the_state_of_the_last_s
         save_checkpoint(*given)
         raise Enough
 
-    monkeypatch.setattr("openalign.training.loop.save_checkpoint", save_and_end)
+    monkeypatch.setattr("openalign.training.setup.save_checkpoint", save_and_end)
     with pytest.raises(Enough):
         train(recipe, set=LONG | {"checkpoint_every_steps": steps, "workers": "0"}, to=tmp_path / "other")
     for file in ("model.safetensors", "training_state/optimizer.safetensors"):
@@ -134,7 +137,7 @@ def test_a_terminal_that_goes_away_leaves_a_checkpoint(recipe: Path, tmp_path: P
     run = tmp_path / "run"
     mine, its = pty.openpty()
     command = [sys.executable, "-c", WITH_A_TERMINAL, "openalign", *typed(recipe, run, LONG)]
-    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, start_new_session=True, text=True)
+    process = preloaded.Popen(command, stdin=its, stdout=its, stderr=its, start_new_session=True)
     os.close(its)
     deadline = time.monotonic() + 120
     while not logged(run)():
@@ -175,7 +178,7 @@ def test_all_processes_of_a_second_run_end_with_one_refusal(
     run, logs = tmp_path / "run", tmp_path / "logs"
     with locked(run):
         command = [*TORCHRUN, "--redirects=2", f"--log-dir={logs}", "-m", "openalign", *typed(recipe, run, {})]
-        done = subprocess.run(command, check=False, capture_output=True, timeout=240)
+        done = preloaded.run(command)
     assert done.returncode != 0
     said = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
     assert "is being written by another run" in said["0"] and "Traceback" not in said["0"]
@@ -191,7 +194,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_a_sentence_and_leaves_the_older_
         checkpoint.rename(checkpoint.with_name("gone-" + checkpoint.name))
     size = str((run / "model" / "model.safetensors").stat().st_size // 2)
     command = [sys.executable, "-c", ON_A_SMALL_DISK, size, "openalign", "train", "--resume", "--to", str(run)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = preloaded.run(command)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "step-00000004: the checkpoint could not be written" in done.stderr and "make room and resume" in done.stderr
     assert checkpoints_of(run) == [run / "checkpoints" / "step-00000002"]
@@ -209,7 +212,7 @@ def test_a_disk_that_is_full_from_the_start_is_a_sentence(recipe: Path, tmp_path
         "openalign",
         *typed(recipe, tmp_path / "run", {"workers": "0"}),
     ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = preloaded.run(command)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "File too large" in done.stderr
 

@@ -11,22 +11,22 @@ from openalign.curation.duplicates.test_sets import fingerprints
 from openalign.curation.engine.base import Engine
 
 COPIES = pa.schema([("image", pa.string()), ("earlier_image", pa.string())])
-"""One row an image that is a near-duplicate of one before it, the closest of these."""
+"""One row per image that is a near-duplicate of images before it, with the closest of these."""
 
 
-def earlier_copies(engine: Engine, judged: ir.Table, settings: DuplicateSettings) -> pa.Table:
-    """Compare all images of pairs that are not dropped with those before them, in source order: `COPIES`.
+def earlier_copies(engine: Engine, kept: ir.Table, settings: DuplicateSettings) -> pa.Table:
+    """Compare the images of all `kept` pairs with those before them, in source order: `COPIES`.
 
     Exact, so time grows with the square of their number, and memory with the number: meant for up to some millions.
     """
-    kept = judged.filter(~judged.dropped)
     firsts = kept.group_by("image").agg(first=_.occurrence.min())
     columns = ["image", "hash", "thumbnail", "colours"]
     images = kept.inner_join(firsts, [kept.image == firsts.image, kept.occurrence == firsts.first])
-    engine.write(images.select("occurrence", *columns), engine.work / "copies.parquet", ["occurrence"])
-    table = pq.read_table(engine.work / "copies.parquet")
+    path = engine.work / "kept_images.parquet"
+    engine.write(images.select("occurrence", *columns), path, ["occurrence"])
+    table = pq.read_table(path)
     names = table["image"].to_pylist()
-    prints = fingerprints(list(zip(*(table[name].to_pylist() for name in columns[1:]), strict=True)))
-    found = find_earlier_duplicates(prints, settings)
-    rows = [{"image": names[match.corpus], "earlier_image": names[match.test]} for match in found]
-    return pa.Table.from_pylist(rows, schema=COPIES)
+    rows = list(zip(*(table[name].to_pylist() for name in columns[1:]), strict=True))
+    found = find_earlier_duplicates(fingerprints(rows), settings)
+    copies = [{"image": names[match.corpus], "earlier_image": names[match.test]} for match in found]
+    return pa.Table.from_pylist(copies, schema=COPIES)

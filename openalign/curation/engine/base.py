@@ -1,7 +1,7 @@
-"""Where a curation runs: relations over whole tables, and a function of each of many items, on one machine or many.
+"""The interface of an execution engine: relational queries over whole tables, and a function mapped over many items.
 
-`local_engine.LocalEngine` has DuckDB and a pool of processes, `spark_engine.SparkEngine` a cluster. The steps of a
-curation are written once, for either, and give the same.
+`local.LocalEngine` uses DuckDB and a pool of processes, `spark.SparkEngine` a cluster. The steps of a curation are
+written once against this interface and give the same results on both.
 """
 
 import re
@@ -21,13 +21,15 @@ from openalign.errors import UsageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_PARTITIONS = 2048
+
 
 class Engine(ABC):
-    """Runs the steps of one curation; all its files are in `work`. A context manager, which gives the machines back."""
+    """Runs the steps of one curation; all its files are in `work`. A context manager that releases its resources."""
 
     work: Path
-    fetches_apart = False
-    """Whether items run on many machines, which can fetch side by side."""
+    is_distributed = False
+    """Whether items run on several machines, which can fetch images in parallel."""
 
     def __enter__(self) -> Self:
         return self
@@ -39,25 +41,25 @@ class Engine(ABC):
 
     @abstractmethod
     def read(self, files: Sequence[Path]) -> ir.Table:
-        """Parquet files of the same columns, as one table."""
+        """Parquet files with the same columns, as one table."""
 
     @abstractmethod
-    def hold(self, name: str, table: ir.Table) -> ir.Table:
-        """The same table, computed now rather than each time it is read. A name serves once."""
+    def materialize(self, name: str, table: ir.Table) -> ir.Table:
+        """Compute a table now instead of each time it is read. A name can be used once."""
 
     @abstractmethod
-    def parts_of(self, size: int) -> int:
-        """In how many parts to group rows that take `size` bytes in all, so that the engine can."""
+    def group_count(self, size: int) -> int:
+        """The number of passes in which to group rows of `size` bytes in total, so that each fits in memory."""
 
     @abstractmethod
     def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
-        """Write one Parquet file, its rows in order."""
+        """Write one Parquet file, sorted by `order_by`."""
 
     @abstractmethod
-    def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
-        """Write Parquet files of about `rows` rows each, which follow one another in order.
+    def partition(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
+        """Write a table as range-partitioned Parquet files of about `rows` rows each, sorted by `order_by`.
 
-        On many machines rows that are equal in all of `order_by` stay together, however many they are.
+        On a cluster, rows that are equal in all of `order_by` stay in one partition, however many they are.
         """
 
     @abstractmethod
@@ -69,34 +71,34 @@ class Engine(ABC):
         total: int | None = None,
         size_of: Callable[[Item], int] = lambda item: 1,
     ) -> list[Result]:
-        """The function of each item, in their order, computed side by side under a progress bar.
+        """Apply a function to each item in parallel, with a progress bar; the results in the order of the items.
 
-        `function` must be picklable: that of a module, or a partial of one. On one machine work begins with the first
-        item, while others may still be waited for. `total` is what all items come to on the bar, by their `size_of`.
+        `function` must be picklable: a function of a module, or a partial of one. On one machine work begins with the
+        first item, while `items` may still be producing others. `total` is the sum of `size_of` over all items.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give back processes and connections."""
+        """Release processes and connections."""
 
-    def hold_rows(self, name: str, rows: pa.Table) -> ir.Table:
-        """Rows made in this process, as a table of the engine. A name serves once."""
+    def from_arrow(self, name: str, rows: pa.Table) -> ir.Table:
+        """An Arrow table of this process as a table of the engine. A name can be used once."""
         path = self.work / f"{name}.parquet"
         pq.write_table(rows, path)
         return self.read([path])
 
 
 def parse_memory(text: str) -> int:
-    """`4GB`, `4g`, `500 MiB` -> mebibytes. Raises OpenAlignError for anything else, and for less than 128."""
+    """`4GB`, `4g`, `500 MiB` -> mebibytes. Raises OpenAlignError for any other form, and below 128 MiB."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mgt])(?:i?b)?", text.strip().lower())
     if match is None:
         raise UsageError(f"--memory {text}: give a number and a unit, such as 4GB or 500MB")
     size = int(float(match[1]) * {"m": 1, "g": 1 << 10, "t": 1 << 20}[match[2]])
     if size < 128:
-        raise UsageError(f"--memory {text}: nothing can be sorted in less than 128MB")
+        raise UsageError(f"--memory {text}: at least 128MB are needed to sort a table")
     return size
 
 
-def rows_for(count: int, least: int, most: int, pieces: int = 2048) -> int:
-    """Rows of one piece, when `count` rows are to be cut into up to about that many pieces."""
-    return max(least, min(most, ceil(count / pieces)))
+def rows_per_partition(count: int, least: int, most: int) -> int:
+    """Rows of one partition of a table with `count` rows: between `least` and `most`, for about 2,048 partitions."""
+    return max(least, min(most, ceil(count / _PARTITIONS)))

@@ -1,14 +1,17 @@
-"""A function over the pieces of a table. Each result is kept under what it was made from: no run makes it twice.
+"""A function applied to each partition of a table, its results cached so that an interrupted run resumes.
 
-What an earlier run left is compared with its checksums before it is taken: a power cut, or a disk, may have damaged it.
+A result is stored under a hash of its input. Before a cached result is used it is compared with its checksums: a power
+cut, or a disk, may have damaged it.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,66 +20,108 @@ from openalign.checksums import Checksum, checksum_of
 from openalign.curation.engine.base import Engine
 from openalign.files import whole_file
 
+STEPS = "steps"
+"""The folder in an engine's work folder with one folder of results per cached step. It outlives an interrupted run."""
+
 Function = Callable[[pa.Table, Path], pa.Table]
-"""The rows of a piece, and a path without a suffix beside the result for what does not fit a table -> the result."""
+"""(rows of a partition, path without suffix for files beside the result) -> result."""
 
 
-def work_through(
-    engine: Engine, pieces: Iterable[Path], function: Function, folder: Path, description: str, total: int
+def step_folder(work: Path, step: str) -> Path:
+    """The folder for the results of the step called `step`, created if missing; `work` is the engine's work folder."""
+    folder = work / STEPS / step
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def has_results(work: Path) -> bool:
+    """Whether any step has stored a complete result in the work folder."""
+    return any((work / STEPS).rglob("*.json"))
+
+
+def cached_map(
+    engine: Engine,
+    step: str,
+    function: Function,
+    partitions: Iterable[Path],
+    *,
+    description: str,
+    rows: int,
+    depends_on: Mapping[str, Any] | None = None,
+    state_of: Callable[[pa.Table], Any] | None = None,
 ) -> list[Path]:
-    """Apply `function` (see `Engine.run`) to each of the Parquet files; the files of results, by the pieces' names.
+    """Apply `function` to each Parquet file of `partitions`, see `Engine.run`; return the result files, sorted alike.
 
-    Pieces may come in any order, and one after the other. Results are kept in `folder`, and taken from there where an
-    earlier run left them. `total` are the rows of all pieces.
+    Partitions may arrive one by one and in any order. Results are cached in the folder of `step`. `depends_on` holds
+    what they depend on besides their rows and the version of openalign, as JSON values; `state_of` gives, likewise, the
+    state of what the rows refer to, such as files. `rows` is the number of rows of all partitions.
     """
-    folder.mkdir(exist_ok=True)
-    taken: list[Path] = []
-    results = engine.run(
-        partial(result_of, function=function, folder=folder), _noted(pieces, taken), description, total, _rows_of
+    task = partial(
+        cached_result,
+        function=function,
+        folder=step_folder(engine.work, step),
+        depends_on={"version": version("openalign"), **(depends_on or {})},
+        state_of=state_of,
     )
+    taken: list[Path] = []
+    results = engine.run(task, _recorded(partitions, taken), description, rows, _row_count)
     return [result for _, result in sorted(zip(taken, results, strict=True))]
 
 
-def _noted(pieces: Iterable[Path], taken: list[Path]) -> Iterator[Path]:
-    for piece in pieces:
-        taken.append(piece)
-        yield piece
+def _recorded(partitions: Iterable[Path], taken: list[Path]) -> Iterator[Path]:
+    for file in partitions:
+        taken.append(file)
+        yield file
 
 
-def result_of(piece: Path, function: Function, folder: Path) -> Path:
-    """The file with the result of one piece, made unless it is there, whole and as it was written."""
-    rows = pq.read_table(piece)
-    digest = hashlib.sha256(json.dumps(rows.to_pylist()).encode()).hexdigest()
+def cached_result(
+    file: Path,
+    function: Function,
+    folder: Path,
+    depends_on: Mapping[str, Any],
+    state_of: Callable[[pa.Table], Any] | None = None,
+) -> Path:
+    """The file with the result for one partition, computed unless `folder` holds it undamaged."""
+    rows = pq.read_table(file)
+    key = [depends_on, rows.to_pylist(), state_of(rows) if state_of else None]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     result = folder / f"{digest[:32]}.parquet"
     checksums = result.with_suffix(".json")
-    if not _is_as_written(checksums):
+    if _is_intact(checksums):
+        checksums.touch()  # when it was last used
+    else:
         with whole_file(result, durable=False) as partial_file:
             pq.write_table(function(rows, result.with_suffix("")), partial_file)
-        made = {file.name: asdict(checksum_of(file)) for file in folder.glob(f"{result.stem}.*") if file != checksums}
-        with whole_file(checksums, durable=False) as partial_file:  # last: without it nothing counts
-            partial_file.write_text(json.dumps(made), encoding="utf-8")
+        written = {
+            path.name: asdict(checksum_of(path)) for path in folder.glob(f"{result.stem}.*") if path != checksums
+        }
+        with whole_file(checksums, durable=False) as partial_file:  # last: a result without checksums does not count
+            partial_file.write_text(json.dumps(written), encoding="utf-8")
     return result
 
 
-def _is_as_written(checksums: Path) -> bool:
-    """Whether the files of a result are there, and what their checksums say."""
+def _is_intact(checksums: Path) -> bool:
+    """Whether all files of a result exist and match their checksums."""
     try:
-        made = json.loads(checksums.read_bytes())
-        return bool(made) and all(checksum_of(checksums.with_name(name)) == Checksum(**made[name]) for name in made)
+        written = json.loads(checksums.read_bytes())
+        return bool(written) and all(
+            checksum_of(checksums.with_name(name)) == Checksum(**written[name]) for name in written
+        )
     except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 
 def batches_of(files: Sequence[Path], rows: int, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of several Parquet files, in order, at most `rows` at once."""
+    """The rows of several Parquet files, in order, in batches of at most `rows`."""
     for file in files:
         yield from pq.ParquetFile(file).iter_batches(rows, columns=columns)
 
 
 def count_rows(files: Iterable[Path]) -> int:
-    return sum(map(_rows_of, files))
+    """The number of rows of all these Parquet files."""
+    return sum(map(_row_count, files))
 
 
-def _rows_of(file: Path) -> int:
-    rows: int = pq.read_metadata(file).num_rows
-    return rows
+def _row_count(file: Path) -> int:
+    count: int = pq.read_metadata(file).num_rows
+    return count

@@ -1,4 +1,4 @@
-"""A curation on one machine: DuckDB, which goes to disk for what memory does not hold, and a pool of processes."""
+"""The engine for one machine: DuckDB, which spills to disk, and a pool of processes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future
@@ -23,44 +23,44 @@ from openalign.errors import OpenAlignError
 from openalign.progress import bar
 
 _GROUPED_BEYOND_MEMORY = 5
-"""How many times its memory DuckDB groups with ease, the rest on disk; at about 20 times version 2.0 gives up."""
+"""DuckDB aggregates this many times its memory limit without trouble by spilling; 2.0 fails at about 20 times."""
 
 
 class LocalEngine(Engine):
-    """A DuckDB file in `work`; `workers` processes; `memory` in mebibytes, by default four fifths of the machine's."""
+    """A DuckDB file in `work` and `workers` processes. `memory` is in MiB; None: 80 % of the machine's."""
 
     def __init__(self, work: Path, workers: int, memory: int | None = None) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
-        # Before DuckDB and progress bars have threads, whose locks a forked process would find taken for ever.
+        # Fork before DuckDB and progress bars start threads: a forked process would inherit locks held for ever.
         self._pool = Processes(workers) if workers > 1 else None
         limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}
-        with _in_a_sentence():
+        with _readable_errors():
             self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)
 
     def read(self, files: Sequence[Path]) -> ir.Table:
         return self._backend.read_parquet([str(file) for file in files])
 
-    def hold(self, name: str, table: ir.Table) -> ir.Table:
+    def materialize(self, name: str, table: ir.Table) -> ir.Table:
         return self._backend.create_table(name, table)
 
-    def parts_of(self, size: int) -> int:
+    def group_count(self, size: int) -> int:
         [limit] = self._backend.raw_sql("SELECT current_setting('memory_limit')").fetchone()
         return ceil(size / (_GROUPED_BEYOND_MEMORY * parse_memory(limit) << 20)) or 1
 
     def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
         self._backend.to_parquet(table.order_by(*order_by), path)
 
-    def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
+    def partition(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
         whole, folder = self.work / f"{name}.whole.parquet", self.work / name
         folder.mkdir()
         self.write(table, whole, order_by)
-        pieces = []
+        partitions = []
         for number, batch in enumerate(pq.ParquetFile(whole).iter_batches(rows)):
-            pieces.append(folder / f"{number:06d}.parquet")
-            pq.write_table(pa.Table.from_batches([batch]), pieces[-1])
+            partitions.append(folder / f"{number:06d}.parquet")
+            pq.write_table(pa.Table.from_batches([batch]), partitions[-1])
         whole.unlink()
-        return pieces
+        return partitions
 
     def run(
         self,
@@ -96,8 +96,8 @@ class LocalEngine(Engine):
                 return [future.result() for future in futures]
             except BrokenProcessPool:
                 raise OpenAlignError(
-                    f"{description}: a process was killed, most likely for want of memory. Run it again, which goes on "
-                    f"where it was, with fewer --workers."
+                    f"{description}: a process was killed, most likely for lack of memory. Run the command again with "
+                    f"fewer --workers: it resumes where it stopped."
                 ) from None
             finally:
                 for future in futures:
@@ -107,8 +107,8 @@ class LocalEngine(Engine):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, traceback)
-        if isinstance(error, duckdb.Error):  # of any query, also those that were asked through a table
-            with _in_a_sentence():
+        if isinstance(error, duckdb.Error):  # also from queries that ran through an Ibis table
+            with _readable_errors():
                 raise error
 
     def close(self) -> None:
@@ -118,19 +118,19 @@ class LocalEngine(Engine):
 
 
 @contextmanager
-def _in_a_sentence() -> Iterator[None]:
-    """What DuckDB raises for want of memory, or of a disk that can be written, as an error that the user can mend."""
+def _readable_errors() -> Iterator[None]:
+    """Turn DuckDB's errors about memory and disk into error messages that say what to do."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
         raise OpenAlignError(
-            f"DuckDB has too little memory ({_said(error)}): give it more --memory, or fewer --workers"
+            f"DuckDB ran out of memory ({_first_line(error)}): raise --memory or lower --workers"
         ) from None
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         raise OpenAlignError(
-            f"DuckDB cannot use its files ({_said(error)}): make room or mend the disk, and the same command goes on"
+            f"DuckDB cannot use its files ({_first_line(error)}): free or repair the disk, then run it again"
         ) from None
 
 
-def _said(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]

@@ -1,4 +1,4 @@
-"""The engines by their names."""
+"""Opens an engine by its name."""
 
 from pathlib import Path
 
@@ -11,15 +11,16 @@ ENGINES = ("local", "spark")
 
 
 def open_engine(name: str, work: Path, *, workers: int, master: str | None = None, memory: str | None = None) -> Engine:
-    """The engine called `name`, keeping its files in the folder `work`.
+    """Open the engine called `name`, which keeps its files in the folder `work`.
 
-    `workers` are the processes of one machine. `master` is Spark's, `memory` (such as 4GB) what DuckDB, or Spark's
-    driver, may use; None: as they ship. Raises OpenAlignError for what no engine can do.
+    `workers` is the number of processes on one machine, `master` the URL of the Spark master, `memory` (such as 4GB)
+    the limit of DuckDB or of Spark's driver; None: their defaults. Raises OpenAlignError for an unknown engine or an
+    option that it does not have.
     """
     size = None if memory is None else parse_memory(memory)
     if name == "local":
         if master is not None:
-            raise UsageError("--master is Spark's: give --engine spark as well")
+            raise UsageError("--master needs --engine spark")
         return LocalEngine(work, workers, size)
     if name == "spark":
         require("spark", "--engine spark")
@@ -27,4 +28,4 @@ def open_engine(name: str, work: Path, *, workers: int, master: str | None = Non
         from openalign.curation.engine.spark import SparkEngine
 
         return SparkEngine(work, workers, size, master)
-    raise UsageError(f"there is no engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")
+    raise UsageError(f"unknown engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")

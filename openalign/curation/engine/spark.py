@@ -1,7 +1,7 @@
-"""A curation on Spark: the same expressions and functions, on as many machines as the master has.
+"""The engine for a Spark cluster.
 
-The work folder and the outputs must lie where every machine sees them under the same path, and `openalign` must be
-installed where the executors' Python runs.
+The work folder and the output folder must have the same path on every machine, and `openalign` must be installed in the
+executors' Python.
 """
 
 import os
@@ -20,21 +20,23 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from openalign.curation.engine.base import Engine, Item, Result
+from openalign.curation.engine.cached_map import batches_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import bar
 
 _MOST_TASKS = 10_000
-_LOOK_EVERY = 0.2  # seconds between looks at how many items are done
+_ROWS_AT_ONCE = 1 << 16
+_POLL_SECONDS = 0.2  # between updates of the progress bar
 
 
 class SparkEngine(Engine):
-    """Tables are Parquet folders in `work`; items are tasks of a job.
+    """Tables are Parquet folders in `work`; each item is a task of a Spark job.
 
-    Where a session runs already (spark-submit, a notebook) it is used, and left running.
+    An active session (of spark-submit or a notebook) is used and left running.
     """
 
-    fetches_apart = True
+    is_distributed = True
 
     def __init__(self, work: Path, workers: int, memory: int | None = None, master: str | None = None) -> None:
         work.mkdir(parents=True, exist_ok=True)
@@ -49,28 +51,27 @@ class SparkEngine(Engine):
         frame = self._session.read.parquet(*(file.absolute().as_uri() for file in files))
         return self._named(frame)
 
-    def hold(self, name: str, table: ir.Table) -> ir.Table:
+    def materialize(self, name: str, table: ir.Table) -> ir.Table:
         self._frame(table).write.parquet((self.work / name).as_uri())
         return self.read([self.work / name])
 
-    def parts_of(self, size: int) -> int:
-        return 1  # Spark cuts what it groups by itself
+    def group_count(self, size: int) -> int:
+        return 1  # Spark partitions aggregations itself
 
     def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
-        folder = self.work / f"{path.name}.parts"
+        folder = self.work / f"{path.name}.partitions"
         self._frame(table).orderBy(*order_by).write.parquet(folder.as_uri())
-        parts = sorted(folder.glob("*.parquet"))
-        with whole_file(path) as partial_file, pq.ParquetWriter(partial_file, pq.read_schema(parts[0])) as whole:
-            for part in parts:
-                for batch in pq.ParquetFile(part).iter_batches():
-                    whole.write_batch(batch)
+        partitions = sorted(folder.glob("*.parquet"))
+        with whole_file(path) as partial_file, pq.ParquetWriter(partial_file, pq.read_schema(partitions[0])) as whole:
+            for batch in batches_of(partitions, _ROWS_AT_ONCE):
+                whole.write_batch(batch)
 
-    def cut(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
-        held = self._frame(self.hold(f"{name}.whole", table))
-        pieces = max(1, -(-held.count() // rows))
-        cut = held.repartitionByRange(pieces, *order_by).sortWithinPartitions(*order_by)
-        cut.write.parquet((self.work / name).as_uri())
-        return [part for part in sorted((self.work / name).glob("*.parquet")) if pq.read_metadata(part).num_rows]
+    def partition(self, name: str, table: ir.Table, order_by: Sequence[str], rows: int) -> list[Path]:
+        whole = self._frame(self.materialize(f"{name}.whole", table))
+        count = max(1, -(-whole.count() // rows))
+        partitioned = whole.repartitionByRange(count, *order_by).sortWithinPartitions(*order_by)
+        partitioned.write.parquet((self.work / name).as_uri())
+        return [file for file in sorted((self.work / name).glob("*.parquet")) if pq.read_metadata(file).num_rows]
 
     def run(
         self,
@@ -92,7 +93,7 @@ class SparkEngine(Engine):
             collecting = thread.submit(job.collect)
             shown = 0
             try:
-                while wait([collecting], _LOOK_EVERY).not_done:
+                while wait([collecting], _POLL_SECONDS).not_done:
                     running.advance(done.value - shown)
                     shown = done.value
             except BaseException:
@@ -121,7 +122,7 @@ class SparkEngine(Engine):
 
 
 def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -> Any:
-    """What the function makes of one item; an error that is a sentence as itself, else Spark would bury it."""
+    """The result for one item. An OpenAlignError is returned: Spark would bury its message in a Java stack trace."""
     torch.set_num_threads(1)  # Spark has a Python process for each core
     item, size = task
     try:
@@ -133,7 +134,7 @@ def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -
 
 
 def _start(work: Path, workers: int, memory: int | None, master: str | None) -> SparkSession:
-    """A session on `master`; without one what spark-submit says, else this machine."""
+    """A session on `master`; None: the master of spark-submit, else this machine."""
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     if master is None and not submitted:
         master = f"local[{workers}]"
@@ -154,4 +155,4 @@ def _start(work: Path, workers: int, memory: int | None, master: str | None) -> 
     try:
         return (builder if master is None else builder.master(master)).getOrCreate()
     except PySparkException as error:
-        raise OpenAlignError(f"Spark could not be started (it needs Java 17 or newer): {error}") from error
+        raise OpenAlignError(f"Spark could not be started: {error}. It needs Java 17 or newer.") from error

@@ -1,4 +1,4 @@
-"""A function of each text of a piece, and the lines for those texts of which it raised."""
+"""A function applied to each text of a partition, and error messages for the texts on which it failed."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,19 +8,19 @@ import pyarrow.parquet as pq
 
 from openalign.curation.isolation.records import Problem
 
-_SHOWN = 60  # characters of a text in the report's line
+_SHOWN = 60  # characters of a text in an error message
 
 
 def table_of_texts(texts: pa.ChunkedArray, function: Callable[[str], str | Problem], schema: pa.Schema) -> pa.Table:
-    """`schema`: a text, what `function` (one that `records.one_record` wraps) makes of it or null, and the problem."""
-    found = [function(text) for text in texts.to_pylist()]
-    values = [None if isinstance(each, Problem) else each for each in found]
-    reasons = [each.reason if isinstance(each, Problem) else None for each in found]
+    """A table of `schema`: text, result of `function` (wrapped by `records.one_record`) or null, problem or null."""
+    results = [function(text) for text in texts.to_pylist()]
+    values = [None if isinstance(result, Problem) else result for result in results]
+    reasons = [result.reason if isinstance(result, Problem) else None for result in results]
     return pa.table([texts, pa.array(values, pa.string()), pa.array(reasons, pa.string())], schema=schema)
 
 
 def problems_of_texts(files: Sequence[Path]) -> list[str]:
-    """A line for each text of these files that has a `problem`."""
+    """An error message for each text in these files that has a `problem`."""
     lines = []
     for file in files:
         table = pq.read_table(file, columns=["text", "problem"])
@@ -30,4 +30,5 @@ def problems_of_texts(files: Sequence[Path]) -> list[str]:
 
 
 def problem_of_text(text: str, problem: Problem) -> str:
+    """The error message for one text."""
     return problem.of(f"text {text[:_SHOWN]!r}")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
-from openalign.curation.engine.base import Engine, rows_for
+from openalign.curation.engine.base import Engine, rows_per_partition
 from openalign.curation.engine.cached_map import count_rows
 from openalign.curation.fetch.download import fetch, is_settled, location_of
 from openalign.curation.fetch.ledger import LEDGER, join_ledgers, mend_ledger, read_ledger
@@ -22,7 +22,7 @@ _LEAST_ADDRESSES, _MOST_ADDRESSES = 64, 20_000  # of a task
 _HOST = "^(?i:https?)://([^/?#]*)"
 
 
-def fetch_apart(engine: Engine, asked: ir.Table, settings: FetchSettings, folder: Path) -> ir.Table:
+def fetch_distributed(engine: Engine, asked: ir.Table, settings: FetchSettings, folder: Path) -> ir.Table:
     """`asked` (with `image`, `fetch`, `location`, `problem`) when what it links to lies in `folder`, or never will.
 
     Every machine must see `folder` under the same path.
@@ -30,15 +30,15 @@ def fetch_apart(engine: Engine, asked: ir.Table, settings: FetchSettings, folder
     folder.mkdir(exist_ok=True)
     join_ledgers(folder)
     mend_ledger(folder / LEDGER)
-    known = engine.hold_rows("fetched_before", _rows_of(folder, settled=True))
+    known = engine.from_arrow("fetched_before", _rows_of(folder, settled=True))
     linked = asked.filter(_.fetch).anti_join(known, "image")
-    hosts = engine.hold("to_fetch", linked.select("image", host=linked.image.re_extract(_HOST, 1).lower()))
-    rows = rows_for(hosts.count().execute(), _LEAST_ADDRESSES, _MOST_ADDRESSES)
-    pieces = engine.cut("addresses", hosts, ["host"], rows)
+    hosts = engine.materialize("to_fetch", linked.select("image", host=linked.image.re_extract(_HOST, 1).lower()))
+    rows = rows_per_partition(hosts.count().execute(), _LEAST_ADDRESSES, _MOST_ADDRESSES)
+    pieces = engine.partition("addresses", hosts, ["host"], rows)
     task = partial(_fetch_piece, folder=folder, settings=settings)
     engine.run(task, pieces, "Fetching images", count_rows(pieces), lambda piece: count_rows([piece]))
     join_ledgers(folder)
-    fetched = engine.hold_rows("fetched", _rows_of(folder, settled=False))
+    fetched = engine.from_arrow("fetched", _rows_of(folder, settled=False))
     found = asked.left_join(fetched, "image")
     location, problem = (found.fetch.ifelse(found[f"{name}_right"], found[name]) for name in ("location", "problem"))
     unknown = found.fetch & location.isnull() & problem.isnull()  # its line in the ledger was damaged since

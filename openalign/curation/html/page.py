@@ -14,7 +14,7 @@ from pydantic import model_validator
 
 from openalign.curation.html.alt_text import TEXT_SOURCES, ImageTag, image_tags
 from openalign.curation.isolation.records import RecordError, one_record
-from openalign.curation.isolation.time_limit import call_apart
+from openalign.curation.isolation.time_limit import call_with_time_limit
 from openalign.data.files.charset import decode_page
 from openalign.settings import Settings
 
@@ -75,7 +75,9 @@ def tags_of_page(page: bytes, url: str, charset: str | None, form: Form, setting
     if len(page) <= SMALL:
         return read_tags(page, url, charset, form, settings.text_sources)
     limit = settings.page_seconds
-    return call_apart(read_tags, page, url, charset, form, settings.text_sources, seconds=limit, setting="page_seconds")
+    return call_with_time_limit(
+        read_tags, page, url, charset, form, settings.text_sources, seconds=limit, setting="page_seconds"
+    )
 
 
 def too_large(most: int) -> str:

@@ -1,4 +1,4 @@
-"""The images of all pairs: found among the sources or fetched, and looked at."""
+"""The images of all pairs: found among the sources or fetched, and inspected."""
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,115 +14,132 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
-from openalign.curation.engine.base import Engine, rows_for
-from openalign.curation.engine.cached_map import count_rows, work_through
+from openalign.curation.engine.base import Engine, rows_per_partition
+from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.fetch import download
-from openalign.curation.fetch.distributed import fetch_apart
+from openalign.curation.fetch.distributed import fetch_distributed
 from openalign.curation.fetch.ledger import Entry
 from openalign.curation.fetch.settings import FetchSettings
-from openalign.curation.images.inspection import judge_piece
-from openalign.curation.images.settings import ImageSettings, StorageSettings
-from openalign.curation.sources.extract import Extracted
+from openalign.curation.images.inspection import file_states_of, inspect_batch
+from openalign.curation.images.settings import StorageSettings
 from openalign.files import whole_file
 from openalign.progress import bar, display
 
-LOOKED = "looked"
-"""The folder, in that of the engine, where the results of looking lie, measurements as well as JPEGs."""
+INSPECTION = "inspection"
+"""The cached step whose results are the measurements of images, and the JPEGs to store beside them."""
 DOWNLOADS = "downloads"
 
-_LEAST_IMAGES, _MOST_IMAGES = 64, 4096  # in a piece
+_LEAST_IMAGES, _MOST_IMAGES = 64, 4096  # in a batch
 
 
-def look_at_images(
-    engine: Engine,
-    measured: ir.Table,
-    extracted: Extracted,
-    *,
-    fetch: FetchSettings,
-    image: ImageSettings,
-    storage: StorageSettings,
+def inspect_images(
+    engine: Engine, pairs: ir.Table, at_hand: ir.Table, fetch: FetchSettings, seconds: float, storage: StorageSettings
 ) -> list[Path]:
-    """Fetch what the sources only link to, and look at every image that is to be judged: files of `judge.JUDGED`.
+    """Fetch what the sources only link to, and inspect the images of all pairs: files of `inspection.INSPECTED`.
 
-    Only images of pairs that pass the text rules are worth fetching; one that is nowhere to be had has a `problem`.
-    On one machine images are looked at while others are fetched; many machines fetch side by side.
+    `at_hand` has the `location` of each `image` that the sources hold; `seconds` of CPU time is what one may take. Only
+    images of pairs that pass the text rules are worth fetching; one that is not available has a `problem`. On one
+    machine images are inspected while others are fetched; on many machines all are fetched first.
     """
-    pieces = _cut(engine, measured, extracted, fetch)
-    judge = partial(judge_piece, image=image, storage=storage)
-    with display(), closing(_as_they_come(engine, pieces, fetch)) as coming:
-        return work_through(engine, coming, judge, engine.work / LOOKED, "Looking at images", count_rows(pieces))
+    batches = _cut(engine, pairs, at_hand, fetch)
+    inspect = partial(inspect_batch, seconds=seconds, storage=storage)
+    with display(), closing(_as_they_come(engine, batches, fetch)) as coming:
+        return cached_map(
+            engine,
+            INSPECTION,
+            inspect,
+            coming,
+            description="Inspecting images",
+            rows=count_rows(batches),
+            depends_on={
+                "image_seconds": seconds,
+                "stored_shorter_side": storage.stored_shorter_side,
+                "jpeg_quality": storage.jpeg_quality,
+            },
+            state_of=file_states_of,
+        )
 
 
-def _cut(engine: Engine, measured: ir.Table, extracted: Extracted, settings: FetchSettings) -> list[Path]:
-    """Images to judge, in source order, in pieces: `image`, `wanted`, `location`, `problem`, `fetch` (it shall be)."""
-    images = engine.hold("images", _wanted_images(measured))
-    asked = images.left_join(extracted.images, "image").drop("image_right")
+def _cut(engine: Engine, pairs: ir.Table, at_hand: ir.Table, settings: FetchSettings) -> list[Path]:
+    """Images to inspect, in source order, in batches: `image`, `wanted`, `location`, `problem`, `fetch` (it is to be).
+
+    Images that are neither available nor wanted are left out.
+    """
+    images = engine.materialize("images", _distinct_images(pairs))
+    asked = images.left_join(at_hand, "image").drop("image_right")
     remote = asked.location.isnull() & asked.image.re_search("^(?i:https?)://") & settings.download
     missing = "not among the sources" + ("" if settings.download else ", and downloading is off")
-    at_hand = asked.location.notnull() | remote
-    final = asked.mutate(fetch=remote & asked.wanted, problem=at_hand.ifelse(ibis.null(str), missing))
-    judged = engine.hold("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
-    if engine.fetches_apart:
-        judged = engine.hold("asked_and_fetched", fetch_apart(engine, judged, settings, engine.work / DOWNLOADS))
-    rows = rows_for(judged.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
-    return engine.cut("images_to_judge", judged, ["first"], rows)
+    available = asked.location.notnull() | remote
+    final = asked.mutate(fetch=remote & asked.wanted, problem=available.ifelse(ibis.null(str), missing))
+    images = engine.materialize("asked", final.filter(_.location.notnull() | _.problem.notnull() | _.fetch))
+    if engine.is_distributed:
+        fetched = fetch_distributed(engine, images, settings, engine.work / DOWNLOADS)
+        images = engine.materialize("asked_and_fetched", fetched)
+    rows = rows_per_partition(images.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
+    return engine.partition("images_to_inspect", images, ["first"], rows)
 
 
-def _wanted_images(measured: ir.Table) -> ir.Table:
-    """One row a distinct image: `image`, `wanted` (a pair of it passes the text rules), `first` (first occurrence)."""
-    images = measured.group_by("image").agg(wanted=measured.text_passes.any(), first=measured.occurrence.min())
+def _distinct_images(pairs: ir.Table) -> ir.Table:
+    """One row per image: `image`, `wanted` (a pair of it passes the text rules), `first` (its first occurrence)."""
+    images = pairs.group_by("image").agg(wanted=pairs.text_passes.any(), first=pairs.occurrence.min())
     return images.order_by("first")
 
 
-def _as_they_come(engine: Engine, pieces: Sequence[Path], settings: FetchSettings) -> Generator[Path, None, None]:
-    """The pieces, each as soon as what it links to is fetched: its `location` and `problem` are then filled in."""
-    waiting: list[int] = []  # by piece: how many of its images are still to come
-    piece_of: dict[str, int] = {}
-    for number, piece in enumerate(pieces):
-        rows = pq.read_table(piece, columns=["image", "fetch", "location", "problem"]).to_pylist()
+def _as_they_come(engine: Engine, batches: Sequence[Path], settings: FetchSettings) -> Generator[Path, None, None]:
+    """The batches, each as soon as all its images are fetched, with their `location` or `problem`."""
+    missing: list[int] = []  # by batch: the number of its images that are not fetched yet
+    batch_of: dict[str, int] = {}
+    for number, batch in enumerate(batches):
+        rows = pq.read_table(batch, columns=["image", "fetch", "location", "problem"]).to_pylist()
         linked = [row["image"] for row in rows if row["fetch"] and not row["location"] and not row["problem"]]
-        piece_of |= dict.fromkeys(linked, number)
-        waiting.append(len(linked))
+        batch_of |= dict.fromkeys(linked, number)
+        missing.append(len(linked))
         if not linked:
-            yield piece
-    if not piece_of:
+            yield batch
+    folder, found = engine.work / DOWNLOADS, dict[str, Entry]()
+    with closing(_fetched(list(batch_of), folder, settings)) as entries:
+        for entry in entries:
+            number = batch_of[entry.image]
+            found[entry.image] = entry
+            missing[number] -= 1
+            if not missing[number]:
+                _fill_in(batches[number], found, folder)
+                yield batches[number]
+
+
+def _fetched(urls: Sequence[str], folder: Path, settings: FetchSettings) -> Generator[Entry, None, None]:
+    """Fetch in a thread of its own; the ledger's entries, in the order in which they are settled."""
+    if not urls:
         return
-    folder, stop = engine.work / DOWNLOADS, Event()
-    found: dict[str, Entry] = {}
-    whole: SimpleQueue[int | None] = SimpleQueue()
+    stop, entries = Event(), SimpleQueue[Entry | None]()
 
     def fetch() -> None:
-        with bar("Fetching images", len(piece_of)) as running:
+        with bar("Fetching images", len(urls)) as running:
 
             def settled(entry: Entry) -> None:
-                number = piece_of[entry.image]
-                found[entry.image] = entry
-                waiting[number] -= 1
-                if not waiting[number]:
-                    whole.put(number)
+                entries.put(entry)
                 running.advance()
 
-            download.fetch(list(piece_of), folder, settings=settings, settled=settled, stop=stop)
+            download.fetch(urls, folder, settings=settings, settled=settled, stop=stop)
 
     with ThreadPoolExecutor(1) as thread:
         fetching = thread.submit(fetch)
-        fetching.add_done_callback(lambda _: whole.put(None))
+        fetching.add_done_callback(lambda _: entries.put(None))
         try:
-            while (complete := whole.get()) is not None:
-                _fill_in(pieces[complete], found, folder)
-                yield pieces[complete]
+            while (entry := entries.get()) is not None:
+                yield entry
         finally:
             stop.set()
     fetching.result()
 
 
-def _fill_in(piece: Path, found: dict[str, Entry], folder: Path) -> None:
-    """Write into a piece what became of its linked images, and forget it."""
-    rows = pq.read_table(piece)
+def _fill_in(batch: Path, found: dict[str, Entry], folder: Path) -> None:
+    """Write the outcome for each linked image into a batch, and remove it from `found`."""
+    rows = pq.read_table(batch)
     filled = rows.to_pylist()
     for row in filled:
         if row["fetch"]:
             entry = found.pop(row["image"])
             row |= {"location": download.location_of(entry, folder), "problem": entry.reason}
-    with whole_file(piece) as partial_file:
+    with whole_file(batch) as partial_file:
         pq.write_table(pa.Table.from_pylist(filled, schema=rows.schema), partial_file)

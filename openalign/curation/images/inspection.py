@@ -1,7 +1,6 @@
-"""Looking at images: each is read, decoded once, measured, fingerprinted, and kept as the JPEG that a shard will hold.
+"""Inspection of images: each is read and decoded once, measured, fingerprinted, and kept as the JPEG for a shard.
 
-Plain functions over the pieces of a table. What is to be stored goes straight from the worker to a file of its own;
-only measurements travel.
+Plain functions over the batches of a table. A worker writes the JPEGs to a file of its own; only measurements travel.
 """
 
 import hashlib
@@ -14,20 +13,22 @@ import numpy as np
 import pyarrow as pa
 
 from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
-from openalign.curation.images.settings import ImageSettings, StorageSettings
+from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import one_record
-from openalign.curation.isolation.time_limit import call_apart
+from openalign.curation.isolation.time_limit import call_with_time_limit
 from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.storage import place_of
 from openalign.data.files.open_files import OpenFiles
+from openalign.data.files.walk import file_states
 from openalign.data.images.decode import ImageError, decode, read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 
-JUDGED = pa.schema(
+INSPECTED = pa.schema(
     [
         ("image", pa.string()),
-        ("location", pa.string()),  # where the bytes lie; null: nowhere at hand
+        ("location", pa.string()),  # of the bytes; null: not available
         ("problem", pa.string()),  # why the image cannot be used; null: it can
         ("format", pa.string()),
         ("width", pa.int32()),
@@ -36,24 +37,26 @@ JUDGED = pa.schema(
         ("hash", pa.int64()),  # the 64 bits as a signed number, which every engine can read
         ("thumbnail", pa.binary()),
         ("colours", pa.binary()),
-        ("stored_in", pa.string()),  # the file with the JPEG to keep, in the folder of pieces; null: none can be kept
+        ("stored_in", pa.string()),  # the file with the JPEG to keep, beside this one; null: none
         ("stored_at", pa.int64()),
         ("stored_size", pa.int64()),
     ]
 )
-"""One row a judged image. A field that could not be found out is null."""
+"""One row per inspected image. A field that could not be determined is null."""
+
+STORED_COLUMNS = ("stored_in", "stored_at", "stored_size")
 
 _SMALLEST_DECODED = 128  # px of the shorter side of an image that is only measured
 
-# What an image may have that takes about a second at most; pixels of all scans.
+# Limits of images that are decoded in about a second at most; pixels of all scans.
 _QUICK_BYTES, _QUICK_PIXELS = 4 << 20, 64_000_000
 _QUICK_FORMATS = ("jpeg", "png", "gif", "webp", "bmp")
 _START_OF_SCAN = b"\xff\xda"
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one image's bytes showed; `stored` is the JPEG to keep, None when none was asked for."""
+class Inspection:
+    """What was found out about one image; `stored` is the JPEG to keep, None when none was asked for."""
 
     sha256: str
     problem: str | None = None
@@ -66,44 +69,44 @@ class Look:
     stored: bytes | None = None
 
 
-def look(data: bytes, wanted: bool, image: ImageSettings, storage: StorageSettings) -> Look:
-    """Judge the bytes of one image. What is wrong with them is its `problem`.
+def inspect_image(data: bytes, wanted: bool, seconds: float, storage: StorageSettings) -> Inspection:
+    """Inspect the bytes of one image; `wanted` asks for a JPEG to store. What is wrong with them is its `problem`.
 
-    An image that cannot be decoded has no size either, whatever its header claims. One that may take long is looked at
-    in the helper process of `apart`. Raises RecordError if that takes longer than `image_seconds`.
+    An image that cannot be decoded has no size either, whatever its header claims. One that may take long is inspected
+    in the helper process of `isolation.time_limit`. Raises RecordError if that takes more than `seconds` of CPU time.
     """
     if _is_quick(data):
-        return look_here(data, wanted, storage)
-    return call_apart(look_here, data, wanted, storage, seconds=image.image_seconds, setting="image_seconds")
+        return inspect_here(data, wanted, storage)
+    return call_with_time_limit(inspect_here, data, wanted, storage, seconds=seconds, setting="image_seconds")
 
 
 def _is_quick(data: bytes) -> bool:
-    """Whether to look at an image takes about a second at most, by its size and format alone."""
+    """Whether decoding takes about a second at most, by size and format alone."""
     if len(data) > _QUICK_BYTES:
         return False
     try:
         header = read_header(data)
     except ImageError:
         return True  # it is decoded no further
-    # Each scan of a JPEG goes over all its pixels, and a marker says where one starts.
+    # Each scan of a JPEG goes over all its pixels, and a marker starts each.
     times = max(1, data.count(_START_OF_SCAN)) if header.format == "jpeg" else 1
     return header.format in _QUICK_FORMATS and header.width * header.height * times <= _QUICK_PIXELS
 
 
-def look_here(data: bytes, wanted: bool, storage: StorageSettings) -> Look:
-    """`look` in this process, however long it takes."""
+def inspect_here(data: bytes, wanted: bool, storage: StorageSettings) -> Inspection:
+    """`inspect_image` in this process, however long it takes."""
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         header = read_header(data)
         encoded = wanted and not is_stored_unchanged(header, storage.stored_shorter_side)
         pixels = decode(data, storage.stored_shorter_side if encoded else _SMALLEST_DECODED)
     except ImageError as error:
-        return Look(sha256, error.reason)
+        return Inspection(sha256, error.reason)
     grey, colours = thumbnails(pixels)
     stored = None
     if wanted:
         stored = stored_jpeg(data, header, pixels, storage.stored_shorter_side, storage.jpeg_quality)
-    return Look(
+    return Inspection(
         sha256,
         None,
         header.format,
@@ -117,7 +120,7 @@ def look_here(data: bytes, wanted: bool, storage: StorageSettings) -> Look:
 
 
 class StoredImages:
-    """The JPEGs that workers left in `folder`, read at known places, from any number of threads. A context manager."""
+    """The JPEGs that workers wrote to `folder`, read by any number of threads. A context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -130,7 +133,7 @@ class StoredImages:
         self._files.close()
 
     def read(self, row: Mapping[str, Any]) -> bytes:
-        """The JPEG of a row of `JUDGED` whose `stored_in` is not null.
+        """The JPEG of a row of `INSPECTED` whose `stored_in` is not null.
 
         Raises OpenAlignError if its file is gone or was cut off since.
         """
@@ -141,32 +144,51 @@ class StoredImages:
         return data
 
 
-def judge_piece(rows: pa.Table, beside: Path, image: ImageSettings, storage: StorageSettings) -> pa.Table:
-    """Judge images (columns `image`, `location`, `wanted`, `problem`): `JUDGED`. JPEGs to keep go to a file `beside`.
+def inspect_batch(rows: pa.Table, beside: Path, seconds: float, storage: StorageSettings) -> pa.Table:
+    """Inspect images (columns `image`, `location`, `wanted`, `problem`): `INSPECTED`. JPEGs go to a file `beside`.
 
-    An image with a `problem` already is passed on with it.
+    An image that has a `problem` already keeps it.
     """
-    judged = []
+    inspected = []
     stored_in = beside.with_suffix(".images")
     with whole_file(stored_in) as partial_file, partial_file.open("wb") as file:
         for asked in rows.to_pylist():
             row = {"image": asked["image"], "location": asked["location"], "problem": asked["problem"]}
             if asked["problem"] is None:
-                seen = _look_at(asked["location"], asked["wanted"], image, storage)
-                if isinstance(seen, Look):
-                    row |= {name: getattr(seen, name) for name in _SEEN}
-                    if seen.stored is not None:
-                        row |= {"stored_in": stored_in.name, "stored_at": file.tell(), "stored_size": len(seen.stored)}
-                        file.write(seen.stored)
+                found = _inspect(asked["location"], asked["wanted"], seconds, storage)
+                if isinstance(found, Inspection):
+                    row |= {name: getattr(found, name) for name in _MEASURED}
+                    if found.stored is not None:
+                        values = (stored_in.name, file.tell(), len(found.stored))
+                        row |= dict(zip(STORED_COLUMNS, values, strict=True))
+                        file.write(found.stored)
                 else:
-                    row["problem"] = seen.reason
-            judged.append(row)
-    return pa.Table.from_pylist(judged, schema=JUDGED)
+                    row["problem"] = found.reason
+            inspected.append(row)
+    return pa.Table.from_pylist(inspected, schema=INSPECTED)
+
+
+def file_states_of(rows: pa.Table) -> dict[str, list[str]]:
+    """The state of each file that a column `location` names, a fetched image, a WARC file or a shard."""
+    files = {_file_of(location) for location in rows["location"].to_pylist() if location is not None}
+    return {file: _states(place_of(file)) for file in sorted(files)}
+
+
+def _file_of(location: str) -> str:
+    scheme, _, rest = location.partition("://")
+    return rest if scheme in ("file", "at") else rest.rpartition("#")[0]
+
+
+def _states(file: Path | str) -> list[str]:
+    try:
+        return list(file_states(file))
+    except (OpenAlignError, OSError):
+        return []  # to read it will fail as well, and give the image its problem
 
 
 @one_record
-def _look_at(location: str, wanted: bool, image: ImageSettings, storage: StorageSettings) -> Look:
-    return look(read_image(location), wanted, image, storage)
+def _inspect(location: str, wanted: bool, seconds: float, storage: StorageSettings) -> Inspection:
+    return inspect_image(read_image(location), wanted, seconds, storage)
 
 
-_SEEN = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")
+_MEASURED = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")

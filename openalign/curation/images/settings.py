@@ -48,9 +48,25 @@ class UnsafeSettings(Settings):
     """Sum of the scores of these classes, of 1, from which on an image is dropped."""
 
     @property
-    def unsafe_label_names(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
         """The classes of `unsafe_labels`, in lower case."""
-        return tuple(label.strip().lower() for label in self.unsafe_labels.split(","))
+        return _lower_case(self.unsafe_labels)
+
+
+class WatermarkSettings(Settings):
+    """`[watermark]`: a model that recognises watermarks, logos or text over an image. Not in the paper."""
+
+    watermark_model: str | None = None
+    """A Hugging Face image classifier (folder or hub name); None: no model."""
+    watermark_labels: str = "watermark"
+    """The classes of that model whose images are dropped, in upper or lower case."""
+    watermark_threshold: float = 0.5
+    """Sum of the scores of these classes, of 1, from which on an image is dropped."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes of `watermark_labels`, in lower case."""
+        return _lower_case(self.watermark_labels)
 
 
 class SimilaritySettings(Settings):
@@ -66,3 +82,7 @@ class SimilaritySettings(Settings):
         if (self.min_similarity is None) != (self.similarity_model is None):
             raise ValueError("similarity_model and min_similarity go together: give both or neither")
         return self
+
+
+def _lower_case(labels: str) -> tuple[str, ...]:
+    return tuple(label.strip().lower() for label in labels.split(","))

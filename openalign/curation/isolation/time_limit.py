@@ -24,7 +24,7 @@ _WALL_FACTOR = 30
 _SERVE = "from openalign.curation.isolation.time_limit import serve; serve()"
 
 
-def call_apart(function: Callable[..., Result], *args: Any, seconds: float, setting: str) -> Result:
+def call_with_time_limit(function: Callable[..., Result], *args: Any, seconds: float, setting: str) -> Result:
     """`function(*args)`, computed in the helper process within so many CPU seconds, which `setting` says.
 
     Function, arguments and result are pickled. What the function raises, this raises as RecordError with type and

@@ -1,4 +1,4 @@
-"""The distributions that a report draws: words per text, sides, shapes, languages, each beside what the rules allow."""
+"""The distributions that a report draws: words per text, sides, aspect ratios, languages, with what the rules allow."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from ibis import _
 from openalign.curation.recipe import CurateRecipe
 
 Bars = list[dict[str, Any]]
-"""`label`, `count`, and `allowed`: whether the rules keep what is counted there."""
+"""`label`, `count`, and `allowed`: whether the rules keep those."""
 
 _MOST_WORDS = 30
 _SIDE_STEP, _MOST_SIDE = 50, 1000  # px
@@ -20,9 +20,9 @@ _RATIO_STEP, _MOST_RATIO = 0.25, 5.0
 _LANGUAGES = 15
 
 
-def words_per_text(judged: ir.Table, recipe: CurateRecipe) -> Bars:
+def words_per_text(pairs: ir.Table, recipe: CurateRecipe) -> Bars:
     """Pairs by the unigrams of their text."""
-    counts = _count(judged.filter(judged.text.notnull()), ibis.least(judged.unigrams, _MOST_WORDS))
+    counts = _count(pairs.filter(pairs.text.notnull()), ibis.least(pairs.unigrams, _MOST_WORDS))
     return [
         _bar(
             f"{words}+" if words == _MOST_WORDS else str(words),
@@ -33,32 +33,36 @@ def words_per_text(judged: ir.Table, recipe: CurateRecipe) -> Bars:
     ]
 
 
-def shorter_sides(seen: ir.Table, recipe: CurateRecipe) -> Bars:
-    """Judged images by their shorter side; a bar ends with the size it is named after, which it includes."""
-    side, last = ibis.least(seen.width, seen.height), _MOST_SIDE // _SIDE_STEP
-    counts = _count(seen.filter(seen.width.notnull()), ibis.least((side + _SIDE_STEP - 1) // _SIDE_STEP, last + 1))
+def shorter_sides(inspected: ir.Table, recipe: CurateRecipe) -> Bars:
+    """Inspected images by their shorter side; a bar ends with the size that is its label, inclusive."""
+    side, last = ibis.least(inspected.width, inspected.height), _MOST_SIDE // _SIDE_STEP
+    counts = _count(
+        inspected.filter(inspected.width.notnull()), ibis.least((side + _SIDE_STEP - 1) // _SIDE_STEP, last + 1)
+    )
     return [
         _bar(
-            f"{place * _SIDE_STEP}" if place <= last else f">{_MOST_SIDE}",
-            counts.get(place, 0),
-            place * _SIDE_STEP > recipe.image.min_shorter_side,
+            f"{number * _SIDE_STEP}" if number <= last else f">{_MOST_SIDE}",
+            counts.get(number, 0),
+            number * _SIDE_STEP > recipe.image.min_shorter_side,
         )
-        for place in range(1, last + 2)
+        for number in range(1, last + 2)
     ]
 
 
-def aspect_ratios(seen: ir.Table, recipe: CurateRecipe) -> Bars:
-    """Judged images by longer side over shorter side; a bar begins with the ratio it is named after."""
-    ratio = ibis.greatest(seen.width, seen.height) / ibis.least(seen.width, seen.height)
+def aspect_ratios(inspected: ir.Table, recipe: CurateRecipe) -> Bars:
+    """Inspected images by longer side over shorter side; a bar begins with the ratio that is its label."""
+    ratio = ibis.greatest(inspected.width, inspected.height) / ibis.least(inspected.width, inspected.height)
     last = int(_MOST_RATIO / _RATIO_STEP)
-    counts = _count(seen.filter(seen.width.notnull()), ibis.least((ratio / _RATIO_STEP).floor().cast("int64"), last))
+    counts = _count(
+        inspected.filter(inspected.width.notnull()), ibis.least((ratio / _RATIO_STEP).floor().cast("int64"), last)
+    )
     return [
         _bar(
-            f"{place * _RATIO_STEP:g}" + ("+" if place == last else ""),
-            counts.get(place, 0),
-            place * _RATIO_STEP < recipe.image.max_aspect_ratio,
+            f"{number * _RATIO_STEP:g}" + ("+" if number == last else ""),
+            counts.get(number, 0),
+            number * _RATIO_STEP < recipe.image.max_aspect_ratio,
         )
-        for place in range(int(1 / _RATIO_STEP), last + 1)
+        for number in range(int(1 / _RATIO_STEP), last + 1)
     ]
 
 

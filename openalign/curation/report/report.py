@@ -1,4 +1,4 @@
-"""The report of a curation: report.json has the numbers, report.html also examples; neither needs a server."""
+"""The report of a curation: report.json has the numbers, report.html also examples, without a server."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from openalign.data.images.decode import decode, encode_jpeg, resize
 _EXAMPLES = 12
 _KEPT_EXAMPLES = 24
 _COPIES_SHOWN = 3
-_LOOKED_THROUGH = 8  # times as many candidates as examples, so that the examples are not one text many times over
+_CANDIDATES = 8  # for each example, so that the examples are not one text many times over
 _THUMBNAIL = 96  # px of the longer side
 _MOST_TEXT = 160  # characters of an example's text
 
@@ -45,14 +45,14 @@ def render_page(curated: Curated, report: dict[str, Any]) -> str:
     template = environment.from_string(
         files("openalign.curation.report").joinpath("report.html").read_text(encoding="utf-8")
     )
-    judged = curated.judged
-    ran = [rule["name"] for rule in report["rules"] if rule["ran"]]
+    pairs = curated.pairs
+    ran = [rule.name for rule in curated.rules]
     return template.render(
         report=report,
-        examples={name: _examples(judged.filter(judged[name]), _EXAMPLES) for name in ran},
-        kept=_examples(judged.filter(~judged.dropped), _KEPT_EXAMPLES),
-        twins=_twins(curated) if curated.tests else [],
-        groups=_groups(judged) if "near_duplicate" in ran else [],
+        examples={name: _examples(pairs.filter(pairs[name]), _EXAMPLES) for name in ran},
+        kept=_examples(pairs.filter(~pairs.dropped), _KEPT_EXAMPLES),
+        twins=_twins(curated) if "near_duplicate_of_test" in ran else [],
+        groups=_groups(pairs) if "near_duplicate" in ran else [],
         tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
     )
 
@@ -60,11 +60,9 @@ def render_page(curated: Curated, report: dict[str, Any]) -> str:
 def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
     """`count` of the pairs, spread over them by hash, distinct texts first."""
     columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams", "occurrence"]
-    shown = pairs.select(*columns, location=_may_be_shown(pairs))
-    rows = (
-        shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _LOOKED_THROUGH).to_pyarrow().to_pylist()
-    )
-    rows.sort(key=lambda row: row["location"] is None)  # a picture says more; the order by hash stays otherwise
+    shown = pairs.select(*columns, location=_location_to_show(pairs))
+    rows = shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _CANDIDATES).to_pyarrow().to_pylist()
+    rows.sort(key=lambda row: row["location"] is None)  # images first, otherwise in order of the hash
     seen: set[str | None] = set()
     fresh: list[dict[str, Any]] = []
     again: list[dict[str, Any]] = []
@@ -73,53 +71,52 @@ def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
         seen.add(row["text"])
     chosen = (fresh + again)[:count]
     for row in chosen:
-        row |= {"thumbnail": _thumbnail_of(row["location"]), "shown": _shown_address(row["image"])}
+        row |= {"thumbnail": _thumbnail_of(row["location"]), "shown": _shortened_url(row["image"])}
     return chosen
 
 
 def _twins(curated: Curated) -> list[dict[str, Any]]:
-    """Training images beside the test images that they nearly duplicate."""
-    judged = curated.judged
-    hits = judged.filter(judged.test_image.notnull()).distinct(on="image", keep="first")
+    """Images beside the test images that they nearly duplicate."""
+    hits = curated.pairs.filter(_.test_image.notnull()).distinct(on="image", keep="first")
     columns = ["image", "test_set", "test_row", "test_image"]
-    chosen = hits.select(*columns, location=_may_be_shown(hits))
+    chosen = hits.select(*columns, location=_location_to_show(hits))
     rows = chosen.order_by(_.image.hexdigest("md5")).limit(_EXAMPLES).to_pyarrow().to_pylist()
     return [
         row
         | {
             "thumbnail": _thumbnail_of(row["location"]),
-            "test_thumbnail": _thumbnail(partial(curated.tests[row["test_set"]].image_bytes, row["test_row"])),
-            "shown": _shown_address(row["image"]),
+            "test_thumbnail": _thumbnail(partial(curated.test_sets[row["test_set"]].image_bytes, row["test_row"])),
+            "shown": _shortened_url(row["image"]),
         }
         for row in rows
     ]
 
 
-def _groups(judged: ir.Table) -> list[dict[str, Any]]:
-    """The images with the most near-duplicates among those after them, and some of these."""
-    copies = judged.filter(judged.near_duplicate).distinct(on="image", keep="first")
+def _groups(pairs: ir.Table) -> list[dict[str, Any]]:
+    """The images with the most near-duplicates after them, and some of these."""
+    copies = pairs.filter(pairs.near_duplicate).distinct(on="image", keep="first")
     counts = copies.group_by("earlier_image").agg(copies=_.count())
     top = counts.order_by(ibis.desc("copies"), "earlier_image").limit(_EXAMPLES)
     largest: list[dict[str, Any]] = top.to_pyarrow().to_pylist()
     names = [group["earlier_image"] for group in largest]
-    members = judged.filter(judged.image.isin(names) | (judged.near_duplicate & judged.earlier_image.isin(names)))
+    members = pairs.filter(pairs.image.isin(names) | (pairs.near_duplicate & pairs.earlier_image.isin(names)))
     columns = ["image", "earlier_image", "occurrence"]
-    shown = members.select(*columns, location=_may_be_shown(members)).order_by("occurrence")
+    shown = members.select(*columns, location=_location_to_show(members)).order_by("occurrence")
     rows = {row["image"]: row for row in reversed(shown.to_pyarrow().to_pylist())}  # the first occurrence of each
     for group in largest:
         name = group["earlier_image"]
         alike = [row for row in reversed(rows.values()) if row["earlier_image"] == name][:_COPIES_SHOWN]
         pictures = [_thumbnail_of(row["location"]) for row in (rows[name], *alike)]
-        group |= {"shown": _shown_address(name), "thumbnails": [picture for picture in pictures if picture]}
+        group |= {"shown": _shortened_url(name), "thumbnails": [picture for picture in pictures if picture]}
     return largest
 
 
-def _may_be_shown(pairs: ir.Table) -> ir.StringValue:
-    """Where an image lies that can be decoded, within its time; else null.
+def _location_to_show(pairs: ir.Table) -> ir.StringValue:
+    """The location of an image that may be shown, else null: it was decoded within its time.
 
-    Where a model looked for pornographic ones, null unless it saw this one and let it pass.
+    If a model scored pornographic images, it must have scored this one, below the threshold.
     """
-    shown = pairs.looked_at & pairs.problem.isnull()
+    shown = pairs.inspected & pairs.problem.isnull()
     if "unsafe_image" in pairs.columns:
         shown &= pairs.unsafe.notnull() & ~pairs.unsafe_image
     return shown.ifelse(pairs.location, ibis.null(str))
@@ -130,7 +127,7 @@ def _thumbnail_of(location: str | None) -> str | None:
 
 
 def _thumbnail(read: Callable[[], bytes]) -> str | None:
-    """A data: address of the image made small; None where it cannot be shown."""
+    """A data: URL of the image made small; None where it cannot be shown."""
     made = _small_jpeg(read)
     return None if isinstance(made, Problem) else "data:image/jpeg;base64," + base64.b64encode(made).decode()
 
@@ -144,8 +141,8 @@ def _small_jpeg(read: Callable[[], bytes]) -> bytes:
     return encode_jpeg(small, 75)
 
 
-def _shown_address(image: str) -> str:
-    """The end of an address, which says more than its beginning."""
+def _shortened_url(image: str) -> str:
+    """The end of a URL, which tells more than its beginning."""
     short = image.partition("://")[2] or image
     return short if len(short) <= 48 else "…" + short[-47:]
 

@@ -14,7 +14,8 @@ from openalign.curation.isolation.records import UNEXPECTED, Problem
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.report import histograms
 from openalign.curation.report.truth import score_rules
-from openalign.curation.rules.table import RULES, Rule, why_not_run
+from openalign.curation.rules.rule import Rule
+from openalign.curation.rules.table import RULES
 from openalign.curation.sources.extract import Extracted
 from openalign.data.pairs.pairs import Pairs
 
@@ -24,15 +25,20 @@ _TOP = 15
 
 @dataclass(frozen=True)
 class Curated:
-    """What a curation found, for the report to count and show: tables still in the engine, and what was read."""
+    """The result of a curation, for the report to count and show; its tables are still in the engine."""
 
     engine: Engine
-    judged: ir.Table  # a row a pair, see relations.judge_pairs
-    seen: ir.Table  # a row a judged image, see judge.JUDGED
+    pairs: ir.Table
+    """One row per pair, see `evaluation.evaluate`."""
+    inspected: ir.Table
+    """One row per inspected image, see `inspection.INSPECTED`."""
+    rules: tuple[Rule, ...]
+    """Those that ran, in order."""
     extracted: Extracted
-    tests: tuple[Pairs, ...]
+    test_sets: tuple[Pairs, ...]
     problems: tuple[str, ...]
-    folder: Path  # where the outputs are being written
+    folder: Path
+    """Where the outputs are being written."""
     recipe: CurateRecipe
 
 
@@ -41,32 +47,33 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
 
     `run` says what was run; `truth` is the table that rules are scored against (see `truth.score_rules`).
     """
-    judged, seen = curated.judged, curated.seen
-    pairs = judged.agg(
+    pairs, inspected = curated.pairs, curated.inspected
+    counts = pairs.agg(
         pairs=_.count(),
-        kept=(~judged.dropped).sum(),
-        dropped=judged.dropped.sum(),
+        kept=(~pairs.dropped).sum(),
+        dropped=pairs.dropped.sum(),
         images=_.image.nunique(),
         texts=_.text.nunique(),
     )
-    running = [rule for rule in RULES if why_not_run(rule, curated.recipe, test_set=bool(curated.tests)) is None]
-    scores = score_rules(curated.engine, judged, truth, running) if truth else None
-    problems = [*curated.extracted.problems, *_unexpected(seen), *curated.problems]
+    scores = score_rules(curated.engine, pairs, truth, curated.rules) if truth else None
+    problems = [*curated.problems, *_unexpected(inspected)]
     report = {
-        "pairs": {"occurrences": curated.extracted.occurrences.count().execute()} | _only_row(pairs),
+        "pairs": {"occurrences": curated.extracted.occurrences.count().execute()} | _only_row(counts),
         "pages": curated.extracted.pages,
         "records": curated.extracted.records,
-        "images": _only_row(seen.agg(judged=_.count(), readable=_.problem.isnull().sum())),
-        "rules": _rule_numbers(curated, running, scores),
+        "images": _only_row(inspected.agg(judged=_.count(), readable=_.problem.isnull().sum())),
+        "rules": _rule_numbers(curated, scores),
         "histograms": {
-            "words_per_text": histograms.words_per_text(judged, curated.recipe),
-            "shorter_side": histograms.shorter_sides(seen, curated.recipe),
-            "aspect_ratio": histograms.aspect_ratios(seen, curated.recipe),
+            "words_per_text": histograms.words_per_text(pairs, curated.recipe),
+            "shorter_side": histograms.shorter_sides(inspected, curated.recipe),
+            "aspect_ratio": histograms.aspect_ratios(inspected, curated.recipe),
             "language": histograms.languages(curated.folder / "pairs.parquet"),
         },
-        "most_shared_texts": _most_shared(judged),
-        "hosts": _frequent(judged, "host"),
-        "image_problems": _frequent(seen.mutate(problem=seen.problem.re_replace(r"\S*/\S*", "...")), "problem"),
+        "most_shared_texts": _most_shared(pairs),
+        "hosts": _frequent(pairs, "host"),
+        "image_problems": _frequent(
+            inspected.mutate(problem=inspected.problem.re_replace(r"\S*/\S*", "...")), "problem"
+        ),
         "problems": {"count": len(problems), "first": problems[:_PROBLEMS_LISTED]},
         "run": run,
     }
@@ -75,30 +82,30 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
     return report
 
 
-def _unexpected(seen: ir.Table) -> list[str]:
-    """A line for each image at which code of ours or of a library failed as nobody foresaw."""
-    failed = seen.filter(seen.problem.startswith(UNEXPECTED)).select("image", "problem").order_by("image")
+def _unexpected(inspected: ir.Table) -> list[str]:
+    """A line for each image on which openalign or a library failed with an error that it does not expect."""
+    failed = inspected.filter(inspected.problem.startswith(UNEXPECTED)).select("image", "problem").order_by("image")
     return [Problem(row["problem"]).of(row["image"]) for row in failed.to_pyarrow().to_pylist()]
 
 
-def _rule_numbers(curated: Curated, running: list[Rule], scores: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """One entry a rule, in order: how many pairs break it, and how many of them no rule before it dropped (`first`)."""
-    judged, recipe = curated.judged, curated.recipe
-    counts: dict[str, Any] = {rule.name: judged[rule.name].sum() for rule in running}
-    counts |= {f"{rule.name} first": (judged["first"] == place).sum() for place, rule in enumerate(running)}
-    row = _only_row(judged.agg(**counts, looked_at=judged.looked_at.sum(), pairs=judged.count()))
+def _rule_numbers(curated: Curated, scores: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """One entry per rule, in order: pairs that break it, and those of them that no rule before it drops (`first`)."""
+    pairs, recipe = curated.pairs, curated.recipe
+    counts: dict[str, Any] = {rule.name: pairs[rule.name].sum() for rule in curated.rules}
+    counts |= {f"{rule.name} first": (pairs["first"] == number).sum() for number, rule in enumerate(curated.rules)}
+    row = _only_row(pairs.agg(**counts, inspected=pairs.inspected.sum(), pairs=pairs.count()))
     remaining = row["pairs"]
     entries = []
     for rule in RULES:
         entry: dict[str, Any] = {"name": rule.name, "section": rule.section, "says": rule.described(recipe)}
         entry["threshold"] = rule.threshold(recipe)
-        if rule not in running:
-            entries.append(entry | {"ran": False, "why_not": why_not_run(rule, recipe, test_set=bool(curated.tests))})
+        if rule not in curated.rules:
+            entries.append(entry | {"ran": False, "why_not": rule.why_not_run(recipe, bool(curated.test_sets))})
             continue
         remaining -= row[f"{rule.name} first"]
         entry |= {
             "ran": True,
-            "judged": row["looked_at"] if rule.of_image else row["pairs"],
+            "judged": row["inspected"] if rule.of_image else row["pairs"],
             "broken": row[rule.name],
             "share": row[rule.name] / max(1, row["pairs"]),
             "first": row[f"{rule.name} first"],
@@ -108,8 +115,8 @@ def _rule_numbers(curated: Curated, running: list[Rule], scores: dict[str, Any] 
     return entries
 
 
-def _most_shared(judged: ir.Table) -> list[dict[str, Any]]:
-    texts = judged.filter(judged.text.notnull()).group_by("text").agg(images=_.images_of_text.max())
+def _most_shared(pairs: ir.Table) -> list[dict[str, Any]]:
+    texts = pairs.filter(pairs.text.notnull()).group_by("text").agg(images=_.images_of_text.max())
     rows: list[dict[str, Any]] = texts.order_by(ibis.desc("images"), "text").limit(_TOP).to_pyarrow().to_pylist()
     return rows
 

@@ -1,4 +1,4 @@
-"""Each rule held against what is known to be true of the pairs."""
+"""Precision and recall of each rule, where the truth about the pairs is known."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,30 +10,30 @@ import pyarrow.parquet as pq
 from ibis import _
 
 from openalign.curation.engine.base import Engine
-from openalign.curation.rules.table import Rule
+from openalign.curation.rules.rule import Rule
 from openalign.errors import OpenAlignError
 
 
-def score_rules(engine: Engine, judged: ir.Table, path: Path, rules: Sequence[Rule]) -> dict[str, Any]:
+def score_rules(engine: Engine, pairs: ir.Table, path: Path, rules: Sequence[Rule]) -> dict[str, Any]:
     """Precision and recall of each rule against the truth in `path` (Parquet: `image`, `text`, `reasons`).
 
-    A rule is scored over the pairs that it could judge and the truth knows; the other counts say how many pairs only
-    one side has. A precision or recall of nothing (0 / 0) is None. Raises OpenAlignError if the file is no such table.
+    A rule is scored over the pairs that it was evaluated on and the truth knows; the other counts are of the pairs that
+    only one side has. A precision or recall of 0 / 0 is None. Raises OpenAlignError if the file is no such table.
     """
     known = _read_truth(engine, path)
-    keyed = judged.mutate(text_key=judged.text.fill_null(""))
+    keyed = pairs.mutate(text_key=pairs.text.fill_null(""))
     both = keyed.inner_join(known, ["image", "text_key"])
     counts: dict[str, Any] = {"matched": _.count()}
     for rule in rules:
         broken, true = both[rule.name], both.truth.contains(rule.name)
-        judgeable = both.looked_at if rule.of_image else ibis.literal(True)
-        counts[f"{rule.name} both"] = (broken & true & judgeable).sum()
-        counts[f"{rule.name} broken"] = (broken & judgeable).sum()
-        counts[f"{rule.name} true"] = (true & judgeable).sum()
+        evaluated = both.inspected if rule.of_image else ibis.literal(True)
+        counts[f"{rule.name} both"] = (broken & true & evaluated).sum()
+        counts[f"{rule.name} broken"] = (broken & evaluated).sum()
+        counts[f"{rule.name} true"] = (true & evaluated).sum()
     row = {name: int(value or 0) for name, value in both.agg(**counts).to_pyarrow().to_pylist()[0].items()}
     return {
         "matched": row["matched"],
-        "unknown": judged.count().execute() - row["matched"],
+        "unknown": pairs.count().execute() - row["matched"],
         "missing": known.count().execute() - row["matched"],
         "rules": {
             rule.name: {
@@ -47,7 +47,7 @@ def score_rules(engine: Engine, judged: ir.Table, path: Path, rules: Sequence[Ru
 
 
 def _read_truth(engine: Engine, path: Path) -> ir.Table:
-    """One row a distinct pair: `image`, `text_key`, and `truth`, the list of the rules it breaks."""
+    """One row per distinct pair: `image`, `text_key`, and `truth`, the list of the rules it breaks."""
     try:
         columns = set(pq.read_schema(path).names)
     except (OSError, ValueError) as error:
@@ -56,7 +56,7 @@ def _read_truth(engine: Engine, path: Path) -> ir.Table:
     if missing:
         raise OpenAlignError(f"the truth {path} has no column {missing[0]}: it needs image, text and reasons")
     table = engine.read([path])
-    # Spread and collected again, so that a pair that stands on many pages is one row with all its reasons.
+    # Spread and collected again, so that a pair on many pages is one row with all its reasons.
     reasons = table.select("image", text_key=table.text.fill_null(""), reason=table.reasons).unnest(
         "reason", keep_empty=True
     )

@@ -1,21 +1,17 @@
-"""Occurrences -> pairs -> verdicts: everything that is counted over the whole corpus, as Ibis tables out of core.
+"""Occurrences -> pairs and texts: everything that is counted over the whole corpus, as Ibis tables out of core.
 
 A pair is a distinct (image, text). The same image with the same text on many pages is one pair, and the page of its
 first occurrence is kept. An empty text and none at all are the same: null. Sharing is counted over all pairs, before
 any rule.
 """
 
-from collections.abc import Sequence
-
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
 from openalign.curation.engine.base import Engine
-from openalign.curation.engine.cached_map import count_rows, work_through
+from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.engine.text_batches import problems_of_texts
-from openalign.curation.recipe import CurateRecipe
-from openalign.curation.rules.table import RULES, Rule, why_not_run
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
 from openalign.progress import bar
 
@@ -24,7 +20,7 @@ _BYTES_OF_CHARACTER = 20  # of a text, that counting its tokens takes: some 80 b
 
 
 def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
-    """One row a distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
+    """One row per distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
     # Page and host as one value that is never null: of nulls alone engines would not take the first.
     place = ibis.struct({"page": occurrences.page, "host": occurrences.host})
     found = occurrences.group_by("image", text=occurrences.text.nullif("")).agg(
@@ -32,39 +28,39 @@ def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
         occurrence=occurrences.occurrence.min(),
         occurrences=occurrences.count(),
     )
-    return engine.hold("pairs", found.mutate(page=found.place["page"], host=found.place["host"]).drop("place"))
+    return engine.materialize("pairs", found.mutate(page=found.place["page"], host=found.place["host"]).drop("place"))
 
 
 def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: list[str]) -> ir.Table:
-    """One row a distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`.
+    """One row per distinct text: `text`, `images_of_text`, `unigrams` (their number) and `rare`.
 
     A line for each text that could not be split into words, and is left as it is, is added to `problems`.
     """
     counted = (
         pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count(), first=_.occurrence.min())
     )
-    texts = engine.hold("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
+    texts = engine.materialize("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
     [whole] = texts.agg(characters=texts.text.length().sum(), unspaced=_.unspaced.any()).to_pyarrow().to_pylist()
     texts = _with_spaces(engine, texts, problems) if whole["unspaced"] else texts.mutate(spaced=texts.text)
     texts = texts.select("text", "images_of_text", "first", words=in_words(texts.spaced))
     # No text has more unigrams than characters, nor more bigrams: often there is nothing to be counted.
     if 2 * (whole["characters"] or 0) <= vocabulary:
         return texts.select("text", "images_of_text", unigrams=unigrams(texts.words).length(), rare=False)
-    texts = engine.hold("texts_in_words", texts)
-    parts = engine.parts_of(_BYTES_OF_CHARACTER * whole["characters"])
+    texts = engine.materialize("texts_in_words", texts)
+    parts = engine.group_count(_BYTES_OF_CHARACTER * whole["characters"])
     found = texts.left_join(_rare_texts(engine, texts, vocabulary, parts), "first")
     number = unigrams(found.words).length()
-    return engine.hold(
+    return engine.materialize(
         "texts", found.select("text", "images_of_text", unigrams=number, rare=found.first_right.notnull())
     )
 
 
 def _with_spaces(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.Table:
     """The texts with `spaced`, where words of scripts that put no space between them stand apart."""
-    pieces = engine.cut("texts_without_spaces", texts.filter(texts.unspaced).select("text"), ["text"], _TEXTS_AT_ONCE)
-    found = work_through(
-        engine, pieces, space_piece, engine.work / "spaced", "Splitting into words", count_rows(pieces)
-    )
+    unspaced = texts.filter(texts.unspaced).select("text")
+    partitions = engine.partition("texts_without_spaces", unspaced, ["text"], _TEXTS_AT_ONCE)
+    rows = count_rows(partitions)
+    found = cached_map(engine, "words", space_piece, partitions, description="Splitting into words", rows=rows)
     problems += problems_of_texts(found)
     joined = texts.left_join(engine.read(found), "text").drop("text_right")
     return joined.mutate(spaced=joined.spaced.coalesce(joined.text))
@@ -85,7 +81,7 @@ def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int, parts: int) ->
             these = tokens if parts == 1 else tokens.filter(tokens.token.hash().abs() % parts == part)
             counts = these.group_by("token").agg(times=_.images_of_text.sum())
             # Most tokens occur once. They are not kept: rare_count does without, and what is not frequent is rare.
-            counted.append(engine.hold(f"tokens_{part}", counts.filter(counts.times > 1)))
+            counted.append(engine.materialize(f"tokens_{part}", counts.filter(counts.times > 1)))
             running.advance()
     counts = counted[0] if parts == 1 else ibis.union(*counted)
     least = rare_count(counts, vocabulary)
@@ -93,34 +89,12 @@ def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int, parts: int) ->
     return rare.select("first").distinct()
 
 
-def measure_pairs(engine: Engine, pairs: ir.Table, texts: ir.Table, recipe: CurateRecipe) -> ir.Table:
-    """The pairs with `unigrams`, `rare`, `images_of_text`, `texts_of_image`, `text_passes` (no text rule is broken)."""
+def count_pairs(engine: Engine, occurrences: ir.Table, vocabulary: int, problems: list[str]) -> ir.Table:
+    """`collect_pairs` with the columns of `collect_texts` and `texts_of_image`."""
+    with bar("Counting over all pairs", 2) as running:
+        pairs = collect_pairs(engine, occurrences)
+        running.advance()
+        texts = collect_texts(engine, pairs, vocabulary, problems)
+        running.advance()
     per_image = pairs.filter(pairs.text.notnull()).group_by("image").agg(texts_of_image=_.count())
-    measured = pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")
-    rules = [rule for rule in RULES if not rule.of_image and why_not_run(rule, recipe, test_set=False) is None]
-    broken = [_breaks(rule, measured, recipe) for rule in rules]
-    return engine.hold("measured", measured.mutate(text_passes=~ibis.or_(*broken)))
-
-
-def judge_pairs(
-    engine: Engine, measured: ir.Table, looked: ir.Table, rules: Sequence[Rule], recipe: CurateRecipe
-) -> ir.Table:
-    """The pairs with what was seen of their images, one boolean column a rule of `rules`, and `dropped`.
-
-    `looked` has one row a judged image; pairs of other images have nulls there, and `looked_at` false. `first` is the
-    place in `rules` of the first rule that a pair breaks, null for a pair that is kept.
-    """
-    joined = measured.left_join(looked.mutate(looked_at=True), "image").drop("image_right")
-    judged = joined.mutate(
-        looked_at=joined.looked_at.fill_null(False), **{rule.name: _breaks(rule, joined, recipe) for rule in rules}
-    )
-    first = ibis.cases(*((judged[rule.name], place) for place, rule in enumerate(rules)))
-    reasons = ibis.array([judged[rule.name].ifelse(rule.name, ibis.null(str)) for rule in rules])
-    return engine.hold(
-        f"judged_by_{len(rules)}",
-        judged.mutate(first=first, dropped=first.notnull(), reasons=reasons.filter(lambda reason: reason.notnull())),
-    )
-
-
-def _breaks(rule: Rule, pairs: ir.Table, recipe: CurateRecipe) -> ir.BooleanValue:
-    return rule.broken(pairs, recipe).fill_null(False)
+    return pairs.left_join(texts, "text").drop("text_right").left_join(per_image, "image").drop("image_right")

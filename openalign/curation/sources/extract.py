@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from openalign.curation.engine.base import Engine
+from openalign.curation.engine.cached_map import step_folder
 from openalign.curation.html.alt_text import ImageTag
 from openalign.curation.html.page import Form, PageSettings, tags_of_page
 from openalign.curation.isolation.records import Problem, RunError
@@ -42,9 +43,6 @@ from openalign.errors import OpenAlignError
 _PAGES_PER_PART = 256
 _ABOUT_THE_FOLDER = ("readme", "license", "licence", "changelog", "contributing", "credits", "notice")
 
-PARTS = "parts"
-"""The folder, in that of the engine, where parts lie."""
-
 Reader = Callable[[PartWriter], None]
 
 
@@ -72,12 +70,14 @@ def extract(
     sources: Sequence[str | Path],
     pages: PageSettings = PageSettings(),  # noqa: B008 - frozen
     tables: TableSettings = TableSettings(),  # noqa: B008 - frozen
+    state: str = "",
 ) -> Extracted:
     """Read all `sources` (paths or globs, each taken for what it is), in parts that a further run need not read again.
 
     WARC files; HTML or Markdown pages and folders of them; tables; shards; folders of images. The rows and their order
     do not depend on the engine.
 
+    `state` is a fingerprint of sources and settings: only results that were stored under the same one are used again.
     Of several files one that cannot be read is a problem, and the others are read.
     Raises OpenAlignError if a source is missing or of no known kind, if the index of a shard is damaged, or if there is
     no image in any.
@@ -86,7 +86,7 @@ def extract(
     named = [path for source in sources for path in places_of(str(source))]
     check_sidecars(path for path in named if _is_tar(path))
     readers = [reader for path in named for reader in _readers_of(path, asked)]
-    folder = engine.work / PARTS
+    folder = step_folder(engine.work, "sources") / state
     folder.mkdir(exist_ok=True)
     read = partial(_read_part, folder=folder, is_only_one=len(readers) == 1)
     parts = engine.run(read, list(enumerate(readers)), "sources")

@@ -185,12 +185,12 @@ def join_parts(engine: Engine, folder: Path, parts: int) -> tuple[ir.Table, ir.T
     place.
     """
     tags, every_stored = (engine.read([_file_of(folder, number, kind) for number in range(parts)]) for kind in _KINDS)
-    stored = engine.hold("stored", every_stored.group_by("image").agg(location=_.location.argmin(_.place)))
+    stored = engine.materialize("stored", every_stored.group_by("image").agg(location=_.location.argmin(_.place)))
     candidates = tags.select("place", image=tags.addresses).unnest("image", offset="position")
     at_hand = candidates.semi_join(stored, "image").group_by("place").agg(at_hand=_.image.argmin(_.position))
     joined = tags.left_join(at_hand, "place")
     occurrences = joined.select(
         "text", "page", "host", occurrence="place", image=joined.at_hand.coalesce(joined.addresses[0])
     )
-    occurrences = engine.hold("occurrences", occurrences)
+    occurrences = engine.materialize("occurrences", occurrences)
     return occurrences, stored.semi_join(occurrences, "image")

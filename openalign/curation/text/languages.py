@@ -7,7 +7,7 @@ import py3langid
 import pyarrow as pa
 
 from openalign.curation.engine.base import Engine
-from openalign.curation.engine.cached_map import count_rows, work_through
+from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.engine.text_batches import problems_of_texts, table_of_texts
 from openalign.curation.isolation.records import one_record
 
@@ -38,8 +38,8 @@ def classify_texts(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.T
 
     A line for each text whose language could not be guessed is added to `problems`; its language is null.
     """
-    pieces = engine.cut("texts_to_classify", texts.select("text"), ["text"], _AT_ONCE)
-    folder = engine.work / "languages"
-    files = work_through(engine, pieces, classify_piece, folder, "Guessing languages", count_rows(pieces))
+    partitions = engine.partition("texts_to_classify", texts.select("text"), ["text"], _AT_ONCE)
+    rows = count_rows(partitions)
+    files = cached_map(engine, "languages", classify_piece, partitions, description="Guessing languages", rows=rows)
     problems += problems_of_texts(files)
     return engine.read(files).drop("problem")

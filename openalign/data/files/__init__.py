@@ -1,1 +1,1 @@
-"""Files and bytes that strangers may have written: opened, checked and decoded safely."""
+"""Untrusted files and bytes: found, opened, checked and decoded safely."""

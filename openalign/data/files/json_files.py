@@ -1,4 +1,4 @@
-"""JSON files that a stranger may have written: kind and size of the file are checked before it is opened."""
+"""Untrusted JSON files: type and size of the file are checked before it is opened."""
 
 import json
 import stat
@@ -8,32 +8,32 @@ from typing import Any
 from openalign.errors import OpenAlignError
 
 MOST_BYTES = 16 * 2**20
-"""Largest configuration that is read: one with the 21,841 classes of ImageNet-21k takes 2 MB."""
+"""Largest configuration that is read; one with the 21,841 classes of ImageNet-21k has 2 MB."""
 
 MOST_LEVELS = 64
 """Deepest nesting of lists and objects."""
 
 
 def check_file(path: Path, most_bytes: int) -> None:
-    """Refuse what is no regular file (opening a FIFO waits for ever) or larger than `most_bytes`.
+    """Check that `path` is a regular file (opening a FIFO waits for ever) of at most `most_bytes`.
 
     Symbolic links are followed: the cache of the Hugging Face hub consists of them.
 
     Raises:
-        OpenAlignError: no such file, another kind of file, or a larger one.
+        OpenAlignError: the file does not exist, is not a regular file, or is larger.
     """
     try:
         status = path.stat()
     except OSError as error:
         raise OpenAlignError(f"{path}: cannot be read ({error.strerror}).") from None
     if not stat.S_ISREG(status.st_mode):
-        raise OpenAlignError(f"{path}: is no regular file, so it is not opened.")
+        raise OpenAlignError(f"{path}: is not a regular file, so it is not opened.")
     if status.st_size > most_bytes:
         raise OpenAlignError(f"{path}: has {status.st_size:,} bytes; at most {most_bytes:,} are read.")
 
 
 def read_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """The JSON object in a file, every number of it finite and every key of an object once.
+    """The JSON object in a file; all numbers in it are finite and no object repeats a key.
 
     Raises:
         OpenAlignError: the file cannot be read, is too large, or holds something else.
@@ -53,23 +53,23 @@ def read_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Of a key that is there twice one parser takes the first and another the last: what was checked may not be used.
+    # Parsers disagree on which of two equal keys counts, so the value that was checked might not be the one used.
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key `{key}` is there twice")
+            raise ValueError(f"the key `{key}` occurs twice")
         found[key] = value
     return found
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _finite(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{digits} is too large a number")
+        raise ValueError(f"{digits} is too large for a number")
     return number
 
 
@@ -79,7 +79,7 @@ def _kind(content: Any) -> str:
 
 
 def _levels(content: Any) -> int:
-    """How deep lists and objects are nested; without recursion, which may have an end before the file has."""
+    """How deeply lists and objects are nested; computed without recursion, which has a limit of its own."""
     level, at_level = 0, [content]
     while at_level:
         level += 1

@@ -1,4 +1,4 @@
-"""Whatever a library raises over a file or text that a stranger made, as one error message of ours."""
+"""Whatever a library raises on untrusted files or texts, as one `OpenAlignError`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ _MOST_CHARACTERS = 300
 def library_errors(prefix: str) -> Iterator[None]:
     """Turn every exception of the block into an `OpenAlignError` that begins with `prefix`.
 
-    Libraries do not say what they raise over odd input, so all of `Exception` is meant. A panic of a library in Rust
-    (tokenizers, safetensors) comes as `PanicException`, which is no `Exception`. Ctrl-C passes through.
+    Libraries do not document what they raise on malformed input, so every `Exception` is caught. So is a panic of a
+    Rust library (tokenizers, safetensors): `PanicException`, which does not derive from `Exception`. Ctrl-C is not.
     """
     try:
         yield
@@ -28,8 +28,8 @@ def library_errors(prefix: str) -> Iterator[None]:
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    if text.endswith(":"):  # a heading
+    if text.endswith(":"):  # a heading: the message follows on the next line
         text = " ".join(lines[:2])
-    # A bare key or number says nothing without the kind of error.
+    # The message of a LookupError is only the key.
     text = f"{type(error).__name__}: {text}" if isinstance(error, LookupError) else text
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."

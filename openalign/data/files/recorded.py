@@ -1,4 +1,4 @@
-"""Files that the `checksums.json` of their folder, or of the folder above it, lists: checked before they are parsed."""
+"""Files listed in the `checksums.json` of their folder or its parent folder are checked before they are parsed."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -8,10 +8,10 @@ from openalign.checksums import CHECKSUMS, check_files
 
 
 def check_recorded(files: Iterable[Path], advice: str) -> None:
-    """Check that each file is as its folder was written, where that has checksums; each folder's are read once.
+    """Check each file that has a recorded checksum; the checksums of a folder are read once.
 
     Raises:
-        OpenAlignError: a listed file has another size or content; `advice` says what to do then.
+        OpenAlignError: a listed file has another size or content; the message ends with `advice`.
     """
     for parent, inside in groupby(sorted(files), lambda file: file.parent):
         for folder in (parent, parent.parent):

@@ -1,7 +1,7 @@
 """Untrusted image bytes to RGB arrays: read the header, decode safely, resize, encode.
 
 JPEG goes through simplejpeg (libjpeg-turbo, decoding straight to a smaller scale), everything else through Pillow.
-Whatever is wrong with the bytes is an `ImageError` with a short reason; nothing else escapes, no warning either.
+Malformed bytes raise an `ImageError` with a short reason; no other exception and no warning escapes.
 """
 
 import struct
@@ -28,13 +28,13 @@ __all__ = ["MAX_PIXELS", "ImageError", "ImageHeader", "decode", "encode_jpeg", "
 
 _EXIF_ORIENTATION = 0x0112
 _LONGEST_JPEG_SIDE = 65_500
-"""As libjpeg writes them."""
+"""Limit of libjpeg's encoder, in pixels."""
 
 
 def decode(data: bytes, min_side: int | None = None) -> NDArray[np.uint8]:
-    """Decode to RGB, (H, W, 3): EXIF orientation applied, transparency on white, the first frame of an animation.
+    """Decode to RGB, (H, W, 3): EXIF orientation applied, transparency blended on white, first frame of an animation.
 
-    `min_side` lets a JPEG be decoded at half, a quarter or an eighth as long as its shorter side stays at least that
+    `min_side` allows a JPEG to be decoded at 1/2, 1/4 or 1/8 of its size as long as the shorter side keeps at least so
     many pixels, which is up to twice as fast. Raises `ImageError` (empty, not a raster image, truncated, damaged,
     more than `MAX_PIXELS` pixels).
     """
@@ -46,28 +46,28 @@ def decode(data: bytes, min_side: int | None = None) -> NDArray[np.uint8]:
 
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resample (H, W, 3) to (height, width, 3), bilinear and antialiased; the aspect may change.
+    """Resample (H, W, 3) to (height, width, 3), bilinear and antialiased; the aspect ratio may change.
 
     Equal to Pillow's bilinear within one grey level, and several times as fast on one core.
     """
     if image.shape[:2] == (height, width):
         return image
     writeable = image if image.flags.writeable else image.copy()
-    # With the batch axis first the strides are those of channels_last, whose kernel is three times as fast.
+    # With a batch axis in front the strides are those of channels_last, whose kernel is three times as fast.
     channels_last = torch.from_numpy(writeable)[None].permute(0, 3, 1, 2)
     small = torch.nn.functional.interpolate(channels_last, (height, width), mode="bilinear", antialias=True)
     return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
 
 
 def shrink(image: NDArray[np.uint8], shorter_side: int) -> NDArray[np.uint8]:
-    """Scale (H, W, 3) down, keeping its aspect, so that the shorter side has at most `shorter_side` pixels."""
+    """Scale (H, W, 3) down, keeping the aspect ratio, to a shorter side of at most `shorter_side` pixels."""
     height, width = image.shape[:2]
     scale = shorter_side / min(height, width)
     return image if scale >= 1 else resize(image, round(height * scale), round(width * scale))
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
-    """Encode RGB (H, W, 3) as a JPEG file. Raises `ImageError` if a side is longer than a JPEG may be."""
+    """Encode RGB (H, W, 3) as a JPEG file. Raises `ImageError` if a side is too long for a JPEG."""
     if max(image.shape[:2]) > _LONGEST_JPEG_SIDE:
         raise ImageError(
             f"{image.shape[1]} x {image.shape[0]} is more than the {_LONGEST_JPEG_SIDE} px a JPEG can have"
@@ -78,7 +78,7 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
 
 def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     try:
-        # Of damaged bytes the decoder may make another size than `read_header` does.
+        # On damaged bytes the decoder may find another size than `read_header`.
         height, width, *_ = simplejpeg.decode_jpeg_header(data)
         _check_pixels(width, height)
         height, width = _scaled_size(height, width, min_side)
@@ -88,7 +88,7 @@ def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     except Exception as error:
         if "premature" in str(error).lower():
             raise ImageError("truncated JPEG") from None
-        # CMYK, or one of the harmless oddities that strict decoding reports: Pillow judges those.
+        # CMYK, or a harmless irregularity that strict decoding reports: leave it to Pillow.
         return _decode_with_pillow(data, "jpeg")
     return _upright(image, _jpeg_orientation(data))
 
@@ -99,21 +99,21 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 def _scaled_size(height: int, width: int, min_side: int) -> tuple[int, int]:
-    """Height and width to decode a JPEG to: a whole, half, quarter or eighth of it, not below `min_side`; 0: whole.
+    """Height and width to decode a JPEG to: 1, 1/2, 1/4 or 1/8 of its size, not below `min_side`; (0, 0): full size.
 
-    libjpeg-turbo also scales by other eighths, but by slow code: a whole decode takes less time than 5/8, 6/8 or 7/8.
+    libjpeg-turbo also scales by other eighths, but slowly: decoding at full size is faster than at 5/8, 6/8 or 7/8.
     """
     if not min_side:
         return 0, 0
-    part = next((part for part in (8, 4, 2) if min(height, width) / part >= min_side), 1)
-    return -(-height // part), -(-width // part)
+    divisor = next((each for each in (8, 4, 2) if min(height, width) / each >= min_side), 1)
+    return -(-height // divisor), -(-width // divisor)
 
 
 def _decode_with_pillow(data: bytes, name: str) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings(), open_with_pillow(data) as opened:
             warnings.filterwarnings("ignore", module="PIL")
-            _check_pixels(*opened.size)  # which need not be what `read_header` found in damaged bytes
+            _check_pixels(*opened.size)  # may differ from `read_header` on damaged bytes
             opened.load()
             orientation = _orientation(opened.getexif)
             return _upright(_to_rgb(opened), orientation)
@@ -124,7 +124,7 @@ def _decode_with_pillow(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):  # 16 bits a pixel, where Pillow's own conversion would clip at 255
+    if image.mode.startswith("I"):  # 16 bits per pixel, which Pillow's own conversion would clip at 255
         grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.has_transparency_data:
@@ -137,15 +137,15 @@ def _pillow_reason(error: Exception, data: bytes, name: str) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return TOO_MANY_PIXELS
     ran_out = isinstance(error, EOFError | struct.error | IndexError) or "truncated" in str(error).lower()
-    return f"{'truncated' if ran_out or _lacks_its_end(data, name) else 'damaged'} {shown_format(name)}"
+    return f"{'truncated' if ran_out or _lacks_end(data, name) else 'damaged'} {shown_format(name)}"
 
 
-def _lacks_its_end(data: bytes, name: str) -> bool:
-    """Whether a file that could not be decoded misses what its format ends with, so that it was cut off."""
+def _lacks_end(data: bytes, name: str) -> bool:
+    """Whether a file that could not be decoded lacks the end marker of its format, so that it is truncated."""
     if name == "webp":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    endings = {"png": b"IEND", "gif": b"\x3b"}
-    return name in endings and endings[name] not in data[-16:]
+    end_markers = {"png": b"IEND", "gif": b"\x3b"}
+    return name in end_markers and end_markers[name] not in data[-16:]
 
 
 def _jpeg_orientation(data: bytes) -> int:
@@ -166,7 +166,7 @@ def _orientation(read_exif: Callable[[], Image.Exif]) -> int:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")
             return int(read_exif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # malformed metadata says nothing about the pixels: take them as they lie
+    except Exception:  # malformed metadata: take the pixels as stored
         return 1
 
 

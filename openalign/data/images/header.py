@@ -13,7 +13,7 @@ from openalign.data.images.formats import FORMATS, format_of
 from openalign.errors import OpenAlignError
 
 MAX_PIXELS = 100_000_000
-"""A larger image is refused before it is decoded: 300 MB of RGB from what may be a few kilobytes of file."""
+"""Larger images are refused before decoding: a file of a few kilobytes could expand to 300 MB of RGB and more."""
 
 TOO_MANY_PIXELS = f"more than {MAX_PIXELS // 10**6} million pixels"
 

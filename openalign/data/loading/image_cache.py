@@ -1,4 +1,4 @@
-"""Decoded images kept on disk, so that an image is decoded once in a run and not once in every epoch."""
+"""A cache of decoded images on disk, so that an image is decoded once per run and not once per epoch."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ _CHECKSUM_BYTES = 8
 
 
 class ImageCache:
-    """A file of (count, side, side, 3) pixels and one of checksums, filled at first touch by any process.
+    """A file of (count, side, side, 3) pixels and one of checksums, filled on first use by any process.
 
-    A row counts as filled when its checksum is there and right: a write that a crash or a power cut left halfway is
-    written again. Plain reads and writes rather than a memory map, which a full disk would end with a signal.
-    Picklable; its open files stay in their process.
+    A row is filled if its checksum matches, so a row that a crash or a power cut left incomplete is written again.
+    Files are read and written, not mapped: on a full disk, writing to a memory map kills the process.
+    Picklable; open files are not copied.
     """
 
     def __init__(self, folder: Path, side: int) -> None:
@@ -31,33 +31,33 @@ class ImageCache:
 
     @classmethod
     def open(cls, folder: Path, pairs: Pairs, side: int) -> "ImageCache | None":
-        """The cache of these pairs at this size below `folder`; one of other pairs or another size is removed.
+        """The cache of these pairs at this size in `folder`; caches of other pairs or sizes are removed.
 
-        None, with a sentence on standard error, where the disk has no room for it.
+        None, with a message on standard error, if the disk has no space for it.
         """
-        mine = folder / f"{pairs.fingerprint()}-{side}px"
+        own = folder / f"{pairs.fingerprint()}-{side}px"
         folder.mkdir(parents=True, exist_ok=True)
         for other in folder.iterdir():
-            if other != mine and other.name.endswith("px"):
+            if other != own and other.name.endswith("px"):
                 shutil.rmtree(other, ignore_errors=True)
-        pixels, checksums = mine / "pixels", mine / "checksums"
+        pixels, checksums = own / "pixels", own / "checksums"
         needed = len(pairs) * (side * side * 3 + _CHECKSUM_BYTES)
-        there = sum(file.stat().st_blocks * 512 for file in (pixels, checksums) if file.exists())
+        present = sum(file.stat().st_blocks * 512 for file in (pixels, checksums) if file.exists())
         free = _free_bytes(folder)
-        if needed - there > free:
+        if needed - present > free:
             console.print(
-                f"{folder} has {free / 1e9:.1f} GB free, and the decoded images would take {needed / 1e9:.1f} GB: "
-                "they are decoded anew in every epoch."
+                f"{folder} has {free / 1e9:.1f} GB free, but the decoded images would take {needed / 1e9:.1f} GB: "
+                "images are decoded again in every epoch."
             )
             return None
-        mine.mkdir(exist_ok=True)
+        own.mkdir(exist_ok=True)
         for file, size in ((pixels, side * side * 3), (checksums, _CHECKSUM_BYTES)):
             file.touch()
             os.truncate(file, len(pairs) * size)
-        return cls(mine, side)
+        return cls(own, side)
 
     def get(self, row: int) -> NDArray[np.uint8] | None:
-        """The pixels (side, side, 3) of a row, until the next call; None if they are not there, or cannot be read."""
+        """The pixels (side, side, 3) of a row, valid until the next call; None if they are missing or unreadable."""
         if self._image is None:
             self._image = np.empty((self._side, self._side, 3), np.uint8)
         try:
@@ -71,7 +71,7 @@ class ImageCache:
         return self._image if read == self._image_bytes and _checksum(self._image) == stored else None
 
     def put(self, row: int, image: NDArray[np.uint8]) -> None:
-        """Keep the pixels (side, side, 3) of a row; once the disk is full, or the folder gone, nothing more is kept."""
+        """Store the pixels (side, side, 3) of a row. After a failed write (a full disk), nothing more is stored."""
         if self._full:
             return
         try:
@@ -99,9 +99,9 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _checksum(image: NDArray[np.uint8]) -> bytes:
-    """The sum of the pixels as 64-bit words, never zero, which stands for a row that is not filled.
+    """The sum of the pixels as 64-bit words, never zero, which marks an empty row.
 
-    What a write cut off halfway leaves is zeros, and those change the sum; it takes a tenth of the time of CRC-32.
+    An incomplete write leaves zeros, which change the sum. It takes a tenth of the time of CRC-32.
     """
     flat = np.ascontiguousarray(image).reshape(-1)
     whole = flat.size // 8 * 8

@@ -1,8 +1,8 @@
-"""Batches for training: whole batches built in worker processes, the same whatever their number.
+"""Batches for training, built in worker processes; the same batches for any number of workers.
 
 Legend: B batch (of this rank), H and W image side in pixels, C = 3 colours, T word pieces.
-Which samples, crops, mirror images and words a step sees are functions of (seed, step) alone, so a resumed run goes on
-exactly, also with other numbers of workers, and with or without the cache of decoded images.
+Samples, crops, flips and dropped words are functions of (seed, step) alone, so a resumed run continues exactly, also
+with another number of workers, and with or without the cache of decoded images.
 """
 
 import atexit
@@ -31,18 +31,18 @@ from openalign.progress import say
 
 _BATCHES_AHEAD = 4
 _CHECKED_EVERY = 16
-"""Rows of which one has its stored bytes compared with their digest: to compare all would take 3 % of the time."""
+"""One in so many rows has its stored bytes compared with their digest; comparing all would take 3 % of the time."""
 _MOST_UNREADABLE_IN_A_ROW = 20_000
-"""More than a shard holds, as img2dataset writes them: one that lost its end does not end a run."""
-_APART_FROM_CROPS_AND_ORDER = 2 << 192
-"""Crops draw from the generator keyed by (seed, step) from counter 0 on, the order of the samples from 1 << 192."""
+"""More than an img2dataset shard holds, so that a truncated shard does not end a run."""
+_WORD_DROPOUT_COUNTER = 2 << 192
+"""Counter of the generator keyed by (seed, step); crops draw from counter 0 on, the sample order from 1 << 192."""
 _CROP_LONGEST = 4 / 3
-"""The longer side of a crop of any scale to its shorter one, at most: what is usual for such crops."""
+"""Largest ratio of the longer to the shorter side of a scaled crop: the usual value for such crops."""
 
 
 @dataclass(frozen=True)
 class LoaderSettings:
-    """What a batch looks like."""
+    """How batches are made."""
 
     batch_size: int
     """Pairs in a step, over all ranks (16,384 in the paper)."""
@@ -56,18 +56,18 @@ class LoaderSettings:
     workers: int = 1
     """Processes that build batches; 0 builds them in this one."""
     flip: bool = True
-    """Mirror every other image, at random."""
+    """Mirror each image with probability 1/2."""
     crop: bool = True
-    """Crop at a random place; False crops the centre."""
+    """Crop at a random position; False crops the centre."""
     crop_scale: float | None = None
-    """Least share of the resized image's area that a random crop covers, whatever its shape and size then brought to
-    image_size; None crops image_size x image_size as it is, as the paper does."""
+    """Smallest share of the resized image's area that a random crop covers; the crop is then resized to image_size.
+    None crops image_size x image_size without resizing, as the paper does."""
     word_dropout: float = 0.0
-    """The probability with which each word of a text is left out; one word always stays."""
+    """Probability of dropping each word of a text; one word is always kept."""
     pin_memory: bool = False
-    """Leave batches in memory that a GPU can copy from at full speed, and while the host goes on."""
+    """Put batches in page-locked memory, which a GPU can copy asynchronously at full speed."""
     shuffle_block: int = 1
-    """Consecutive rows that stay near each other in the order of an epoch, to be read together; 1 shuffles all."""
+    """Consecutive rows that are kept close in the order of an epoch, to be read together; 1 shuffles all rows."""
 
     @classmethod
     def of(cls, recipe: object, **others: Any) -> Self:
@@ -89,7 +89,7 @@ def _no_ids() -> torch.Tensor:
 
 @dataclass
 class Batch:
-    """One step's pairs, or this rank's share of them."""
+    """The pairs of a step, or the share of this rank."""
 
     step: int
     images_BHWC: torch.Tensor
@@ -99,13 +99,13 @@ class Batch:
     mask_BT: torch.Tensor
     """int64, 0 on padding."""
     rows_B: NDArray[np.int64]
-    """The rows of the pairs, after the replacement of unreadable ones."""
+    """The rows of the pairs, unreadable ones already replaced."""
     image_ids_B: torch.Tensor = field(default_factory=_no_ids)
-    """int64, equal where the image is the same (see `Pairs.image_ids`)."""
+    """int64, equal for equal images (see `Pairs.image_ids`)."""
     text_ids_B: torch.Tensor = field(default_factory=_no_ids)
-    """int64, equal where the text is the same, before any word of it is dropped."""
+    """int64, equal for equal texts, compared before words are dropped."""
     problems: list[str] = field(default_factory=list)
-    """A sentence for each image that could not be read, each time it is met."""
+    """A message for each image that could not be read, every time it is drawn."""
     disk_s: float = 0.0
     """Seconds the worker spent reading."""
     decode_s: float = 0.0
@@ -114,7 +114,7 @@ class Batch:
     """Seconds the worker spent on the whole batch."""
 
     def pin_memory(self) -> "Batch":
-        """This batch, what goes to the model in page-locked memory; torch's loader asks for it by this name."""
+        """Move the inputs of the model to page-locked memory; torch's loader calls this by name."""
         self.images_BHWC, self.ids_BT = self.images_BHWC.pin_memory(), self.ids_BT.pin_memory()
         self.mask_BT = self.mask_BT.pin_memory()
         return self
@@ -124,7 +124,7 @@ class BatchLoader:
     """The batches of steps `first_step` .. `last_step - 1`, in order.
 
     `rank` of `world_size` gets its slice of every batch. `cache` is a folder for decoded images (see `ImageCache`).
-    Raises `OpenAlignError` if there are no pairs, the batch cannot be shared evenly, or no image can be read.
+    Raises `OpenAlignError` if there are no pairs, the batch cannot be divided evenly, or no image can be read.
     """
 
     def __init__(
@@ -143,8 +143,8 @@ class BatchLoader:
             raise OpenAlignError(f"{pairs.name} holds no pairs to learn from")
         if settings.batch_size % world_size:
             raise OpenAlignError(
-                f"batch_size {settings.batch_size} cannot be shared evenly by {world_size} processes: "
-                f"take a multiple of {world_size}"
+                f"batch_size {settings.batch_size} cannot be divided evenly among {world_size} processes: "
+                f"set a multiple of {world_size}"
             )
         kept = _open_cache(cache, pairs, settings.resize_size) if cache is not None else None
         share = settings.batch_size // world_size
@@ -158,8 +158,8 @@ class BatchLoader:
 
     def __iter__(self) -> Generator[Batch]:
         running = self._run()
-        # At the interpreter's end torch leaves its workers to multiprocessing, which would wait for ever for those that
-        # ignore SIGTERM; what is registered now runs before that.
+        # At interpreter exit torch leaves its workers to multiprocessing, which would wait for ever, since they ignore
+        # SIGTERM. A function that is registered now runs before that.
         atexit.register(_close, weakref.ref(running))
         return running
 
@@ -170,12 +170,12 @@ class BatchLoader:
             sampler=self._steps,
             num_workers=self._workers,
             prefetch_factor=_BATCHES_AHEAD if self._workers else None,
-            collate_fn=_as_it_is,
+            collate_fn=_unchanged,
             pin_memory=self._pin_memory,
             worker_init_fn=start_worker,
-            generator=torch.Generator(),  # else the loader draws from the global one, and the model's dropout changes
+            generator=torch.Generator(),  # the default draws from the global one, which changes the model's dropout
         )
-        with closing(results(loader)) as built:  # ends the workers now, not when a traceback lets go of this frame
+        with closing(results(loader)) as built:  # ends the workers now, not when a traceback releases this frame
             for batch in built:
                 if isinstance(batch, OpenAlignError):
                     raise batch
@@ -186,7 +186,7 @@ def _open_cache(folder: Path, pairs: Pairs, side: int) -> ImageCache | None:
     try:
         return ImageCache.open(folder, pairs, side)
     except OSError as error:
-        say(f"{folder} cannot be written ({error.strerror}): images are decoded anew in every epoch.")
+        say(f"{folder} cannot be written ({error.strerror}): images are decoded again in every epoch.")
         return None
 
 
@@ -197,7 +197,7 @@ def _close(running: "weakref.ref[Generator[Batch]]") -> None:
 
 
 class _Batches(Dataset["Batch | OpenAlignError"]):
-    """Batch by step: what the worker processes hold and run."""
+    """Map-style dataset from step to batch, which runs in the worker processes."""
 
     def __init__(
         self, pairs: Pairs, tokenizer: Tokenizer, settings: LoaderSettings, share: slice, cache: ImageCache | None
@@ -209,13 +209,13 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
         self._cache = cache
 
     def __getitem__(self, step: int) -> "Batch | OpenAlignError":
-        """The batch; an error is returned, since one raised in a worker would arrive wrapped in its traceback."""
+        """The batch; an error is returned, because one raised in a worker would arrive wrapped in its traceback."""
         try:
             return self._build(step)
         except OpenAlignError as error:
             return error
         except Exception as error:
-            return OpenAlignError(f"the batch of step {step + 1:,} cannot be built: {_unexpected(error)}")
+            return OpenAlignError(f"the batch of step {step + 1:,} cannot be built: {_describe(error)}")
 
     def _build(self, step: int) -> Batch:
         began = time.perf_counter()
@@ -226,10 +226,10 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
         images = images_BHWC.numpy()
         batch = Batch(step, images_BHWC, torch.empty(0), torch.empty(0), rows)
         boxes_B4, mirrored_B = (drawn[self._share] for drawn in crops_of_step(step, settings))
-        for place, ((top, left, height, width), mirror) in enumerate(zip(boxes_B4, mirrored_B, strict=True)):
-            image = self._readable_image(batch, place)[top : top + height, left : left + width]
+        for i, ((top, left, height, width), mirror) in enumerate(zip(boxes_B4, mirrored_B, strict=True)):
+            image = self._readable_image(batch, i)[top : top + height, left : left + width]
             crop = resize(image, side, side)
-            images[place] = crop[:, ::-1] if mirror else crop
+            images[i] = crop[:, ::-1] if mirror else crop
         self._add_texts(batch)
         batch.image_ids_B = _sendable(torch.from_numpy(self._pairs.image_ids(batch.rows_B)))
         batch.build_s = time.perf_counter() - began
@@ -244,24 +244,24 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
         ids, mask = self._tokenizer(texts, self._settings.max_pieces)
         batch.ids_BT, batch.mask_BT = _sendable(torch.from_numpy(ids)), _sendable(torch.from_numpy(mask))
 
-    def _readable_image(self, batch: Batch, place: int) -> NDArray[np.uint8]:
-        """The resized image of the row at `place`, or of the first row after it whose image can be read."""
+    def _readable_image(self, batch: Batch, i: int) -> NDArray[np.uint8]:
+        """The resized image of the i-th row of the batch, or of the next row whose image can be read."""
         count = len(self._pairs)
-        first = int(batch.rows_B[place])
+        first = int(batch.rows_B[i])
         reason = ""
-        for further in range(min(count, _MOST_UNREADABLE_IN_A_ROW)):
-            row = (first + further) % count
+        for skipped in range(min(count, _MOST_UNREADABLE_IN_A_ROW)):
+            row = (first + skipped) % count
             try:
                 image = self._image(row, batch)
             except OpenAlignError as error:
                 reason = reason or str(error)
                 continue
-            if further:
-                batch.rows_B[place] = row
+            if skipped:
+                batch.rows_B[i] = row
                 batch.problems.append(f"{reason}; {self._pairs.row_name(row)} takes its place")
             return image
         raise OpenAlignError(
-            f"{self._pairs.name}: of {further + 1:,} images one after the other none can be read; {reason}"
+            f"{self._pairs.name}: {skipped + 1:,} consecutive images cannot be read; the first: {reason}"
         )
 
     def _image(self, row: int, batch: Batch) -> NDArray[np.uint8]:
@@ -286,27 +286,27 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
 
 
 def _sendable(tensor: torch.Tensor) -> torch.Tensor:
-    """In a worker, the tensor in shared memory, so that want of it is told here; the thread that sends could not."""
+    """In a worker, move the tensor to shared memory here, where a lack of it can be reported."""
     if get_worker_info() is not None:
         tensor.share_memory_()  # type: ignore[no-untyped-call]
     return tensor
 
 
-def _unexpected(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if "shared memory" in str(error) or "No space left" in str(error):
-        return "no shared memory is left; make /dev/shm larger, or lower workers or batch_size"
-    return f"{where_raised(error)}; this is a fault of openalign"
+        return "no shared memory is left; enlarge /dev/shm, or lower workers or batch_size"
+    return f"{where_raised(error)}; this is a bug in openalign"
 
 
 def crops_of_step(step: int, settings: LoaderSettings) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Top, left, height and width of each crop in pixels, (B, 4), and whether it is mirrored, (B,), over all ranks."""
+    """Top, left, height and width of each crop in pixels, (B, 4), and whether it is mirrored, (B,), for all ranks."""
     draw = np.random.Generator(np.random.Philox(key=[settings.seed, step]))
     count, side = settings.batch_size, settings.resize_size
     sizes_2B = np.full((2, count), settings.image_size)
     if settings.crop and settings.crop_scale is not None:
         areas_B, shapes_B = draw.uniform(settings.crop_scale, 1, count), draw.uniform(-1, 1, count)
-        wished_2B = side * np.sqrt(areas_B * _CROP_LONGEST ** np.array([shapes_B, -shapes_B]))
-        sizes_2B = np.clip(np.rint(wished_2B), 1, side).astype(np.int64)
+        target_2B = side * np.sqrt(areas_B * _CROP_LONGEST ** np.array([shapes_B, -shapes_B]))
+        sizes_2B = np.clip(np.rint(target_2B), 1, side).astype(np.int64)
     corners_2B = (side - sizes_2B) // 2
     if settings.crop:
         corners_2B = draw.integers(0, side - sizes_2B + 1)
@@ -315,10 +315,10 @@ def crops_of_step(step: int, settings: LoaderSettings) -> tuple[NDArray[np.int64
 
 
 def word_keys_of_step(step: int, settings: LoaderSettings) -> NDArray[np.uint64]:
-    """A random number for the dropped words of each text, (batch_size,), for the whole batch over all ranks."""
-    draw = np.random.Philox(key=[settings.seed, step], counter=_APART_FROM_CROPS_AND_ORDER)
+    """(batch_size,) the random key of each text, from which its dropped words follow; for all ranks."""
+    draw = np.random.Philox(key=[settings.seed, step], counter=_WORD_DROPOUT_COUNTER)
     return draw.random_raw(settings.batch_size).astype(np.uint64)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

@@ -1,4 +1,4 @@
-"""Worker processes of a torch `DataLoader`: none is waited for in vain, and the death of one is an error message."""
+"""Worker processes of a torch `DataLoader`: waiting never hangs, and the death of one is an `OpenAlignError`."""
 
 import multiprocessing.connection
 import multiprocessing.queues
@@ -22,18 +22,18 @@ from openalign.errors import OpenAlignError
 T = TypeVar("T")
 
 _PIN_THREAD = "_pin_memory_loop"
-_SECONDS_TO_BE_SEEN_DEAD = 5.0
-"""A process closes its connections before its parent can see that it ended."""
+_EXIT_VISIBLE_S = 5.0
+"""Time for a worker's exit to become visible: it closes its connections earlier."""
 
 
 def results(loader: "DataLoader[T]") -> Generator[T]:
-    """What the workers build, in order. When this generator ends, for whatever reason, no worker is left.
+    """The results of the workers, in order. When this generator ends, for whatever reason, all workers have ended.
 
     Raises:
-        OpenAlignError: a worker was killed, ended, or could not be started.
+        OpenAlignError: a worker was killed, exited, or could not be started.
     """
-    deaths = _DeathOfWorkers.watch()
-    threading.excepthook = _of_the_pin_thread
+    deaths = _WorkerDeaths.watch()
+    threading.excepthook = _pin_thread_excepthook
     built = _start(loader)
     try:
         while (result := _next(built, deaths)) is not None:
@@ -43,13 +43,13 @@ def results(loader: "DataLoader[T]") -> Generator[T]:
 
 
 def start_worker(worker: int) -> None:
-    """One thread a worker.
+    """Set up a worker: one thread, and no reaction to Ctrl-C, SIGTERM and SIGHUP.
 
-    Ctrl-C, SIGTERM and SIGHUP, which may go to the whole process group, are for the main process: it answers them
-    between two steps, for which it still wants batches, and then ends the workers itself.
+    These may be sent to the whole process group, but only the main process handles them: between two steps, until which
+    it still needs batches. It then ends the workers itself.
     """
-    sys.excepthook = _of_no_lost_peer
-    # What cannot be sent is dropped by the queue, and the main process would wait for it for ever.
+    sys.excepthook = _worker_excepthook
+    # By default a queue drops what it cannot send, and the main process would wait for it for ever.
     multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_this_worker)  # type: ignore[attr-defined]
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -58,7 +58,7 @@ def start_worker(worker: int) -> None:
 
 
 def where_raised(error: BaseException) -> str:
-    """`ValueError: a message (images.py:33)`: an unexpected exception on one line."""
+    """An unexpected exception on one line: `ValueError: a message (images.py:33)`."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return " ".join(f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})".split())
 
@@ -76,9 +76,9 @@ def _start(loader: "DataLoader[T]") -> Iterator[T]:
         ) from None
 
 
-def _next(built: Iterator[T], deaths: "_DeathOfWorkers | None") -> T | None:
-    """The next result; whatever is raised while a worker is dead (torch's error, a connection that breaks while its
-    tensors are fetched, a message cut in the middle) is its death."""
+def _next(built: Iterator[T], deaths: "_WorkerDeaths | None") -> T | None:
+    """The next result. Any exception while a worker is dead (torch's error, a broken connection, a truncated message)
+    is reported as the death of that worker."""
     try:
         if deaths is None:
             return next(built, None)
@@ -87,38 +87,38 @@ def _next(built: Iterator[T], deaths: "_DeathOfWorkers | None") -> T | None:
     except Exception as error:
         status = _status_of_ended(getattr(built, "_workers", []))
         if status is None:
-            raise OpenAlignError(f"the loader failed: {where_raised(error)}; this is a fault of openalign") from None
+            raise OpenAlignError(f"the loader failed: {where_raised(error)}; this is a bug in openalign") from None
         raise OpenAlignError(_why_ended(status)) from None
 
 
 def _status_of_ended(workers: list[Any]) -> int | None:
-    """The exit status of a worker that has ended, or is about to."""
-    ending = multiprocessing.connection.wait([worker.sentinel for worker in workers], _SECONDS_TO_BE_SEEN_DEAD)
+    """The exit status of a worker that has ended or is about to."""
+    ending = multiprocessing.connection.wait([worker.sentinel for worker in workers], _EXIT_VISIBLE_S)
     for worker in workers:
         if worker.sentinel in ending:
-            worker.join(_SECONDS_TO_BE_SEEN_DEAD)  # its pipe is closed some time before it can be waited for
+            worker.join(_EXIT_VISIBLE_S)  # its pipe closes some time before it can be joined
     return next((worker.exitcode for worker in workers if worker.exitcode is not None), None)
 
 
 def _why_ended(status: int) -> str:
     if status < 0:
-        return "a loader worker was killed, most likely for want of memory: lower workers or batch_size"
+        return "a loader worker was killed, most likely for lack of memory: lower workers or batch_size"
     return (
-        f"a loader worker ended with status {status}, most likely for want of open files (`ulimit -n`) or shared "
+        f"a loader worker ended with status {status}, most likely for lack of open files (`ulimit -n`) or shared "
         "memory (/dev/shm): raise them, or lower workers or batch_size"
     )
 
 
 def _end_workers(built: Iterator[Any]) -> None:
-    """Kill the workers that are left, and nothing more is asked of them.
+    """Kill the remaining workers.
 
-    torch's own end waits 5 seconds for each, asks them with SIGTERM, which they ignore, and takes locks that a killed
-    worker may hold for ever. At the interpreter's end multiprocessing would wait without limit.
+    torch's own shutdown waits 5 seconds for each, sends SIGTERM, which they ignore, and takes locks that a killed
+    worker may hold for ever. At interpreter exit multiprocessing would wait without limit.
     """
-    if getattr(built, "_shutdown", True):  # all was built, or there are no workers
+    if getattr(built, "_shutdown", True):  # everything was built, or there are no workers
         return
     loader: Any = built
-    loader._shutdown = True  # torch's own end does nothing from now on
+    loader._shutdown = True  # makes torch's own shutdown a no-op
     torch._C._remove_worker_pids(id(loader))
     loader._worker_pids_set = False
     for worker in loader._workers:
@@ -129,24 +129,24 @@ def _end_workers(built: Iterator[Any]) -> None:
         queue.close()
     if hasattr(loader, "_pin_memory_thread"):
         loader._pin_memory_thread_done_event.set()
-        loader._worker_result_queue._writer.close()  # a thread in the middle of a message of a dead worker goes on
-        loader._pin_memory_thread.join(2 * _SECONDS_TO_BE_SEEN_DEAD)
+        loader._worker_result_queue._writer.close()  # unblocks a thread that reads a message of a dead worker
+        loader._pin_memory_thread.join(2 * _EXIT_VISIBLE_S)
 
 
-class _DeathOfWorkers:
-    """torch's handler of SIGCHLD, held back while nobody waits for a batch.
+class _WorkerDeaths:
+    """Wraps torch's handler of SIGCHLD, so that it runs only while the main thread waits for a batch.
 
-    It raises wherever the main thread is when a worker dies: half-way through an optimizer step, too, which would leave
-    weights that no checkpoint should hold.
+    torch's handler raises wherever the main thread is when a worker dies: even in the middle of an optimizer step,
+    which would leave weights that no checkpoint should hold.
     """
 
     def __init__(self, handler: Callable[[int, FrameType | None], Any]) -> None:
         self._handler = handler
-        self._wanted = False
+        self._waiting = False
 
     @classmethod
-    def watch(cls) -> "_DeathOfWorkers | None":
-        """Set torch's handler, as its first loader would, and put this around it; None outside the main thread."""
+    def watch(cls) -> "_WorkerDeaths | None":
+        """Install torch's handler, as its first loader would, and wrap it; None outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return None
         signal_handling._set_SIGCHLD_handler()
@@ -160,33 +160,33 @@ class _DeathOfWorkers:
         return watching
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self._wanted:
-            self._wanted = False  # what it raises may keep `raised_here` from doing so
+        if self._waiting:
+            self._waiting = False  # stays off if the handler raises
             self._handler(number, frame)
-            self._wanted = True
+            self._waiting = True
 
     @contextmanager
     def raised_here(self) -> Iterator[None]:
-        """Deaths since the last time, and those that come, raise in this block."""
-        self._wanted = True
+        """Deaths since the last such block, and those during this one, raise in it."""
+        self._waiting = True
         try:
             self(signal.SIGCHLD, None)
             yield
         finally:
-            self._wanted = False
+            self._waiting = False
 
 
 def _end_this_worker(error: Exception, item: object) -> None:
     os._exit(1)
 
 
-def _of_no_lost_peer(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What threads of a worker print when they end, unless the main process let go while it fetched a tensor."""
+def _worker_excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the exception of a thread in a worker, unless the main process closed a connection."""
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, trace)
 
 
-def _of_the_pin_thread(raised: threading.ExceptHookArgs) -> None:
-    """What threads of the main process print when they end, unless it is torch's, which lost a worker: `_next` says."""
+def _pin_thread_excepthook(raised: threading.ExceptHookArgs) -> None:
+    """Print the exception of a thread, except of torch's pin-memory thread when a worker dies: `_next` reports that."""
     if raised.thread is None or _PIN_THREAD not in raised.thread.name:
         threading.__excepthook__(raised)

@@ -1,4 +1,4 @@
-"""Images that are files, named by a table or lying in a folder with their texts beside them."""
+"""Images in files of their own: named by a table, or in a folder with a text file beside each."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ from openalign.errors import OpenAlignError
 
 
 class FileImages:
-    """Images that are files: paths relative to `folder`, or absolute."""
+    """Images in files; paths are relative to `folder` or absolute."""
 
     def __init__(self, folder: Path, paths: pa.ChunkedArray) -> None:
         self._folder = folder
@@ -25,9 +25,9 @@ class FileImages:
     def image_bytes(self, row: int) -> bytes:
         path: str | None = self._paths[row].as_py()
         if not path:
-            raise OpenAlignError("this row names no image")
+            raise OpenAlignError("this row has no image")
         if path.lower().startswith(("http://", "https://")):
-            raise OpenAlignError("this image is only an address: run `openalign curate` on the table, which fetches it")
+            raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
             return self._read(self._folder / path)
         except (OSError, ValueError) as error:
@@ -36,8 +36,8 @@ class FileImages:
 
     def _read(self, file: Path) -> bytes:
         status = file.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device, which a stranger's table may name, need not end
-            raise ValueError("it is no file")
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or device might never end
+            raise ValueError("it is not a regular file")
         if status.st_size > MAX_IMAGE_BYTES:
             raise ValueError(f"it has {status.st_size:,} bytes, more than {MAX_IMAGE_BYTES:,}")
         return file.read_bytes()
@@ -62,7 +62,7 @@ def image_paths(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def text_beside(image: Path) -> str | None:
-    """The text of an image: its same-named .txt, spaces made one; None without. Raises `OpenAlignError` naming it."""
+    """The same-named .txt of an image, whitespace collapsed; None without one. Raises `OpenAlignError` naming it."""
     path = image.with_suffix(".txt")
     try:
         return " ".join(path.read_text(encoding="utf-8-sig").split())
@@ -75,13 +75,13 @@ def text_beside(image: Path) -> str | None:
 
 
 def _with_utf8_names(paths: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
-    """The paths that a table can hold, and a sentence about the others."""
+    """The paths that are UTF-8, as a table needs, and a problem for the others."""
     others = [path for path in paths if not _is_utf8(str(path))]
     if not others:
         return list(paths), []
     first = os.fsencode(others[0]).decode(errors="replace")
-    sentence = f"{folder}: {len(others)} images whose names are not UTF-8 are left out, the first: {first}: rename them"
-    return [path for path in paths if _is_utf8(str(path))], [sentence]
+    problem = f"{folder}: {len(others)} images whose names are not UTF-8 are left out, the first: {first}: rename them"
+    return [path for path in paths if _is_utf8(str(path))], [problem]
 
 
 def _is_utf8(text: str) -> bool:

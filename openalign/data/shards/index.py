@@ -1,4 +1,4 @@
-"""The index of a shard: where in the tar each image lies, and what is known of it."""
+"""The index of a shard: the offset of each image in the tar, its text and its metadata."""
 
 import json
 import stat
@@ -17,25 +17,25 @@ from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
 
 _MOST_FIELDS = 1_000
-"""Different fields that the `.json` of a tar's samples may have together: each becomes a column."""
+"""Distinct fields that the `.json` files of a tar may have in total; each becomes a column."""
 
 Tar = Path | str
-"""A tar on this machine, or the address of one."""
+"""A local tar, or the URL of one."""
 
 
 class IndexDamage(OpenAlignError):
-    """The index beside a tar is damaged. It ends a run: without the index the tar can be read, so no sample need go."""
+    """The index beside a tar is damaged. This ends a run, since no sample need be lost: the tar itself is readable."""
 
 
 def index_path(tar: Path) -> Path:
-    """Where the index of `tar` lies: `shard-00000.tar` -> `shard-00000.index.parquet`."""
+    """The path of the index of `tar`: `shard-00000.tar` -> `shard-00000.index.parquet`."""
     return tar.with_suffix(".index.parquet")
 
 
 def check_sidecars(tars: Iterable[Tar]) -> None:
-    """Compare the indexes beside these tars with the checksums that their folder was written with, if it has any.
+    """Compare the indexes beside these tars with the checksums of their folder, if it has any.
 
-    Raises `OpenAlignError` naming the index that is another one now. The tars themselves are not read.
+    Raises `OpenAlignError` naming an index that has changed. The tars themselves are not read.
     """
     beside = [index_path(tar) for tar in tars if isinstance(tar, Path)]
     check_recorded(
@@ -44,30 +44,30 @@ def check_sidecars(tars: Iterable[Tar]) -> None:
 
 
 def read_index(tar: Tar, problems: list[str] | None = None) -> pa.Table:
-    """The index of one tar, a row a sample; read out of the tar itself where no sidecar lies beside it.
+    """The index of one tar, one row per sample; read out of the tar itself if there is no sidecar.
 
-    A tar that was cut off gives its whole samples before the cut, and a sentence in `problems`, as does each sample
-    whose text or metadata is no use.
-    Raises `OpenAlignError` if the tar is damaged otherwise, `IndexDamage` if its index is.
+    A truncated tar gives its complete samples. Truncation, and each text or metadata that cannot be used, is added to
+    `problems`.
+    Raises `OpenAlignError` if the tar is damaged otherwise, `IndexDamage` if its sidecar is.
     """
     problems = [] if problems is None else problems
     try:
         if isinstance(tar, str):
-            return _read_index_at(tar, problems)
+            return _read_index_from_url(tar, problems)
         if not stat.S_ISREG(tar.stat().st_mode):
-            raise OSError("it is no regular file")
+            raise OSError("it is not a regular file")
         sidecar = index_path(tar)
         if sidecar.exists():
-            return _of_sidecar(str(sidecar), sidecar.read_bytes(), tar)
+            return _parse_sidecar(str(sidecar), sidecar.read_bytes(), tar)
         with tar.open("rb") as stream:
-            return _index_of(tar, stream, problems)
+            return _scan_tar(tar, stream, problems)
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OpenAlignError(f"{tar} cannot be read as a shard ({reason}): fetch or write it again") from None
 
 
 def read_indexes(tars: Sequence[Tar], problems: list[str]) -> tuple[list[Tar], list[pa.Table]]:
-    """The tars that can be read and their indexes; the others get a line in `problems`.
+    """The readable tars and their indexes; each unreadable one is added to `problems`.
 
     Raises `IndexDamage`, and the `OpenAlignError` of the first tar if none can be read.
     """
@@ -86,45 +86,45 @@ def read_indexes(tars: Sequence[Tar], problems: list[str]) -> tuple[list[Tar], l
     return [tar for tar, _ in found], [index for _, index in found]
 
 
-def _of_sidecar(name: str, data: bytes, tar: Path | None = None) -> pa.Table:
+def _parse_sidecar(name: str, data: bytes, tar: Path | None = None) -> pa.Table:
     try:
         return read_sidecar(name, data, tar)
     except OpenAlignError as error:
         raise IndexDamage(str(error)) from None
 
 
-def _read_index_at(address: str, problems: list[str]) -> pa.Table:
-    sidecar = address.removesuffix(".tar") + ".index.parquet"
+def _read_index_from_url(url: str, problems: list[str]) -> pa.Table:
+    sidecar = url.removesuffix(".tar") + ".index.parquet"
     if remote.exists(sidecar):
-        return _of_sidecar(sidecar, remote.read_whole(sidecar))
-    with remote.opened(address) as stream:
-        return _index_of(address, stream, problems)
+        return _parse_sidecar(sidecar, remote.read_whole(sidecar))
+    with remote.opened(url) as stream:
+        return _scan_tar(url, stream, problems)
 
 
-def _index_of(tar: Tar, stream: IO[bytes], problems: list[str]) -> pa.Table:
+def _scan_tar(tar: Tar, stream: IO[bytes], problems: list[str]) -> pa.Table:
     rows = samples_of(str(tar), stream, problems)
     return _table_of(tar, rows, problems) if rows else INDEX_SCHEMA.empty_table()
 
 
 def _table_of(tar: Tar, rows: list[dict[str, Any]], problems: list[str]) -> pa.Table:
     names = dict.fromkeys(INDEX_SCHEMA.names)
-    whole = []
+    complete = []
     for row in rows:
         fields = _fields(tar, row, problems)
-        fresh = [name for name in fields if name not in names]
-        if len(names) + len(fresh) > _MOST_FIELDS:
+        new = [name for name in fields if name not in names]
+        if len(names) + len(new) > _MOST_FIELDS:
             problems.append(
                 f"{tar}: the fields of sample {row['key']} are left out: "
-                f"the samples have more than {_MOST_FIELDS:,} different ones together"
+                f"the samples have more than {_MOST_FIELDS:,} distinct fields in total"
             )
             fields = {}
         names |= dict.fromkeys(fields)
-        whole.append(row | fields)
-    return table_of(whole)
+        complete.append(row | fields)
+    return table_of(complete)
 
 
 def _fields(tar: Tar, row: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-    """Take the metadata out of a row: its fields that are single values, under names that are not ours."""
+    """Pop the metadata of a row and return its scalar fields, without those named like a column of `INDEX_SCHEMA`."""
     try:
         metadata = json.loads(row.pop("_metadata", "{}"))
         if not isinstance(metadata, dict):

@@ -1,6 +1,6 @@
-"""A walk through a tar that has no index, which may be cut off, damaged, or made to harm whoever reads it.
+"""Reading the samples out of a tar without an index: it may be truncated, damaged or malicious.
 
-Members that share a key, which are neighbours, make a sample.
+Consecutive members with the same key make a sample.
 """
 
 import os
@@ -13,42 +13,42 @@ from openalign.data.images.formats import IMAGE_SUFFIXES
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 
 MAX_TEXT_BYTES = 16 << 20
-"""A longer text or `.json` of a sample is left out: memory would be spent on it."""
+"""Longer texts and `.json` files of samples are left out, since they are read into memory."""
 _MAX_HEADER_BYTES = 16 << 10
-"""A longer header ends the walk: paths have 4,096 bytes at most, and `tarfile` takes quadratic time over a header."""
+"""A longer header ends the scan: paths have at most 4,096 bytes, and `tarfile` needs quadratic time for a header."""
 _METADATA = "_metadata"
 
 
 @dataclass
 class TarSamples:
-    """What a walk through a tar found."""
+    """The state and result of scanning a tar."""
 
     name: str
     stream: IO[bytes]
     size: int
-    """Of the tar, in bytes."""
+    """Size of the tar in bytes."""
     problems: list[str]
     rows: list[dict[str, Any]] = field(default_factory=list)
-    """A sample each: `key`, `text` (None: there is none), and, where there are such members, `image_offset`,
-    `image_size`, and `_metadata`, the text of its `.json`."""
+    """One per sample: `key`, `text` (None if missing) and, for samples with such members, `image_offset` and
+    `image_size`, and `_metadata`, the text of the `.json`."""
     suffixes: list[set[str]] = field(default_factory=list)
-    """Of the members of each sample."""
+    """Suffixes of the members of each sample."""
 
     def drop_last(self) -> None:
         del self.rows[-1], self.suffixes[-1]
 
 
 def samples_of(name: str, stream: IO[bytes], problems: list[str]) -> list[dict[str, Any]]:
-    """The rows (see `TarSamples`) of the samples with an image; those before the cut of a tar that was cut off.
+    """The rows (see `TarSamples`) of the samples with an image; of a truncated tar, the complete samples.
 
-    A text or `.json` that is not UTF-8 is left out and gets a line in `problems`.
-    Raises `tarfile.ReadError` if not one sample is whole, `OSError` if the stream cannot be read.
+    A text or `.json` that is not UTF-8 is left out and added to `problems`.
+    Raises `tarfile.ReadError` if no sample is complete, `OSError` if the stream cannot be read.
     """
     found = TarSamples(name, stream, stream.seek(0, os.SEEK_END), problems)
     stream.seek(0)
-    if _walk(found):
+    if _scan(found):
         if found.rows and (found.suffixes[-1] < found.suffixes[0] or found.rows[-1]["text"] is None):
-            found.drop_last()  # the cut was within a header of it
+            found.drop_last()  # truncated within a header of this sample
         if not found.rows:
             raise tarfile.ReadError("it is cut off or damaged within its first sample")
         problems.append(
@@ -58,9 +58,9 @@ def samples_of(name: str, stream: IO[bytes], problems: list[str]) -> list[dict[s
 
 
 class _Headers:
-    """A tar's stream as `tarfile` may read it: no header gets more memory than headers need.
+    """The stream that `tarfile` reads from; it refuses reads larger than a header.
 
-    `tarfile` itself asks for as many bytes as a header claims to have, be they 2^60.
+    `tarfile` itself reads as many bytes as a header claims to have, even 2^60.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -69,7 +69,7 @@ class _Headers:
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= _MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header claims {size:,} bytes")
+            raise tarfile.ReadError(f"a header claims to have {size:,} bytes")
         return _read(self._stream, size)
 
 
@@ -80,11 +80,11 @@ def _read(stream: IO[bytes], size: int) -> bytes:
         raise OSError(f"its bytes cannot be read: {error}") from None
 
 
-def _walk(found: TarSamples) -> bool:
-    """Add the samples of a tar; returns whether it is cut off, or damaged so that nothing behind can be found."""
+def _scan(found: TarSamples) -> bool:
+    """Add the samples of a tar; returns whether it is truncated, or damaged so that the rest cannot be found."""
     row: dict[str, Any] = {}
     try:
-        opened = tarfile.open(fileobj=cast(IO[bytes], _Headers(found.stream)), mode="r:")  # noqa: SIM115 - not ours
+        opened = tarfile.open(fileobj=cast(IO[bytes], _Headers(found.stream)), mode="r:")  # noqa: SIM115 - the caller closes the stream
         while (member := opened.next()) is not None:
             if member.size < 0 or member.offset_data + member.size > found.size:
                 if found.rows and _key_and_suffix(member.name)[0] == row.get("key"):
@@ -106,11 +106,11 @@ def _walk(found: TarSamples) -> bool:
             raise tarfile.ReadError(str(error) or type(error).__name__) from None
         return True
     found.stream.seek(opened.offset)
-    return _read(found.stream, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)  # else it is the end that a tar has
+    return _read(found.stream, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)  # an empty block is the end of a tar
 
 
 def _add_member(member: tarfile.TarInfo, row: dict[str, Any], suffix: str, found: TarSamples) -> None:
-    """Add to the row of its sample what a member holds."""
+    """Add the content of a member to the row of its sample."""
     is_image = suffix in IMAGE_SUFFIXES
     if not is_image and suffix not in ("txt", "caption", "json"):
         return
@@ -126,7 +126,7 @@ def _add_member(member: tarfile.TarInfo, row: dict[str, Any], suffix: str, found
 
 
 def _key_and_suffix(name: str) -> tuple[str, str]:
-    """WebDataset's rule: the key ends at the first dot of the file's name, and what follows is the suffix."""
+    """As WebDataset: the key ends at the first dot of the file name, and the rest is the suffix."""
     path = PurePosixPath(name)
     stem, _, suffix = path.name.partition(".")
     return str(path.with_name(stem)) if stem else name, suffix.lower()

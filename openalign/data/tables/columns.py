@@ -19,9 +19,9 @@ def find_columns(
     need_text: bool = True,
     where: str = "the table",
 ) -> tuple[str, str | None]:
-    """The names of the image and the text column among `names`: as asked for, else the first usual name, any case.
+    """The image and the text column among `names`: as given, else the first with a usual name, in any case.
 
-    The text column is None where none is found and `need_text` is false. Raises `OpenAlignError` naming `where`.
+    The text column is None if none is found and `need_text` is false. Raises `OpenAlignError` naming `where`.
     """
     image = _find(names, image_column, IMAGE_NAMES, "image", where)
     if text_column is None and not need_text and not _usual(names, TEXT_NAMES):
@@ -35,8 +35,8 @@ def with_named_columns(
     """The columns `image` and `text` as strings, then the others. Raises `OpenAlignError` naming `where`."""
     names = table.column_names
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise OpenAlignError(f"{where} has two columns called {twice!r}: rename one")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise OpenAlignError(f"{where} has two columns called {repeated!r}: rename one")
     image, text = find_columns(names, image_column, text_column, need_text=need_text, where=where)
     columns = {"image": _strings(table, image, where)}
     columns["text"] = pa.nulls(len(table), pa.string()) if text is None else _strings(table, text, where)
@@ -56,19 +56,19 @@ def _strings(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
         named = pa.types.is_struct(kind) and len(kind) > 0
         fields = f": name one of its fields, as {outer}.{kind[0].name}" if named else ""
-        raise OpenAlignError(f"{where}: column {outer!r} holds {_kind_name(kind)} where text is needed{fields}")
+        raise OpenAlignError(f"{where}: column {outer!r} holds {_type_name(kind)}, not text{fields}")
     return column.cast(pa.string())
 
 
-def _kind_name(kind: pa.DataType) -> str:
+def _type_name(kind: pa.DataType) -> str:
     return "objects" if pa.types.is_struct(kind) else "lists" if pa.types.is_nested(kind) else f"{kind} values"
 
 
-def _find(names: Sequence[str], asked: str | None, usual: Sequence[str], role: str, where: str) -> str:
-    if asked is not None:
-        if asked in names or asked.partition(".")[0] in names:
-            return asked
-        raise OpenAlignError(f"{where} has no column {asked!r}; its columns are {', '.join(names)}")
+def _find(names: Sequence[str], given: str | None, usual: Sequence[str], role: str, where: str) -> str:
+    if given is not None:
+        if given in names or given.partition(".")[0] in names:
+            return given
+        raise OpenAlignError(f"{where} has no column {given!r}; its columns are {', '.join(names)}")
     found = _usual(names, usual)
     if found is None:
         raise OpenAlignError(

@@ -1,4 +1,4 @@
-"""Rows and tables that need not have the same columns, put together."""
+"""Tables of rows, and concatenation of tables, that need not have the same columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from openalign.errors import OpenAlignError
 
 
 def table_of(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """A table of rows that need not have the same fields; a field of several kinds becomes text."""
+    """A table of rows that need not have the same fields; a field of mixed types becomes text."""
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({_as_utf8(name): _column([row.get(name) for row in rows]) for name in names})
 
@@ -22,12 +22,12 @@ def _column(values: list[Any]) -> pa.Array:
 
 
 def _as_utf8(text: str) -> str:
-    """The text without lone surrogates, which JSON can escape and UTF-8 cannot hold."""
+    """The text without lone surrogates, which JSON can escape and UTF-8 cannot encode."""
     return text.encode(errors="replace").decode()
 
 
 def concatenated(tables: Sequence[pa.Table], where: str) -> pa.Table:
-    """The rows of several tables; a column of several kinds becomes text, as in `table_of`.
+    """The rows of several tables; a column of mixed types becomes text, as in `table_of`.
 
     Raises `OpenAlignError` naming `where` if it cannot.
     """
@@ -39,7 +39,7 @@ def concatenated(tables: Sequence[pa.Table], where: str) -> pa.Table:
             tables = [_with_text(table, name) for table in tables]
         except pa.ArrowException as error:
             raise OpenAlignError(
-                f"{where}: column {name!r} is of different kinds in different files ({error}): make them one kind"
+                f"{where}: column {name!r} has different types in different files ({error}): make them one type"
             ) from None
     return pa.concat_tables(tables, promote_options="permissive")
 

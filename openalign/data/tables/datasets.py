@@ -1,8 +1,7 @@
-"""Tables that hold the images themselves, as Hugging Face `datasets` writes them, and lists of captions.
+"""Datasets in the layouts of Hugging Face `datasets`: Arrow files of `save_to_disk`, or Parquet files as on the hub.
 
-A folder of `Dataset.save_to_disk` (Arrow streams), or Parquet files as on the hub. An image is bytes, or an object of
-`bytes` and `path`. Arrow files are memory-mapped while they are opened only: a file that is cut off while it is mapped
-ends the process, so later on images are read from it, and everything else is in memory.
+Arrow files are memory-mapped only while they are opened, because a mapped file that is truncated kills the process.
+Afterwards images are read from the files, and everything else is held in memory.
 """
 
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ from openalign.errors import OpenAlignError
 
 
 def visible_files(folder: Path, suffix: str) -> list[Path]:
-    """The files right in `folder` with that suffix, sorted; not hidden ones, as a run that was killed leaves them."""
+    """The files directly in `folder` with that suffix, sorted, without hidden ones, which a killed run may leave."""
     return sorted(file for file in folder.glob(f"*{suffix}") if not file.name.startswith("."))
 
 
 def arrow_files(folder: Path) -> list[Path]:
-    """The files of a dataset saved to `folder`, in order; none if it is no such folder.
+    """The files of a dataset saved to `folder`, in order; none if it is not such a folder.
 
-    Raises `OpenAlignError` if it holds several datasets, or names files that are not there.
+    Raises `OpenAlignError` if it holds several datasets, or if the files are missing.
     """
     if (folder / "dataset_dict.json").exists():
         splits = sorted(each.name for each in folder.iterdir() if (each / "state.json").exists())
@@ -43,12 +42,12 @@ def parquet_files(folder: Path) -> list[Path]:
 
     Raises `OpenAlignError` if they belong to several splits.
     """
-    for place in (folder, folder / "data"):
-        found = [file for file in visible_files(place, ".parquet") if not file.name.endswith(".index.parquet")]
+    for parent in (folder, folder / "data"):
+        found = [file for file in visible_files(parent, ".parquet") if not file.name.endswith(".index.parquet")]
         splits = sorted({file.name.split("-")[0] for file in found if "-of-" in file.name})
         if len(splits) > 1:
             raise OpenAlignError(
-                f"{place} holds several splits ({', '.join(splits)}): move the files of one into a folder of its own"
+                f"{parent} holds several splits ({', '.join(splits)}): move the files of one into a folder of its own"
             )
         if found:
             return found
@@ -56,9 +55,9 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, list[Path], list[pa.Buffer]]:
-    """The rows of Arrow stream files, those files, and the memory maps that the rows lie in, one a file.
+    """The rows of Arrow stream files, the readable files, and the memory map of each, which the rows refer to.
 
-    A file that is damaged or cut off is left out and gets a line in `problems`.
+    A damaged or truncated file is left out and added to `problems`.
     Raises `OpenAlignError` naming the first file if none can be read.
     """
     tables, read, maps = [], [], []
@@ -83,7 +82,7 @@ def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, li
 
 
 def in_memory(table: pa.Table) -> pa.Table:
-    """A copy of the table that needs no file any more."""
+    """A copy of the table that does not refer to any file."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -91,9 +90,9 @@ def in_memory(table: pa.Table) -> pa.Table:
 
 
 def captions_as_rows(table: pa.Table, column: str, need_text: bool) -> tuple[pa.Table, NDArray[np.int64]]:
-    """A row for each caption where `column` holds lists of them, and the row of `table` that each came from.
+    """One row per caption if `column` holds lists of captions, and the row of `table` that each came from.
 
-    Without `need_text` an image stays one row, with its first caption. A row without captions keeps its place.
+    Without `need_text` each image stays one row, with its first caption. Rows without captions are kept, in order.
     """
     every_row = np.arange(len(table))
     if column not in table.column_names or not _is_list_of_strings(table[column].type):

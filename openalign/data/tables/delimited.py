@@ -29,22 +29,22 @@ def read_delimited(source: TableSource, problems: list[str], block_bytes: int = 
         )
         return "skip"
 
-    # Without a header it is the two columns that CC3M publishes, where a quotation mark is only that.
+    # CC3M is published without a header, and quotation marks in it are plain characters.
     parse = pyarrow.csv.ParseOptions(
         delimiter=delimiter,
         quote_char=False if headless and delimiter == "\t" else '"',
         newlines_in_values=True,
         invalid_row_handler=skip,
     )
-    # In one thread a bad row knows its number.
+    # Row numbers of invalid rows are known in single-threaded mode only.
     read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=block_bytes)
     strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names or fields})
     with source.stream() as stream:
         return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
 
 
-def read_delimited_without_bad_lines(source: TableSource, problems: list[str]) -> pa.Table:
-    """The slow way, for a file with a very long line or one that is not UTF-8: the rows of such lines are left out."""
+def read_delimited_slowly(source: TableSource, problems: list[str]) -> pa.Table:
+    """Read a file with lines that are too long or not UTF-8, leaving out their rows."""
     marked, mark = source.marked(problems)
     try:
         table = read_delimited(marked, problems, MOST_LINE_BYTES)
@@ -52,11 +52,11 @@ def read_delimited_without_bad_lines(source: TableSource, problems: list[str]) -
         if "straddling" not in str(error):
             raise
         raise OpenAlignError(
-            f"{source.path} has a row of more than {MOST_LINE_BYTES >> 20} MB over several lines: "
+            f"{source.path} has a row of more than {MOST_LINE_BYTES >> 20} MB that spans several lines: "
             "close its quotation mark, or remove it"
         ) from None
     if any(mark in name for name in table.column_names):
-        raise OpenAlignError(f"{problems[0].partition(', and its row')[0]}: it names the columns, so mend it")
+        raise OpenAlignError(f"{problems[0].partition(', and its row')[0]}: it is the header, so correct it")
     left_out = pa.array(np.zeros(len(table), np.bool_))
     for column in table.columns:
         left_out = pc.or_(left_out, pc.fill_null(pc.match_substring(column, mark), False))
@@ -74,8 +74,8 @@ def _delimiter(header: str) -> str:
 
 
 def _names_without_header(fields: Sequence[str]) -> list[str] | None:
-    """`text` and `image` in the order they stand, if the first row holds just a text and an address; else None."""
-    addresses = [field.strip().lower().startswith(("http://", "https://")) for field in fields]
-    if len(fields) != 2 or sum(addresses) != 1:
+    """`text` and `image` in their order if the first row is one text and one URL, so not a header; else None."""
+    are_urls = [field.strip().lower().startswith(("http://", "https://")) for field in fields]
+    if len(fields) != 2 or sum(are_urls) != 1:
         return None
-    return ["image", "text"] if addresses[0] else ["text", "image"]
+    return ["image", "text"] if are_urls[0] else ["text", "image"]

@@ -16,10 +16,10 @@ _NO_IMAGE = "this row holds no image"
 
 
 def separate_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedArray | None]:
-    """The table with names in place of the images that `column` holds, and the images' bytes; None if it holds none.
+    """The table with the images in `column` replaced by names, and their bytes; None if the column holds no bytes.
 
-    A name is the image's `path` where those tell all rows apart, else the number of its row. Where every row has just a
-    `path` and no bytes, the images are these files.
+    The name is the `path` of the image if all paths differ, else `row N`. If rows have a `path` but no bytes, the
+    column becomes the paths.
     """
     if column not in table.column_names:
         return table, None
@@ -28,7 +28,7 @@ def separate_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedA
         if images.type.get_field_index("path") >= 0:
             paths = pc.struct_field(images, "path").cast(pa.string())
         images = pc.struct_field(images, "bytes")
-        if paths is not None and images.null_count == len(images):  # saved without embedding: the files lie elsewhere
+        if paths is not None and images.null_count == len(images):  # saved without embedding the files
             return table.set_column(table.column_names.index(column), column, paths), None
     if not (pa.types.is_binary(images.type) or pa.types.is_large_binary(images.type)):
         return table, None
@@ -40,28 +40,29 @@ def separate_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedA
 def stored_images(
     images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path], maps: Sequence[pa.Buffer]
 ) -> "StoredImages | ArrowImages":
-    """The images of a column of bytes that was read from `files`; `maps` are their memory maps, none if it has none."""
+    """The images of a column of bytes read from `files`; `maps` are the memory maps of the files, if they have any."""
     if not maps:
         return StoredImages(images, rows, files)
-    found = [_places_of(chunk, maps) for chunk in images.chunks]
-    places = [each for each in found if each is not None]
-    if len(places) < len(found):  # compressed, so that they lie in no file as they are
+    found = [_ranges_of(chunk, maps) for chunk in images.chunks]
+    ranges = [each for each in found if each is not None]
+    if len(ranges) < len(found):  # compressed: the files do not contain the plain bytes
         return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files)
-    places_N3 = np.concatenate([np.empty((0, 3), np.int64), *places])
+    ranges_N3 = np.concatenate([np.empty((0, 3), np.int64), *ranges])
     opened = OpenFiles()
     opened.remember(files)
-    return ArrowImages(files, places_N3[rows], opened)
+    return ArrowImages(files, ranges_N3[rows], opened)
 
 
-def _places_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64] | None:
-    """The file, offset and size in bytes, (N, 3), of each value of an array of bytes; size -1 where it is null.
+def _ranges_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64] | None:
+    """(N, 3) the file, offset and size in bytes of each value of an array of bytes; size -1 if it is null.
 
-    None if they do not lie in one of `maps`.
+    None if the values do not lie within one of `maps`.
     """
     _, ends, data = images.buffers()
     width = np.int64 if pa.types.is_large_binary(images.type) else np.int32
-    bounds = np.zeros(1, np.int64) if ends is None else np.frombuffer(ends, width).astype(np.int64)
-    bounds = bounds[images.offset : images.offset + len(images) + 1]
+    bounds = np.zeros(1, np.int64)
+    if len(images):  # the buffer may be longer, by any number of bytes in a damaged file
+        bounds = np.frombuffer(ends, width, images.offset + len(images) + 1)[images.offset :].astype(np.int64)
     sizes = np.where(images.is_null().to_numpy(zero_copy_only=False), -1, np.diff(bounds))
     if data is None or data.size == 0:
         return np.stack([np.zeros_like(sizes), np.zeros_like(sizes), sizes], axis=1)
@@ -72,7 +73,7 @@ def _places_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64]
 
 
 class StoredImages:
-    """Images that lie in a column of bytes, in memory."""
+    """Images in a column of bytes that is held in memory."""
 
     def __init__(self, images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path]) -> None:
         self._images = images
@@ -93,28 +94,28 @@ class StoredImages:
 
 
 class ArrowImages:
-    """Images that lie in a column of bytes of Arrow files, each read when it is asked for."""
+    """Images in a column of bytes of Arrow files, read from the files on demand."""
 
-    def __init__(self, files: Sequence[Path], places_N3: NDArray[np.int64], opened: OpenFiles) -> None:
-        """`places_N3` says of each row the file, the offset in it and the size in bytes; size -1: no image."""
+    def __init__(self, files: Sequence[Path], ranges_N3: NDArray[np.int64], opened: OpenFiles) -> None:
+        """`ranges_N3`: file, offset and size in bytes of each row; size -1 means no image."""
         self._files = list(files)
-        self._places_N3 = places_N3
+        self._ranges_N3 = ranges_N3
         self._opened = opened
 
     def image_bytes(self, row: int) -> bytes:
-        number, offset, size = self._places_N3[row].tolist()
+        number, offset, size = self._ranges_N3[row].tolist()
         if size < 0:
             raise OpenAlignError(_NO_IMAGE)
         data = self._opened.read(self._files[number], offset, size)
         if len(data) < size:
-            raise OpenAlignError(f"{self._files[number]} was cut off after it was opened: save or fetch it again")
+            raise OpenAlignError(f"{self._files[number]} was truncated after it was opened: save or fetch it again")
         return data
 
     def select(self, rows: NDArray[np.int64]) -> "ArrowImages":
-        return ArrowImages(self._files, self._places_N3[rows], self._opened)
+        return ArrowImages(self._files, self._ranges_N3[rows], self._opened)
 
     def identity(self) -> bytes:
-        return _state_of(self._files) + self._places_N3.tobytes()
+        return _state_of(self._files) + self._ranges_N3.tobytes()
 
 
 def _state_of(files: Sequence[Path]) -> bytes:

@@ -1,4 +1,4 @@
-"""Tables of JSON Lines, by pyarrow where it can read the file, else line by line."""
+"""Tables of JSON Lines, parsed by pyarrow if it can read the file, else line by line."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def read_json_lines(
     except pa.ArrowInvalid:
         return _read_json_line_by_line(source, problems)
     image, text = find_columns(table.column_names, image_column, text_column, need_text=False, where=str(source.path))
-    # The reader takes strings that look like times for times; these two columns are never meant so.
+    # pyarrow parses strings that look like timestamps as such, which is never meant in these two columns.
     times = [name for name in (image, text) if name in table.column_names and pa.types.is_temporal(table[name].type)]
     return _parse_json_lines(source, pa.schema([(name, pa.string()) for name in times])) if times else table
 
@@ -39,13 +39,13 @@ def _parse_json_lines(source: TableSource, schema: pa.Schema | None) -> pa.Table
     options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="infer")
     with source.stream() as stream:
         table = pyarrow.json.read_json(stream, parse_options=options)
-    table.validate(full=True)  # the reader itself lets bytes pass that are not UTF-8
+    table.validate(full=True)  # pyarrow itself accepts bytes that are not UTF-8
     return table
 
 
 def _is_nested_deeply(source: TableSource) -> bool:
-    """Whether some line is nested so deeply that pyarrow's JSON reader, which is recursive, could end the process."""
-    opening = 0  # brackets of the line that the block before ended in
+    """Whether a line is nested so deeply that pyarrow's recursive JSON reader could crash the process."""
+    opening = 0  # opening brackets of a line that started in the previous block
     with source.stream() as stream:
         while block := stream.read(_BLOCK_BYTES):
             counts = [len(brackets) for brackets in block.translate(None, _NO_OPENING_BRACKET).split(b"\n")]
@@ -55,12 +55,12 @@ def _is_nested_deeply(source: TableSource) -> bool:
             opening = counts[-1]
         else:
             return False
-    # So many, but perhaps one after the other, or within texts.
+    # There are many brackets, but they may be side by side or within strings.
     return any(not is_whole or _depth(line) > _MOST_NESTED for _, line, is_whole in source.lines())
 
 
 def _depth(line: bytes) -> int:
-    """How deeply lists and objects of a line of JSON are nested, at least where that is more than `_MOST_NESTED`."""
+    """How deeply lists and objects of a line are nested; an upper bound if it is at most `_MOST_NESTED`."""
     opening = line.count(b"[") + line.count(b"{")
     if opening <= _MOST_NESTED:
         return opening
@@ -70,7 +70,7 @@ def _depth(line: bytes) -> int:
 
 
 def _read_json_line_by_line(source: TableSource, problems: list[str]) -> pa.Table:
-    """The slow way, for a file in which some line is no JSON object, or nested too deeply: those are left out."""
+    """Read a file with lines that are not JSON objects, or nested too deeply, leaving out these lines."""
     rows: list[dict[str, Any]] = []
     for number, line, is_whole in source.lines():
         if not line.strip():

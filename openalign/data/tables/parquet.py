@@ -1,4 +1,4 @@
-"""Parquet files of any origin: checked before their rows are used."""
+"""Untrusted Parquet files, checked before their rows are used."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def read_unvalidated(source: Path | pa.NativeFile, most_rows: int | None = None)
 
 
 def with_valid_texts(table: pa.Table, path: Path | str, problems: list[str]) -> pa.Table:
-    """The rows whose texts are UTF-8; the others get a line in `problems`."""
+    """The rows whose texts are UTF-8; the others are added to `problems`."""
     try:
         table.validate(full=True)
         return table

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.tables.columns import with_named_columns
-from openalign.data.tables.delimited import read_delimited, read_delimited_without_bad_lines
+from openalign.data.tables.delimited import read_delimited, read_delimited_slowly
 from openalign.data.tables.json_lines import read_json_lines
 from openalign.data.tables.parquet import read_unvalidated, with_valid_texts
 from openalign.data.tables.suffixes import DELIMITED, JSON_LINES, table_suffix
@@ -21,12 +21,12 @@ def read_table(
     need_text: bool = True,
     problems: list[str] | None = None,
 ) -> pa.Table:
-    """Read a table, a path or an address: columns `image` (string), `text` (string), the others; rows in their order.
+    """Read a table (path or URL): columns `image` (string), `text` (string), then the others; rows in order.
 
     CSV and TSV columns are all strings; JSON Lines and Parquet keep their types. A line that cannot be parsed is left
-    out and gets a sentence in `problems`; so does a file that is not UTF-8, whose encoding is guessed. Another column
+    out and added to `problems`. So is a note on a file that is not UTF-8, whose encoding is guessed. Another column
     that is already called `image` or `text` is left out.
-    Raises `OpenAlignError`: no such columns, no rows, text in no known encoding (with the line), not a table.
+    Raises `OpenAlignError` if columns are missing, there are no rows, or the file is not a table or not text.
     """
     table = read_raw_table(path, image_column, text_column, [] if problems is None else problems)
     return with_named_columns(table, str(path), image_column, text_column, need_text)
@@ -35,11 +35,11 @@ def read_table(
 def read_raw_table(
     path: Path | str, image_column: str | None, text_column: str | None, problems: list[str]
 ) -> pa.Table:
-    """Read a table as it is, its columns under their own names; what is wrong with it as in `read_table`."""
+    """Read a table with its columns as they are; `problems` and errors are those of `read_table`."""
     try:
         source = TableSource.of(path)
         if source.is_empty():
-            raise OpenAlignError(f"{path} is empty: it needs a header line and a row for each image")
+            raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
         table, noted = _read(source, image_column, text_column)
         problems += noted
     except OpenAlignError:
@@ -49,12 +49,12 @@ def read_raw_table(
         raise OpenAlignError(f"{path} cannot be read as a table: {reason}") from None
     if len(table) == 0:
         first = f". The first problem: {noted[0]}" if noted else ""
-        raise OpenAlignError(f"{path} has no rows: it needs one for each image{first}")
+        raise OpenAlignError(f"{path} has no rows: it needs one per image{first}")
     return table
 
 
 def _read(source: TableSource, image_column: str | None, text_column: str | None) -> tuple[pa.Table, list[str]]:
-    """The table in whatever encoding, and what there is to say of it."""
+    """The table, in whatever encoding, and its problems."""
     problems: list[str] = []
     suffix = table_suffix(source.path)
     try:
@@ -69,5 +69,5 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
             raise
     source, problems = source.settled()
     if suffix in DELIMITED:
-        return read_delimited_without_bad_lines(source, problems), problems
+        return read_delimited_slowly(source, problems), problems
     return read_json_lines(source, image_column, text_column, problems), problems

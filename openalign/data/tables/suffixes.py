@@ -1,4 +1,4 @@
-"""Tables are recognised by the suffix of the file's name."""
+"""Tables are recognised by the suffix of the file name."""
 
 from pathlib import Path, PurePath
 

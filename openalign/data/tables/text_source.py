@@ -1,4 +1,4 @@
-"""The bytes of a table in text (CSV, JSON Lines): unpacked up to a limit, in UTF-8, without lines that are no use."""
+"""The bytes of a text table (CSV, JSON Lines): decompressed up to a limit, in UTF-8, unusable lines marked."""
 
 import re
 import secrets
@@ -13,11 +13,11 @@ from openalign.data.files.charset import decode_detected, decode_marked
 from openalign.errors import OpenAlignError
 
 MOST_LINE_BYTES = 64 << 20
-"""A longer line is left out: memory would be spent on it."""
+"""Longer lines are left out, since lines are held in memory."""
 MOST_UNPACKED = 200
-"""How many times its own size a compressed table may have when it is unpacked; tables of texts have 3 to 20 times."""
+"""Largest compression ratio that is accepted; tables of texts have 3 to 20."""
 UNPACKED_ANYWAY = 256 << 20
-"""Bytes that any compressed table may unpack to."""
+"""Bytes that any compressed table may decompress to, whatever its ratio."""
 _BLOCK_BYTES = 1 << 20
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _NOT_STRUCTURE = re.compile(rb'[^,;|\t"\r\n]+')
@@ -25,20 +25,20 @@ _NOT_STRUCTURE = re.compile(rb'[^,;|\t"\r\n]+')
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table's file, or its content where that was fetched or is now in another encoding."""
+    """The file of a table, or its content if it was fetched or re-encoded."""
 
     path: Path | str
     content: bytes | None = None
     packed: bool = False
     """Whether the file or content is compressed (gzip)."""
     in_utf8: bool = False
-    """Whether the encoding is settled, so that what is not UTF-8 is the fault of its line."""
+    """Whether the file is known to be UTF-8, so that a line that is not is at fault itself."""
 
     @classmethod
     def of(cls, path: Path | str) -> "TableSource":
-        """The table at a path, or fetched from an address.
+        """The table at a path, or fetched from a URL.
 
-        Raises `OpenAlignError` if it unpacks to too many bytes.
+        Raises `OpenAlignError` if it decompresses to too many bytes.
         """
         packed = str(path).lower().endswith(".gz")
         if isinstance(path, Path):
@@ -58,29 +58,29 @@ class TableSource:
         return pa.CompressedInputStream(stored, "gzip") if self.packed else stored
 
     def lines(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Yield number (from 1), bytes with the line end, and whether it is whole, of each line.
+        """Yield the number (from 1) of each line, its bytes with the line end, and whether it is complete.
 
-        Of a line of more than `MOST_LINE_BYTES` come the separators and quotation marks, without what they enclose.
+        A line of more than `MOST_LINE_BYTES` is reduced to its separators and quotation marks.
         """
-        number, parts, size, cut = 1, list[bytes](), 0, False
+        number, pieces, size, cut = 1, list[bytes](), 0, False
         with self.stream() as stream:
             while block := stream.read(_BLOCK_BYTES):
                 for piece in _at_newlines(block):
-                    parts.append(piece)
+                    pieces.append(piece)
                     size += len(piece)
                     if size > MOST_LINE_BYTES:
-                        cut, parts = True, [_NOT_STRUCTURE.sub(b"x", b"".join(parts))]
-                        size = len(parts[0])
+                        cut, pieces = True, [_NOT_STRUCTURE.sub(b"x", b"".join(pieces))]
+                        size = len(pieces[0])
                         if size > MOST_LINE_BYTES // 2:
                             raise OpenAlignError(f"{self.path} line {number} has more than {_megabytes()}: remove it")
                     if piece.endswith(b"\n"):
-                        yield number, _whole(parts, cut), not cut
-                        number, parts, size, cut = number + 1, [], 0, False
-        if parts:
-            yield number, _whole(parts, cut), not cut
+                        yield number, _joined(pieces, cut), not cut
+                        number, pieces, size, cut = number + 1, [], 0, False
+        if pieces:
+            yield number, _joined(pieces, cut), not cut
 
     def settled(self) -> tuple["TableSource", list[str]]:
-        """The same in UTF-8, if the whole file is in another encoding, and what there is to say of that."""
+        """The same source, converted to UTF-8 if the whole file is in another encoding, and a note on that."""
         good = bad = 0
         start = b""
         for number, line, _ in self.lines():
@@ -88,7 +88,7 @@ class TableSource:
             if not line.isascii():
                 is_good = is_utf8(line)
                 good, bad = good + is_good, bad + (not is_good)
-        if bad == 0 or (good > bad and start not in _UTF16):  # a few bad lines do not make another encoding
+        if bad == 0 or (good > bad and start not in _UTF16):  # a few bad lines do not mean another encoding
             return replace(self, in_utf8=True), []
         with self.stream() as stream:
             data: bytes = stream.read()
@@ -96,15 +96,15 @@ class TableSource:
         if found is None:
             return replace(self, in_utf8=True), []
         text, charset = found
-        sentence = f"{self.path} is not UTF-8, and is read as {charset}: save it as UTF-8 if that is wrong"
-        return TableSource(self.path, text.encode("utf-8", errors="replace"), in_utf8=True), [sentence]
+        note = f"{self.path} is not UTF-8, and is read as {charset}: save it as UTF-8 if that is wrong"
+        return TableSource(self.path, text.encode("utf-8", errors="replace"), in_utf8=True), [note]
 
     def marked(self, problems: list[str]) -> tuple["TableSource", str]:
-        """The same with every line readable, and the mark that stands in those whose row is to be left out.
+        """The same source with every line readable, and a mark that is put in those whose row is to be left out.
 
-        Lines are not simply taken out: a row may go over several, and only its parser knows which they are.
+        Lines cannot simply be removed: a row may span several, and only the parser knows which.
         """
-        mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"  # U+FDD0 stands for no character
+        mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"  # U+FDD0 is a noncharacter
         found = bytearray()
         for number, line, is_whole in self.lines():
             if is_whole and (line.isascii() or is_utf8(line)):
@@ -126,7 +126,7 @@ class TableSource:
                     check_unpacked(unpacked, stored)
                 except ValueError as error:
                     raise OpenAlignError(
-                        f"{self.path} is not read: {error}; unpack it yourself if it is right"
+                        f"{self.path} is not read: {error}; decompress it yourself if that is intended"
                     ) from None
 
     def _size(self) -> int:
@@ -134,14 +134,14 @@ class TableSource:
 
 
 def check_unpacked(unpacked: int, stored: int) -> None:
-    """Raise `ValueError` if a file of `stored` bytes has so many when it is unpacked that it is made to fill memory."""
+    """Raise `ValueError` if `stored` bytes decompress to so many that they would fill the memory."""
     most = max(UNPACKED_ANYWAY, MOST_UNPACKED * stored)
     if unpacked > most:
-        raise ValueError(f"its {stored:,} bytes unpack to more than {most:,}")
+        raise ValueError(f"its {stored:,} bytes decompress to more than {most:,}")
 
 
-def _whole(parts: list[bytes], cut: bool) -> bytes:
-    line = b"".join(parts)
+def _joined(pieces: list[bytes], cut: bool) -> bytes:
+    line = b"".join(pieces)
     return _NOT_STRUCTURE.sub(b"x", line) if cut else line
 
 
@@ -156,7 +156,7 @@ def _megabytes() -> str:
 
 
 def is_utf8(line: bytes) -> bool:
-    """Whether these bytes are text in UTF-8."""
+    """Whether these bytes are valid UTF-8."""
     try:
         line.decode()
     except UnicodeDecodeError:

@@ -1,1 +1,1 @@
-"""Texts -> padded batches of WordPiece ids."""
+"""Texts as padded batches of WordPiece ids."""

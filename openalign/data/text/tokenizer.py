@@ -1,7 +1,7 @@
-"""Word pieces: a WordPiece vocabulary learned from the texts, and texts as padded batches of its ids.
+"""WordPiece: a vocabulary learned from the training texts, and texts as padded batches of its ids.
 
-The file is a Hugging Face `tokenizer.json`, cut into words as BERT does it (paper §4.1: a vocabulary of 100,000 pieces
-from the training texts, the sentence as `[CLS] ... [SEP]`, at most 64 pieces).
+The file is a Hugging Face `tokenizer.json` with BERT's pre-tokenizer (paper §4.1: a vocabulary of 100,000 word pieces
+from the training texts, each text as `[CLS] ... [SEP]` with at most 64 pieces).
 """
 
 import hashlib
@@ -25,26 +25,27 @@ MAX_PIECES = 64
 MOST_ENTRIES = 2**20
 """Largest vocabulary; the largest published one has 901,629 entries (XLM-V)."""
 CHARACTERS_PER_PIECE = 256
-"""A text is cut to this many characters for every piece that is kept, so that one of 100 MB does not take minutes. It
-changes nothing for texts of words: one of more than 100 characters is a single piece, [UNK]."""
+"""Texts are truncated to this many characters per piece that is kept, so that one of 100 MB does not take minutes. The
+result is the same for texts made of words, since a word of more than 100 characters is a single piece, [UNK]."""
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path:
     """Learn about `size` word pieces from `texts` and write them to the file `to`; returns `to`.
 
-    Fewer if the texts hold no more, more only if they hold more characters. Lower case, accents kept (they tell words
-    apart in most languages but English), NFC. Equal texts in any order give equal files.
+    There are fewer pieces if the texts have no more, and more if they have more distinct characters. Texts are
+    lower-cased and normalised to NFC; accents are kept, since they distinguish words in most languages but English.
+    The same texts in any order give the same file.
     Raises `OpenAlignError` if there are no words to learn from.
     """
     kept = list(texts)
-    # The trainer numbers the characters in the order of a hash table, another one in every run, and settles ties
-    # between pieces by number. So a first pass only collects the characters, and the second has them numbered before.
+    # The trainer numbers characters in the order of a hash table, which differs between runs, and breaks ties between
+    # pieces by number. So a first pass only collects the characters, and the second gets them in a fixed order.
     characters = sorted(_learn(kept, 0, _SPECIAL).keys() - set(_SPECIAL))
     if not characters:
-        raise OpenAlignError("the texts hold no words to learn a tokenizer from")
+        raise OpenAlignError("the texts have no words to learn a tokenizer from")
     vocabulary = _learn(kept, size, [*_SPECIAL, *characters])
-    fast = _word_cutter(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    fast = _bert_splitter(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
     fast.add_special_tokens(list(_SPECIAL))
     fast.decoder = decoders.WordPiece(prefix="##")
     fast.post_processor = processors.TemplateProcessing(
@@ -52,39 +53,39 @@ def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
     )
-    with whole_checked_file(to) as partial:  # written by us: the library raises plain Exception where a disk is full
+    with whole_checked_file(to) as partial:  # not `Tokenizer.save`: it raises a plain Exception on a full disk
         partial.write_text(fast.to_str(pretty=True), encoding="utf-8")
     return to
 
 
 def whole_characters(text: str) -> str:
-    """`text` as UTF-8 can hold it: two surrogates that belong together become their character, others U+FFFD.
+    """`text` as UTF-8 can encode it: surrogate pairs become their character, lone surrogates U+FFFD.
 
-    Lone ones come from JSON (`\\ud83d`), and from the command line, where Python reads bytes that are not UTF-8 so.
+    Lone surrogates come from JSON (`\\ud83d`) and from command line arguments that are not UTF-8.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _learn(texts: Sequence[str], size: int, first_tokens: Sequence[str]) -> dict[str, int]:
-    """The vocabulary that the library's trainer finds, with `first_tokens` as ids 0, 1, ..."""
-    learner = _word_cutter(models.WordPiece(unk_token="[UNK]"))
+    """The vocabulary found by the library's trainer, with `first_tokens` as ids 0, 1, ..."""
+    learner = _bert_splitter(models.WordPiece(unk_token="[UNK]"))
     trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(first_tokens), show_progress=False)
     learner.train_from_iterator(texts, trainer)
     vocabulary: dict[str, int] = learner.get_vocab()
     return vocabulary
 
 
-def _word_cutter(model: models.WordPiece) -> tokenizers.Tokenizer:
-    """A tokenizer that cleans texts and cuts them into words as multilingual BERT does."""
-    cutter = tokenizers.Tokenizer(model)
+def _bert_splitter(model: models.WordPiece) -> tokenizers.Tokenizer:
+    """A tokenizer that normalises texts and splits them into words as multilingual BERT does."""
+    splitter = tokenizers.Tokenizer(model)
     bert = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True)
-    cutter.normalizer = normalizers.Sequence([normalizers.NFC(), bert])
-    cutter.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return cutter
+    splitter.normalizer = normalizers.Sequence([normalizers.NFC(), bert])
+    splitter.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return splitter
 
 
 class Tokenizer:
-    """Texts to ids; picklable, so that loader workers can have it."""
+    """Turns texts into ids; picklable, so that loader workers can hold it."""
 
     def __init__(self, fast: tokenizers.Tokenizer) -> None:
         fast.no_padding()
@@ -97,7 +98,7 @@ class Tokenizer:
         """Read a `tokenizer.json`, or the one in a folder.
 
         Raises:
-            OpenAlignError: there is none, it is damaged or no tokenizer, or it asks for more than any published one.
+            OpenAlignError: it does not exist, is damaged, is not a tokenizer, or is refused by `check_tokenizer`.
         """
         file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
         if not file.exists():
@@ -109,33 +110,33 @@ class Tokenizer:
             tokenizer = cls(tokenizers.Tokenizer.from_file(str(file)))
             largest = max(tokenizer._fast.get_vocab().values(), default=0)
         if not 0 < tokenizer.size <= MOST_ENTRIES:
-            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, and must have 1 to {MOST_ENTRIES:,}.")
-        if largest >= tokenizer.size:  # a model of that many entries would have no row for it
-            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, but one with the number {largest:,}.")
+            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, but must have 1 to {MOST_ENTRIES:,}.")
+        if largest >= tokenizer.size:  # a model with that many entries would have no row for it
+            raise OpenAlignError(f"{file}: has {tokenizer.size:,} entries, but one has the id {largest:,}.")
         return tokenizer
 
     @property
     def size(self) -> int:
-        """How many ids there are, special ones included."""
+        """Number of ids, including special tokens."""
         return int(self._fast.get_vocab_size())
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that decides which ids a text gets, in hexadecimal."""
+        """SHA-256, in hexadecimal, of everything that determines the ids of a text."""
         return hashlib.sha256(self._fast.to_str().encode()).hexdigest()
 
     def __call__(
         self, texts: Sequence[str], max_pieces: int = MAX_PIECES
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ids and mask, both (B, T) with T the longest of the batch, at most `max_pieces`; the mask is 0 on padding.
+        """Ids and mask, both int64 (B, T), T the longest text but at most `max_pieces`; the mask is 0 on padding.
 
-        A longer text loses its end, never its closing [SEP].
+        Longer texts are truncated before their final [SEP].
 
         Raises:
-            OpenAlignError: the tokenizer fails over these texts, which ours does not.
+            OpenAlignError: the tokenizer fails on these texts; those made by `train_tokenizer` never do.
         """
         short = [whole_characters(text[: CHARACTERS_PER_PIECE * max_pieces]) for text in texts]
-        with library_errors("the tokenizer failed over a text"):
-            encoded = [self._cut(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(short)]
+        with library_errors("the tokenizer failed on a text"):
+            encoded = [self._truncate(encoding.ids, max_pieces) for encoding in self._fast.encode_batch(short)]
         lengths = np.array([len(ids) for ids in encoded], dtype=np.int64)
         longest = int(lengths.max(initial=0))
         mask_BT = (np.arange(longest) < lengths[:, None]).astype(np.int64)
@@ -145,7 +146,7 @@ class Tokenizer:
         return ids_BT, mask_BT
 
     def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json`, as `transformers.AutoTokenizer` reads them."""
+        """Write `tokenizer.json` and `tokenizer_config.json` for `transformers.AutoTokenizer`."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(self._fast.to_str(pretty=True), encoding="utf-8")
         names = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
@@ -153,5 +154,5 @@ class Tokenizer:
         (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @staticmethod
-    def _cut(ids: list[int], max_pieces: int) -> list[int]:
+    def _truncate(ids: list[int], max_pieces: int) -> list[int]:
         return ids if len(ids) <= max_pieces else [*ids[: max_pieces - 1], ids[-1]]

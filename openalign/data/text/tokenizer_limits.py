@@ -1,8 +1,8 @@
-"""What a stranger's tokenizer.json may ask of the tokenizers library: no text grows much, and no part is unknown.
+"""Limits on an untrusted tokenizer.json: no unknown component, and no text that grows or takes time without bound.
 
-A file of a kilobyte can turn one character into a billion: rules that replace one character by ten, nine times. So the
-rules are read as JSON and the growth is bounded before the library gets the file. Decoders are not checked, because
-nothing here turns ids back to text.
+A file of a kilobyte can turn one character into a billion, with nine rules that each replace one character by ten. So
+the rules are read as JSON and their growth is bounded before the tokenizers library loads the file. Decoders are not
+checked, because nothing here converts ids back to text.
 """
 
 import base64
@@ -16,19 +16,19 @@ from openalign.data.files.json_files import read_object
 from openalign.errors import OpenAlignError
 
 MOST_TOKENIZER_BYTES = 100 * 2**20
-"""Largest tokenizer.json that is read; Gemma's, with 262,144 entries, has 33 MB."""
+"""Largest tokenizer.json that is read; that of Gemma, with 262,144 entries, has 33 MB."""
 MOST_GROWTH = 32
-"""Characters that one character may become, Unicode's own normal forms aside; CLIP's rules count as 8, T5's as 4."""
+"""Characters that one character may become, apart from Unicode normalisation; 8 by CLIP's rules, 4 by T5's."""
 MOST_CHARSMAP_CHARACTERS = 18
-"""Longest text for one character in a `precompiled_charsmap`: that of U+FDFA in Unicode's NFKC, which all use."""
+"""Longest replacement in a `precompiled_charsmap`: that of U+FDFA in NFKC, which all published ones have."""
 MOST_STEPS = 32
 MOST_PATTERN = 4096
-"""Characters of a regular expression; the longest published one has about 1,500."""
+"""Length of a regular expression; the longest published one has about 1,500 characters."""
 MOST_ADDED_IDS = 64
-"""Ids that post-processors put around a text; published ones put 1 to 3."""
+"""Ids that post-processors add to a text; published ones add 1 to 3."""
 MOST_ADDED_TOKENS = 2**16
 MOST_WORD = 1000
-"""Characters of the longest word that WordPiece cuts, in quadratic time; published ones say 100."""
+"""Longest word that WordPiece splits, which takes quadratic time; published ones allow 100 characters."""
 MOST_AFFIX = 64
 MOST_PADDING = 2**16
 
@@ -42,17 +42,17 @@ _PRE_TOKENIZERS = {
 }  # fmt: skip
 _POST_PROCESSORS = {"Sequence", "BertProcessing", "ByteLevel", "RobertaProcessing", "TemplateProcessing"}
 _MODELS = {"BPE", "Unigram", "WordLevel", "WordPiece", None}
-"""None: files of 2020 do not name the type."""
+"""None: files from 2020 do not give the type."""
 _BYTES_PER_CHARACTER = 4
 """ByteLevel writes a character for each byte."""
 
 
 def check_tokenizer(path: Path) -> None:
-    """Check a `tokenizer.json` before the tokenizers library gets it.
+    """Check a `tokenizer.json` before the tokenizers library loads it.
 
     Raises:
-        OpenAlignError: the file cannot be read as JSON, has a part of a type that no published tokenizer has, or its
-            rules would let a text grow, or take time, without bound.
+        OpenAlignError: the file is not JSON, has a component of a type that no published tokenizer has, or rules by
+            which a text could grow or take time without bound.
     """
     content = read_object(path, MOST_TOKENIZER_BYTES)
     try:
@@ -69,16 +69,16 @@ def check_tokenizer(path: Path) -> None:
         _check_model(content.get("model"))
         _check_rest(content)
     except _Refused as error:
-        raise OpenAlignError(f"{path} is not a tokenizer that is read here: {error}.") from None
+        raise OpenAlignError(f"{path} is not a supported tokenizer: {error}.") from None
 
 
 class _Refused(Exception):
-    """Why a tokenizer is refused, without the name of its file."""
+    """The reason to refuse a tokenizer, without the name of the file."""
 
 
-def _steps(part: Any, nested: str, known: set[str]) -> Iterator[dict[str, Any]]:
-    """The steps of a part in their order, those of its sequences among them."""
-    waiting, count = [part], 0
+def _steps(component: Any, nested: str, known: set[str]) -> Iterator[dict[str, Any]]:
+    """The steps of a component in order, nested sequences flattened."""
+    waiting, count = [component], 0
     while waiting:
         step = waiting.pop()
         if step is None:
@@ -96,19 +96,19 @@ def _steps(part: Any, nested: str, known: set[str]) -> Iterator[dict[str, Any]]:
 
 
 def _growth(step: dict[str, Any]) -> float:
-    """Into how many characters a normalizer or pre-tokenizer may turn one, at most."""
+    """The largest number of characters that a normalizer or pre-tokenizer may turn one into."""
     match step["type"]:
         case "Replace":
             pattern, added = _pattern(step), _length(step.get("content"), "content")
-            # An empty pattern, or a regular expression that matches nothing, inserts the content at every character.
+            # An empty pattern or match inserts the content at every character.
             return max(1.0, added / _length(pattern, "pattern")) if pattern else 1.0 + added
-        case "Prepend":  # to every piece between two added tokens
+        case "Prepend":  # once per piece between two added tokens
             return 1.0 + _length(step.get("prepend"), "prepend")
-        case "BertNormalizer":  # a space on each side of a Chinese character
+        case "BertNormalizer":  # a space on both sides of a Chinese character
             return 3.0
         case "ByteLevel":
             return _BYTES_PER_CHARACTER * (2 if step.get("add_prefix_space") else 1)
-        case "Metaspace":  # to every piece
+        case "Metaspace":  # once per piece
             return 1.0 + _length(step.get("replacement"), "replacement")
         case "Precompiled":
             _check_charsmap(step.get("precompiled_charsmap"))
@@ -120,7 +120,7 @@ def _growth(step: dict[str, Any]) -> float:
 
 
 def _pattern(step: dict[str, Any]) -> str:
-    """The text that a rule searches; "" for a regular expression, which may match nothing."""
+    """The text that a rule searches; "" for a regular expression, which may match the empty string."""
     pattern = step.get("pattern")
     if isinstance(pattern, dict) and list(pattern) == ["String"]:
         return _text(pattern["String"], "pattern")
@@ -132,12 +132,12 @@ def _pattern(step: dict[str, Any]) -> str:
 
 
 def _length(text: Any, name: str) -> int:
-    """Characters of a text once Unicode's normal forms have taken its characters apart, as a later step may."""
+    """Length of a text after NFKD decomposition, which a later step may apply."""
     return len(unicodedata.normalize("NFKD", _text(text, name)))
 
 
 def _check_charsmap(encoded: Any) -> None:
-    """A map of SentencePiece: the size of its trie (4 bytes), the trie, and texts that end with a zero byte each."""
+    """Check a SentencePiece map: the size of its trie (4 bytes), the trie, and texts that end with a zero byte each."""
     if encoded is None:
         return
     try:
@@ -154,7 +154,7 @@ def _check_charsmap(encoded: Any) -> None:
 
 
 def _added_ids(step: dict[str, Any]) -> int:
-    """How many ids a post-processor puts around a text."""
+    """The number of ids that a post-processor adds to a text."""
     if step["type"] != "TemplateProcessing":
         return 2
     tokens = step.get("special_tokens") or {}
@@ -186,7 +186,7 @@ def _check_model(model: Any) -> None:
         raise _Refused(f"a model of the type {str(kind)[:60]!r} is not supported")
     if model.get("max_input_chars_per_word") is not None:
         _number(model["max_input_chars_per_word"], 1, MOST_WORD, "max_input_chars_per_word")
-    for name in ("continuing_subword_prefix", "end_of_word_suffix"):  # put to every piece that is tried
+    for name in ("continuing_subword_prefix", "end_of_word_suffix"):  # added to every candidate piece
         if model.get(name) is not None and len(_text(model[name], name)) > MOST_AFFIX:
             raise _Refused(f"`{name}` has more than {MOST_AFFIX} characters")
 

@@ -1,6 +1,6 @@
-"""The batch of the contrastive loss: what its processes exchange, and which of its pairs are each other's positives.
+"""The batch of the contrastive loss: its exchange between processes, and which pairs are positives of each other.
 
-Shapes: N pairs of the whole batch, n of this process (all of them in a run of one process), D columns, C classes.
+Shapes: N pairs of the whole batch, n of this process (n = N in a run of one process), D columns, C classes.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def processes_of(group: dist.ProcessGroup | None) -> int:
-    """How many processes share a batch; None is this one alone."""
+    """Number of processes that share a batch; None is a single process."""
     return 1 if group is None else dist.get_world_size(group)
 
 
 class SharedBatch:
-    """The batch as its processes share it; in a run of one process everything is already here."""
+    """Collectives over the processes that share the batch; no-ops in a run of one process."""
 
     def __init__(self, group: dist.ProcessGroup | None) -> None:
         self._group = group
@@ -24,7 +24,7 @@ class SharedBatch:
         self._rank = 0 if group is None else dist.get_rank(group)
 
     def own(self, rows_N: Tensor) -> Tensor:
-        """The rows of this process among those of all."""
+        """The rows of this process, taken from those of all."""
         return rows_N if self._group is None else rows_N.chunk(self._processes)[self._rank]
 
     def gathered(self, rows_n: Tensor) -> Tensor:
@@ -42,11 +42,11 @@ class SharedBatch:
         return tensor
 
     def own_sum(self, rows_ND: Tensor) -> Tensor:
-        """The rows of this process of the sum over all processes."""
+        """This process's rows of the sum over all processes."""
         if self._group is None:
             return rows_ND
         own_nD = rows_ND.new_empty((len(rows_ND) // self._processes, *rows_ND.shape[1:]))
-        # Newer releases of torch have a new name for it, and warn at the old one.
+        # Newer releases of torch rename it and warn about the old name.
         scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
         scatter(own_nD, rows_ND, group=self._group)
         return own_nD
@@ -59,7 +59,7 @@ class SharedBatch:
 
 
 class Positives:
-    """Which pairs are each other's positives, as sums over them: equal texts plus equal images less equal both."""
+    """Which pairs are positives of each other, as sums over classes: equal texts + equal images - both equal."""
 
     def __init__(self, classes: list[tuple[float, Tensor]], dtype: torch.dtype) -> None:
         self._classes = classes
@@ -69,7 +69,7 @@ class Positives:
 
     @classmethod
     def of(cls, ids: Sequence[Tensor], shared: SharedBatch, dtype: torch.dtype) -> "Positives":
-        """From one or two kinds of ids, (n,) each, of the images and the texts of every process."""
+        """From ids of images, of texts or of both, each (n,) in every process."""
         numbered = [torch.unique(shared.gathered(ids_n), return_inverse=True)[1] for ids_n in ids]
         classes = [(1.0, class_N) for class_N in numbered]
         if len(numbered) == 2:
@@ -78,7 +78,7 @@ class Positives:
         return cls(classes, dtype)
 
     def sum(self, rows_ND: Tensor) -> Tensor:
-        """For each pair the sum of the rows of its positives, (N, D)."""
+        """For each pair, the sum of the rows of its positives, (N, D)."""
         total_ND = torch.zeros_like(rows_ND)
         for sign, class_N in self._classes:
             sums_CD = rows_ND.new_zeros(int(class_N.max()) + 1, rows_ND.shape[1]).index_add_(0, class_N, rows_ND)

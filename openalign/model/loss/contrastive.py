@@ -1,8 +1,8 @@
 """The normalised-softmax contrastive loss (paper section 4.1), without ever holding the N x N matrix of logits.
 
-Row and column log-sum-exps are streamed tile by tile and recomputed in the backward pass (`tiles.py`, or
-`loss_triton.py` on NVIDIA GPUs): memory is O(N D). What is linear in the logits, the targets, needs sums of embeddings
-only. Shapes: N pairs of the whole batch, n of this process (all of them in a run of one process), D embedding width.
+Row and column log-sum-exps are streamed tile by tile and recomputed in the backward pass (`tiles.py`, or `triton.py` on
+NVIDIA GPUs): memory is O(N D). The targets are linear in the logits and need only sums of embeddings.
+Shapes: N pairs of the whole batch, n of this process (n = N in a run of one process), D embedding width.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from openalign.errors import OpenAlignError
 from openalign.model.loss import tiles
 from openalign.model.loss.batch import Positives, SharedBatch, processes_of
 
-UNIT_TOLERANCE = 1e-2  # squared norms of bf16 unit rows stray by less than this
+UNIT_TOLERANCE = 1e-2  # squared norms of bf16 unit rows are off by less than this
 
 
 def contrastive_loss(
@@ -36,8 +36,8 @@ def contrastive_loss(
     """Image-to-text plus text-to-image cross-entropy over in-batch negatives: the sum of both, not their mean.
 
     With z_ij = x_i . y_j / t, positives P_i of pair i and smoothing e, each direction is the mean over i of
-    logsumexp_j z_ij - (1 - e) mean_{j in P_i} z_ij - e mean_j z_ij. P_i is i itself, and where ids are given every pair
-    of equal text or equal image too.
+    logsumexp_j z_ij - (1 - e) mean_{j in P_i} z_ij - e mean_j z_ij. P_i is i itself and, if ids are given, every pair
+    of equal text or equal image.
 
     Args:
         images_ND: unit rows, shape (N, D), N >= 2.
@@ -45,37 +45,37 @@ def contrastive_loss(
         temperature: positive scalar; a tensor to learn it.
         label_smoothing: share of the target spread evenly over all N (0.1 in the paper).
         image_ids_N, text_ids_N: int64, shape (N,), equal where the image or the text is.
-        group: the processes that share the batch. Each gives its own n rows, equally many, of the N = n * processes.
+        group: the processes that share the batch. Each passes its own n rows, equally many, of the N = n * processes.
 
     Returns:
-        A float32 scalar (float64 for float64 inputs), differentiable once in both embeddings and the temperature. In a
-        group every process gets the loss of the whole batch, its derivative in its own rows, and its own part of the
-        derivative in the temperature: gradients of parameters are to be summed over the processes, not averaged.
+        A float32 scalar (float64 for float64 inputs), differentiable once. In a group it is the loss of the whole
+        batch, with derivatives in this process's rows and this process's part of the derivative in the temperature:
+        sum gradients of parameters over the processes, do not average them.
 
     Raises:
-        OpenAlignError: shapes that differ, N < 2, rows that are not finite unit vectors, a temperature <= 0, ids that
-            do not fit. In a group every process raises when one of them does.
+        OpenAlignError: in every process of a group if in one of them shapes or ids do not match, N < 2, rows are not
+            finite unit vectors, or the temperature is not positive.
     """
     dtype = torch.float64 if images_ND.dtype == torch.float64 else torch.float32
     temperature = torch.as_tensor(temperature, dtype=dtype, device=images_ND.device)
     ids = _Ids(image_ids_N, text_ids_N)
-    problem = _problem(images_ND, texts_ND, temperature, label_smoothing, ids, group)
-    _check(problem, images_ND, texts_ND, ids, group)
-    shared = SharedBatch(group)
-    given = [ids_n for ids_n in (image_ids_N, text_ids_N) if ids_n is not None]
-    positives = Positives.of(given, shared, dtype) if given else None
-    loss: Tensor = _Contrastive.apply(  # type: ignore[no-untyped-call]
-        images_ND.to(dtype), texts_ND.to(dtype), temperature.reshape(()), label_smoothing, positives, shared
-    )
-    return loss
+    _check(_problem(images_ND, texts_ND, temperature, label_smoothing, ids, group), images_ND, texts_ND, ids, group)
+    images_ND, texts_ND, shared = images_ND.to(dtype), texts_ND.to(dtype), SharedBatch(group)
+    positives, scalar = ids.positives(shared, dtype), temperature.reshape(())
+    return _Contrastive.apply(images_ND, texts_ND, scalar, label_smoothing, positives, shared)  # type: ignore[no-any-return, no-untyped-call]
 
 
 @dataclass(frozen=True)
 class _Ids:
-    """What tells equal images and equal texts of this process's rows, each (n,) or None."""
+    """Ids of this process's rows, each (n,) or None, equal where the images or the texts are."""
 
     images_n: Tensor | None
     texts_n: Tensor | None
+
+    def positives(self, shared: SharedBatch, dtype: torch.dtype) -> Positives | None:
+        """The positives of the whole batch; None if there are no ids."""
+        given = [ids_n for ids_n in (self.images_n, self.texts_n) if ids_n is not None]
+        return Positives.of(given, shared, dtype) if given else None
 
 
 def _problem(
@@ -86,7 +86,7 @@ def _problem(
     ids: _Ids,
     group: dist.ProcessGroup | None,
 ) -> str | None:
-    """What is wrong with the inputs of this process, in a sentence."""
+    """What is wrong with the inputs of this process."""
     if images_nD.ndim != 2 or images_nD.shape != texts_nD.shape:
         shapes = f"{tuple(images_nD.shape)} and {tuple(texts_nD.shape)}"
         return f"Image and text embeddings must both have shape (N, D), not {shapes}."
@@ -111,17 +111,17 @@ def _problem(
 def _check(
     problem: str | None, images_nD: Tensor, texts_nD: Tensor, ids: _Ids, group: dist.ProcessGroup | None
 ) -> None:
-    """Raise what is wrong here or in any other process: one that raised alone would leave the others waiting."""
+    """Raise the problem of this or any other process: if one raised alone, the others would wait for it."""
     if group is not None:
-        # What must be alike everywhere, or an exchange further on would never end: a maximum of each and its negative.
+        # These must be equal everywhere, or a later collective would hang: the maximum of each value and its negative.
         given = (
             *(images_nD.shape if images_nD.ndim == 2 else (0, 0)),
             *(rows.element_size() for rows in (images_nD, texts_nD)),
             *(int(found is not None) for found in (ids.images_n, ids.texts_n)),
         )
-        verdict = torch.tensor([problem is not None, *given, *(-value for value in given)], device=images_nD.device)
-        dist.all_reduce(verdict, op=dist.ReduceOp.MAX, group=group)
-        elsewhere, *extremes = verdict.tolist()
+        flags = torch.tensor([problem is not None, *given, *(-value for value in given)], device=images_nD.device)
+        dist.all_reduce(flags, op=dist.ReduceOp.MAX, group=group)
+        elsewhere, *extremes = flags.tolist()
         most, fewest = extremes[: len(given)], [-value for value in extremes[len(given) :]]
         if problem is None and most != fewest:
             problem = _difference(most, fewest)
@@ -132,7 +132,7 @@ def _check(
 
 
 def _difference(most: list[int], fewest: list[int]) -> str:
-    """What differs between processes, in a sentence."""
+    """What differs between processes."""
     if most[0] != fewest[0]:
         return f"Every process must give equally many pairs; they gave between {fewest[0]} and {most[0]}."
     return "Every process must give embeddings of one width and dtype, and the same kinds of ids; they differ."
@@ -179,7 +179,7 @@ class _Contrastive(torch.autograd.Function):
         with _full_precision(x_nD):
             dx_nD, dy_ND = _sums_for(x_nD).softmax_sums(x_nD, y_ND, float(temperature), rows_n, columns_N)
         dx_nD -= targets_nD
-        # Every process adds what its own images ask of all texts.
+        # Each process adds the gradient of all texts with respect to its own images.
         x_ND = x_nD
         if len(x_nD) != count:
             x_ND = torch.zeros_like(y_ND)
@@ -194,12 +194,12 @@ class _Contrastive(torch.autograd.Function):
 
 
 def _full_precision(rows: Tensor) -> torch.autocast:
-    """Products as they are written, also where a caller's autocast would make them in half precision."""
+    """Disables a caller's autocast, which would compute the products in half precision."""
     return torch.autocast(rows.device.type, enabled=False)
 
 
 def _sums_for(rows: Tensor) -> ModuleType:
-    """What sums over the matrix of logits: the kernels for float32 on an NVIDIA GPU with TF32, or else the tiles."""
+    """The implementation: Triton kernels for float32 on an NVIDIA GPU with TF32, else tiles in PyTorch."""
     if (
         rows.is_cuda
         and rows.dtype == torch.float32

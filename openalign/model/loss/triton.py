@@ -1,9 +1,9 @@
 # mypy: disable-error-code="import-not-found, untyped-decorator, no-untyped-def, no-untyped-call, misc"
-"""The loss's sums over the matrix of logits on NVIDIA GPUs: what `loss.py` streams in tiles, in two Triton kernels.
+"""The loss's sums over the matrix of logits on NVIDIA GPUs: the counterpart of `tiles.py`, two Triton kernels.
 
-A program makes one K x L tile of z = x y' / t in registers. Forward it leaves the tile's log-sum-exps only, backward
-the tile's softmaxes, in a strip of rows whose two products with the embeddings are cuBLAS'. Nothing is added
-atomically: equal inputs give equal bits. Products are in three parts of TF32, which is as exact as float32.
+A program computes one K x L tile of z = x y' / t in registers. Forward it stores only the tile's log-sum-exps, backward
+the tile's softmaxes, in a strip of rows that cuBLAS multiplies with the embeddings. There are no atomic additions:
+equal inputs give equal bits. Products are split into three TF32 products, which is as exact as float32.
 
 n rows of x, N of y, D the embedding width, S the rows of a strip.
 """

@@ -19,16 +19,12 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, ReportedElsewhere
 from openalign.model.align import Align
 
 T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=30)  # rank 0 may write a large checkpoint while the others wait
-
-
-class ToldElsewhere(OpenAlignError):
-    """The run ends because of an error that another process tells its user."""
 
 
 class LostProcess(OpenAlignError):
@@ -66,7 +62,7 @@ class Processes:
         """What `call` returns in the first process, in all of them; it must survive pickling.
 
         Raises:
-            OpenAlignError: `call` raised one; in the other processes `ToldElsewhere`.
+            OpenAlignError: `call` raised one; in the other processes `ReportedElsewhere`.
         """
         if self.group is None:
             return call()
@@ -79,7 +75,7 @@ class Processes:
                 raise
         dist.broadcast_object_list(answer, src=0, group=self.group)
         if answer[1] is not None:
-            raise ToldElsewhere(answer[1])
+            raise ReportedElsewhere(answer[1])
         result: T = answer[0]
         return result
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +11,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from openalign.errors import OpenAlignError
 from openalign.model.align import AlignSettings, TextTowerSettings
-from openalign.model.efficientnet import ImageTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.scales import image_tower, text_tower
+from openalign.recipe_files import find_recipe
 from openalign.settings import Change, Settings, changes_of
 from openalign.toml import read_toml, write_toml
 
@@ -214,7 +214,7 @@ def read_recipe(
         UsageError: a change has an unknown key or a value of the wrong type.
         OpenAlignError: the file is missing or is not TOML; a key of it is unknown, missing or of the wrong type.
     """
-    file = _find(path)
+    file = find_recipe(path)
     values = read_toml(file)
     _expand(values, file.parent)
     both = [*changes_of(Recipe, changes or {}), *changes_of(Recipe, on_purpose or {}, "--change")]
@@ -229,22 +229,6 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
         OSError: the file cannot be written; an older one is unchanged.
     """
     write_toml(recipe.model_dump(exclude_none=True), path)
-
-
-def _find(path: str | Path) -> Path:
-    given = Path(path)
-    if given.is_file():
-        return given
-    bundled = Path(str(files("openalign") / "recipes" / f"{given.stem}.toml"))
-    if bundled.is_file() and given.parent.name in ("", "recipes"):
-        return bundled.resolve()
-    if given.exists():
-        raise OpenAlignError(f"{path}: not a regular file, so it is not read as a recipe.")
-    raise OpenAlignError(f"{path}: no such recipe; recipes that come with openalign: {', '.join(_bundled())}.")
-
-
-def _bundled() -> list[str]:
-    return sorted(Path(entry.name).stem for entry in (files("openalign") / "recipes").iterdir())
 
 
 def _expand(values: dict[str, Any], folder: Path) -> None:

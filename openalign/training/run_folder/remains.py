@@ -1,9 +1,8 @@
-"""A run's folder without a checkpoint: whether a run may begin there, or would overwrite what an older one left."""
+"""A run's folder without a checkpoint: whether a run may start there, or would overwrite the results of another."""
 
 from pathlib import Path
 
 from openalign.errors import OpenAlignError
-from openalign.progress import say
 from openalign.training.recipe.recipe import read_recipe
 from openalign.training.run_folder.log_file import read_records
 
@@ -14,7 +13,7 @@ def refuse_remains(run: Path) -> None:
     A run that was killed before its first checkpoint left only lines of its log, which the next one writes again.
 
     Raises:
-        OpenAlignError: says what is there and what to do.
+        OpenAlignError: what the folder holds and what to do.
     """
     found = [path.name for path in (run / "model", *sorted(run.glob("checkpoints/*"))) if _is_not_empty(path)]
     steps = max((record["step"] for record in read_records(run / "log.jsonl")), default=0)
@@ -27,11 +26,6 @@ def refuse_remains(run: Path) -> None:
         )
 
 
-def say_that_it_begins(run: Path) -> None:
-    """For a user who asked to go on."""
-    say(f"{run}: has no checkpoint yet; the run begins at step 0.")
-
-
 def _is_not_empty(folder: Path) -> bool:
     if folder.name.startswith("."):
         return False
@@ -39,7 +33,7 @@ def _is_not_empty(folder: Path) -> bool:
 
 
 def _first_checkpoint(run: Path) -> int:
-    """The step of the checkpoint that the run wrote first, by its recipe; 0 where it has none."""
+    """The step of the run's first checkpoint according to its recipe; 0 without one."""
     try:
         return read_recipe(run / "recipe.toml").checkpoint_every_steps
     except OpenAlignError:

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align
 from openalign.model.hub import WEIGHTS
-from openalign.progress import console
+from openalign.progress import log
 from openalign.settings import Settings
 from openalign.training.optimization.optim import MOMENTS, moments_of
 from openalign.training.optimization.parallel import whole
@@ -106,7 +106,7 @@ def restore_state(folder: Path, state: TrainingState, model: Align, optimizer: t
     wanted = moments_of(optimizer)
     kept = {name for name, keys in _moments(state).items() if keys == wanted}
     if not kept and _moments(state):
-        console.print("The moments in the checkpoint are of another optimizer: this one begins without any.")
+        log.warning("The moments in the checkpoint are of another optimizer: this one starts without any.")
     for name, parameter in model.named_parameters():
         if name in kept:
             moments: dict[str, Any] = {

@@ -15,7 +15,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from openalign.progress import say
+from openalign.progress import log
 from openalign.training.recipe.recipe import Recipe
 
 
@@ -48,7 +48,7 @@ class Board(ABC):
             call()
         except Exception as error:
             self._works = False
-            say(f"{self.title} is left out from here: {error}")
+            log.warning(f"{self.title} is left out from here: {error}")
 
 
 def boards(run: Path, recipe: Recipe, first_step: int) -> list[Board]:

@@ -1,4 +1,4 @@
-"""The engines: the same tables, pieces and results from DuckDB and processes as from Spark."""
+"""The engines: the same tables, partitions and results from DuckDB and processes as from Spark."""
 
 import itertools
 import os
@@ -17,15 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from openalign.curation.engine.base import Engine, parse_memory, rows_for
-from openalign.curation.engine.cached_map import batches_of, result_of, work_through
+from openalign.curation.engine.base import Engine, parse_memory, rows_per_partition
+from openalign.curation.engine.cached_map import batches_of, cached_map
 from openalign.curation.engine.local import LocalEngine
 from openalign.curation.engine.registry import open_engine
 from openalign.curation.fetch.download import fetch
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.rules import relations
-from openalign.curation.rules.table import RULES, why_not_run
+from openalign.curation.rules.evaluation import add_inspected, add_text_passes, evaluate
+from openalign.curation.rules.relations import count_pairs
+from openalign.curation.rules.rule import Corpus
+from openalign.curation.rules.table import rules_that_run
 from openalign.curation.text.languages import classify_piece
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
@@ -38,11 +40,13 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """One session for all tests of this file; engines opened meanwhile use it."""
+    # Compiling for speed and collecting in parallel do not pay within a minute.
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     with open_engine("spark", tmp_path_factory.mktemp("spark"), workers=2, memory="1GB") as engine:
         yield engine
 
 
-@pytest.fixture(params=["local", pytest.param("spark", marks=needs_java)])
+@pytest.fixture(params=["local", pytest.param("spark", marks=[needs_java, pytest.mark.slow])])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "spark":
         request.getfixturevalue("spark")
@@ -55,26 +59,26 @@ def numbers(count: int) -> pa.Table:
 
 
 def test_a_table_is_written_in_order(engine: Engine, tmp_path: Path) -> None:
-    engine.write(engine.hold_rows("given", numbers(1000)), tmp_path / "all.parquet", ["number"])
+    engine.write(engine.from_arrow("given", numbers(1000)), tmp_path / "all.parquet", ["number"])
     assert pq.read_table(tmp_path / "all.parquet")["number"].to_pylist() == list(range(1000))
 
 
 def test_an_empty_table_is_written_with_its_columns(engine: Engine, tmp_path: Path) -> None:
-    table = engine.hold_rows("given", numbers(3))
+    table = engine.from_arrow("given", numbers(3))
     engine.write(table.filter(table.number > 5), tmp_path / "none.parquet", ["number"])
     assert pq.read_table(tmp_path / "none.parquet").to_pydict() == {"number": [], "name": []}
 
 
-def test_pieces_follow_one_another_and_are_about_as_large_as_asked(engine: Engine) -> None:
-    pieces = engine.cut("pieces", engine.hold_rows("given", numbers(1000)), ["number"], 100)
-    assert 5 <= len(pieces) <= 20
-    assert [row for batch in batches_of(pieces, 64) for row in batch["number"].to_pylist()] == list(range(1000))
+def test_partitions_follow_one_another_and_are_about_as_large_as_asked(engine: Engine) -> None:
+    partitions = engine.partition("partitions", engine.from_arrow("given", numbers(1000)), ["number"], 100)
+    assert 5 <= len(partitions) <= 20
+    assert [row for batch in batches_of(partitions, 64) for row in batch["number"].to_pylist()] == list(range(1000))
 
 
-def test_results_come_in_the_order_of_the_pieces(engine: Engine) -> None:
+def test_results_of_a_cached_map_are_in_the_order_of_the_partitions(engine: Engine) -> None:
     texts = [f"{number:03d} apples" for number in range(500)]
-    pieces = engine.cut("pieces", engine.hold_rows("given", pa.table({"text": texts})), ["text"], 50)
-    results = work_through(engine, pieces, classify_piece, engine.work / "languages", "Guessing", 500)
+    partitions = engine.partition("partitions", engine.from_arrow("given", pa.table({"text": texts})), ["text"], 50)
+    results = cached_map(engine, "languages", classify_piece, partitions, description="Guessing", rows=500)
     assert [row for batch in batches_of(results, 64) for row in batch["text"].to_pylist()] == texts
     assert engine.read(results).count().execute() == 500
 
@@ -88,20 +92,10 @@ def test_nothing_to_do_is_done(engine: Engine) -> None:
     assert engine.run(parse_memory, [], "Nothing") == []
 
 
-def test_a_piece_is_worked_on_once(tmp_path: Path) -> None:
-    piece = tmp_path / "piece.parquet"
-    pq.write_table(pa.table({"text": ["a red apple"]}), piece)
-    first = result_of(piece, classify_piece, tmp_path)
-    written = first.stat().st_mtime_ns
-    assert result_of(piece, classify_piece, tmp_path) == first
-    assert first.stat().st_mtime_ns == written
-    pq.write_table(pa.table({"text": ["a green apple"]}), piece)
-    assert result_of(piece, classify_piece, tmp_path) != first
-
-
 TEXTS = st.text(st.sampled_from("aB éİΣσς東のリ사😀𠀀ßẞ, _-1\u0301ไ"), max_size=12)
 
 
+@pytest.mark.slow
 @needs_java
 @settings(max_examples=3, deadline=None)
 @given(st.lists(TEXTS, min_size=40, max_size=60, unique=True))
@@ -119,11 +113,11 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
 
 
 def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list[dict[str, Any]]:
-    pairs = relations.collect_pairs(engine, engine.hold_rows("given", occurrences))
-    texts = relations.collect_texts(engine, pairs, asked.text.vocabulary, [])
-    measured = relations.measure_pairs(engine, pairs, texts, asked)
-    looked = engine.hold_rows(
-        "seen",
+    pairs = count_pairs(engine, engine.from_arrow("given", occurrences), asked.text.vocabulary, [])
+    rules = rules_that_run(asked, has_test_set=True)
+    corpus = add_text_passes(Corpus(engine, asked, pairs), [rule for rule in rules if not rule.of_image])
+    inspected = engine.from_arrow(
+        "inspected",
         pa.table(
             {
                 "image": ["i0", "i1", "i2"],
@@ -134,11 +128,10 @@ def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list
             }
         ),
     )
-    running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
-    judged = relations.judge_pairs(engine, measured, looked, running, asked)
-    return judged.order_by("occurrence").to_pyarrow().to_pylist()
+    return evaluate(add_inspected(corpus, inspected), rules).order_by("occurrence").to_pyarrow().to_pylist()
 
 
+@pytest.mark.slow
 @needs_java
 def test_the_rules_give_the_same_on_every_engine(spark: Engine, tmp_path: Path) -> None:
     texts = ["a red apple", "", None, "one", "红色的苹果放在木桌上", "drei vier fünf"]
@@ -168,6 +161,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 @needs_java
 def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_path: Path) -> None:
     tests = tmp_path / "tests"
@@ -192,6 +186,7 @@ def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 @needs_java
 def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     spark: Engine, server: Server, tmp_path: Path
@@ -236,6 +231,7 @@ curate([sys.argv[1]], to=sys.argv[2], workers=2, recipe=CurateRecipe.of(download
 """
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path) -> None:
     lines = ["image,text"]
     for number in range(130):
@@ -252,8 +248,8 @@ def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"name": "flink"}, "no engine 'flink'"),
-        ({"name": "local", "master": "spark://host:7077"}, "--master is Spark's"),
+        ({"name": "flink"}, "unknown engine 'flink'"),
+        ({"name": "local", "master": "spark://host:7077"}, "--master needs --engine spark"),
         ({"name": "local", "memory": "much"}, "a number and a unit"),
     ],
 )
@@ -273,25 +269,26 @@ def test_memory_that_means_nothing_is_refused(text: str) -> None:
         parse_memory(text)
 
 
+@pytest.mark.slow
 def test_duckdb_sorts_more_than_its_memory_on_disk_and_says_when_it_cannot(tmp_path: Path) -> None:
     rows = pa.table({"number": list(range(1_000_000))})
     with LocalEngine(tmp_path, workers=1, memory=256) as engine:
-        given = engine.hold_rows("given", rows)
+        given = engine.from_arrow("given", rows)
         engine.write(given.mutate(text=given.number.cast("string").repeat(60)), tmp_path / "many.parquet", ["text"])
     assert pq.read_metadata(tmp_path / "many.parquet").num_rows == 1_000_000  # 350 MB of text
     with (
-        pytest.raises(OpenAlignError, match="too little memory"),
+        pytest.raises(OpenAlignError, match="ran out of memory"),
         LocalEngine(tmp_path / "less", workers=1, memory=20) as engine,
     ):
-        given = engine.hold_rows("given", rows)
+        given = engine.from_arrow("given", rows)
         engine.write(given.mutate(text=given.number.cast("string").repeat(60)), tmp_path / "no.parquet", ["text"])
 
 
 @pytest.mark.parametrize(("count", "rows"), [(0, 64), (1000, 64), (1_000_000, 489), (10**9, 4096)])
-def test_pieces_grow_with_the_table(count: int, rows: int) -> None:
-    assert rows_for(count, 64, 4096) == rows
+def test_partitions_grow_with_the_table(count: int, rows: int) -> None:
+    assert rows_per_partition(count, 64, 4096) == rows
 
 
 def test_what_is_many_times_the_memory_is_grouped_in_parts(tmp_path: Path) -> None:
     with LocalEngine(tmp_path, 1, memory=512) as engine:
-        assert [engine.parts_of(size << 20) for size in (0, 1, 2560, 2561, 25600)] == [1, 1, 1, 2, 10]
+        assert [engine.group_count(size << 20) for size in (0, 1, 2560, 2561, 25600)] == [1, 1, 1, 2, 10]

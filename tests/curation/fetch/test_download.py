@@ -20,6 +20,7 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources.extract import read_image
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.curation.site import JPEG, Server
 
 PUBLIC = CurateRecipe.of(fetch_seconds=1.0, fetch_max_bytes=100_000, fetch_longest_wait=1.0)
@@ -215,7 +216,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start what ru
 fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateRecipe.of(allow_private_hosts=True).fetch)
 """
     server.stalls_after = 100  # else a quick client may be done before the signal reaches it
-    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) as running:
+    with preloaded.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE) as running:
         while sum(server.asked.values()) <= 100 and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)

@@ -37,7 +37,7 @@ def test_a_page_gives_the_same_in_this_process_and_in_the_helper() -> None:
 
 def test_only_a_large_page_needs_the_helper(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    monkeypatch.setattr(page, "call_apart", lambda *_, **__: asked.append(1) or [])
+    monkeypatch.setattr(page, "call_with_time_limit", lambda *_, **__: asked.append(1) or [])
     found_in(PAGE)
     found_in(PAGE + b" " * (SMALL - len(PAGE)))
     assert asked == []
@@ -64,6 +64,7 @@ def test_images_that_repeat_far_more_than_the_page_holds_are_refused(html: str) 
     assert isinstance(found, Problem) and "come to more than" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_page_that_takes_too_long_is_a_problem_and_the_next_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int

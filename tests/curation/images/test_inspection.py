@@ -1,4 +1,4 @@
-"""One image: which are looked at in the helper process, and what becomes of one that takes too long."""
+"""One image: which are inspected in the helper process, and what happens with one that takes too long."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from openalign.curation.images import inspection
-from openalign.curation.images.inspection import look, look_here
+from openalign.curation.images.inspection import inspect_here, inspect_image
 from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
@@ -18,7 +18,7 @@ from tests.curation import stand_ins
 from tests.curation.crawl import drawing, encoded
 
 SETTINGS = CurateRecipe.of(download=False, image_seconds=0.05)
-LIMITS = (SETTINGS.image, SETTINGS.storage)
+LIMITS = (SETTINGS.image.image_seconds, SETTINGS.storage)
 
 
 def progressive(image: Image.Image) -> bytes:
@@ -48,25 +48,26 @@ def test_only_an_image_that_may_take_long_needs_the_helper(
     monkeypatch: pytest.MonkeyPatch, data: bytes, apart: bool
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(inspection, "call_apart", lambda *_, setting, **__: asked.append(setting))
-    monkeypatch.setattr(inspection, "look_here", lambda *_: None)
-    look(data, True, *LIMITS)
+    monkeypatch.setattr(inspection, "call_with_time_limit", lambda *_, setting, **__: asked.append(setting))
+    monkeypatch.setattr(inspection, "inspect_here", lambda *_: None)
+    inspect_image(data, True, *LIMITS)
     assert asked == (["image_seconds"] if apart else [])
 
 
 def test_an_image_is_the_same_in_this_process_and_in_the_helper() -> None:
-    image, storage = ImageSettings(), StorageSettings()
+    seconds, storage = ImageSettings().image_seconds, StorageSettings()
     data = encoded(drawing(1, 700, 500))
-    assert look(data + b" " * (4 << 20), True, image, storage).hash == look_here(data, True, storage).hash
+    assert inspect_image(data + b" " * (4 << 20), True, seconds, storage).hash == inspect_here(data, True, storage).hash
     tiff = encoded(drawing(1, 700, 500), "TIFF")
-    assert look(tiff, True, image, storage) == look_here(tiff, True, storage)
+    assert inspect_image(tiff, True, seconds, storage) == inspect_here(tiff, True, storage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_judged(
+def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_inspected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(inspection, "look_here", stand_ins.look_slowly)
+    monkeypatch.setattr(inspection, "inspect_here", stand_ins.inspect_slowly)
     for name, end in (("a", b""), ("b", b"SLOW"), ("c", b"")):
         seed = ord(name)
         (tmp_path / f"{name}.tiff").write_bytes(encoded(drawing(seed), "TIFF") + end)

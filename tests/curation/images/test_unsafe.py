@@ -1,4 +1,4 @@
-"""Unsafe images, with small classifiers made here: who is asked, about what, and what an answer does."""
+"""Unsafe images, with small classifiers made here: which images are scored, and what a score does."""
 
 from pathlib import Path
 
@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
-from openalign.curation.images.unsafe import open_scorer
+from openalign.curation.images.classifier import Scorer
+from openalign.curation.images.settings import UnsafeSettings
+from openalign.curation.images.unsafe import open_unsafe_scorer
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
@@ -33,20 +35,24 @@ def classifier(folder: Path, *labels: str, always: int | None = None) -> Path:
     return folder
 
 
+def scorer(model: str | Path, labels: str) -> Scorer:
+    return open_unsafe_scorer(UnsafeSettings(unsafe_images=str(model), unsafe_labels=labels))
+
+
 def test_scores_are_the_shares_of_the_unsafe_classes_in_order(tmp_path: Path) -> None:
     images = [encoded(drawing(seed, 60, 50)) for seed in range(5)]
-    score = open_scorer(str(classifier(tmp_path, "neutral", "Porn", "drawing", "NSFW")), ("porn", "nsfw"))
+    score = scorer(classifier(tmp_path, "neutral", "Porn", "drawing", "NSFW"), "porn,nsfw")
     together = score(images)
     assert together == pytest.approx([score([image])[0] for image in images], rel=1e-3)
     assert all(0 <= one <= 1 for one in together) and max(together) > 1.2 * min(together)
-    rest = open_scorer(str(tmp_path), ("neutral", "drawing"))
+    rest = scorer(tmp_path, "neutral,drawing")
     assert [one + other for one, other in zip(together, rest(images), strict=True)] == pytest.approx(
         [1.0] * 5, abs=1e-5
     )
 
 
 @pytest.mark.parametrize("unsafe", [True, False])
-def test_what_the_model_takes_for_unsafe_is_dropped(tmp_path: Path, unsafe: bool) -> None:
+def test_an_image_that_the_model_scores_as_unsafe_is_dropped(tmp_path: Path, unsafe: bool) -> None:
     model = classifier(tmp_path / "model", "normal", "nsfw", always=int(unsafe))
     settings = CurateRecipe.of(unsafe_images=str(model), download=False)
     crawl = write_crawl(tmp_path / "crawl.warc.gz")
@@ -55,11 +61,11 @@ def test_what_the_model_takes_for_unsafe_is_dropped(tmp_path: Path, unsafe: bool
     assert rule["ran"] and rule["threshold"]["unsafe_images"] == str(model)
     dropped = pq.read_table(tmp_path / "curated" / "dropped.parquet").to_pylist()
     broken = {row["image"].rpartition("/")[2] for row in dropped if "unsafe_image" in row["reasons"]}
-    # Every image that could be kept was asked about, whatever else is wrong with it; a broken one cannot be.
+    # Every image that could be stored is scored, whatever other rules it breaks; a broken one cannot be.
     assert broken == ({"good.jpg", "large.png", "banner.jpg", "copy.jpg"} if unsafe else set())
     assert (report["pairs"]["kept"] == 0) == unsafe
     page = (tmp_path / "curated" / "report.html").read_text(encoding="utf-8")
-    assert ("data:image/jpeg" in page) != unsafe, "what is unsafe is not shown, not even small"
+    assert ("data:image/jpeg" in page) != unsafe, "unsafe images are not shown, not even small"
 
 
 def test_without_a_model_the_report_says_that_the_rule_did_not_run(tmp_path: Path) -> None:
@@ -72,33 +78,33 @@ def test_without_a_model_the_report_says_that_the_rule_did_not_run(tmp_path: Pat
 def test_a_model_without_such_a_class_is_refused_with_its_classes(tmp_path: Path) -> None:
     classifier(tmp_path, "cat", "dog")
     with pytest.raises(OpenAlignError, match=r"none of the classes of .* \(cat, dog\) is among unsafe_labels \(nsfw\)"):
-        open_scorer(str(tmp_path), ("nsfw",))
+        scorer(tmp_path, "nsfw")
 
 
-def test_a_model_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_one_error_message(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="could not be read as an image-classification model"):
-        open_scorer(str(tmp_path / "nothing"), ("nsfw",))
+        scorer(tmp_path / "nothing", "nsfw")
 
 
-def test_a_model_with_weights_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
+def test_a_model_with_weights_that_are_not_numbers_is_refused(tmp_path: Path) -> None:
     classifier(tmp_path, "neutral", "nsfw", always=0)
     weights = load_file(tmp_path / "model.safetensors")
     weights["classifier.weight"][0, 0] = float("nan")
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(OpenAlignError, match=r"could not be read .*`classifier\.weight` holds NaN"):
-        open_scorer(str(tmp_path), ("nsfw",))
+        scorer(tmp_path, "nsfw")
 
 
 def test_pickled_weights_and_layers_that_no_model_has_are_refused(tmp_path: Path) -> None:
     put(classifier(tmp_path, "neutral", "nsfw") / "config.json", "num_hidden_layers", 10_000_000)
     with pytest.raises(OpenAlignError, match=r"could not be read .*`num_hidden_layers` = 10,000,000"):
-        open_scorer(str(tmp_path), ("nsfw",))
+        scorer(tmp_path, "nsfw")
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(OpenAlignError, match=r"pytorch_model\.bin, a format that can run code"):
-        open_scorer(str(tmp_path), ("nsfw",))
+        scorer(tmp_path, "nsfw")
 
 
 def test_nudenet_finds_nothing_in_drawings() -> None:
     pytest.importorskip("nudenet", reason="needs pip install 'openalign[nudenet]'")
-    score = open_scorer("nudenet", ())
+    score = scorer("nudenet", "")
     assert score([encoded(drawing(seed)) for seed in range(3)]) == [0.0, 0.0, 0.0]

@@ -16,6 +16,7 @@ from openalign.curation.isolation import records
 from openalign.curation.isolation.records import RECORD_FUNCTIONS, Problem, RecordError, RunError, each_of, one_record
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
+from openalign.curation.rules import image_rules
 from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.model import hub
@@ -43,17 +44,17 @@ EXTRACTION = {
 }
 """Functions that reading sources calls: how many pairs are lost when the second call raises."""
 CURATION = {
-    "images.inspection._look_at": (1, 1),
-    "duplicates.test_sets._print_of": (1, 0),
+    "images.inspection._inspect": (1, 1),
+    "duplicates.test_sets._fingerprint_of": (1, 0),
     "text.languages.guessed_language": (1, 0),
     "text.words._spaced_text": (1, 0),
-    "images.unsafe._scores": (1, 1),
+    "images.classifier._scores": (1, 1),
     "images.embeddings._embedded_images": (1, 0),
     "images.embeddings._embedded_texts": (1, 0),
     "report.report._small_jpeg": (0, 0),
 }
 """Functions that later steps call: how many lines of the report, and kept pairs lost, one record's failure costs."""
-BATCHES = ("images.unsafe._scores", "images.embeddings._embedded_images", "images.embeddings._embedded_texts")
+BATCHES = ("images.classifier._scores", "images.embeddings._embedded_images", "images.embeddings._embedded_texts")
 ELSEWHERE = ("sources.parquet_images._names", "sources.columns._value")
 """Functions that are called once, or only of damaged files: they have tests of their own."""
 
@@ -204,7 +205,7 @@ def curated(folder: Path, sources: list[Path], tests: Path) -> tuple[dict[str, A
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch, paint_encoder: PaintEncoder) -> None:
     monkeypatch.setattr(hub, "load", lambda name: paint_encoder)
-    monkeypatch.setattr("openalign.curation.images.unsafe.open_scorer", lambda *_: lambda images: [0.0] * len(images))
+    monkeypatch.setattr(image_rules, "open_unsafe_scorer", lambda _: lambda images: [0.0] * len(images))
     monkeypatch.setattr("openalign.curation.text.languages.language_of", lambda text: "en")
 
 

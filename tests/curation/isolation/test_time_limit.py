@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 
 from openalign.curation.isolation.records import RecordError, RunError
-from openalign.curation.isolation.time_limit import TooLong, call_apart, helper_process
+from openalign.curation.isolation.time_limit import TooLong, call_with_time_limit, helper_process
 from openalign.locks import locked
 from tests.curation import stand_ins
+
+pytestmark = pytest.mark.slow
 
 NOT_LONG = 60.0  # seconds within which a process that is to end has ended, however busy the machine
 
 
 def call(function: Callable[..., object], *args: object, seconds: float = 30.0) -> object:
-    return call_apart(function, *args, seconds=seconds, setting="page_seconds")
+    return call_with_time_limit(function, *args, seconds=seconds, setting="page_seconds")
 
 
 def test_results_and_what_is_raised_come_back_from_another_process() -> None:
@@ -94,11 +96,11 @@ def test_the_helper_ends_with_a_parent_that_is_killed(busy: bool) -> None:
     code = f"""
 from threading import Thread
 from time import sleep
-from openalign.curation.isolation.time_limit import call_apart, helper_process
+from openalign.curation.isolation.time_limit import call_with_time_limit, helper_process
 from tests.curation import stand_ins
-call_apart(divmod, 7, 2, seconds=1, setting="x")
+call_with_time_limit(divmod, 7, 2, seconds=1, setting="x")
 if {busy}:
-    Thread(target=lambda: call_apart(stand_ins.compute, 600.0, seconds=1, setting="x")).start()
+    Thread(target=lambda: call_with_time_limit(stand_ins.compute, 600.0, seconds=1, setting="x")).start()
     sleep(0.3)
 print(helper_process(), flush=True)
 sleep(600)

@@ -14,20 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalign.curation.engine.local import LocalEngine
-from openalign.curation.images.inspection import JUDGED
-from openalign.curation.recipe import TABLES, CurateRecipe
-from openalign.curation.rules import relations
-from openalign.curation.rules.table import RULES, why_not_run
+from openalign.curation.images.inspection import INSPECTED
+from openalign.curation.recipe import CurateRecipe
+from openalign.curation.rules.evaluation import add_inspected, add_text_passes, evaluate
+from openalign.curation.rules.relations import count_pairs
+from openalign.curation.rules.rule import Corpus
+from openalign.curation.rules.table import RULES, rules_that_run
 from openalign.curation.text.words import in_words, is_unspaced, spaced, split_unigrams, unigrams
 from openalign.errors import OpenAlignError
 
 PAPER = CurateRecipe.of()
-LOOKED = pa.schema([*JUDGED, ("unsafe", pa.float64()), ("test_image", pa.string())])
+KNOWN = pa.schema([*INSPECTED, ("unsafe", pa.float64()), ("test_image", pa.string())])
 Pair = tuple[str, str | None]
 
 
 def reasons_of(
-    pairs: list[Pair], looked: list[dict[str, Any]] | None = None, asked: CurateRecipe = PAPER, parts: int = 1
+    pairs: list[Pair], inspected: list[dict[str, Any]] | None = None, asked: CurateRecipe = PAPER, parts: int = 1
 ) -> dict[Pair, list[str]]:
     """The rules that each distinct pair breaks, through the engine, which counts tokens in so many parts."""
     columns = {
@@ -39,15 +41,14 @@ def reasons_of(
         path = Path(folder) / "occurrences.parquet"
         pq.write_table(table, path)
         engine = LocalEngine(Path(folder), 1)
-        engine.parts_of = lambda size: parts  # type: ignore[method-assign]
-        found = relations.collect_pairs(engine, engine.read([path]))
-        texts = relations.collect_texts(engine, found, asked.text.vocabulary, [])
-        measured = relations.measure_pairs(engine, found, texts, asked)
-        running = [rule for rule in RULES if why_not_run(rule, asked, test_set=True) is None]
-        seen = ibis.memtable(pa.Table.from_pylist(looked or [], schema=LOOKED))
-        judged = relations.judge_pairs(engine, measured, seen, running, asked).to_pyarrow().to_pylist()
+        engine.group_count = lambda size: parts  # type: ignore[method-assign]
+        found = count_pairs(engine, engine.read([path]), asked.text.vocabulary, [])
+        rules = rules_that_run(asked, has_test_set=True)
+        corpus = add_text_passes(Corpus(engine, asked, found), [rule for rule in rules if not rule.of_image])
+        known = ibis.memtable(pa.Table.from_pylist(inspected or [], schema=KNOWN))
+        evaluated = evaluate(add_inspected(corpus, known), rules).to_pyarrow().to_pylist()
         engine.close()
-    return {(row["image"], row["text"]): row["reasons"] for row in judged}
+    return {(row["image"], row["text"]): row["reasons"] for row in evaluated}
 
 
 def image(width: int, height: int, **known: Any) -> dict[str, Any]:
@@ -103,13 +104,13 @@ def test_what_looking_at_images_found_drops_pairs() -> None:
     assert broken_by_image(width=300, height=300, test_image="row 3") == ["near_duplicate_of_test"]
 
 
-def test_an_image_that_was_not_looked_at_breaks_no_rule_of_images() -> None:
+def test_an_image_that_was_not_inspected_breaks_no_rule_of_images() -> None:
     assert reasons_of([("a", "one two")])["a", "one two"] == ["word_count"]
 
 
 def test_reasons_come_in_the_order_of_the_rules() -> None:
-    looked = [image(100, 400, test_image="row 3")]
-    assert reasons_of([("a.jpg", "apple")], looked)["a.jpg", "apple"] == [
+    inspected = [image(100, 400, test_image="row 3")]
+    assert reasons_of([("a.jpg", "apple")], inspected)["a.jpg", "apple"] == [
         "word_count", "shorter_side", "aspect_ratio", "near_duplicate_of_test",
     ]  # fmt: skip
 
@@ -210,8 +211,8 @@ def tokens(text: str) -> list[str]:
 def test_rules_stand_in_the_order_of_the_design() -> None:
     assert [rule.name for rule in RULES] == [
         "no_text", "word_count", "images_per_text", "texts_per_image", "rare_token", "other_language",
-        "unreadable_image", "shorter_side", "aspect_ratio", "unsafe_image", "near_duplicate_of_test", "low_similarity",
-        "near_duplicate",
+        "unreadable_image", "shorter_side", "aspect_ratio", "unsafe_image", "watermark", "near_duplicate_of_test",
+        "low_similarity", "near_duplicate",
     ]  # fmt: skip
 
 
@@ -222,10 +223,9 @@ def test_every_rule_says_its_threshold() -> None:
     assert all("{" not in sentence for sentence in said.values())
 
 
-def test_every_setting_and_rule_is_in_the_documentation() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "curation.md").read_text(encoding="utf-8")
-    named = [*TABLES, *(rule.name for rule in RULES)]
-    assert [name for name in named if f"| `{name}` |" not in page] == []
+def test_every_rule_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
+    assert [rule.name for rule in RULES if f"| `{rule.name}` |" not in page] == []
 
 
 @pytest.mark.parametrize("wrong", [{"min_words": 5, "max_words": 4}, {"vocabulary": 0}, {"pairs_per_shard": 0}])

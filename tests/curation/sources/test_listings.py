@@ -64,7 +64,7 @@ def test_a_shards_index_that_is_not_as_it_was_written_is_refused(tmp_path: Path)
     index = tmp_path / "out" / "shards" / "shard-00000.index.parquet"
     index.write_bytes(index.read_bytes().replace(b"a pear", b"a peer"))
     for source in (tmp_path / "out", tmp_path / "out" / "shards", tmp_path / "out" / "shards" / "shard-00000.tar"):
-        with pytest.raises(OpenAlignError, match=r"shard-00000\.index\.parquet is not as it was written"):
+        with pytest.raises(OpenAlignError, match=r"shard-00000\.index\.parquet has changed since it was written"):
             extracted([source], tmp_path / "work", workers=1)
 
 

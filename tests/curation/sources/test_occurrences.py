@@ -63,7 +63,7 @@ def test_a_damaged_part_is_read_again_and_the_others_are_not(tmp_path: Path, dam
     files = [write_warc(tmp_path / f"{number}.warc.gz", {f"{number}": page}) for number in range(2)]
     extracted(files, tmp_path / "work")
     (tmp_path / "work" / "relations.duckdb").unlink()
-    parts = tmp_path / "work" / "parts"
+    parts = tmp_path / "work" / "steps" / "sources"
     kept = json.loads((parts / "000001.json").read_bytes())
     changed = bytearray((parts / damage).read_bytes())
     changed[len(changed) // 2] ^= 1

@@ -21,7 +21,7 @@ def test_every_text_gets_its_language_piece_by_piece(tmp_path: Path, monkeypatch
     monkeypatch.setattr(languages, "_AT_ONCE", 2)
     texts = [ENGLISH, GERMAN, "", "12 345", "苹果在桌子上"]
     with LocalEngine(tmp_path, workers=1) as engine:
-        found = classify_texts(engine, engine.hold_rows("given", pa.table({"text": texts})), [])
+        found = classify_texts(engine, engine.from_arrow("given", pa.table({"text": texts})), [])
         rows = {row["text"]: row["language"] for row in found.to_pyarrow().to_pylist()}
     assert rows == {text: language_of(text) for text in texts}
     assert (rows[ENGLISH], rows[GERMAN]) == ("en", "de")

@@ -1,4 +1,4 @@
-"""Page bytes become text by what the page declares, else by what its bytes say."""
+"""Page bytes become text by the declared charset, else by detection."""
 
 import codecs
 import encodings.aliases
@@ -62,7 +62,7 @@ def test_bytes_outside_a_declared_charset_do_not_lose_the_page() -> None:
     assert decode_page(b"<p>caf\xe9 table</p>", "utf-8") == "<p>caf\ufffd table</p>"
 
 
-def test_bytes_that_are_no_text_give_none() -> None:
+def test_bytes_that_are_not_text_give_none() -> None:
     noise = bytes((i * i * 37 + i * 11) % 256 for i in range(4000))
     assert decode_page(b"\x00\xff\xfe\x81" + noise) is None
 
@@ -79,7 +79,7 @@ def test_no_name_of_a_python_codec_ends_the_reading_of_a_page(declared: str) -> 
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_codec_that_is_no_encoding_of_pages_is_as_if_none_were_declared(name: str) -> None:
+def test_a_codec_that_is_not_an_encoding_of_pages_is_ignored(name: str) -> None:
     html = page(RUSSIAN)
     assert decode_page(html.encode(), name) == html
     assert codec_of(name) is None
@@ -90,7 +90,7 @@ def test_every_label_names_a_text_encoding_that_python_has() -> None:
         assert label == label.strip().lower()
         assert codecs.lookup(codec)._is_text_encoding
         assert bytes(range(32, 126)).decode(codec).isprintable() or codec.startswith("utf-16")
-    assert len(CODECS) == 222  # of the 228 of the standard: without the six of its encoding "replacement"
+    assert len(CODECS) == 222  # the 228 of the standard without the six of its encoding "replacement"
 
 
 @pytest.mark.parametrize(

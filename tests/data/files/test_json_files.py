@@ -1,4 +1,4 @@
-"""JSON that a stranger may have written."""
+"""Untrusted JSON is read within limits."""
 
 import json
 import math

@@ -62,7 +62,7 @@ def test_every_read_of_many_threads_is_right(
     assert reads == [content(number)[offset : offset + size] for number, offset, size in asked * 8]
 
 
-def test_no_more_files_stay_open_than_said(paths: list[Path]) -> None:
+def test_no_more_files_stay_open_than_allowed(paths: list[Path]) -> None:
     files = OpenFiles(3)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for path in paths:

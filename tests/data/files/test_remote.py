@@ -1,4 +1,4 @@
-"""Shards at an address give the same pairs as the same shards on disk, by ranges of bytes."""
+"""Shards at a URL give the same pairs as on disk, read by byte ranges."""
 
 import functools
 import re
@@ -131,7 +131,7 @@ def test_batches_over_http_are_those_of_the_files(folder: Path, server: str, tmp
         assert other.problems == []
 
 
-def test_the_fingerprint_follows_the_file_at_the_address(memory: str) -> None:
+def test_the_fingerprint_follows_the_file_at_the_url(memory: str) -> None:
     before = open_pairs(memory).fingerprint()
     assert open_pairs(memory).fingerprint() == before
     files = fsspec.filesystem("memory")
@@ -151,7 +151,7 @@ def test_a_read_that_fails_is_tried_again(
         pairs.image_bytes(3)
 
 
-def test_rows_behind_the_end_of_a_cut_shard_are_named_without_asking_for_each(
+def test_rows_past_the_end_of_a_truncated_shard_are_named_without_a_request_for_each(
     folder: Path, server: str, handler: type[RangeHandler]
 ) -> None:
     pairs = open_pairs(f"{server}/shards")
@@ -167,7 +167,7 @@ def test_rows_behind_the_end_of_a_cut_shard_are_named_without_asking_for_each(
     assert pairs.image_bytes(5)
 
 
-def test_a_shard_cut_off_at_an_address_gives_its_whole_samples(folder: Path, server: str) -> None:
+def test_a_truncated_shard_at_a_url_gives_its_complete_samples(folder: Path, server: str) -> None:
     tar = folder / "shard-00002.tar"
     offsets = read_index(tar)["image_offset"].to_pylist()
     tar.write_bytes(tar.read_bytes()[: offsets[1] + 100])
@@ -177,7 +177,7 @@ def test_a_shard_cut_off_at_an_address_gives_its_whole_samples(folder: Path, ser
     assert pairs.problems[0].startswith(f"{server}/shards/shard-00002.tar is cut off or damaged after 1 samples")
 
 
-def test_a_server_without_ranges_is_told_from_one_that_has_them(folder: Path, server: str) -> None:
+def test_a_server_without_ranges_is_an_error(folder: Path, server: str) -> None:
     (folder.parent / "whole").symlink_to(folder)
     with pytest.raises(OpenAlignError, match="the server sends whole files only"):
         open_pairs(f"{server}/whole/").image_bytes(0)

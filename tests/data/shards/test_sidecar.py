@@ -1,4 +1,4 @@
-"""The index beside a shard is checked before a row of it is used, whoever wrote it."""
+"""The index beside a shard is untrusted, and checked before a row of it is used."""
 
 import random
 from pathlib import Path
@@ -45,16 +45,16 @@ def rewrite(tar: Path, name: str, values: Any) -> None:
         ("image_offset", None, "it has no columns image_offset"),
         ("image_size", None, "it has no columns image_size"),
         ("key", [1, 2, 3], "its column key holds int64, not string"),
-        ("key", ["a", None, "c"], "its row 2 has key None, which cannot be"),
-        ("image_offset", [512, 2**40, 2048], f"its row 2 has image_offset {2**40}, which cannot be"),
-        ("image_offset", [512, -512, 2048], "its row 2 has image_offset -512, which cannot be"),
-        ("image_offset", [512, None, 2048], "its row 2 has image_offset None, which cannot be"),
+        ("key", ["a", None, "c"], "its row 2 has key None, which is impossible"),
+        ("image_offset", [512, 2**40, 2048], f"its row 2 has image_offset {2**40}, which is impossible"),
+        ("image_offset", [512, -512, 2048], "its row 2 has image_offset -512, which is impossible"),
+        ("image_offset", [512, None, 2048], "its row 2 has image_offset None, which is impossible"),
         ("image_offset", [512.0, 700.0, 2048.0], "its column image_offset holds double, not int64"),
         ("image_offset", pa.array([512, 2**63, 2048], pa.uint64()), "out of range|not in range|out of bounds"),
         ("image_offset", [512, 2**63 - 1, 2048], "its row 2 has image_offset 9223372036854775807"),
-        ("image_size", [700, -1, 700], "its row 2 has image_size -1, which cannot be"),
-        ("image_size", [700, 700, 2**40], f"its row 3 has image_size {2**40}, which cannot be"),
-        ("image_offset", [512, 513, 9000], "its row 2 has image_offset 513, which cannot be"),
+        ("image_size", [700, -1, 700], "its row 2 has image_size -1, which is impossible"),
+        ("image_size", [700, 700, 2**40], f"its row 3 has image_size {2**40}, which is impossible"),
+        ("image_offset", [512, 513, 9000], "its row 2 has image_offset 513, which is impossible"),
         ("image_digest", ["a", "b", "c"], r"its column image_digest holds string, not fixed_size_binary\[16\]"),
     ],
 )
@@ -110,7 +110,7 @@ def test_metadata_of_any_kind_come_back(tmp_path: Path) -> None:
     assert {name: row[name] for name in described} == described
 
 
-def test_the_digests_are_no_column_of_the_pairs(tmp_path: Path) -> None:
+def test_the_digests_are_not_a_column_of_the_pairs(tmp_path: Path) -> None:
     write(tmp_path)
     assert open_pairs(tmp_path).table.column_names == ["image", "text", "key", "page", "width"]
     assert read_index(tmp_path / "shard-00001.tar")["image_digest"].type == pa.binary(16)
@@ -191,5 +191,5 @@ def test_an_index_with_other_rows_or_columns_than_were_written_is_refused(tmp_pa
     table = pq.read_table(index_path(tar))
     for other in (table.slice(0, 2), table.rename_columns([f"{name}x"[:6] + name[6:] for name in table.column_names])):
         pq.write_table(other.replace_schema_metadata(table.schema.metadata), index_path(tar))
-        with pytest.raises(OpenAlignError, match="other columns or another number of rows than were written"):
+        with pytest.raises(OpenAlignError, match="its columns or its number of rows differ from what was written"):
             read_index(tar)

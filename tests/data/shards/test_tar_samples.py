@@ -1,4 +1,4 @@
-"""Tars without an index, from strangers: what is whole is read, what is not ends in one sentence."""
+"""Untrusted tars without an index: complete samples are read, anything else is one error or problem."""
 
 import io
 import json
@@ -71,14 +71,14 @@ def test_a_header_that_claims_more_than_headers_need_is_not_read(tmp_path: Path,
     tar = with_header(tar_of(tmp_path / "a.tar", samples()), name, binary(1 << 30), kind)
     problems: list[str] = []
     if name == "0.jpg":
-        with pytest.raises(OpenAlignError, match=r"a\.tar cannot be read as a shard \(.*claims 1,073,741,824 bytes"):
+        with pytest.raises(OpenAlignError, match=r"cannot be read as a shard \(.*claims to have 1,073,741,824 bytes"):
             read_index(tar, problems)
         return
     assert len(read_index(tar, problems)) == 2
     assert len(problems) == 1
 
 
-def test_a_damaged_header_in_the_middle_is_no_end_of_the_tar(tmp_path: Path) -> None:
+def test_a_damaged_header_in_the_middle_is_not_the_end_of_the_tar(tmp_path: Path) -> None:
     tar = tar_of(tmp_path / "a.tar", samples())
     with tarfile.open(tar) as opened:
         offset = opened.getmember("2.jpg").offset
@@ -149,10 +149,10 @@ def test_a_tar_that_cannot_be_read_is_left_out_beside_one_that_can(tmp_path: Pat
     assert [problem.partition(" (")[0] for problem in pairs.problems] == [
         f"{tmp_path}/{name}.tar cannot be read as a shard" for name in "ac"
     ]
-    with pytest.raises(OpenAlignError, match=r"a\.tar cannot be read as a shard"):
+    with pytest.raises(OpenAlignError, match=r"cannot be read as a shard"):
         open_pairs(tmp_path / "a.tar")
     (tmp_path / "b.tar").unlink()
-    with pytest.raises(OpenAlignError, match=r"a\.tar cannot be read as a shard"):
+    with pytest.raises(OpenAlignError, match=r"cannot be read as a shard"):
         open_pairs(tmp_path)
 
 
@@ -185,7 +185,7 @@ def test_samples_may_not_have_any_number_of_fields(tmp_path: Path, monkeypatch: 
     wide = json.dumps({f"field {i}": i for i in range(5)}).encode()
     pairs = open_pairs(tar_of(tmp_path / "a.tar", samples() | {"2.json": wide}))
     assert pairs.table.column_names == ["image", "text", "key", "width"]
-    assert "the fields of sample 2 are left out: the samples have more than 8 different ones" in pairs.problems[0]
+    assert "the fields of sample 2 are left out: the samples have more than 8 distinct fields" in pairs.problems[0]
 
 
 def test_a_field_that_is_a_number_in_one_tar_and_a_text_in_another_is_text(tmp_path: Path) -> None:

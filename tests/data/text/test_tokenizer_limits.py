@@ -1,4 +1,4 @@
-"""What a stranger's tokenizer.json may ask for: published tokenizers pass, the rest is refused before the library.
+"""Limits of an untrusted tokenizer.json: published tokenizers pass, the rest is refused before the library loads it.
 
 Nothing here that is refused is given to the library.
 """
@@ -47,14 +47,14 @@ def file(tmp_path: Path) -> Path:
     return train_tokenizer(["a red apple"], tmp_path / "tokenizer.json", size=60)
 
 
-def with_part(file: Path, name: str, part: object) -> Path:
-    """A copy of `file` with one of its parts replaced, without the checksum beside it."""
+def with_component(file: Path, name: str, component: object) -> Path:
+    """A copy of `file` with one of its components replaced, without the checksum beside it."""
     content = json.loads(file.read_text())
     *outer, last = name.split(".")
     inner = content
     for key in outer:
         inner = inner[key]
-    inner[last] = part
+    inner[last] = component
     changed = file.parent / "changed" / "tokenizer.json"
     changed.parent.mkdir(exist_ok=True)
     changed.write_text(json.dumps(content))
@@ -72,7 +72,7 @@ def test_the_rules_of_published_tokenizers_pass(name: str, tmp_path: Path) -> No
 def test_the_rules_of_siglip_and_xlm_r_as_published_pass(file: Path) -> None:
     longest = unicodedata.normalize("NFKC", "\ufdfa")
     map_of_nfkc = {"type": "Precompiled", "precompiled_charsmap": charsmap("a", longest)}
-    check_tokenizer(with_part(file, "normalizer", sequence(map_of_nfkc, replaced(" {2,}", " ", "Regex"))))
+    check_tokenizer(with_component(file, "normalizer", sequence(map_of_nfkc, replaced(" {2,}", " ", "Regex"))))
     siglip = sequence(
         {"type": "Lowercase"},
         replaced("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]", "", "Regex"),
@@ -81,7 +81,7 @@ def test_the_rules_of_siglip_and_xlm_r_as_published_pass(file: Path) -> None:
         map_of_nfkc,
         replaced(" {2,}", "▁", "Regex"),
     )
-    check_tokenizer(with_part(file, "normalizer", siglip))
+    check_tokenizer(with_component(file, "normalizer", siglip))
 
 
 REFUSED = {
@@ -166,16 +166,14 @@ REFUSED = {
 def test_what_asks_for_more_is_refused_before_the_library_sees_it(
     name: str, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part, value, message = REFUSED[name]
-    changed = with_part(file, part, value)
+    component, value, message = REFUSED[name]
+    changed = with_component(file, component, value)
     monkeypatch.setattr(tokenizers, "Tokenizer", None)
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", None)
-    with pytest.raises(
-        OpenAlignError, match=r"changed/tokenizer\.json is not a tokenizer that is read here: .*"
-    ) as told:
+    with pytest.raises(OpenAlignError, match=r"changed/tokenizer\.json is not a supported tokenizer: .*") as raised:
         Tokenizer.load(changed)
-    assert message in str(told.value)
-    with pytest.raises(OpenAlignError, match="is not a tokenizer that is read here"):
+    assert message in str(raised.value)
+    with pytest.raises(OpenAlignError, match="is not a supported tokenizer"):
         load_tokenizer(changed.parent)
 
 
@@ -190,7 +188,7 @@ def test_a_tokenizer_file_of_another_name_or_format_is_refused(file: Path, monke
 
 
 def test_the_counted_growth_is_at_least_the_real_one() -> None:
-    """The bounds say what the library does, on rules that grow a text little."""
+    """The bounds agree with the library on rules by which a text grows a little."""
     assert normalizers.Replace("", "ab").normalize_str("xyz") == "abxabyabzab"
     assert normalizers.Replace(Regex("q*"), "ab").normalize_str("xyz") == "abxabyabzab"
     assert len(pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str("\U0001f34e")[0][0]) == 4

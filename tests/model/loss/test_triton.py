@@ -34,7 +34,7 @@ COMPILE = """
 import sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from openalign.model import loss_triton
+from openalign.model.loss import triton as loss_triton
 for kernel in (loss_triton._log_sum_exps_of_tile, loss_triton._softmaxes_of_tile):
     types = {name: "*fp32" if name.endswith("_ptr") else "i32" for name in kernel.arg_names}
     types |= {"scale": "fp32", "WIDTH": "constexpr"}
@@ -135,6 +135,7 @@ def test_both_passes_run_on_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 # Shared memory a block may take, from NVIDIA's table of compute capabilities.
+@pytest.mark.slow
 @pytest.mark.parametrize(("capability", "limit_kib"), [(80, 163), (86, 99), (90, 227)])
 def test_kernels_compile_and_fit_shared_memory(capability: int, limit_kib: int) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

@@ -1,8 +1,12 @@
-"""Runs in several processes, started as torchrun starts them, on loopback: gloo, or NCCL where each has a GPU."""
+"""Runs in several processes, as torchrun starts them, on loopback: gloo, or NCCL where each has a GPU."""
 
 import json
+import os
+import random
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -12,11 +16,16 @@ from safetensors.torch import load_file
 from openalign.errors import OpenAlignError
 from openalign.training.loop import train
 from openalign.training.optimization.parallel import processes
+from tests import preloaded
+
+pytestmark = pytest.mark.slow
 
 COMMAND = """
 import json, sys
+from openalign.progress import shown_messages
 from openalign.training.loop import train
-train(sys.argv[1], to=sys.argv[2], set=json.loads(sys.argv[3]), resume=True)
+with shown_messages():
+    train(sys.argv[1], to=sys.argv[2], set=json.loads(sys.argv[3]), resume=True)
 """
 BASE = {"steps": "5", "checkpoint_every_steps": "5", "batch_norm_group": "3", "micro_batch_size": "6"}
 # A bias in front of a batch norm has no gradient but rounding errors, which a small epsilon would blow up.
@@ -31,13 +40,37 @@ def no_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
-def run_on(count: int, recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Train in `count` processes on this machine."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+def run_by_torchrun(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Train in two processes on this machine."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = run.with_suffix(".py")
     script.write_text(COMMAND)
-    arguments = [str(script), str(recipe), str(run), json.dumps(changes)]
-    return subprocess.run([*torchrun, *arguments], check=False, capture_output=True, text=True, timeout=240)
+    return preloaded.run([*torchrun, script, recipe, run, json.dumps(changes)], timeout=240)
+
+
+def run_on_two(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The same with preloaded processes, which torchrun cannot start."""
+    command = [sys.executable, "-c", COMMAND, recipe, run, json.dumps(changes)]
+    shared = os.environ | {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
+    shared["MASTER_PORT"] = str(free_port())
+    with ExitStack() as stack:
+        started = []
+        for rank in ("0", "1"):
+            process = preloaded.Popen(command, stderr=subprocess.PIPE, env=shared | {"RANK": rank, "LOCAL_RANK": rank})
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            started.append(process)
+        errors = "".join(process.communicate(timeout=120)[1] for process in started)
+    return subprocess.CompletedProcess(command, max(abs(process.returncode) for process in started), "", errors)
+
+
+def free_port() -> int:
+    """A port that is free and from which no connection is made, since it is below those that Linux gives out."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as trial, suppress(OSError):
+            trial.bind(("localhost", port))
+            return port
+    raise OSError("no free port")
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -58,7 +91,7 @@ def test_two_processes_equal_one_with_the_same_batch(
 ) -> None:
     changes = BASE | {"micro_batch_size": micro_batch_size, "parallel": f'"{parallel}"'}
     train(recipe, set=changes, to=tmp_path / "one")
-    done = run_on(2, recipe, tmp_path / "two", changes)
+    done = run_on_two(recipe, tmp_path / "two", changes)
     assert done.returncode == 0, done.stderr
     assert_close_weights(tmp_path / "one", tmp_path / "two")
 
@@ -69,7 +102,7 @@ def test_a_run_resumed_on_two_processes_goes_on_with_the_same_samples(recipe: Pa
     train(recipe, set=changes, to=tmp_path / "moved")
     for path in (tmp_path / "moved" / "checkpoints").glob("step-*6"):
         path.rename(path.with_name("gone"))
-    done = run_on(2, recipe, tmp_path / "moved", changes)
+    done = run_by_torchrun(recipe, tmp_path / "moved", changes)
     assert done.returncode == 0, done.stderr
     assert_close_weights(tmp_path / "one", tmp_path / "moved")
 
@@ -79,7 +112,7 @@ def test_all_processes_go_on_from_the_checkpoint_before_a_damaged_one(recipe: Pa
     train(recipe, set=changes, to=tmp_path / "one")
     train(recipe, set=changes, to=tmp_path / "two")
     (tmp_path / "two" / "checkpoints" / "step-00000006" / "config.json").write_text("{}")
-    done = run_on(2, recipe, tmp_path / "two", changes)
+    done = run_on_two(recipe, tmp_path / "two", changes)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Going on from step 3") == 1
     assert_close_weights(tmp_path / "one", tmp_path / "two")
@@ -87,7 +120,7 @@ def test_all_processes_go_on_from_the_checkpoint_before_a_damaged_one(recipe: Pa
 
 def test_another_recipe_is_refused_by_one_process_for_all(recipe: Path, tmp_path: Path) -> None:
     train(recipe, set=BASE, to=tmp_path / "run")
-    done = run_on(2, recipe, tmp_path / "run", BASE | {"seed": "3"})
+    done = run_on_two(recipe, tmp_path / "run", BASE | {"seed": "3"})
     assert done.returncode != 0
     assert "`seed` = 0, not 3" in done.stderr
 
@@ -96,7 +129,7 @@ def test_another_recipe_is_refused_by_one_process_for_all(recipe: Path, tmp_path
 def test_bfloat16_arithmetic_stays_near_float32(recipe: Path, tmp_path: Path, parallel: str) -> None:
     changes = BASE | {"parallel": f'"{parallel}"'}
     train(recipe, set=changes, to=tmp_path / "float32")
-    done = run_on(2, recipe, tmp_path / "bfloat16", changes | {"precision": '"bfloat16"'})
+    done = run_on_two(recipe, tmp_path / "bfloat16", changes | {"precision": '"bfloat16"'})
     assert done.returncode == 0, done.stderr
     for name, tensor in weights(tmp_path / "float32").items():
         torch.testing.assert_close(weights(tmp_path / "bfloat16")[name], tensor, rtol=0.1, atol=0.1)
@@ -105,7 +138,7 @@ def test_bfloat16_arithmetic_stays_near_float32(recipe: Path, tmp_path: Path, pa
 def test_a_model_cut_across_processes_is_measured_as_a_whole_one(recipe: Path, tmp_path: Path) -> None:
     changes = BASE | {"held_out.data": str(recipe.with_name("pairs.csv")), "held_out.every_steps": "2"}
     train(recipe, set=changes, to=tmp_path / "one")
-    done = run_on(2, recipe, tmp_path / "two", changes | {"parallel": '"fsdp"'})
+    done = run_on_two(recipe, tmp_path / "two", changes | {"parallel": '"fsdp"'})
     assert done.returncode == 0, done.stderr
     recalls = [
         [
@@ -121,7 +154,7 @@ def test_a_model_cut_across_processes_is_measured_as_a_whole_one(recipe: Path, t
 
 
 def test_an_uneven_share_is_refused_in_a_sentence(recipe: Path, tmp_path: Path) -> None:
-    done = run_on(2, recipe, tmp_path / "run", BASE | {"batch_size": "15", "micro_batch_size": "15"})
+    done = run_on_two(recipe, tmp_path / "run", BASE | {"batch_size": "15", "micro_batch_size": "15"})
     assert done.returncode != 0
     assert "batch_size 15 does not divide by 2 processes" in done.stderr
 

@@ -1,7 +1,6 @@
 """A resumed run takes its own recipe and its own data; what decides the weights changes only on purpose."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from openalign.training.loop import train
 from openalign.training.recipe.changes import FREE, differences
 from openalign.training.recipe.recipe import Recipe, read_recipe
 from openalign.training.run_folder.checkpoint import checkpoints_of
+from tests import preloaded
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_the_command_line_refuses_both_as_wrong_usage(cut_short: Path, typed: li
         "train",
         *(str(cut_short) if each == "RUN" else each for each in typed),
     ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = preloaded.run(command)
     assert done.returncode == 2 and "--change" in done.stderr
 
 

@@ -18,7 +18,8 @@ from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.training.loop import train
 from openalign.training.run_folder.checkpoint import checkpoints_of, put_model
-from openalign.training.run_folder.resume import newest_whole, recover
+from openalign.training.run_folder.plan import newest_whole
+from openalign.training.run_folder.prepare import recover
 from openalign.training.run_folder.training_state import read_state
 
 CHECKPOINT_FILES = (
@@ -131,7 +132,7 @@ def test_checkpoints_of_an_older_version_without_checksums_are_gone_on_from_alou
     (newest(run) / STATE).write_text(json.dumps(state))
     train(to=run, resume=True)
     said = capsys.readouterr().err
-    assert f"{run}/checkpoints/step-00000003: has no checksums" in said and "are not checked" in said
+    assert f"{run}/checkpoints/step-00000003: has no checksums" in said and "it is not checked" in said
     assert_same_end(run, finished)
     assert names(run) == ["step-00000002", "step-00000003", "step-00000004"]
 

@@ -15,7 +15,8 @@ from openalign.commands.cli import app
 from openalign.errors import OpenAlignError
 from openalign.training.recipe.recipe import read_recipe, write_recipe
 from openalign.training.watch.chart import Axis, Curve, averaged, draw, short_number, stacked, thinned
-from openalign.training.watch.report import read_run, report
+from openalign.training.watch.logged_run import read_run
+from openalign.training.watch.report import report
 from tests.browser import opened
 
 STEPS = 40
@@ -141,7 +142,7 @@ def test_what_is_no_run_or_has_not_begun_is_said(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text("steps = 1\n")
     with pytest.raises(OpenAlignError, match="has logged no step yet"):
         read_run(tmp_path)
-    with pytest.raises(OpenAlignError, match="say where to write it"):
+    with pytest.raises(OpenAlignError, match="name it with --to"):
         report([tmp_path, tmp_path])
 
 

@@ -20,8 +20,9 @@ from openalign.training.optimization.parallel import Processes
 from openalign.training.optimization.step import StepResult
 from openalign.training.recipe.recipe import Recipe, read_recipe
 from openalign.training.run_folder.log_file import LogFile, read_records
-from openalign.training.watch import boards, log, throughput
-from openalign.training.watch.log import RunLog
+from openalign.training.watch import boards, console, throughput
+from openalign.training.watch import run_log as run_log_module
+from openalign.training.watch.run_log import RunLog
 
 RECALL = {"text_to_image R@1": 0.25, "image_to_text R@1": 0.5, "text_to_image R@10": 1.0}
 
@@ -42,7 +43,7 @@ def settings(recipe: Path) -> Recipe:
 def spoken(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is printed, on a console of 80 columns that is no terminal."""
     text = io.StringIO()
-    for module in (log, progress):
+    for module in (console, progress):
         monkeypatch.setattr(module, "console", Console(file=text, width=80, highlight=False))
     yield text
 
@@ -132,7 +133,7 @@ def test_measuring_recall_does_not_count_as_training(
 ) -> None:
     clock = [0.0]
     with RunLog(tmp_path, settings, 0, Processes()) as run_log:
-        monkeypatch.setattr(log.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(run_log_module.time, "perf_counter", lambda: clock[0])
         run_log._window.began = run_log._began = 0.0  # as if opened at zero
         for step in range(2):
             clock[0] += 1.0  # a step
@@ -262,7 +263,7 @@ def test_tensorboard_gets_the_figures_and_the_recall(settings: Recipe, tmp_path:
 def test_lines_and_bars_of_the_papers_run_fit_80_columns(
     settings: Recipe, tmp_path: Path, spoken: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "PLAIN_LINE_SECONDS", -1.0)
+    monkeypatch.setattr(console, "SECONDS_BETWEEN_LINES", -1.0)
     with RunLog(tmp_path, settings, 1_199_998, Processes()) as run_log:
         for step in (1_199_998, 1_199_999):
             run_log.add(result(), batch_of(step), waited=1e-9)

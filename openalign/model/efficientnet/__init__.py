@@ -1,0 +1,1 @@
+"""EfficientNet (Tan & Le, ICML 2019): ALIGN's image tower."""

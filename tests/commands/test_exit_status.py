@@ -1,0 +1,72 @@
+"""Exit statuses: 2 for what is typed wrong, 1 for what cannot be done, each with one error message and no traceback."""
+
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from openalign.commands.cli import app
+
+CURATE = "curate photos.csv --to curated"
+TRAIN = "train laptop --to run"
+EVALUATE = "evaluate model photos.csv"
+MISTYPED = [
+    *("nonsense", "--nonsense"),
+    *("curate --to curated", "curate photos.csv", f"{CURATE} --nonsense"),
+    *(f"{CURATE} --set min_words", f"{CURATE} --set min_wrods=2", f"{CURATE} --set =2"),
+    *(f"{CURATE} --set min_words=few", f"{CURATE} --set vocabulary=0", f"{CURATE} --set text_from=altt"),
+    *(f"{CURATE} --engine sparkle", f"{CURATE} --retry all", f"{CURATE} --workers 0", f"{CURATE} --workers many"),
+    *(f"{CURATE} --memory much", f"{CURATE} --memory 1MB", f"{CURATE} --master spark://head:7077"),
+    *("tokenizer photos.csv", "tokenizer photos.csv --to t --size few", "tokenizer photos.csv --to t --where split"),
+    *("train", "train --resume", "train --to run", f"{TRAIN} --set steps", f"{TRAIN} --change steps=5"),
+    *("report", "report run-1 run-2"),
+    *("evaluate model", f"{EVALUATE} --protocol both", f"{EVALUATE} --where split", f"{EVALUATE} --batch-size 0"),
+    *("classify model a.png", "classify model a.png --labels ''", "classify model a.png --labels red,red"),
+    *("index photos.csv --to photos.index", "index photos.csv --model model"),
+    *("search photos.index", "search photos.index ''", "search photos.index red --top 0"),
+    *("serve", "serve photos.index --port 70000", "serve photos.index --port http"),
+    *("export model", "scales large", "demo --scenes 5", "demo --seed -1"),
+]
+IMPOSSIBLE = [
+    *("curate none.warc.gz --to curated", "tokenizer none.csv --to t", "train none.toml --to run", "report none"),
+    *("evaluate none photos.csv", "evaluate none none.csv", "classify none a.png --labels red,blue"),
+    *("index photos.csv --model none --to photos.index", "search none.index red", "serve none.index --port 0"),
+    *("export none --to onnx", f"{EVALUATE} --image-column none", f"{CURATE} --text-column none"),
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, paint):
+    paint(tmp_path / "a.png", "red")
+    (tmp_path / "photos.csv").write_text("file,text\na.png,a red wall\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ended(typed: str):
+    done = CliRunner().invoke(app, shlex.split(typed), prog_name="openalign")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.stdout == ""
+    return done
+
+
+@pytest.mark.parametrize("typed", MISTYPED)
+def test_what_is_typed_wrong_ends_with_2_and_the_usage_and_writes_nothing(folder, typed):
+    done = ended(typed)
+    assert done.exit_code == 2, done.output
+    assert done.stderr.lstrip().startswith("Usage: openalign") and "Error" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "photos.csv"]
+
+
+@pytest.mark.parametrize("typed", IMPOSSIBLE)
+def test_what_cannot_be_done_ends_with_1_and_one_error_message(typed):
+    done = ended(typed)
+    assert done.exit_code == 1, done.output
+    message = done.stderr.splitlines()[-1]
+    assert (message.startswith("openalign: ") and "none" in message) or "model" in message
+
+
+def test_a_mistake_is_reported_with_the_usage_of_its_command():
+    done = ended(f"{CURATE} --memory much")
+    assert "Usage: openalign curate" in done.stderr and "give a number and a unit" in done.stderr

@@ -1,0 +1,57 @@
+"""Images in files of their own: URLs, odd names, texts beside them, and files that are not images."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from openalign.data.pairs import file_images
+from openalign.data.pairs.open import open_pairs
+from openalign.errors import OpenAlignError
+from tests.data.pairs.folders import put
+
+
+def test_a_url_cannot_be_read_before_it_is_downloaded(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("a dog\thttp://a.test/1.jpg\n")
+    with pytest.raises(OpenAlignError, match="this image is a URL: run `openalign curate`"):
+        open_pairs(tmp_path / "t.tsv").image_bytes(0)
+
+
+def test_an_image_whose_name_is_not_utf8_is_left_out_and_listed(tmp_path: Path) -> None:
+    put(tmp_path, a="one", b="two")
+    (tmp_path / "b.jpg").rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one"]
+    assert pairs.problems == (
+        f"{tmp_path}: 1 images whose names are not UTF-8 are left out, the first: caf\ufffd.jpg: rename them",
+    )
+
+
+def test_a_text_beside_an_image_that_cannot_be_read_costs_that_image_alone(tmp_path: Path) -> None:
+    put(tmp_path, a="one", b=None, c="")
+    (tmp_path / "b.txt").mkdir()
+    (tmp_path / "c.txt").write_bytes("café".encode("latin-1"))
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one"]
+    assert pairs.problems[0] == f"{tmp_path}/b.txt cannot be read: Is a directory"
+    assert pairs.problems[1].startswith(f"{tmp_path}/c.txt is not UTF-8 at byte 3")
+
+
+def test_a_table_that_names_no_file_for_an_image_waits_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "large.jpg").write_bytes(bytes(1001))
+    monkeypatch.setattr(file_images, "MAX_IMAGE_BYTES", 1000)
+    (tmp_path / "t.csv").write_text(f"file,text\npipe.jpg,x\n/dev/zero,x\n{tmp_path},x\nlarge.jpg,x\nnowhere.jpg,x\n")
+    pairs = open_pairs(tmp_path / "t.csv")
+    reasons = [
+        "it is not a regular file",
+        "it is not a regular file",
+        "it is not a regular file",
+        "it has 1,001 bytes, more than 1,000",
+        "No such file",
+    ]
+    for row, reason in enumerate(reasons):
+        with pytest.raises(OpenAlignError, match=rf"t\.csv row {row + 1} .*the image file cannot be read \({reason}"):
+            pairs.image_bytes(row)

@@ -1,0 +1,130 @@
+"""Every kind of DATA opens as pairs, and every other source is an error that says what to do."""
+
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from openalign.data.images.decode import decode
+from openalign.data.pairs.open import open_pairs
+from openalign.data.shards.writer import ShardWriter
+from openalign.errors import OpenAlignError
+from tests.data.pairs.folders import JPEG, put
+
+SHARED = Path(__file__).parents[3].parent / "shared" / "data"
+
+
+def test_a_folder_of_images_with_texts_is_sorted_and_searched_below(tmp_path: Path) -> None:
+    put(tmp_path, b="two\n words ", a="one")
+    put(tmp_path / "deeper" / "still", c="three")
+    put(tmp_path / ".hidden", d="four")
+    pairs = open_pairs(tmp_path)
+    assert pairs.table.to_pylist() == [
+        {"image": "a.jpg", "text": "one"},
+        {"image": "b.jpg", "text": "two words"},
+        {"image": "deeper/still/c.jpg", "text": "three"},
+    ]
+    assert pairs.image_bytes(2) == JPEG
+
+
+def test_rows_without_text_are_left_out_and_counted(tmp_path: Path) -> None:
+    put(tmp_path, a="one", b=None, c="three")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one", "three"]
+    assert pairs.row_name(1) == f"{tmp_path} row 3 (c.jpg)"
+    assert pairs.problems == (f"1 of 3 rows have no text and are left out, the first: {tmp_path} row 2 (b.jpg)",)
+    assert open_pairs(tmp_path, need_text=False).texts() == ["one", "", "three"]
+
+
+def test_class_folders_give_labels_and_their_words(tmp_path: Path) -> None:
+    put(tmp_path / "hot_dog", a=None)
+    put(tmp_path / "ice-cream", a=None)
+    assert open_pairs(tmp_path).table.to_pylist() == [
+        {"image": "hot_dog/a.jpg", "text": "hot dog", "label": "hot_dog"},
+        {"image": "ice-cream/a.jpg", "text": "ice cream", "label": "ice-cream"},
+    ]
+
+
+def test_a_table_names_images_relative_to_itself(tmp_path: Path) -> None:
+    put(tmp_path / "pictures", a=None)
+    table = tmp_path / "photos.csv"
+    table.write_text("file,title,split\npictures/a.jpg,a photo,train\nmissing.jpg,none,val\n")
+    pairs = open_pairs(table)
+    assert pairs.image_bytes(0) == JPEG
+    assert pairs.table["split"].to_pylist() == ["train", "val"]
+    with pytest.raises(OpenAlignError, match=r"photos\.csv row 2 \(missing\.jpg\): .*No such file"):
+        pairs.image_bytes(1)
+
+
+def test_a_folder_with_a_pairs_table_opens_the_table(tmp_path: Path) -> None:
+    put(tmp_path, a=None)
+    (tmp_path / "pairs.csv").write_text("file,text,objects\na.jpg,a text,x;y\n")
+    pairs = open_pairs(tmp_path)
+    assert pairs.table.to_pylist() == [{"image": "a.jpg", "text": "a text", "objects": "x;y"}]
+    assert pairs.image_bytes(0) == JPEG
+
+
+def test_shards_open_by_themselves_by_their_folder_and_by_the_curated_folder(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path / "shards", 2) as writer:
+        for i in range(3):
+            writer.write(
+                f"{i}", JPEG + bytes([i]), f"text {i}", {"image": f"http://a.test/{i}", "page": None if i < 2 else "p"}
+            )
+    (tmp_path / "pairs.parquet").write_bytes(b"the shards come first")
+    for source in (tmp_path, tmp_path / "shards"):
+        pairs = open_pairs(source)
+        assert pairs.texts() == ["text 0", "text 1", "text 2"]
+        assert pairs.table["page"].to_pylist() == [None, None, "p"]
+        assert pairs.row_name(2) == f"{source} row 3 (http://a.test/2)"
+        assert pairs.image_bytes(2) == JPEG + b"\x02"
+    assert len(open_pairs(tmp_path / "shards" / "shard-00001.tar")) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nowhere", "nowhere does not exist"),
+        ("http://a.test/photos.csv", "is the URL of a table: download the table"),
+        ("empty", "holds no shards, no pairs.csv and no images"),
+        ("bare", "holds 2 images but no texts"),
+        ("crawl.warc.gz", "is a crawl: run `openalign curate"),
+        ("data.zip", "is neither a folder nor a table"),
+        ("odd", r"a\.txt is not UTF-8 at byte 3"),
+    ],
+)
+def test_a_source_that_cannot_be_opened_is_an_error_with_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    put(tmp_path / "bare", a=None, b=None)
+    put(tmp_path / "odd", a="")
+    (tmp_path / "odd" / "a.txt").write_bytes("café".encode("latin-1"))
+    for name in ("crawl.warc.gz", "data.zip"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(OpenAlignError, match=message):
+        open_pairs(source)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the real sets are not beside this checkout")
+def test_real_product_photos_open_by_their_table(tmp_path: Path) -> None:
+    with (SHARED / "fashion" / "pairs.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with tarfile.open(SHARED / "fashion" / "images.tar") as tar:
+        for member, _ in zip(tar, range(40), strict=False):
+            if member.isfile():
+                stored = tar.extractfile(member)
+                assert stored is not None
+                (tmp_path / Path(member.name).name).write_bytes(stored.read())
+    kept = [row for row in rows if (tmp_path / row["file"]).exists()]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(kept)
+    (tmp_path / "pairs.csv").write_text(text.getvalue(), encoding="utf-8")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == [row["title"] for row in kept]
+    assert pairs.table["articleType"].to_pylist() == [row["articleType"] for row in kept]
+    assert all(decode(pairs.image_bytes(row)).ndim == 3 for row in range(len(pairs)))

@@ -1,0 +1,83 @@
+"""The bytes of a table: encodings, long lines, compression."""
+
+import codecs
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from openalign.data.tables import json_lines, text_source
+from openalign.data.tables.read import read_table
+from openalign.errors import OpenAlignError
+from tests.data.tables.long_tables import LINES, table_with
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "shift_jis", "utf-16", "utf-16-be"])
+def test_a_table_that_is_not_utf8_is_read_in_its_encoding_with_a_note(tmp_path: Path, name: str, encoding: str) -> None:
+    others = {"cp1251": "Красное яблоко лежит на столе", "shift_jis": "テーブルの上に赤いりんごがあります"}
+    word = others.get(encoding, "Café près d'ici")
+    lines = {
+        "t.csv": f"file,text\na.jpg,x\nb.jpg,{word}\n",
+        "t.tsv": f"file\ttext\na.jpg\tx\nb.jpg\t{word}\n",
+        "t.jsonl": f'{{"file": "a.jpg", "text": "x"}}\n{{"file": "b.jpg", "text": "{word}"}}\n',
+    }[name]
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    (tmp_path / name).write_bytes(mark + lines.encode(encoding))
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    assert table.select(["image", "text"]).to_pylist() == [
+        {"image": "a.jpg", "text": "x"},
+        {"image": "b.jpg", "text": word},
+    ]
+    [problem] = problems
+    assert f"{name} is not UTF-8, and is read as" in problem
+
+
+@pytest.mark.parametrize("name", [*LINES, "t.csv.gz"])
+def test_a_long_cell_is_read(tmp_path: Path, name: str) -> None:
+    table_with(tmp_path / name, b"y" * 3_000_000)
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    assert [len(text) for text in table["text"].to_pylist()] == [1] * 500 + [3_000_000] + [1] * 499
+    assert problems == []
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_longer_than_the_limit_is_left_out_and_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(text_source, "MOST_LINE_BYTES", 2 << 20)
+    others = table_with(tmp_path / name, b"y" * 5_000_000)
+    problems: list[str] = []
+    if name == "t.jsonl":
+        monkeypatch.setattr(json_lines, "_is_nested_deeply", lambda source: True)  # else its reader takes that much
+    assert read_table(tmp_path / name, problems=problems)["image"].to_pylist() == others
+    [problem] = problems
+    assert problem.startswith(f"{tmp_path / name} line {501 + (name != 't.jsonl')} has more than ")
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_line_that_is_not_utf8_is_left_out_of_a_table_that_is(tmp_path: Path, name: str) -> None:
+    others = table_with(tmp_path / name, b"caf\xe9", "café")
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    assert table["image"].to_pylist() == others
+    assert set(table["text"].to_pylist()) == {"café"}
+    [problem] = problems
+    assert f"{name} line {501 + (name != 't.jsonl')} is not UTF-8, and " in problem
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.parquet"])
+def test_a_table_that_unpacks_to_far_more_than_its_size_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(text_source, "UNPACKED_ANYWAY", 1 << 20)
+    if name == "t.parquet":
+        table = pa.table({"image": ["a.jpg"], "text": ["x" * 4_000_000]})
+        pq.write_table(table, tmp_path / name, compression="zstd")
+    else:
+        table_with(tmp_path / name, b"y" * 4_000_000)
+    with pytest.raises(OpenAlignError, match=rf"{name} .*its [\d,]+ bytes decompress to more than [\d,]+"):
+        read_table(tmp_path / name)
