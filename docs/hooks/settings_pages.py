@@ -20,7 +20,12 @@ def settings_page(title: str, dotted_path: str, introduction: str) -> str:
 
 def recipes_page(folder: Path) -> str:
     """Markdown: each bundled recipe in full. Its header says the command, the time and the result to expect."""
-    lines = ["# Bundled recipes", "", "`openalign train NAME` takes these by name; a copy of yours by its path.", ""]
+    lines = [
+        "# Bundled recipes",
+        "",
+        "`openalign train NAME` and `openalign curate --recipe NAME` take these by name; a copy of yours by its path.",
+        "",
+    ]
     for path in sorted(folder.glob("*.toml")):
         lines += [f"## {path.stem}", "", "```toml", path.read_text(encoding="utf-8").rstrip(), "```", ""]
     return "\n".join(lines) + "\n"

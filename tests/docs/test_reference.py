@@ -7,7 +7,7 @@ from typer.main import get_command
 
 import openalign
 from openalign.commands.cli import app
-from openalign.curation.recipe import TABLES
+from openalign.curation.recipe import CurateRecipe
 from openalign.settings import Settings
 from openalign.training.recipe.recipe import Recipe
 from tests.docs.blocks import ROOT
@@ -58,7 +58,7 @@ def is_table(kind):
     ("path", "keys"),
     [
         ("openalign.training.recipe.recipe.Recipe", sorted(set(keys_of(Recipe)))),
-        ("openalign.curation.recipe.CurateRecipe", sorted(TABLES)),
+        ("openalign.curation.recipe.CurateRecipe", sorted(set(keys_of(CurateRecipe)))),
     ],
     ids=["training", "curation"],
 )
