@@ -80,7 +80,7 @@ def test_an_answer_that_is_cut_off_is_tried_again_and_then_named(server: Server,
     [problem, none] = problems(["short.jpg", "one.jpg"], server, tmp_path)
     assert none is None
     assert problem is not None and "not" in problem.lower()
-    assert server.asked["/short.jpg"] == QUICK.fetch_attempts
+    assert server.asked["/short.jpg"] == QUICK.fetch.fetch_attempts
 
 
 def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
