@@ -91,4 +91,4 @@ def test_a_damaged_download_is_fetched_again(
     assert fetch(urls, tmp_path, settings=ASKED.fetch)["problem"].to_pylist() == [None, None]
     assert server.asked == {"/robots.txt": 1, "/one.jpg": 1}
     assert (tmp_path / file_of(urls[0])).read_bytes() == JPEG
-    assert "1 fetched images are gone or damaged" in capsys.readouterr().err
+    assert "1 fetched images are missing or damaged" in capsys.readouterr().err
