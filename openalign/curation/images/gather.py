@@ -75,7 +75,7 @@ def _cut(engine: Engine, pairs: ir.Table, at_hand: ir.Table, settings: FetchSett
     if engine.is_distributed:
         fetched = fetch_distributed(engine, images, settings, engine.work / DOWNLOADS)
         images = engine.materialize("asked_and_fetched", fetched)
-    rows = rows_per_partition(images.count().execute(), _LEAST_IMAGES, _MOST_IMAGES)
+    rows = rows_per_partition(images.count().to_pyarrow().as_py(), _LEAST_IMAGES, _MOST_IMAGES)
     return engine.partition("images_to_inspect", images, ["first"], rows)
 
 
@@ -140,6 +140,6 @@ def _fill_in(batch: Path, found: dict[str, Entry], folder: Path) -> None:
     for row in filled:
         if row["fetch"]:
             entry = found.pop(row["image"])
-            row |= {"location": download.location_of(entry, folder), "problem": entry.reason}
+            row |= {"location": download.location_in(folder, entry), "problem": entry.reason}
     with whole_file(batch) as partial_file:
         pq.write_table(pa.Table.from_pylist(filled, schema=rows.schema), partial_file)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from openalign.errors import OpenAlignError
 from openalign.training.loop import train
-from openalign.training.optimization.parallel import processes
+from openalign.training.optimization.processes import processes
 from tests import preloaded
 from tests.training.two_processes import end_of_two, start_two
 
