@@ -54,6 +54,7 @@ def randomised(model: Align) -> Align:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [224, 256, 289])
 def test_transformers_align_model_opens_our_folder_with_equal_numbers(
     size: int, tokenizer: Tokenizer, tmp_path: Path

@@ -78,6 +78,7 @@ def test_text_multiply_adds_equal_those_of_a_counter(pieces: int) -> None:
     assert text_multiply_adds(tower, pieces) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("embedding_width", [None, 640])
 def test_a_pair_costs_both_towers_and_their_projections(embedding_width: int | None) -> None:
     settings = AlignSettings(

@@ -217,6 +217,7 @@ def tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize("name", CURATION)
 def test_a_curation_goes_on_after_a_record_that_raises(

@@ -170,6 +170,7 @@ def test_unigrams_are_runs_of_letters_and_digits_and_words_of_scripts_without_sp
 TEXTS = st.none() | st.text(st.sampled_from("aB é東のリ사, _1\u0301"), max_size=14)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     pairs=st.lists(st.tuples(st.sampled_from("xyz"), TEXTS), min_size=1, max_size=30),

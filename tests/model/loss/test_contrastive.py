@@ -38,6 +38,7 @@ def assert_equals_dense(
         assert (own.double() - other).norm() <= tolerance * max(float(other.norm()), 1e-3)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     count=st.integers(2, 70),
