@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from openalign.data.loading.loader import BatchLoader, LoaderSettings
+from openalign.data.loading.loader import BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
