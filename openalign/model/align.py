@@ -43,8 +43,8 @@ class AlignSettings(Settings):
     """Side of the square that an image is resized to before the crop, in pixels."""
     initial_temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     embedding_width: int | None = Field(default=None, ge=1, le=MOST_WIDTH)
-    """Width D of the shared space. Default: the image tower's (the paper's main model). Another width adds a linear layer
-    to the image tower (640, 320, 160 and 80 in paper tables 8 to 10)."""
+    """Width D of the shared space. Default: the image tower's, as in the paper's main model. Another width adds a
+    linear layer to the image tower (640, 320, 160 and 80 in paper tables 8 to 10)."""
 
     @model_validator(mode="after")
     def _sizes_fit_together(self) -> Self:

@@ -134,7 +134,7 @@ def test_only_one_module_calls_from_pretrained_and_none_reads_pickles() -> None:
                 if called.endswith((".from_pretrained", ".from_config")):
                     calls.setdefault(path.name, []).append(ast.unparse(node))
     assert set(calls) == {"pretrained.py"}
-    assert all("trust_remote_code=False" in call or "**_HERE_WITHOUT_CODE" in call for call in calls["pretrained.py"])
+    assert all("trust_remote_code=False" in call or "**_LOCAL_WITHOUT_CODE" in call for call in calls["pretrained.py"])
 
 
 @pytest.mark.parametrize("kind", ["align", "clip"])
