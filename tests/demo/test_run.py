@@ -19,8 +19,8 @@ def test_a_damaged_note_lets_the_web_be_made_again(tmp_path, monkeypatch, conten
     made = []
     monkeypatch.setattr(run, "make_web", lambda to, **settings: made.append(settings))
     for _ in range(2):
-        run.Road(tmp_path, scenes=100, seed=0).web()
+        run.Demo(tmp_path, scenes=100, seed=0).web()
     assert made == [{"scenes": 100, "seed": 0}]
     (tmp_path / "web.json").write_text(content)
-    run.Road(tmp_path, scenes=100, seed=0).web()
+    run.Demo(tmp_path, scenes=100, seed=0).web()
     assert len(made) == 2
