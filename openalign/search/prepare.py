@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.data.images.decode import decode, encode_jpeg, read_header, shrink
+from openalign.data.images.decode import decode, encode_jpeg, shrink
+from openalign.data.images.header import read_header
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels

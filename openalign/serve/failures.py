@@ -5,7 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from openalign.data.images.decode import ImageError
+from openalign.data.images.header import ImageError
 from openalign.errors import OpenAlignError
 from openalign.search.watched import DamagedIndex
 

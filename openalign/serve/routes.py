@@ -9,7 +9,7 @@ from fastapi import FastAPI, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from openalign.data.images.decode import read_header
+from openalign.data.images.header import read_header
 from openalign.errors import OpenAlignError
 from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
