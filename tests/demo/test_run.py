@@ -15,7 +15,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]"])
-def test_a_damaged_note_lets_the_web_be_made_again(tmp_path, monkeypatch, content):
+def test_a_damaged_web_json_makes_the_web_again(tmp_path, monkeypatch, content):
     made = []
     monkeypatch.setattr(run, "make_web", lambda to, **settings: made.append(settings))
     for _ in range(2):
