@@ -33,7 +33,7 @@ def fetch_distributed(engine: Engine, asked: ir.Table, settings: FetchSettings, 
     known = engine.from_arrow("fetched_before", _rows_of(folder, settled=True))
     linked = asked.filter(_.fetch).anti_join(known, "image")
     hosts = engine.materialize("to_fetch", linked.select("image", host=linked.image.re_extract(_HOST, 1).lower()))
-    rows = rows_per_partition(hosts.count().execute(), _LEAST_ADDRESSES, _MOST_ADDRESSES)
+    rows = rows_per_partition(hosts.count().to_pyarrow().as_py(), _LEAST_ADDRESSES, _MOST_ADDRESSES)
     pieces = engine.partition("addresses", hosts, ["host"], rows)
     task = partial(_fetch_piece, folder=folder, settings=settings)
     engine.run(task, pieces, "Fetching images", count_rows(pieces), lambda piece: count_rows([piece]))

@@ -10,8 +10,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-import torch
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -42,9 +40,16 @@ class Processes:
         self._pool.shutdown(cancel_futures=True)
 
 
+def limit_torch_threads() -> None:
+    """One thread for torch in this process, whether it is imported already or will be: each core has a process."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+
+
 def _start_process(watched: Connection, lifeline: Connection) -> None:
     """Leave the user's signals to the process that started this one, and end with it."""
-    torch.set_num_threads(1)
+    limit_torch_threads()
     lifeline.close()
     for name in _STOPPED_BY_USERS:
         if hasattr(signal, name):  # Windows has not all of them
