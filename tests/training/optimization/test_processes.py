@@ -1,12 +1,8 @@
 """Runs in several processes, as torchrun starts them, on loopback: gloo, or NCCL where each has a GPU."""
 
 import json
-import os
-import random
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from openalign.errors import OpenAlignError
 from openalign.training.loop import train
 from openalign.training.optimization.processes import processes
 from tests import preloaded
+from tests.training.two_processes import end_of_two, start_two
 
 pytestmark = pytest.mark.slow
 
@@ -49,28 +46,10 @@ def run_by_torchrun(recipe: Path, run: Path, changes: dict[str, str]) -> subproc
 
 
 def run_on_two(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The same with preloaded processes, which torchrun cannot start."""
-    command = [sys.executable, "-c", COMMAND, recipe, run, json.dumps(changes)]
-    shared = os.environ | {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
-    shared["MASTER_PORT"] = str(free_port())
-    with ExitStack() as stack:
-        started = []
-        for rank in ("0", "1"):
-            process = preloaded.Popen(command, stderr=subprocess.PIPE, env=shared | {"RANK": rank, "LOCAL_RANK": rank})
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            started.append(process)
-        errors = "".join(process.communicate(timeout=120)[1] for process in started)
-    return subprocess.CompletedProcess(command, max(abs(process.returncode) for process in started), "", errors)
-
-
-def free_port() -> int:
-    """A port that is free and from which no connection is made, since it is below those that Linux gives out."""
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as trial, suppress(OSError):
-            trial.bind(("localhost", port))
-            return port
-    raise OSError("no free port")
+    """The same without torchrun."""
+    processes = start_two(command := [sys.executable, "-c", COMMAND, recipe, run, json.dumps(changes)])
+    errors = "".join(end_of_two(processes))
+    return subprocess.CompletedProcess(command, max(abs(process.returncode) for process in processes), "", errors)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
