@@ -120,6 +120,6 @@ def test_an_interrupted_curation_resumes_a_step_of_any_name(tmp_path: Path, monk
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
         curate([page.parent], to=tmp_path / "out", workers=1)
-    assert (tmp_path / ".out.work" / STEPS / "doubling").is_dir()
+    assert (tmp_path / ".out.cache" / STEPS / "doubling").is_dir()
     curate([page.parent], to=tmp_path / "out", workers=1)
     assert function.calls == 3
