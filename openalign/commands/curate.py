@@ -1,13 +1,12 @@
 """`openalign curate`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from openalign.commands import terminal
 from openalign.commands.arguments import ImageColumn, Set, TextColumn, key_values
-from openalign.progress import list_problems
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="WARC files, folders of pages, tables.", show_default=False)
@@ -75,39 +74,23 @@ def curate(
 ) -> None:
     """Turn pages or tables into clean image-text pairs by the paper's rules.
 
-    Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. The same command
-    resumes a run that was interrupted, and does nothing after one that has finished.
-
-    The recipe's tables are [pages], [tables], [text], [image], [duplicates], [similarity], [unsafe], [watermark],
-    [fetch] and [storage]; the documentation lists their settings. --set may leave out the table's name.
+    Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. Repeated, it
+    resumes an interrupted run. The recipe's tables are [pages], [tables], [text], [image], [duplicates],
+    [similarity], [unsafe], [watermark], [fetch] and [storage]; --set may leave the table's name out.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
-    openalign curate photos.csv --to curated --recipe curate-small-photos
-    openalign curate photos.csv --to curated --set image.min_shorter_side=50
+    openalign curate photos.csv --to curated --recipe curate-small-photos --set image.min_shorter_side=50
     openalign curate crawl/*.warc.gz --to curated --engine spark --master spark://head:7077
     ```
     """
-    options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
     settings = key_values(changes, "--set")
 
     from openalign.curation.pipeline import curate
     from openalign.toml import format_value
 
+    options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
     settings |= {name: format_value(text) for name, text in options.items() if text}
-    report = curate(
-        sources,
-        to=to,
-        recipe=recipe,
-        set=settings,
-        test_set=test_set or (),
-        engine=engine,
-        master=master,
-        memory=memory,
-        workers=workers,
-        cache_limit=cache_limit,
-        retry_failed=bool(retry),
-        fresh=fresh,
-    )
-    terminal.print_table(terminal.curated_table(report))
-    list_problems(report["problems"]["first"], report["problems"]["count"])
+    given: dict[str, Any] = {"recipe": recipe, "set": settings, "test_set": test_set or (), "retry_failed": bool(retry)}
+    given |= {"engine": engine, "master": master, "memory": memory, "workers": workers}
+    terminal.print_curated(curate(sources, to=to, cache_limit=cache_limit, fresh=fresh, **given))

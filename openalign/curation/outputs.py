@@ -15,14 +15,11 @@ import pyarrow.parquet as pq
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import batches_of
-from openalign.curation.engine.text_batches import problem_of_text
 from openalign.curation.fetch.download import location_in
 from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
-from openalign.curation.isolation.records import Problem
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.text.languages import guessed_language
 from openalign.data.files import remote
 from openalign.data.files.walk import file_states
 from openalign.data.shards.writer import ShardWriter
@@ -58,16 +55,13 @@ _STORED = ["stored_in", "stored_at", "stored_size"]
 _ROWS_AT_ONCE = 100_000
 
 
-def write_kept(
-    engine: Engine, judged: ir.Table, stored: Path, folder: Path, settings: StorageSettings, problems: list[str]
-) -> None:
-    """Write the kept pairs, whose JPEGs lie in the folder `stored`: shards and pairs.parquet.
+def write_kept(engine: Engine, evaluated: ir.Table, stored: Path, folder: Path, settings: StorageSettings) -> None:
+    """Write the kept pairs: shards and pairs.parquet. The folder `stored` has their JPEGs.
 
-    A pair's key is its running number in source order. A line for each text whose language could not be guessed is
-    added to `problems`.
+    A pair's key is its number in source order.
     """
-    columns = ["occurrence", "image", "text", "page", "host", "width", "height", "sha256", *_STORED]
-    engine.write(judged.filter(~judged.dropped).select(columns), engine.work / "kept.parquet", ["occurrence"])
+    columns = ["occurrence", "image", "text", "page", "host", "language", "width", "height", "sha256", *_STORED]
+    engine.write(evaluated.filter(~evaluated.dropped).select(columns), engine.work / "kept.parquet", ["occurrence"])
     kept = pq.ParquetFile(engine.work / "kept.parquet")
     with (
         ShardWriter(folder / "shards", settings.pairs_per_shard) as shards,
@@ -80,10 +74,6 @@ def write_kept(
             rows = batch.to_pylist()
             for row in rows:
                 row["key"] = f"{number:09d}"
-                language = guessed_language(row["text"])
-                if isinstance(language, Problem):
-                    problems.append(problem_of_text(row["text"], language))
-                row["language"] = None if isinstance(language, Problem) else language
                 metadata = {name: row[name] for name in _METADATA}
                 row["shard"] = shards.write(row["key"], images.read(row), row["text"], metadata)
                 number += 1
@@ -91,9 +81,9 @@ def write_kept(
             running.advance(len(rows))
 
 
-def write_dropped(engine: Engine, judged: ir.Table, path: Path) -> None:
+def write_dropped(engine: Engine, evaluated: ir.Table, path: Path) -> None:
     """Write dropped.parquet: `DROPPED`, every rule that a pair breaks, in the rules' order."""
-    dropped = judged.filter(judged.dropped).select("occurrence", *DROPPED.names)
+    dropped = evaluated.filter(evaluated.dropped).select("occurrence", *DROPPED.names)
     engine.write(dropped, engine.work / "dropped.parquet", ["occurrence"])
     with pq.ParquetWriter(path, DROPPED) as table:
         for batch in pq.ParquetFile(engine.work / "dropped.parquet").iter_batches(_ROWS_AT_ONCE, columns=DROPPED.names):

@@ -9,8 +9,8 @@ from typing import Any
 
 from openalign.curation.cache import DEFAULT_LIMIT, cache_of, open_cache, parse_limit, trim_cache
 from openalign.curation.engine.base import Engine
-from openalign.curation.engine.cached_map import step_folder
-from openalign.curation.engine.registry import open_engine
+from openalign.curation.engine.cached_map import has_results, step_folder
+from openalign.curation.engine.registry import check_engine, open_engine
 from openalign.curation.images.gather import DOWNLOADS, INSPECTION, inspect_images
 from openalign.curation.outputs import (
     describe_run,
@@ -28,6 +28,7 @@ from openalign.curation.rules.evaluation import add_columns, add_inspected, add_
 from openalign.curation.rules.relations import count_pairs
 from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import rules_that_run
+from openalign.curation.rules.text_rules import add_languages
 from openalign.curation.sources.extract import extract
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
@@ -77,6 +78,7 @@ def curate(
     Returns the content of report.json. Raises OpenAlignError if a source cannot be used, no pair was found, `to` holds
     other files, or another run writes it.
     """
+    check_engine(engine, master, memory)
     request = _Request(sources, test_set, truth, resolve_recipe(recipe, set))
     start = partial(open_engine, engine, workers=workers or os.cpu_count() or 1, master=master, memory=memory)
     return _curate_into(Path(to).absolute(), request, start, parse_limit(cache_limit), retry_failed or fresh, fresh)
@@ -94,6 +96,8 @@ def _curate_into(
         if not again and (standing := standing_report(folder, run)) is not None:
             console.print(f"{folder} already holds this run: nothing to do", markup=False)
             return standing
+        if not has_results(cache_of(folder)):
+            import torch  # noqa: F401 - to inspect images: once, before processes are forked that would each import it
         with (
             open_cache(folder, request.recipe.fetch, fresh) as cache,
             whole_folder(folder) as partial_folder,
@@ -123,10 +127,10 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
 
     state = describe_sources(request.sources, recipe)
     extracted = extract(engine, request.sources, pages=recipe.pages, tables=recipe.tables, state=state)
-    problems = list(extracted.problems)
+    problems = [*extracted.problems, *(problem for pairs in test_sets for problem in pairs.problems)]
     pairs = count_pairs(engine, extracted.occurrences, recipe.text.vocabulary, problems)
     corpus = Corpus(engine, recipe, pairs, test_sets, problems=problems)
-    corpus = add_text_passes(add_columns(corpus, text_rules), text_rules)
+    corpus = add_languages(add_text_passes(add_columns(corpus, text_rules), text_rules))
 
     batches = inspect_images(engine, corpus.pairs, extracted.images, recipe.fetch, recipe.image.image_seconds, storage)
     inspected = engine.read(batches)
@@ -134,7 +138,7 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
     corpus = add_columns(corpus, image_rules, before=text_rules)
 
     evaluated = evaluate(corpus, rules)
-    write_kept(engine, evaluated, step_folder(engine.work, INSPECTION), folder, storage, problems)
+    write_kept(engine, evaluated, step_folder(engine.work, INSPECTION), folder, storage)
     write_dropped(engine, evaluated, folder / "dropped.parquet")
     if recipe.fetch.download:
         write_ledger(engine.work / DOWNLOADS, batches, folder)

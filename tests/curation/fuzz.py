@@ -29,7 +29,8 @@ from openalign.curation.sources.warc import read_payload, scan
 from openalign.curation.sources.warc_records import StoredImage
 from openalign.curation.sources.wat import read_listed_page, tags_of
 from openalign.data.files.charset import decode_page
-from openalign.data.images.decode import decode, read_header
+from openalign.data.images.decode import decode
+from openalign.data.images.header import read_header
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import HTML, PAGE, drawing, encoded, write_crawl
 

@@ -60,7 +60,8 @@ def test_the_folder_holds_what_the_design_names_and_nothing_else(crawled: Path) 
     assert sorted(path.name for path in (crawled / "shards").iterdir()) == [
         "shard-00000.index.parquet", "shard-00000.tar",
     ]  # fmt: skip
-    assert not [path for path in crawled.parent.iterdir() if path.name.startswith(".")]
+    hidden = [path for path in crawled.parent.iterdir() if path.name.startswith(".")]
+    assert hidden == [crawled.parent / ".out.cache"]
 
 
 def test_kept_pairs_are_the_good_ones_in_page_order(crawled: Path) -> None:
@@ -75,7 +76,7 @@ def test_kept_pairs_are_the_good_ones_in_page_order(crawled: Path) -> None:
     assert {row["shard"] for row in kept} == {"shard-00000.tar"}
 
 
-def test_dropped_pairs_say_every_rule_they_break(crawled: Path) -> None:
+def test_dropped_pairs_name_every_rule_they_break(crawled: Path) -> None:
     dropped = {(name_of(row["image"]), row["text"]): row["reasons"] for row in rows_of(crawled / "dropped.parquet")}
     assert dropped == {
         ("good.jpg", None): ["no_text"],
@@ -156,9 +157,7 @@ def test_a_hidden_file_in_a_source_does_not_redo_a_run(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "pairs.parquet").stat().st_mtime_ns != written
 
 
-def test_everything_dropped_is_said_loudly_and_still_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_drops_everything_warns_and_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = run([table_of(tmp_path / "in")], tmp_path / "out", recipe=OFFLINE.replace(min_shorter_side=5000))
     assert report["pairs"]["kept"] == 0
     assert "every pair breaks a rule" in capsys.readouterr().err
@@ -213,30 +212,28 @@ def test_a_run_that_was_killed_and_started_again_gives_the_same(tmp_path: Path, 
     for name in files:
         if name.name not in ("report.json", "report.html"):  # which name the folder's own paths
             assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out", "whole"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.cache", ".whole.cache", "in", "out", "whole"]
 
 
 def inspected_in(folder: Path) -> Path:
-    return folder / ".out.work" / "steps" / "inspection"
+    return folder / ".out.cache" / "steps" / "inspection"
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_where_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
     run([table], tmp_path / "whole")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
-    finished = sorted(path.name for path in (tmp_path / ".out.work").iterdir())
-    assert finished == ["fingerprint", "steps"]
-    with monkeypatch.context() as patched:  # nothing may be read or looked at again
+    assert [path.name for path in (tmp_path / ".out.cache").iterdir()] == ["steps"]
+    with monkeypatch.context() as patched:  # nothing may be read or inspected again
         patched.setattr(listings, "read_table", interrupt)
         patched.setattr(inspection, "inspect_image", interrupt)
         run([table], out)
     assert (out / "shards" / "shard-00000.tar").read_bytes() == (
         tmp_path / "whole" / "shards" / "shard-00000.tar"
     ).read_bytes()
-    assert not (tmp_path / ".out.work").exists()
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -248,23 +245,19 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_kept_results_that_are_damaged_are_made_again(
+def test_cached_results_that_are_damaged_are_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    table, out, looked = (
-        table_of(tmp_path / "in", 150),
-        tmp_path / "out",
-        inspected_in(tmp_path),
-    )
+    table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
     run([table], tmp_path / "whole")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
-    kinds = [sorted(looked.glob(pattern)) for pattern in ("*.parquet", "*.images", "*.json")]
+    kinds = [sorted(inspected_in(tmp_path).glob(pattern)) for pattern in ("*.parquet", "*.images", "*.json")]
     assert [len(files) for files in kinds] == [3, 3, 3]
-    for file in (kind[place] for place, kind in enumerate(kinds)):  # one of each kind, each of another piece
+    for file in (kind[number] for number, kind in enumerate(kinds)):  # one of each kind, each of another batch
         file.write_bytes(DAMAGE[damage](file.read_bytes()))
-    again = count_looks(monkeypatch)
+    again = count_inspections(monkeypatch)
     run([table], out)
     assert len(again) == 150
     assert (out / "shards" / "shard-00000.tar").read_bytes() == (
@@ -272,34 +265,34 @@ def test_kept_results_that_are_damaged_are_made_again(
     ).read_bytes()
 
 
-def test_only_the_damaged_result_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_damaged_result_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
         run([table], out)
     stored = sorted((inspected_in(tmp_path)).glob("*.images"), key=lambda path: path.stat().st_size)
-    stored[0].write_bytes(DAMAGE["a changed byte"](stored[0].read_bytes()))  # the last piece, of 150 - 2 * 64 images
-    again = count_looks(monkeypatch)
+    stored[0].write_bytes(DAMAGE["a changed byte"](stored[0].read_bytes()))  # the last batch, of 150 - 2 * 64 images
+    again = count_inspections(monkeypatch)
     run([table], out)
     assert len(again) == 22
 
 
-def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A list that grows with every image that is looked at from now on, in this process."""
-    looks: list[int] = []
+def count_inspections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows with every image that is inspected from now on, in this process."""
+    inspections: list[int] = []
     real = inspection.inspect_image
 
     def inspect(*given: Any) -> Any:
-        looks.append(1)
+        inspections.append(1)
         return real(*given)
 
     monkeypatch.setattr(inspection, "inspect_image", inspect)
-    return looks
+    return inspections
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["a changed byte", "cut off"])
-def test_outputs_that_are_damaged_are_said_and_made_again(
+def test_outputs_that_are_damaged_are_reported_and_written_again(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, out = table_of(tmp_path / "in"), tmp_path / "out"
@@ -317,7 +310,7 @@ def test_outputs_that_are_damaged_are_said_and_made_again(
     assert "nothing to do" in capsys.readouterr().err
 
 
-def test_an_output_that_is_gone_is_made_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_that_is_missing_is_written_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table, out = table_of(tmp_path / "in"), tmp_path / "out"
     run([table], out)
     shard = out / "shards" / "shard-00000.tar"
@@ -326,16 +319,6 @@ def test_an_output_that_is_gone_is_made_again(tmp_path: Path, capsys: pytest.Cap
     run([table], out)
     assert shard.read_bytes() == content
     assert "shard-00000.tar cannot be read" in capsys.readouterr().err
-
-
-def test_another_run_does_not_go_on_with_what_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, out = table_of(tmp_path / "in"), tmp_path / "out"
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(pipeline, "write_kept", interrupt)
-        run([table], out)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(inspection, "inspect_image", interrupt)
-        run([table], out, recipe=OFFLINE.replace(min_shorter_side=10))
 
 
 def interrupt(*_: Any, **__: Any) -> None:
@@ -359,7 +342,7 @@ def test_a_source_without_images_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_names_of_any_bytes_are_used_or_refused_in_a_sentence(
+def test_names_of_any_bytes_are_used_or_refused_with_a_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = table_of(tmp_path / "in")
@@ -410,6 +393,16 @@ def test_an_unreadable_test_image_is_listed(tmp_path: Path) -> None:
     report = run([table_of(tmp_path / "in")], tmp_path / "out", test_set=[tests])
     assert report["problems"]["count"] == 1
     assert "broken.jpg" in report["problems"]["first"][0]
+
+
+def test_a_row_that_is_left_out_of_a_test_set_is_listed(tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "known.jpg").write_bytes(encoded(drawing(99)))
+    (tests / "test.csv").write_text("file,text\nknown.jpg,x\nknown.jpg,x,y\n")
+    report = run([table_of(tmp_path / "in")], tmp_path / "out", test_set=[tests / "test.csv"])
+    assert report["problems"]["count"] == 1
+    assert "test.csv row 2 has 3 fields" in report["problems"]["first"][0]
 
 
 def test_a_cut_of_the_real_crawl_goes_through(tmp_path: Path) -> None:

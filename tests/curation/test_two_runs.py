@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from openalign.curation import pipeline
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
@@ -40,7 +39,7 @@ pipeline.write_kept = write_kept
 pipeline.curate([source], to=to, workers=2, recipe=CurateRecipe.of(download=False))
 """
 
-LOOKS_FOR_EVER = """
+INSPECTS_FOR_EVER = """
 import os, sys, time
 from pathlib import Path
 from openalign.curation.images import inspection
@@ -117,16 +116,16 @@ def test_a_second_run_into_the_same_folder_is_refused_and_disturbs_nothing(
     finally:
         first.kill()
     assert same_outputs(out, alone)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["begun", "out", "release"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.cache", "begun", "out", "release"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_nothing_of_a_killed_run_stays_and_the_next_one_goes_on_at_once(
+def test_no_process_of_a_killed_run_stays_and_the_next_run_resumes(
     table: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, workers = tmp_path / "out", tmp_path / "workers"
     workers.mkdir()
-    running = started(LOOKS_FOR_EVER, table, out, workers)
+    running = started(INSPECTS_FOR_EVER, table, out, workers)
     wait_for(lambda: len(list(workers.iterdir())) == 2, running)
     processes = [int(path.name) for path in workers.iterdir()]
     assert all(map(is_alive, processes))
@@ -145,45 +144,30 @@ def test_nothing_of_a_killed_run_stays_and_the_next_one_goes_on_at_once(
     [(signal.SIGINT, True), (signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGHUP, True)],
     ids=["Ctrl-C", "SIGTERM to one process", "SIGTERM to all", "SIGHUP"],
 )
-def test_a_run_that_is_stopped_says_so_once_and_keeps_its_work(
+def test_a_run_that_is_stopped_reports_it_once_and_keeps_its_work(
     table: Path, tmp_path: Path, number: signal.Signals, to_all: bool
 ) -> None:
     out, workers = tmp_path / "out", tmp_path / "workers"
     workers.mkdir()
-    running = started(LOOKS_FOR_EVER, table, out, workers)
+    running = started(INSPECTS_FOR_EVER, table, out, workers)
     wait_for(lambda: len(list(workers.iterdir())) == 2, running)
     os.killpg(running.pid, number) if to_all else os.kill(running.pid, number)
     said = running.communicate(timeout=PATIENCE_S)[1]
     assert running.returncode == 130
     assert said.count("openalign: stopped") == 1 and "Traceback" not in said
-    assert "the same command goes on from there" in " ".join(said.split())
+    assert "the same command resumes from there" in " ".join(said.split())
     assert not any(is_alive(int(path.name)) for path in workers.iterdir())
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.work", "workers"]
-    assert sorted(path.name for path in (tmp_path / ".out.work").iterdir()) == ["fingerprint", "steps"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.cache", "workers"]
+    assert [path.name for path in (tmp_path / ".out.cache").iterdir()] == ["steps"]
 
 
-def test_a_killed_worker_is_one_sentence(table: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_is_one_error_message(table: Path, tmp_path: Path) -> None:
     out, workers = tmp_path / "out", tmp_path / "workers"
     workers.mkdir()
-    running = started(LOOKS_FOR_EVER, table, out, workers)
+    running = started(INSPECTS_FOR_EVER, table, out, workers)
     wait_for(lambda: len(list(workers.iterdir())) == 2, running)
     os.kill(int(next(workers.iterdir()).name), signal.SIGKILL)
     said = running.communicate(timeout=PATIENCE_S)[1]
     assert running.returncode == 1
     assert "a process was killed, most likely for lack of memory" in said and "Traceback" not in said
     assert not any(is_alive(int(path.name)) for path in workers.iterdir())
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"0" * 64])
-def test_a_damaged_fingerprint_begins_anew(
-    table: Path, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(pipeline, "write_kept", interrupt)
-        curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
-    (tmp_path / ".out.work" / "fingerprint").write_bytes(content)
-    curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
-    assert same_outputs(tmp_path / "out", alone)

@@ -24,12 +24,9 @@ RESULTS: dict[str, Callable[[Path], dict[str, str]]] = {
 def finished_work(folder: Path) -> dict[str, int]:
     """What killed runs into `folder` have finished, by name, with its inode: a file that is made again has another.
 
-    A curation and an indexing keep finished pieces in folders inside one beside theirs, a training its checkpoints.
+    A curation and an indexing keep finished batches in a folder beside theirs, a training its checkpoints.
     """
-    work = folder.with_name(f".{folder.name}.work")
-    found = [path for name in KEPT for path in (work / name).rglob("*.*")]
-    found += [*work.glob("*/*.safetensors"), *folder.glob("checkpoints/step-*/model.safetensors")]
+    found = [*folder.with_name(f".{folder.name}.cache").glob("steps/**/*.*")]
+    found += folder.with_name(f".{folder.name}.work").glob("*/*.safetensors")
+    found += folder.glob("checkpoints/step-*/model.safetensors")
     return {str(path): path.stat().st_ino for path in found if path.is_file() and path.name[0] != "."}
-
-
-KEPT = ("steps",)

@@ -15,12 +15,12 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
-import torch
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from openalign.curation.engine.base import Engine, Item, Result
 from openalign.curation.engine.cached_map import batches_of
+from openalign.curation.isolation.process_pool import limit_torch_threads
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.progress import bar
@@ -123,7 +123,7 @@ class SparkEngine(Engine):
 
 def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -> Any:
     """The result for one item. An OpenAlignError is returned: Spark would bury its message in a Java stack trace."""
-    torch.set_num_threads(1)  # Spark has a Python process for each core
+    limit_torch_threads()
     item, size = task
     try:
         return function(item)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import torch
 from PIL import Image
 
 from openalign.curation.engine.cached_map import batches_of, count_rows
@@ -65,6 +64,7 @@ def open_classifier(name: str, labels: Sequence[str], setting: str, labels_setti
 
     Raises OpenAlignError if the model cannot be loaded, or has no class among `labels`.
     """
+    import torch
     from transformers import AutoModelForImageClassification
 
     from openalign.model.folder import check_folder, folder_of

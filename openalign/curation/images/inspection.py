@@ -20,7 +20,8 @@ from openalign.curation.sources.locations import parse_location
 from openalign.curation.sources.storage import PathOrUrl, absolute_name
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.files.walk import file_states
-from openalign.data.images.decode import ImageError, decode, read_header
+from openalign.data.images.decode import decode
+from openalign.data.images.header import ImageError, read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file

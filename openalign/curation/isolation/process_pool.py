@@ -10,8 +10,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-import torch
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -42,9 +40,16 @@ class ProcessPool:
         self._pool.shutdown(cancel_futures=True)
 
 
+def limit_torch_threads() -> None:
+    """One thread for torch in this process, whether it is imported already or will be: each core has a process."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+
+
 def _start_process(watched: Connection, lifeline: Connection) -> None:
     """Ignore the user's signals, which the parent process handles, and exit when the parent does."""
-    torch.set_num_threads(1)
+    limit_torch_threads()
     lifeline.close()
     for name in _USER_SIGNALS:
         if hasattr(signal, name):  # Windows lacks some

@@ -11,12 +11,14 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import jinja2
+import numpy as np
 from ibis import _
+from PIL import Image
 
 from openalign.curation.isolation.records import Problem, one_record
 from openalign.curation.report.summary import Curated, summarise
 from openalign.curation.sources.locations import parse_location
-from openalign.data.images.decode import decode, encode_jpeg, resize
+from openalign.data.images.decode import decode, encode_jpeg
 
 _EXAMPLES = 12
 _KEPT_EXAMPLES = 24
@@ -134,11 +136,11 @@ def _thumbnail(read: Callable[[], bytes]) -> str | None:
 
 @one_record
 def _small_jpeg(read: Callable[[], bytes]) -> bytes:
-    image = decode(read(), _THUMBNAIL)
-    height, width = image.shape[:2]
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    small = resize(image, max(1, round(height * scale)), max(1, round(width * scale)))
-    return encode_jpeg(small, 75)
+    image = Image.fromarray(decode(read(), _THUMBNAIL))
+    scale = min(1.0, _THUMBNAIL / max(image.size))
+    # Pillow's resampling: some hundred thumbnails do not make up for the time that importing torch takes.
+    small = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR)
+    return encode_jpeg(np.asarray(small), 75)
 
 
 def _shortened_url(image: str) -> str:

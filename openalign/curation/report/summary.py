@@ -58,7 +58,7 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
     scores = score_rules(curated.engine, pairs, truth, curated.rules) if truth else None
     problems = [*curated.problems, *_unexpected(inspected)]
     report = {
-        "pairs": {"occurrences": curated.extracted.occurrences.count().execute()} | _only_row(counts),
+        "pairs": {"occurrences": curated.extracted.occurrences.count().to_pyarrow().as_py()} | _only_row(counts),
         "pages": curated.extracted.pages,
         "records": curated.extracted.records,
         "images": _only_row(inspected.agg(judged=_.count(), readable=_.problem.isnull().sum())),

@@ -33,8 +33,8 @@ def score_rules(engine: Engine, pairs: ir.Table, path: Path, rules: Sequence[Rul
     row = {name: int(value or 0) for name, value in both.agg(**counts).to_pyarrow().to_pylist()[0].items()}
     return {
         "matched": row["matched"],
-        "unknown": pairs.count().execute() - row["matched"],
-        "missing": known.count().execute() - row["matched"],
+        "unknown": pairs.count().to_pyarrow().as_py() - row["matched"],
+        "missing": known.count().to_pyarrow().as_py() - row["matched"],
         "rules": {
             rule.name: {
                 "precision": _share(row[f"{rule.name} both"], row[f"{rule.name} broken"]),

@@ -1,23 +1,26 @@
-"""Rules that compare an image with other images, or with its text."""
+"""Rules that compare an image with other images, or with its text.
+
+What they compare with needs torch or transformers, which take seconds to import, so it is imported when a rule runs.
+"""
 
 import pyarrow as pa
 from ibis import _
 
-from openalign.curation.duplicates.kept_images import earlier_copies
-from openalign.curation.duplicates.test_sets import match_tests
-from openalign.curation.images.embeddings import similarities
 from openalign.curation.images.inspection import STORED_COLUMNS
 from openalign.curation.rules.evaluation import evaluate
 from openalign.curation.rules.rule import Columns, Corpus, Rule
 
 
 def _test_matches(corpus: Corpus, before: tuple[Rule, ...]) -> pa.Table:
+    from openalign.curation.duplicates.test_sets import match_tests
+
     recipe = corpus.recipe
     return match_tests(corpus.inspected, corpus.test_sets, recipe.duplicates, recipe.image, corpus.problems)
 
 
 def _similarities(corpus: Corpus, before: tuple[Rule, ...]) -> pa.Table:
-    from openalign.model.hub import load  # transformers, which few curations need
+    from openalign.curation.images.embeddings import similarities
+    from openalign.model.hub import load
 
     stored = corpus.pairs.filter(_.text.notnull() & _.stored_in.notnull())
     path = corpus.engine.work / "pairs_to_score.parquet"
@@ -28,6 +31,8 @@ def _similarities(corpus: Corpus, before: tuple[Rule, ...]) -> pa.Table:
 
 
 def _earlier_copies(corpus: Corpus, before: tuple[Rule, ...]) -> pa.Table:
+    from openalign.curation.duplicates.kept_images import earlier_copies
+
     # Only an image that all other rules keep can replace its copies, so that a small one never removes a large one.
     evaluated = evaluate(corpus, before)
     return earlier_copies(corpus.engine, evaluated.filter(~evaluated.dropped), corpus.recipe.duplicates)

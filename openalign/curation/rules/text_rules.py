@@ -1,5 +1,7 @@
 """Rules about texts and about how often texts and images occur together (paper sections 3.1 and 3.2)."""
 
+from dataclasses import replace
+
 import ibis.expr.types as ir
 
 from openalign.curation.rules.rule import Columns, Corpus, Rule
@@ -9,6 +11,15 @@ from openalign.curation.text.languages import classify_texts
 def _languages(corpus: Corpus, before: tuple[Rule, ...]) -> ir.Table:
     texts = corpus.pairs.filter(corpus.pairs.text.notnull()).select("text").distinct()
     return classify_texts(corpus.engine, texts, corpus.problems)
+
+
+def add_languages(corpus: Corpus) -> Corpus:
+    """The corpus with the `language` of every text that passes the text rules, which pairs.parquet names."""
+    if "language" in corpus.pairs.columns:
+        return corpus
+    texts = corpus.pairs.filter(corpus.pairs.text_passes).select("text").distinct()
+    languages = classify_texts(corpus.engine, texts, corpus.problems)
+    return replace(corpus, pairs=corpus.pairs.left_join(languages, "text").drop("text_right"))
 
 
 NO_TEXT = Rule(

@@ -71,7 +71,7 @@ def extract(
     summaries = engine.run(read, list(enumerate(readers)), "Reading sources")
     occurrences, images = join_partitions(engine, folder, len(summaries))
     problems = [problem for summary in summaries for problem in summary.problems]
-    if not occurrences.count().execute():
+    if not occurrences.count().to_pyarrow().as_py():
         shutil.rmtree(folder)
         first = f" The first problem: {problems[0]}" if problems else ""
         raise OpenAlignError(f"{', '.join(map(str, sources))}: no page or row in it shows an image.{first}")

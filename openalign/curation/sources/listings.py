@@ -86,6 +86,7 @@ def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_
         _add(partition, found)
         if found.location is None and not normalise(found.name):
             partition.problems.append(f"{row_name} {number}: there is no file {found.name}.")
+            partition.is_finished = False  # the next run looks whether it is there by then
 
 
 @one_record

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,12 +18,9 @@ from openalign.data.images.header import (
     MAX_PIXELS,
     TOO_MANY_PIXELS,
     ImageError,
-    ImageHeader,
     open_with_pillow,
     read_header,
 )
-
-__all__ = ["MAX_PIXELS", "ImageError", "ImageHeader", "decode", "encode_jpeg", "read_header", "resize", "shrink"]
 
 _EXIF_ORIENTATION = 0x0112
 _LONGEST_JPEG_SIDE = 65_500
@@ -52,6 +48,8 @@ def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
     """
     if image.shape[:2] == (height, width):
         return image
+    import torch  # takes over a second: only where pixels are resampled
+
     writeable = image if image.flags.writeable else image.copy()
     # With a batch axis in front the strides are those of channels_last, whose kernel is three times as fast.
     channels_last = torch.from_numpy(writeable)[None].permute(0, 3, 1, 2)

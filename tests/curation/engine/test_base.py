@@ -183,7 +183,8 @@ def test_a_curation_on_spark_writes_the_files_of_a_local_one(spark: Engine, tmp_
     local, cluster = contents(tmp_path / "local"), contents(tmp_path / "spark")
     assert sorted(local) == sorted(cluster)
     assert [name for name, content in local.items() if cluster[name] != content] == []
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    hidden = sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("."))
+    assert hidden == [".local.cache", ".spark.cache"]
 
 
 @pytest.mark.slow
@@ -214,7 +215,7 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     assert local == cluster
 
     # A run that was killed left images and the ledgers of its tasks.
-    downloads = tmp_path / ".again.work" / "downloads"
+    downloads = tmp_path / ".again.cache" / "downloads"
     for url in addresses[:100]:
         fetch([url], downloads, settings=asked.fetch, ledger=f"ledger.task-{zlib.crc32(url.encode()) % 3}.jsonl")
     asked_for = run("again", "spark")
