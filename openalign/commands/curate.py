@@ -1,7 +1,8 @@
 """`openalign curate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -59,6 +60,8 @@ RecipeName = Annotated[
 def curate(
     sources: Sources,
     to: To,
+    recipe: RecipeName = None,
+    changes: Set = None,
     test_set: TestSets = None,
     unsafe_images: UnsafeImages = None,
     engine: EngineName = "local",
@@ -70,16 +73,11 @@ def curate(
     cache_limit: CacheLimit = "20GB",
     fresh: Fresh = False,
     retry: Retry = None,
-    recipe: RecipeName = None,
-    changes: Set = None,
 ) -> None:
     """Turn pages or tables into clean image-text pairs by the paper's rules.
 
     Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. The same command
-    resumes a run that was interrupted, and does nothing after one that has finished.
-
-    The recipe's tables are [pages], [tables], [text], [image], [duplicates], [similarity], [unsafe], [watermark],
-    [fetch] and [storage]; the documentation lists their settings. --set may leave out the table's name.
+    resumes an interrupted run. --set takes every setting of a recipe, with or without its table.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
@@ -89,25 +87,25 @@ def curate(
     ```
     """
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    settings = key_values(changes, "--set")
+    resources: dict[str, Any] = {"engine": engine, "master": master, "memory": memory, "workers": workers}
+    how: dict[str, Any] = {"cache_limit": cache_limit, "fresh": fresh, "retry_failed": bool(retry)}
+    _curate(sources, to, test_set or (), recipe, key_values(changes, "--set"), options, resources | how)
 
+
+def _curate(
+    sources: list[str],
+    to: Path,
+    test_set: Sequence[str],
+    recipe: str | None,
+    changes: dict[str, str],
+    options: dict[str, str | None],
+    how: dict[str, Any],
+) -> None:
+    """Curate and print what each rule dropped; `options` are settings that have options of their own."""
     from openalign.curation.pipeline import curate
     from openalign.toml import format_value
 
-    settings |= {name: format_value(text) for name, text in options.items() if text}
-    report = curate(
-        sources,
-        to=to,
-        recipe=recipe,
-        set=settings,
-        test_set=test_set or (),
-        engine=engine,
-        master=master,
-        memory=memory,
-        workers=workers,
-        cache_limit=cache_limit,
-        retry_failed=bool(retry),
-        fresh=fresh,
-    )
+    changes |= {name: format_value(text) for name, text in options.items() if text}
+    report = curate(sources, to=to, test_set=test_set, recipe=recipe, set=changes, **how)
     terminal.print_table(terminal.curated_table(report))
     list_problems(report["problems"]["first"], report["problems"]["count"])
