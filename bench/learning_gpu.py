@@ -21,7 +21,8 @@ from measure import RESULTS, environment
 from torch import Tensor
 from torch.nn import functional
 
-from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
+from openalign.data.loading.loader import Batch, BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.model import hub

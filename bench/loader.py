@@ -19,7 +19,8 @@ import measure
 import numpy as np
 
 from openalign.data.images.decode import encode_jpeg, resize
-from openalign.data.loading.loader import BatchLoader, LoaderSettings
+from openalign.data.loading.loader import BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.writer import ShardWriter

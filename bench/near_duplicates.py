@@ -24,7 +24,8 @@ from PIL import Image, ImageEnhance, ImageOps
 from openalign.curation.duplicates.search import Fingerprints, find_near_duplicates
 from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
-from openalign.data.images.decode import ImageError, decode
+from openalign.data.images.decode import decode
+from openalign.data.images.header import ImageError
 
 DISTANCES = (6, 8, 10)
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

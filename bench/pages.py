@@ -22,7 +22,8 @@ from warcio.recordloader import ArcWarcRecord
 from warcio.warcwriter import WARCWriter
 
 from openalign.curation.html.alt_text import image_tags
-from openalign.curation.sources.warc import StoredPage, scan
+from openalign.curation.sources.warc import scan
+from openalign.curation.sources.warc_records import StoredPage
 from openalign.data.files.charset import decode_page
 
 PEER = Path(__file__).parent / "peers" / "pages.py"
@@ -91,8 +92,8 @@ def ours(pages: Path) -> dict[str, float]:
         if isinstance(finding, StoredPage):
             number += 1
             for tag in image_tags(decode_page(finding.body, finding.charset) or "", finding.url):
-                pairs += bool(tag.addresses)
-                texts += bool(tag.addresses and tag.text)
+                pairs += bool(tag.urls)
+                texts += bool(tag.urls and tag.text)
     return {"pages": number, "pairs": pairs, "texts": texts, "seconds": time.process_time() - began}
 
 

@@ -11,19 +11,22 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 import openalign
-from openalign.curation.recipe import CurateRecipe
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Curate a crawl by the rules of the ALIGN paper.")
     parser.add_argument("sources", nargs="+", help="WARC files, folders of pages, tables.")
     parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--recipe", default="curate-paper", help="A TOML file, or the name of a bundled recipe.")
     parser.add_argument("--min-shorter-side", type=int, default=200)
     parser.add_argument("--download", action="store_true")
     arguments = parser.parse_args()
 
-    recipe = CurateRecipe.of(min_shorter_side=arguments.min_shorter_side, download=arguments.download)
-    report = openalign.curate(arguments.sources, to=arguments.to, recipe=recipe)
+    changes = {
+        "image.min_shorter_side": str(arguments.min_shorter_side),
+        "fetch.download": str(arguments.download).lower(),
+    }
+    report = openalign.curate(arguments.sources, to=arguments.to, recipe=arguments.recipe, set=changes)
 
     print(f"{report['pairs']['kept']:,} of {report['pairs']['pairs']:,} pairs kept")
     for rule in report["rules"]:

@@ -1,7 +1,7 @@
-"""What is shown on standard error: progress bars, nested under the demo's list of stages, and the library's messages.
+"""Messages and progress bars on standard error.
 
-Messages go through the logger `openalign`, which is silent in other people's programs unless they configure logging;
-the command line shows them.
+Messages go through the logger `openalign`. It prints nothing in programs that do not configure logging; the command
+line shows the messages.
 """
 
 import logging
@@ -25,8 +25,8 @@ T = TypeVar("T")
 _PROBLEMS_LISTED = 5
 
 
-class _Forgiving:
-    """A stream whose failures end nothing: the terminal may be gone, or the disk full that it is redirected to."""
+class _LossyStream:
+    """A stream that drops what it cannot write: the terminal may be gone, or the disk that it is redirected to full."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -45,11 +45,11 @@ class _Forgiving:
 
 
 class _StandardError(Console):
-    """Standard error, whatever it is at the moment: tests and other libraries replace it."""
+    """A console on the current `sys.stderr`, which tests and other libraries replace."""
 
     @property
     def file(self) -> IO[str]:
-        return cast(IO[str], _Forgiving(super().file))
+        return cast(IO[str], _LossyStream(super().file))
 
     @file.setter
     def file(self, new_file: IO[str]) -> None:
@@ -64,12 +64,12 @@ log.addHandler(logging.NullHandler())
 
 
 def say(message: str) -> None:
-    """Log a message that is no warning."""
+    """Log a message at the level INFO."""
     log.info(message)
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints messages as they are: file names are not markup, and are not wrapped."""
+    """Prints messages without markup or line wrapping, so that file names stay whole."""
 
     def emit(self, record: logging.LogRecord) -> None:
         console.print(self.format(record), markup=False, soft_wrap=True)
@@ -93,7 +93,7 @@ def shown_messages() -> Iterator[None]:
 
 @contextmanager
 def silenced(wanted: bool) -> Iterator[None]:
-    """If `wanted`, show neither bars nor messages while the block runs: for all but one of several processes."""
+    """If `wanted`, show no bars or messages while the block runs: for all but one of several processes."""
     if not wanted:
         yield
         return
@@ -107,7 +107,7 @@ def silenced(wanted: bool) -> Iterator[None]:
 
 
 def list_problems(problems: Sequence[str], count: int | None = None) -> None:
-    """Print the first few of `count` problems (default: all of `problems`) and how many more there are."""
+    """Log the first few of `count` problems (default: all of `problems`) and how many more there are."""
     count = len(problems) if count is None else count
     for problem in problems[:_PROBLEMS_LISTED]:
         log.warning(f"Left out: {problem}")
@@ -116,11 +116,11 @@ def list_problems(problems: Sequence[str], count: int | None = None) -> None:
 
 
 _live: Progress | None = None
-_open_bars = threading.local()  # `.count`: of this thread
+_open_bars = threading.local()  # `.count`: bars open in this thread
 
 
 class Bar:
-    """A running bar: `advance` by finished items, `note` shows a short live figure at its end."""
+    """A running bar: `advance` by finished items; `note` shows a short text at its end."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -160,7 +160,7 @@ def display(disable: bool = False) -> Iterator[Progress]:
 def bar(description: str, total: int | None = None) -> Iterator[Bar]:
     """Show a bar named `description` over `total` items while the block runs.
 
-    It stays when it is done, unless it stood inside another bar: that one may start such bars many times.
+    It stays visible when done, unless it is nested in another bar, which may open such bars many times.
     """
     with display() as progress:
         outside = getattr(_open_bars, "count", 0)
@@ -177,7 +177,7 @@ def bar(description: str, total: int | None = None) -> Iterator[Bar]:
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Iterate over `items` under a bar."""
+    """Iterate over `items` and show a bar."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with bar(description, total) as running:

@@ -1,6 +1,7 @@
 """The process that `preloaded` forks: it loads every library, then becomes what each request asks for."""
 
 import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+PR_SET_PDEATHSIG = 1
 LOADED = (
     *("torch", "torch.distributed.run", "duckdb", "pyarrow.parquet", "ibis", "usearch.index", "tensorboard"),
     *("transformers", "onnxruntime", "openalign.commands.cli", "openalign.curation.pipeline", "openalign.serve.app"),
@@ -46,7 +48,8 @@ def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def prepare(job: dict[str, Any], streams: list[int]) -> None:
-    """Take the streams, environment, directory and session of a job."""
+    """Take the streams, environment, directory and session of a job, and end with the tests if they are killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if job["new_session"]:
         os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,7 +22,8 @@ from openalign.data.loading.loader import Batch
 from openalign.model.align import Align
 from openalign.training.optimization.allocator import keep_freed_memory
 from openalign.training.optimization.optim import build_optimizer
-from openalign.training.optimization.parallel import Processes, Replica
+from openalign.training.optimization.processes import Processes
+from openalign.training.optimization.replica import Replica
 from openalign.training.optimization.step import train_step
 from openalign.training.recipe.recipe import Recipe, read_recipe
 

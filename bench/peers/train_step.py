@@ -28,7 +28,8 @@ def openalign_step(images_BHWC: Tensor, ids_BT: Tensor, device: torch.device) ->
     from openalign.model.align import Align
     from openalign.model.scales import image_tower, text_tower
     from openalign.training.optimization.optim import build_optimizer
-    from openalign.training.optimization.parallel import Processes, Replica
+    from openalign.training.optimization.processes import Processes
+    from openalign.training.optimization.replica import Replica
     from openalign.training.optimization.step import train_step
     from openalign.training.recipe.recipe import Recipe
 

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator
 
 import typer
+from tables import row
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from openalign.commands.cli import app
@@ -47,5 +48,4 @@ def _row(parameter: TyperArgument | TyperOption) -> str:
         names = " / ".join([*parameter.opts, *parameter.secondary_opts])
         written = names if parameter.is_flag else f"{names} {metavar}"
     shown = "" if default in (None, False, (), []) or callable(default) else f"`{default}`"
-    cells = (f"`{written}`", " ".join((parameter.help or "").split()), "required" if parameter.required else shown)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return row(f"`{written}`", " ".join((parameter.help or "").split()), "required" if parameter.required else shown)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import griffe
+from tables import row
 
 ROOT = Path(__file__).parent.parent.parent
 _PACKAGE = griffe.load("openalign", search_paths=[str(ROOT)])
@@ -19,7 +20,12 @@ def settings_page(title: str, dotted_path: str, introduction: str) -> str:
 
 def recipes_page(folder: Path) -> str:
     """Markdown: each bundled recipe in full. Its header says the command, the time and the result to expect."""
-    lines = ["# Bundled recipes", "", "`openalign train NAME` takes these by name; a copy of yours by its path.", ""]
+    lines = [
+        "# Bundled recipes",
+        "",
+        "`openalign train NAME` and `openalign curate --recipe NAME` take these by name; a copy of yours by its path.",
+        "",
+    ]
     for path in sorted(folder.glob("*.toml")):
         lines += [f"## {path.stem}", "", "```toml", path.read_text(encoding="utf-8").rstrip(), "```", ""]
     return "\n".join(lines) + "\n"
@@ -67,8 +73,7 @@ def _row(name: str, field: griffe.Attribute) -> str:
     text = " ".join(field.docstring.value.split()) if field.docstring else ""
     default, limits = _default_and_limits(field)
     meaning = f"{text} ({limits})" if text and limits else text or limits
-    cells = (f"`{name}`", f"`{field.annotation}`", f"`{default}`" if default else "required", meaning)
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return row(f"`{name}`", f"`{field.annotation}`", f"`{default}`" if default else "required", meaning)
 
 
 _SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}

@@ -1,1 +1,1 @@
-"""The command line: `openalign` and its commands."""
+"""The command line."""

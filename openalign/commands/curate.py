@@ -1,6 +1,5 @@
 """`openalign curate`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +7,6 @@ import typer
 
 from openalign.commands import terminal
 from openalign.commands.arguments import ImageColumn, Set, TextColumn, key_values
-from openalign.progress import list_problems
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="WARC files, folders of pages, tables.", show_default=False)
@@ -60,8 +58,6 @@ RecipeName = Annotated[
 def curate(
     sources: Sources,
     to: To,
-    recipe: RecipeName = None,
-    changes: Set = None,
     test_set: TestSets = None,
     unsafe_images: UnsafeImages = None,
     engine: EngineName = "local",
@@ -73,39 +69,28 @@ def curate(
     cache_limit: CacheLimit = "20GB",
     fresh: Fresh = False,
     retry: Retry = None,
+    recipe: RecipeName = None,
+    changes: Set = None,
 ) -> None:
     """Turn pages or tables into clean image-text pairs by the paper's rules.
 
-    Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. The same command
-    resumes an interrupted run. --set takes every setting of a recipe, with or without its table.
+    Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. Repeated, it
+    resumes an interrupted run. The recipe's tables are [pages], [tables], [text], [image], [duplicates],
+    [similarity], [unsafe], [watermark], [fetch] and [storage]; --set may leave the table's name out.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
-    openalign curate photos.csv --to curated --recipe curate-small-photos
-    openalign curate photos.csv --to curated --set image.min_shorter_side=50
+    openalign curate photos.csv --to curated --recipe curate-small-photos --set image.min_shorter_side=50
     openalign curate crawl/*.warc.gz --to curated --engine spark --master spark://head:7077
     ```
     """
-    options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    resources: dict[str, Any] = {"engine": engine, "master": master, "memory": memory, "workers": workers}
-    how: dict[str, Any] = {"cache_limit": cache_limit, "fresh": fresh, "retry_failed": bool(retry)}
-    _curate(sources, to, test_set or (), recipe, key_values(changes, "--set"), options, resources | how)
+    settings = key_values(changes, "--set")
 
-
-def _curate(
-    sources: list[str],
-    to: Path,
-    test_set: Sequence[str],
-    recipe: str | None,
-    changes: dict[str, str],
-    options: dict[str, str | None],
-    how: dict[str, Any],
-) -> None:
-    """Curate and print what each rule dropped; `options` are settings that have options of their own."""
     from openalign.curation.pipeline import curate
     from openalign.toml import format_value
 
-    changes |= {name: format_value(text) for name, text in options.items() if text}
-    report = curate(sources, to=to, test_set=test_set, recipe=recipe, set=changes, **how)
-    terminal.print_table(terminal.curated_table(report))
-    list_problems(report["problems"]["first"], report["problems"]["count"])
+    options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
+    settings |= {name: format_value(text) for name, text in options.items() if text}
+    given: dict[str, Any] = {"recipe": recipe, "set": settings, "test_set": test_set or (), "retry_failed": bool(retry)}
+    given |= {"engine": engine, "master": master, "memory": memory, "workers": workers}
+    terminal.print_curated(curate(sources, to=to, cache_limit=cache_limit, fresh=fresh, **given))

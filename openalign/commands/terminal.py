@@ -1,4 +1,4 @@
-"""What the commands print: tables that fit 80 columns, what was left out, and JSON."""
+"""Output of the commands: tables of at most 80 columns, problems and JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from openalign.progress import list_problems
 
 if TYPE_CHECKING:
     from openalign.search.index import Hit
@@ -19,12 +21,18 @@ def print_table(table: Table) -> None:
 
 
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print one object on standard output."""
+    """Print a JSON object on standard output."""
     print(json.dumps(content, ensure_ascii=False, indent=2))
 
 
+def print_curated(report: Mapping[str, Any]) -> None:
+    """Print what each rule of a curation dropped, and the first problems."""
+    print_table(curated_table(report))
+    list_problems(report["problems"]["first"], report["problems"]["count"])
+
+
 def curated_table(report: Mapping[str, Any]) -> Table:
-    """Each rule of a curation: the pairs that break it, their share, and the pairs left after it."""
+    """A table of the rules of a curation: pairs that break it, their share, and pairs left after it."""
     pairs = report["pairs"]
     table = _table(f"{pairs['pairs']:,} pairs, {pairs['kept']:,} kept", "rule", "pairs that break it", "share", "left")
     scored = any("precision" in rule for rule in report["rules"])
@@ -40,22 +48,22 @@ def curated_table(report: Mapping[str, Any]) -> Table:
 
 
 def hits_table(hits: Sequence["Hit"]) -> Table:
-    """The answers to a query, best first."""
+    """A table of search results, best first."""
     table = _table("", "score", "image", "text")
     table.columns[1].justify = table.columns[2].justify = "left"
-    table.columns[1].overflow = "fold"  # a path that is cut cannot be opened
+    table.columns[1].overflow = "fold"  # a truncated path cannot be opened
     for hit in hits:
-        table.add_row(f"{hit.score:.3f}", Text(_near(hit.image)), Text(hit.text or ""))
+        table.add_row(f"{hit.score:.3f}", Text(_relative(hit.image)), Text(hit.text or ""))
     return table
 
 
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
-    """The results of a query, best first."""
+    """Search results for JSON, best first."""
     return [{name: getattr(hit, name) for name in ("row", "image", "text", "page", "score")} for hit in hits]
 
 
 def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[str, Any]]:
-    """The most probable labels of each image."""
+    """The most probable labels of each image, for JSON."""
     return [
         {"image": image, "labels": [{"label": label, "probability": share} for label, share in labels]}
         for image, labels in found.items()
@@ -63,26 +71,26 @@ def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[s
 
 
 def labels_table(found: Mapping[str, Sequence[tuple[str, float]]]) -> Table:
-    """The most probable labels of each image."""
+    """A table of the most probable labels of each image."""
     table = _table("", "image", "label", "share")
     table.columns[0].overflow = "fold"
     table.columns[1].justify = "left"
     for image, labels in found.items():
-        for place, (label, share) in enumerate(labels):
-            table.add_row(Text(image if place == 0 else ""), Text(label), _percent(share))
+        for rank, (label, share) in enumerate(labels):
+            table.add_row(Text(image if rank == 0 else ""), Text(label), _percent(share))
     return table
 
 
 def _table(title: str, *headings: str) -> Table:
-    """A table whose first column holds names and whose others hold numbers."""
+    """A table with names in the first column and numbers in the others."""
     table = Table(title=title or None, title_justify="left")
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place else "left")
+    for column, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if column else "left")
     return table
 
 
-def _near(image: str) -> str:
-    """A path below the working folder as the user would type it; others, and URLs, as they are."""
+def _relative(image: str) -> str:
+    """A path relative to the working directory if it is inside; other paths and URLs unchanged."""
     return image.removeprefix(f"{Path.cwd()}/")
 
 

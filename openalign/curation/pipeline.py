@@ -10,7 +10,7 @@ from typing import Any
 from openalign.curation.cache import DEFAULT_LIMIT, cache_of, open_cache, parse_limit, trim_cache
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import has_results, step_folder
-from openalign.curation.engine.registry import open_engine
+from openalign.curation.engine.registry import check_engine, open_engine
 from openalign.curation.images.gather import DOWNLOADS, INSPECTION, inspect_images
 from openalign.curation.outputs import (
     describe_run,
@@ -78,6 +78,7 @@ def curate(
     Returns the content of report.json. Raises OpenAlignError if a source cannot be used, no pair was found, `to` holds
     other files, or another run writes it.
     """
+    check_engine(engine, master, memory)
     request = _Request(sources, test_set, truth, resolve_recipe(recipe, set))
     start = partial(open_engine, engine, workers=workers or os.cpu_count() or 1, master=master, memory=memory)
     return _curate_into(Path(to).absolute(), request, start, parse_limit(cache_limit), retry_failed or fresh, fresh)
@@ -126,7 +127,7 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
 
     state = describe_sources(request.sources, recipe)
     extracted = extract(engine, request.sources, pages=recipe.pages, tables=recipe.tables, state=state)
-    problems = list(extracted.problems)
+    problems = [*extracted.problems, *(problem for pairs in test_sets for problem in pairs.problems)]
     pairs = count_pairs(engine, extracted.occurrences, recipe.text.vocabulary, problems)
     corpus = Corpus(engine, recipe, pairs, test_sets, problems=problems)
     corpus = add_languages(add_text_passes(add_columns(corpus, text_rules), text_rules))

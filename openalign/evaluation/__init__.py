@@ -1,1 +1,1 @@
-"""How good a model is: one file a protocol, all with the same shape."""
+"""Measure a model: one file for each protocol, all built alike."""

@@ -1,4 +1,4 @@
-"""Class names as sentences, and sentences as one vector a class (paper section 5.4)."""
+"""Prompts: class names in sentences, and their embeddings as one vector a class (paper section 5.4)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,19 +24,19 @@ TEMPLATES = (
     "a large {}",
     "a drawing of a {}",
 )
-"""Generic wordings: how a thing stands in an alt-text, alone, as photo or drawing, near or far."""
+"""Generic prompts, as objects occur in alt-texts: alone, as a photo or drawing, near or far."""
 
 
 MOST_TEMPLATE_BYTES = 2**20
-"""Largest file of templates; CLIP's 80 for ImageNet take 2 KB."""
+"""Largest file of templates; CLIP's 80 templates for ImageNet take 2 KB."""
 
 
 def read_templates(path: Path) -> tuple[str, ...]:
-    """The templates of a text file, one a line; empty lines do not count.
+    """The templates of a text file, one a line; empty lines are ignored.
 
     Raises:
-        OpenAlignError: the file cannot be read, is no regular one or larger than 1 MB, is empty, or a line has no `{}`
-            or another brace.
+        OpenAlignError: the file cannot be read, is not a regular file, exceeds 1 MB or is empty, or a line does not
+            have exactly one `{}`.
     """
     check_file(path, MOST_TEMPLATE_BYTES)
     try:
@@ -45,30 +45,30 @@ def read_templates(path: Path) -> tuple[str, ...]:
         raise OpenAlignError(f"{path}: the templates cannot be read ({error}); give a UTF-8 text file.") from None
     numbered = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if not numbered:
-        raise OpenAlignError(f"{path} holds no template; write one a line, with {{}} where the class name goes.")
+        raise OpenAlignError(f"{path} has no template; write one a line, with {{}} for the class name.")
     for number, line in numbered:
         check_template(line, f"{path} line {number}")
     return tuple(line for _, line in numbered)
 
 
 def check_template(template: str, where: str) -> None:
-    """Raise OpenAlignError unless `template`, found at `where`, has exactly one place for the class name."""
+    """Raise OpenAlignError unless `template`, found at `where`, has exactly one `{}`."""
     if template.count("{}") != 1 or template.count("{") != 1 or template.count("}") != 1:
-        raise OpenAlignError(f"{where}: the template {template!r} must hold {{}} once, where the class name goes.")
+        raise OpenAlignError(f"{where}: the template {template!r} must have {{}} once, for the class name.")
 
 
 def embed_labels(
     model: DualEncoder, labels: Sequence[str], templates: Sequence[str] = TEMPLATES
 ) -> NDArray[np.float32]:
-    """One unit vector a class, shape (C, D): the mean of its sentences' embeddings, brought to unit length.
+    """One unit vector a class, shape (C, D): the normalized mean of the embeddings of its prompts.
 
-    An underscore in a label, as folders' names have it, reads as a space.
+    An underscore in a label, as in names of class folders, is replaced by a space.
     """
     for template in templates:
         check_template(template, "templates")
-    sentences = [template.format(label.replace("_", " ")) for label in labels for template in templates]
-    embedded_CTD = model.embed_texts(sentences).reshape(len(labels), len(templates), -1)
+    prompts = [template.format(label.replace("_", " ")) for label in labels for template in templates]
+    embedded_CTD = model.embed_texts(prompts).reshape(len(labels), len(templates), -1)
     mean_CD: NDArray[np.float32] = embedded_CTD.mean(axis=1)
-    # Sentences that point in opposite ways cancel out; such a class then matches nothing, without a division by zero.
+    # Opposite embeddings may cancel out: such a class then matches nothing, without a division by zero.
     mean_CD /= np.maximum(np.linalg.norm(mean_CD, axis=1, keepdims=True), 1e-12)
     return mean_CD

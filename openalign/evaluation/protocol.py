@@ -1,4 +1,4 @@
-"""What every protocol is made of: what it is told, what it returns, and how it is printed."""
+"""The parts of every protocol: settings, result and printed table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,45 +12,45 @@ from openalign.model.dual_encoder import DualEncoder
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """What a protocol can be told; each reads what it needs."""
+    """Settings of all protocols; each uses those it needs."""
 
     labels: tuple[str, ...] | None = None
     """The classes to choose from; None takes every value of the label column."""
     label_column: str = "label"
-    """The column of the data that holds the true class; class folders fill `label`."""
+    """The column with the true class; class folders give `label`."""
     templates: tuple[str, ...] = ()
-    """Sentences with `{}` where the class name goes; none takes the built-in ones."""
+    """Prompts with `{}` for the class name; if empty, the built-in ones are used."""
     batch_size: int = 64
-    """Images that are embedded at once; it changes speed and memory, not the result."""
+    """Images embedded at once; it affects speed and memory, not the result."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a protocol measured."""
+    """The measurements of a protocol."""
 
     metrics: dict[str, Any]
     """Shares between 0 and 1 and ranks from 1, by name."""
     chance: dict[str, Any]
-    """The same metrics for a model that answers at random, as far as they are known."""
+    """The same metrics for a random model, as far as they are known."""
     count: int
-    """Samples that were judged."""
+    """Number of samples evaluated."""
     details: dict[str, int] = field(default_factory=dict)
-    """Other counts worth knowing, such as how many answers there were to choose from."""
+    """Other counts, such as the number of candidates."""
     problems: list[str] = field(default_factory=list)
-    """One sentence for each sample, or group of samples, that was left out."""
+    """One message for each sample, or group of samples, that was left out."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way to measure a model. A new one is a file that ends in such a value, and a line in `evaluate.run`."""
+    """One way to measure a model. A new one is a file that defines such a value, and an entry in `evaluation.run`."""
 
     name: str
     needs_text: bool
     measure: Callable[[DualEncoder, Pairs, EvaluateSettings], Result]
     table: Callable[[dict[str, Any]], Table]
-    """From the reported object (see `evaluate.run.evaluate`) to what the terminal shows."""
+    """Turns the returned object (see `evaluation.run.evaluate`) into a table for the terminal."""
 
 
 def percent(share: float) -> str:
-    """A share between 0 and 1 as a person reads it."""
+    """A fraction between 0 and 1 as a percentage."""
     return f"{100 * share:.1f} %"

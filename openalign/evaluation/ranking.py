@@ -1,6 +1,6 @@
-"""Where the right answer stands, for many queries over many candidates, without ever holding all scores.
+"""The rank of the right candidate for many queries, computed in blocks so that not all scores are in memory.
 
-Shapes: Q queries, C candidates, D embedding width, B queries of one block, P matches (query, candidate).
+Shapes: Q queries, C candidates, D embedding width, B queries in a block, P matches (query, candidate).
 """
 
 from collections.abc import Sequence
@@ -14,25 +14,25 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 BLOCK_SCORES = 1 << 24
-"""Scores held at once: 64 MB."""
+"""Scores in memory at once: 64 MB."""
 
 TIE = 1e-6
-"""Cosines closer than this are equal: float32 sums of one and the same product differ by less, from place to place."""
+"""Cosines closer than this count as equal: the float32 sum of one product varies by less between blocks."""
 
 
 def ranks(queries_QD: Floats, candidates_CD: Floats, matches_P2: Ints) -> Ints:
     """The rank (Q,), from 1, of each query's best match.
 
-    A candidate that scores as high as the match counts as before it, so that a model that says the same of
-    everything gets the worst rank instead of the best. Other matches of the same query never count against it.
+    A candidate with the same score as the match ranks before it, so that a model with constant output gets the worst
+    rank, not the best. Other matches of the same query do not count.
 
     Args:
         queries_QD: unit rows, shape (Q, D).
         candidates_CD: unit rows, shape (C, D).
-        matches_P2: pairs (query, candidate) that belong together, each once; every query has at least one.
+        matches_P2: matching pairs (query, candidate), each once; every query has at least one.
 
     Raises:
-        OpenAlignError: an embedding is not finite; every comparison with it would be false, and so look like a win.
+        OpenAlignError: an embedding is not finite; comparisons with it are always false and would look like rank 1.
     """
     for name, vectors in (("query", queries_QD), ("candidate", candidates_CD)):
         broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -53,7 +53,7 @@ def ranks(queries_QD: Floats, candidates_CD: Floats, matches_P2: Ints) -> Ints:
 
 
 def share_within(ranks_Q: Ints, k: int) -> float:
-    """R@k: the share of queries whose match stands among the first `k`."""
+    """R@k: the fraction of queries whose match is among the first `k`."""
     return float((ranks_Q <= k).mean())
 
 
@@ -67,11 +67,11 @@ def chance_within(matches_of_query: Sequence[int] | Ints, candidates: int, k: in
 
 
 def chance_median(matches_of_query: Sequence[int] | Ints, candidates: int) -> int:
-    """The median rank of a random order: the first rank by which half of the queries have met a match."""
+    """The median rank of a random order: the first rank by which half of the queries have found a match."""
     low, high = 1, candidates
     while low < high:
         middle = (low + high) // 2
-        # A hair below a half, so that 1 - (1 - 1/2) in floating point still counts as a half.
+        # Slightly below a half, because 1 - (1 - 1/2) may be rounded down.
         if chance_within(matches_of_query, candidates, middle) >= 0.5 - 1e-9:
             high = middle
         else:

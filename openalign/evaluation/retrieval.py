@@ -1,8 +1,8 @@
-"""Retrieval both ways: R@1, R@5, R@10 and median rank (paper section 5.2, Table 1).
+"""Retrieval in both directions: R@1, R@5, R@10 and median rank (paper section 5.2, Table 1).
 
-Several texts may belong to one image and several images to one text: rows of equal image are one image, rows of
-equal text are one text, and a query is met by any partner it has in the data. On COCO and Flickr30K that is the
-usual count (any of five captions for an image), except that the few captions which stand there twice are one query.
+Rows with the same image are one image and rows with the same text are one text; any partner in the data is a match. On
+COCO and Flickr30K this is the usual protocol (any of five captions of an image), except that the few captions that
+occur twice are one query.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 def measure(model: DualEncoder, pairs: Pairs, settings: EvaluateSettings) -> Result:
     """Embed each distinct image and each distinct text once, and rank each side by the other."""
     if pairs.table["text"].null_count:
-        raise OpenAlignError(f"{pairs.name}: rows without a text cannot be judged; open the data with need_text=True.")
+        raise OpenAlignError(f"{pairs.name}: some rows have no text; open the data with need_text=True.")
     image_of_row, first_rows = _numbered(pairs.table["image"])
     images_ID, kept, unreadable = embed_pairs_images(model, pairs.select(first_rows), settings.batch_size)
 
@@ -52,7 +52,7 @@ def measure(model: DualEncoder, pairs: Pairs, settings: EvaluateSettings) -> Res
 
 
 def _numbered(values: pa.ChunkedArray) -> tuple[Ints, Ints]:
-    """A number for each row, equal where the value is, from 0 by first sight; and the row of each first sight."""
+    """A number for each row, the same for equal values, in order of first occurrence; and the rows of these."""
     encoded = pc.dictionary_encode(values).combine_chunks()
     numbers = encoded.indices.to_numpy().astype(np.int64)
     return numbers, np.unique(numbers, return_index=True)[1].astype(np.int64)
@@ -67,7 +67,7 @@ def _distinct_texts(pairs: Pairs, rows: NDArray[np.bool_]) -> tuple[list[str], I
 def _direction(
     queries_QD: Floats, candidates_CD: Floats, matches_P2: Ints
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The metrics of one direction, and the same for a random order."""
+    """The metrics of one direction, and those of a random order."""
     ranks_Q = ranks(queries_QD, candidates_CD, matches_P2)
     matches_of_query = np.bincount(matches_P2[:, 0])
     count = len(candidates_CD)
@@ -77,7 +77,7 @@ def _direction(
 
 
 def table(report: dict[str, Any]) -> Table:
-    """Both directions beside chance."""
+    """A table of both directions with chance."""
     shown = Table(title=f"Retrieval: {report['images']:,} images, {report['texts']:,} texts", title_justify="left")
     for heading in ("", *(f"R@{k}" for k in DEPTHS), "median rank"):
         shown.add_column(heading, justify="right" if heading else "left")

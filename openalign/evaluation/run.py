@@ -1,4 +1,4 @@
-"""One function for every protocol: open the data, choose its rows, measure, and report one object."""
+"""Evaluate a model by any protocol: open the data, select rows, measure, and return one object."""
 
 import json as json_format
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from openalign.data.pairs.pairs import Pairs
 from openalign.errors import UsageError
 from openalign.evaluation import retrieval, zero_shot
 from openalign.evaluation.prompts import read_templates
-from openalign.evaluation.protocol import EvaluateSettings
+from openalign.evaluation.protocol import EvaluateSettings, Protocol
 from openalign.files import whole_file
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
@@ -38,42 +38,60 @@ def evaluate(
     """Measure `model` on `data`.
 
     Args:
-        model: a loaded model, or what `openalign.load` takes.
-        data: shards, a folder or a table (see `openalign.data.pairs.open.open_pairs`).
-        protocol: a name of PROTOCOLS.
-        json: where to write the returned object.
-        where: only the rows whose column holds this value, for each column named.
-        distinct_texts: keep one row, the first, of each distinct text.
-        image_column, text_column: columns of a table, when they have no usual name.
-        labels, label_column, templates: see EvaluateSettings; `templates` may be a file with one a line.
-        batch_size: images embedded at once.
+        model: a loaded model, or anything `openalign.load` takes.
+        data: shards, a folder or a table (see `openalign.data.pairs.open.open_pairs`), or opened pairs.
+        protocol: `retrieval` or `zero-shot`.
+        json: a file to write the returned object to.
+        where: keep only rows with this value in each named column.
+        distinct_texts: keep only the first row of each distinct text.
+        image_column, text_column: columns of a table; None finds them by their usual names.
+        labels, label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
 
-    Returns:
-        `{"protocol", "data", "model", "metrics", "chance", "count", ..., "problems"}`; shares between 0 and 1.
+    Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "problems"}`; shares between 0 and 1.
 
-    Raises:
-        OpenAlignError: the protocol is unknown, the data cannot be opened, or no sample can be judged.
+    Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
-    chosen = PROTOCOLS[protocol]
-    settings = EvaluateSettings(
+    settings = _settings(labels, label_column, templates, batch_size)
+    need_text = PROTOCOLS[protocol].needs_text or distinct_texts
+    pairs = _open(data, image_column, text_column, need_text, where)
+    report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, PROTOCOLS[protocol], settings)
+    if json is not None:
+        _write_json(Path(json), report)
+    return report
+
+
+def _settings(
+    labels: Sequence[str] | None, label_column: str, templates: Sequence[str] | Path | None, batch_size: int
+) -> EvaluateSettings:
+    return EvaluateSettings(
         labels=tuple(labels) if labels is not None else None,
         label_column=label_column,
         templates=read_templates(templates) if isinstance(templates, Path) else tuple(templates or ()),
         batch_size=batch_size,
     )
-    if isinstance(data, Pairs):
-        pairs = data.where(where or {})
-    else:
-        need_text = chosen.needs_text or distinct_texts
-        pairs = open_pairs(data, image_column=image_column, text_column=text_column, need_text=need_text, where=where)
-    pairs = _one_a_text(pairs) if distinct_texts else pairs
-    encoder = hub.load(model) if isinstance(model, str | Path) else model
 
-    result = chosen.measure(encoder, pairs, settings)
-    report = {
-        "protocol": protocol,
+
+def _open(
+    data: str | Path | Pairs,
+    image_column: str | None,
+    text_column: str | None,
+    need_text: bool,
+    where: Mapping[str, str] | None,
+) -> Pairs:
+    if isinstance(data, Pairs):
+        return data.where(where or {})
+    return open_pairs(data, image_column=image_column, text_column=text_column, need_text=need_text, where=where)
+
+
+def _measure(
+    model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings
+) -> dict[str, Any]:
+    encoder = hub.load(model) if isinstance(model, str | Path) else model
+    result = protocol.measure(encoder, pairs, settings)
+    return {
+        "protocol": protocol.name,
         "data": pairs.name,
         "model": encoder.name,
         "metrics": result.metrics,
@@ -82,14 +100,15 @@ def evaluate(
         **result.details,
         "problems": [*pairs.problems, *result.problems],
     }
-    if json is not None:
-        with whole_file(Path(json)) as path:
-            path.write_text(json_format.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return report
+
+
+def _write_json(file: Path, report: dict[str, Any]) -> None:
+    with whole_file(file) as partial:
+        partial.write_text(json_format.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def report_table(report: dict[str, Any]) -> Table:
-    """What `evaluate` returned, for the terminal."""
+    """A table of what `evaluate` returned, for the terminal."""
     return PROTOCOLS[report["protocol"]].table(report)
 
 

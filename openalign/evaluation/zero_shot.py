@@ -1,4 +1,4 @@
-"""Zero-shot classification: the class whose sentences lie nearest to the image (paper section 5.4, Table 4)."""
+"""Zero-shot classification: the class whose prompts are closest to the image (paper section 5.4, Table 4)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from openalign.evaluation.ranking import ranks, share_within
 from openalign.model.dual_encoder import DualEncoder, ImageInput, embed_pairs_images
 
 CLASSES_SHOWN = 12
-"""Classes in the printed table, the worst; the reported object holds all."""
+"""Number of classes in the printed table, the worst ones; the returned object has all."""
 
 Ints = NDArray[np.int64]
 
@@ -27,11 +27,11 @@ def classify(
 ) -> list[list[tuple[str, float]]]:
     """For each image the labels with their probabilities, most probable first.
 
-    The probabilities are the softmax of cosine / temperature over exactly these labels, as in training over a batch:
-    they say which label fits best, not whether any of them fits.
+    The probabilities are a softmax of cosine / temperature over these labels, as over a batch in training: they show
+    which label fits best, not whether any of them fits.
 
     Raises:
-        OpenAlignError: no or equal labels, a template without its place, or an image that cannot be read.
+        OpenAlignError: a label is missing or repeated, a template has no `{}`, or an image cannot be read.
     """
     check_labels(labels)
     cosines_NC = model.embed_images(images) @ embed_labels(model, labels, templates).T
@@ -46,7 +46,7 @@ def classify(
 
 
 def measure(model: DualEncoder, pairs: Pairs, settings: EvaluateSettings) -> Result:
-    """Accuracy over the images of `pairs` whose true class stands in the label column."""
+    """Accuracy over the images of `pairs` with a true class in the label column."""
     labels, truth_N, pairs, problems = _labelled(pairs, settings)
     images_ND, kept, unreadable = embed_pairs_images(model, pairs, settings.batch_size)
     if not len(kept):
@@ -84,7 +84,7 @@ def check_labels(labels: Sequence[str]) -> None:
 
 
 def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[list[str], Ints, Pairs, list[str]]:
-    """The labels, the number of each row's label, and the rows that have one of them."""
+    """The labels, the label index of each row, the rows that have one of the labels, and problems."""
     name = settings.label_column
     if name not in pairs.table.column_names:
         known = ", ".join(pairs.table.column_names)
@@ -107,7 +107,7 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[list[str], Ints
 
 
 def table(report: dict[str, Any]) -> Table:
-    """The accuracies beside chance, then the classes that do worst."""
+    """A table of the accuracies with chance, then the worst classes."""
     metrics, chance = report["metrics"], report["chance"]
     shown = Table(title=f"Zero-shot: {report['count']:,} images, {report['labels']:,} labels", title_justify="left")
     for heading in ("", "images", "accuracy", "by chance"):

@@ -1,4 +1,4 @@
-"""Embeddings -> index -> answers (paper section 6, 'Visualization')."""
+"""Embeddings -> index -> search results (paper section 6, 'Visualization')."""
 
 from openalign.search.index import Hit, Index
 

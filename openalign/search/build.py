@@ -1,4 +1,4 @@
-"""Any DATA -> an index folder; images that are known by their bytes are not embedded again."""
+"""Build an index folder from any DATA; images with known bytes are not embedded again."""
 
 import hashlib
 import re
@@ -33,30 +33,29 @@ from openalign.search.work import Embedded, Work
 from openalign.search.writer import StoreWriter
 
 _USERS_FILES = ("examples.json", "CREDITS")
-"""What users put into an index folder, and a rebuild keeps."""
+"""Files that users put into an index folder; a rebuild keeps them."""
 _LARGEST_USERS_FILE = 2**20
 """Bytes."""
 _PARTIAL = re.compile(r"\..*\.partial(\.|$)")
-_TELLING_FILES = {"meta.json", "vectors.f16", "rows.sqlite"}
-"""A folder that holds two of these is an index."""
+_TYPICAL_FILES = {"meta.json", "vectors.f16", "rows.sqlite"}
+"""A folder with two of these is an index."""
 
 
 def build(paths: Sequence[str | Path], model: DualEncoder, to: Path) -> None:
-    """Index the images of `paths` into the folder `to`, replacing what it held; it then mirrors `paths` exactly.
+    """Index the images of `paths` into the folder `to`, replacing its contents, so that it holds exactly these images.
 
-    An image whose bytes the folder already holds, made by the same model, keeps its vector and thumbnail. So does one
-    that an interrupted run had embedded: the index is then, byte for byte, what that run would have made (but for the
-    graph of a large one, which no two runs build alike).
+    An image whose bytes are in the existing index of the same model keeps its vector and thumbnail; so does one that
+    an interrupted run embedded. The index is then byte for byte the one that an uninterrupted run writes, except for
+    the graph of a large index, which differs from run to run.
 
     Raises:
-        OpenAlignError: `to` holds something else than an index, or is being written by another run; a path is no DATA;
-            no image at all can be read.
-        KeyboardInterrupt: stopped by Ctrl-C; what was embedded is kept beside `to`.
+        OpenAlignError: `to` is not an index, or another run writes it; a path is no DATA; no image can be read.
+        KeyboardInterrupt: stopped by Ctrl-C; the vectors computed so far are kept beside `to`.
     """
-    to = to.resolve() if to.is_symlink() else to  # the folder is replaced, not the link to it
+    to = to.resolve() if to.is_symlink() else to  # replace the folder, not the link to it
     _check_replaceable(to)
     sources = [open_pairs(path, need_text=False) for path in paths]
-    names = [_name_for_later(path) for path in paths]
+    names = [_permanent_name(path) for path in paths]
     with locked(to), _kept_work(to, model) as work, whole_folder(to) as partial:
         _copy_users_files(to, partial)
         with closing(StoreWriter(partial)) as writer, _older(to, model) as older:
@@ -64,12 +63,12 @@ def build(paths: Sequence[str | Path], model: DualEncoder, to: Path) -> None:
             if not writer.rows:
                 tail = f", the first because: {problems[0]}" if problems else "."
                 raise OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
-            made_by = (_name_for_later(model.name), model.name, model.fingerprint)
+            made_by = (_permanent_name(model.name), model.name, model.fingerprint)
             writer.finish(Meta(writer.rows, model.width, *made_by, names), problems)
 
 
 def read_original(pairs: Pairs, row: Row) -> bytes:
-    """The image file that `row` was made from; raises OpenAlignError if it is gone or another one by now."""
+    """The image file of `row`; raises OpenAlignError if it is missing or has changed since it was indexed."""
     if row.source_row < len(pairs):
         data = pairs.image_bytes(row.source_row)
         if digest_of(data) == row.digest:
@@ -78,19 +77,19 @@ def read_original(pairs: Pairs, row: Row) -> bytes:
 
 
 def _check_replaceable(to: Path) -> None:
-    """Raise OpenAlignError unless nothing stands at `to`, or an index, whole or damaged, with nothing else in it."""
+    """Raise OpenAlignError unless `to` is absent, empty, or an index (whole or damaged) without other files."""
     if not to.exists():
         return
     if to.is_dir() and not any(to.iterdir()):
         return
-    # What a killed `whole_file` leaves is not counted.
+    # Files left by a killed `whole_file` do not count.
     names = {path.name for path in to.iterdir() if not _PARTIAL.match(path.name)} if to.is_dir() else set()
-    if len(names & _TELLING_FILES) < 2:  # of three, so that one may be lost; others also call a file meta.json
+    if len(names & _TYPICAL_FILES) < 2:  # one may be missing; other programs also write a meta.json
         raise OpenAlignError(f"{to} exists and is not an index; name a new folder with --to.")
     if others := sorted(names - {*FILES, GRAPH, CHECKSUMS, *_USERS_FILES}):
         raise OpenAlignError(
-            f"{to} also holds {others[0]}, which is no file of an index and would be lost: move it elsewhere, or name "
-            "a new folder with --to."
+            f"{to} also holds {others[0]}, which is not part of an index and would be lost: move it elsewhere, or "
+            "name a new folder with --to."
         )
 
 
@@ -105,7 +104,7 @@ def _copy_users_files(to: Path, partial: Path) -> None:
 
 @contextmanager
 def _older(to: Path, model: DualEncoder) -> Iterator[Store | None]:
-    """The index that stands at `to`, if it is whole and the same model made it."""
+    """The existing index at `to`, if it is whole and was made by the same model."""
     if not (to.is_dir() and any(to.iterdir())):
         yield None
         return
@@ -121,29 +120,29 @@ def _older(to: Path, model: DualEncoder) -> Iterator[Store | None]:
         elif older is not None and older.meta.fingerprint != model.fingerprint:
             why = f"{to} was made by another model, {older.meta.model_name}"
         if why:
-            say(f"Nothing is taken from the index before, all images are embedded again: {why}")
+            say(f"The existing index cannot be reused, so all images are embedded again: {why}")
         yield None if why else older
 
 
 @contextmanager
 def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
-    """What is embedded, kept beside `to` until the block ends well."""
-    follows_from = f"{model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
-    work = Work(to, hashlib.sha256(follows_from.encode()).hexdigest()[:16])
+    """The vectors of this run, kept beside `to` until the block ends without an exception."""
+    depends_on = f"{model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
+    work = Work(to, hashlib.sha256(depends_on.encode()).hexdigest()[:16])
     if len(work):
-        say(f"{len(work):,} images that an interrupted run embedded are not embedded again")
+        say(f"{len(work):,} images were embedded by an interrupted run and are not embedded again")
     try:
         with closing(work):
             yield work
     except BaseException:
         if work.folder.exists():
-            say(f"What was embedded so far is kept in {work.folder.parent}: the same command goes on from there")
+            say(f"The images embedded so far are kept in {work.folder.parent}: the same command resumes from there")
         raise
     work.remove()
 
 
 def _write_all(writer: StoreWriter, sources: Sequence[Pairs], model: DualEncoder, known: Known) -> list[str]:
-    """Write all images of the sources; returns a sentence for each that is left out."""
+    """Write all images of the sources; returns one message for each image that is left out."""
     problems = [problem for pairs in sources for problem in pairs.problems]
     with bar("index images", sum(map(len, sources))) as running:
         for batch in prepared_batches(sources, model, known):
@@ -154,10 +153,10 @@ def _write_all(writer: StoreWriter, sources: Sequence[Pairs], model: DualEncoder
 
 
 def _write(writer: StoreWriter, items: Sequence[Prepared], model: DualEncoder, work: Work) -> list[str]:
-    """Embed what is new, copy what is known, append; returns a sentence for each image that cannot be embedded.
+    """Embed new images, copy known ones, append both; returns one message for each image that cannot be embedded.
 
-    Vectors depend in their last bits on which images the model gets together. So that a run that goes on makes the
-    same calls as one left alone, an image that stands twice in the sources is embedded once: the first time.
+    The last bits of a vector depend on the other images of its batch. An image that occurs twice in the sources is
+    embedded only the first time, so that a resumed run calls the model with the same batches as an uninterrupted one.
     """
     vectors = {item.row.digest: item.vector for item in items if item.vector is not None}
     for item in items:
@@ -175,14 +174,14 @@ def _write(writer: StoreWriter, items: Sequence[Prepared], model: DualEncoder, w
     if written:
         vectors_ND = np.stack([vectors[item.row.digest] for item in written])
         writer.add([item.row for item in written], [item.thumbnail for item in written], vectors_ND)
-    return [f"{item.name}: the model gives it no finite vector" for item in items if item.row.digest not in vectors]
+    return [f"{item.name}: its vector is not finite" for item in items if item.row.digest not in vectors]
 
 
 def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
-    """The images that the model gives a finite vector."""
+    """Embed the images; those whose vector is not finite are left out."""
     try:
         vectors_ND = model.embed_prepared(np.stack([item.pixels for item in items if item.pixels is not None]))
-    except NotFinite as error:  # of some; the others are as good as ever
+    except NotFinite as error:  # of some images; the other vectors are valid
         vectors_ND = error.vectors_BD
     return [
         Embedded(item.row.digest, item.row.width, item.row.height, item.thumbnail, vector_D)
@@ -191,8 +190,8 @@ def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
     ]
 
 
-def _name_for_later(source: str | Path) -> str:
-    """What finds a source or a model again from any folder: an absolute path, or the URL or hub name that it is."""
+def _permanent_name(source: str | Path) -> str:
+    """A name that is valid in every working directory: an absolute path, a URL or a hub name."""
     name = str(source).removeprefix("file://")
     if is_url(name) or not Path(name).exists():
         return name
@@ -200,5 +199,5 @@ def _name_for_later(source: str | Path) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise OpenAlignError(f"{path!r} is not UTF-8, which an index cannot name: rename it.") from None
+        raise OpenAlignError(f"{path!r} is not UTF-8 and cannot be stored in an index: rename it.") from None
     return path

@@ -1,4 +1,4 @@
-"""The graph of a large index: which rows to compare a query with."""
+"""The HNSW graph of a large index: it finds the candidate rows for a query."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from openalign.search.watched import ADVICE, DamagedIndex, WatchedFile
 
 _CHUNK = 10_000
 _EXPANSION = 256
-"""How many nodes of the graph a search keeps in view; more finds more and takes longer."""
+"""Candidates that a search keeps (HNSW's ef); more improve recall and take longer."""
 _IN_MEMORY = 2**31
-"""Bytes of a graph that is read into memory (2 million rows of 640); a larger one is mapped."""
+"""Largest graph in bytes that is read into memory (2 million rows of 640); a larger one is memory-mapped."""
 
 
 def build_graph(folder: Path, rows: int, width: int) -> None:
@@ -26,10 +26,10 @@ def build_graph(folder: Path, rows: int, width: int) -> None:
 
 
 class Graph:
-    """An opened graph, whose file was checked: the library trusts every byte of it.
+    """An opened graph. Its checksum must be checked before: the library trusts every byte of the file.
 
     Raises:
-        DamagedIndex: it is of another size than the vectors.
+        DamagedIndex: its size differs from that of the vectors.
     """
 
     def __init__(self, file: WatchedFile, rows: int, width: int) -> None:
@@ -42,19 +42,19 @@ class Graph:
                 file.path if self._mapped else self._buffer, view=True, expansion_search=_EXPANSION
             )
         except (OSError, ValueError, RuntimeError) as error:
-            raise DamagedIndex(f"{file.path} is no graph ({error}): {ADVICE}") from None
+            raise DamagedIndex(f"{file.path} is not a graph ({error}): {ADVICE}") from None
         if graph is None or (len(graph), graph.ndim) != (rows, width):
             raise DamagedIndex(f"{file.path} is not the graph of {rows:,} x {width} vectors: {ADVICE}")
         self._graph = graph
 
     def candidates(self, query_D: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """Up to `count` rows that are probably most similar to a unit vector (D,).
+        """Up to `count` rows that are probably the most similar ones to a unit vector (D,).
 
-        A mapped file that is cut while the library searches it still ends the process; one cut before does not.
+        A mapped file that is truncated during the search ends the process; one truncated before raises DamagedIndex.
         """
         if self._mapped:
             self._file.check()
         found = np.asarray(self._graph.search(query_D, count).keys, dtype=np.int64)
         if len(found) and not 0 <= found.min() <= found.max() < self._rows:
-            raise DamagedIndex(f"{self._file.path} names a row that is not there: {ADVICE}")
+            raise DamagedIndex(f"{self._file.path} names a row that does not exist: {ADVICE}")
         return found

@@ -1,4 +1,4 @@
-"""The embedded store of images: build it, open it, ask it with texts, images and both."""
+"""The index of embedded images: build it, open it, search it by texts, images or both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from openalign.model.dual_encoder import DualEncoder, ImageInput
 from openalign.search import build
 from openalign.search.query import compose
 from openalign.search.rows import Row
-from openalign.search.store import Store, spread
+from openalign.search.store import Store, evenly_spaced
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Hit:
 
 
 class Index:
-    """Images that can be searched by what they show. Safe to use from many threads."""
+    """Images that can be searched by their contents. Safe to use from many threads."""
 
     def __init__(self, store: Store, model: DualEncoder | None = None) -> None:
         self.store = store
@@ -65,11 +65,11 @@ class Index:
     def build(cls, paths: Sequence[str | Path], *, model: str | Path | DualEncoder, to: str | Path) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
-        Building again over an index of the same model embeds only images with new content, and drops vanished ones.
+        Over an existing index of the same model, only new and changed images are embedded, and missing ones removed.
         Images that cannot be read are left out and listed in `problems`.
 
         Raises:
-            OpenAlignError: `to` holds something else, a path is no DATA, no model there, or no image can be read.
+            OpenAlignError: `to` is not an index, a path is no DATA, there is no such model, or no image can be read.
         """
         if not paths:
             raise OpenAlignError("Nothing to index: name a folder or table of images.")
@@ -79,10 +79,10 @@ class Index:
 
     @classmethod
     def open(cls, path: str | Path, model: str | Path | DualEncoder | None = None) -> Self:
-        """Open an index; its model is loaded from where it was when the index was made, or from `model`.
+        """Open an index; its model is loaded from `model`, by default from the path or hub name that built the index.
 
         Raises:
-            OpenAlignError: no index there, a damaged one, or `model` is not the one that made it.
+            OpenAlignError: `path` is not an index, is damaged, or was made by another model.
         """
         store = Store(Path(path))
         if model is None:
@@ -92,7 +92,7 @@ class Index:
 
     @cached_property
     def model(self) -> DualEncoder:
-        """The model that made the index, loaded when first needed."""
+        """The model of the index, loaded on first use."""
         meta = self.store.meta
         try:
             loaded = hub.load(meta.model)
@@ -115,11 +115,11 @@ class Index:
     ) -> list[Hit]:
         """The `top` images most similar to the query, best first.
 
-        The query is the image (one of your own, or `row` of this index), plus the texts, minus the texts of
-        `minus`; beside an image a text counts twice (paper section 6). `row` itself is not among the answers.
+        The query is the image (`image`, or `row` of this index), plus `text` and the texts of `plus`, minus those of
+        `minus`; next to an image each text has weight 2 (paper section 6). `row` itself is not among the results.
 
         Raises:
-            OpenAlignError: an empty query, one that cancels itself out, an unreadable image, or no such row.
+            OpenAlignError: the query is empty or cancels itself out, the image is unreadable, or there is no such row.
         """
         query_D = self.embed_query(text, image=image, row=row, plus=plus, minus=minus)
         rows, scores = self.store.nearest(query_D, top + (row is not None))
@@ -136,7 +136,7 @@ class Index:
         plus: Sequence[str] = (),
         minus: Sequence[str] = (),
     ) -> NDArray[np.float32]:
-        """The unit vector (D,) of a query, as `search` understands it."""
+        """The unit vector (D,) of a query; arguments as in `search`."""
         if image is not None and row is not None:
             raise OpenAlignError("A query takes one image: give either an image or a row of the index.")
         image_D = None
@@ -152,15 +152,15 @@ class Index:
         return compose(image_D, texts_ND[: len(added)], texts_ND[len(added) :])
 
     def row(self, number: int) -> Row:
-        """What is known of one indexed image; raises OpenAlignError if there is no such row."""
+        """One indexed image; raises OpenAlignError if there is no such row."""
         return self.store.rows([number])[0]
 
     def sample(self, count: int) -> list[Row]:
-        """`count` images (or all, if fewer) spread evenly over the index."""
-        return self.store.rows(spread(len(self), count))
+        """`count` images (or all, if there are fewer) at even intervals of the index."""
+        return self.store.rows(evenly_spaced(len(self), count))
 
     def original(self, number: int) -> bytes:
-        """The image file behind a row; raises OpenAlignError if it is gone or changed since."""
+        """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
         row = self.row(number)
         with self._opening:
             if row.source not in self._opened:
@@ -173,12 +173,12 @@ class Index:
 
     @property
     def vectors(self) -> NDArray[np.float16]:
-        """All embeddings, float16 (rows, D), unit rows; those of a large index are mapped from the file, not read."""
+        """All embeddings, float16 (rows, D), unit rows; memory-mapped for a large index."""
         return self.store.vectors
 
     @property
     def problems(self) -> list[str]:
-        """One sentence for each image that was left out."""
+        """One message for each image that was left out."""
         return self.store.problems()
 
 

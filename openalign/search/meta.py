@@ -1,4 +1,4 @@
-"""`meta.json` of an index: how many vectors, whose, and of what."""
+"""`meta.json` of an index: its size, model and sources."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Meta:
-    """What `meta.json` holds."""
+    """The contents of `meta.json`."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class Meta:
     """Folder or hub name to load the model from."""
     model_name: str
     fingerprint: Annotated[str, Field(min_length=1)]
-    """Of the model's weights and configuration, in hexadecimal."""
+    """Hash of the model's weights and configuration, in hexadecimal."""
     sources: list[str]
     version: int = VERSION
 
@@ -34,8 +34,8 @@ def read_meta(folder: Path) -> Meta:
     """`meta.json` of an index.
 
     Raises:
-        OpenAlignError: `folder` is no index, or one of another version.
-        DamagedIndex: a field is missing, unknown, or of a wrong type or value.
+        OpenAlignError: `folder` is not an index, or has another version.
+        DamagedIndex: a field is missing or unknown, or has a wrong type or value.
     """
     path = folder / "meta.json"
     try:

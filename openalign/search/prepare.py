@@ -1,4 +1,4 @@
-"""Images to be indexed: read, compared with what is known already, made ready for the model, all in threads."""
+"""Read the images to index in threads, look them up among known ones, and preprocess the new ones for the model."""
 
 import hashlib
 from collections import deque
@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.data.images.decode import decode, encode_jpeg, read_header, shrink
+from openalign.data.images.decode import decode, encode_jpeg, shrink
+from openalign.data.images.header import read_header
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
@@ -22,7 +23,7 @@ from openalign.search.watched import DamagedIndex
 from openalign.search.work import Embedded, Work
 
 THUMBNAIL_SIDE = 256
-"""Pixels of a thumbnail's shorter side, at most."""
+"""Longest shorter side of a thumbnail, in pixels."""
 THUMBNAIL_QUALITY = 82
 BATCH = 64
 _THREADS = 4
@@ -31,11 +32,11 @@ _UNNUMBERED = -1
 
 @dataclass(frozen=True)
 class Prepared:
-    """One readable image: its row (numbered when it is written), and the pixels to embed or the vector it had."""
+    """One readable image: its row (numbered when it is written), and either pixels to embed or a known vector."""
 
     row: Row
     name: str
-    """What to call it in a message."""
+    """Its name in messages."""
     thumbnail: bytes
     pixels: Pixels | None
     vector: Vectors16 | None
@@ -43,14 +44,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Known:
-    """Where vectors and thumbnails of images are looked for before they are made: `older` may be the index before."""
+    """Known vectors and thumbnails: of the existing index (`older`) and of an interrupted run (`work`)."""
 
     older: Store | None
     work: Work
 
     def find(self, digest: bytes) -> Embedded | None:
-        """What is known of the image with these bytes."""
-        with suppress(DamagedIndex):  # changed since it was opened: nothing more is taken from it
+        """The vector and thumbnail of the image with this digest, if known."""
+        with suppress(DamagedIndex):  # it was changed after it was opened, so it is not used any more
             before = self.older.row_of(digest) if self.older else None
             if self.older is not None and before is not None:
                 thumbnail, vector = self.older.thumbnail(before.row), self.older.vector(before.row)
@@ -59,7 +60,7 @@ class Known:
 
 
 def prepared_batches(sources: Sequence[Pairs], model: DualEncoder, known: Known) -> Iterator[list[Prepared | str]]:
-    """All images of the sources in order, a batch ahead of the model; a sentence stands for one that is left out."""
+    """All images of the sources in order, one batch ahead; a message in place of each image that is left out."""
     pending: deque[list[Future[Prepared | str]]] = deque()
     with ThreadPoolExecutor(_THREADS) as threads:
         for number, pairs in enumerate(sources):
@@ -73,12 +74,12 @@ def prepared_batches(sources: Sequence[Pairs], model: DualEncoder, known: Known)
 
 
 def digest_of(data: bytes) -> bytes:
-    """What tells image files apart: BLAKE2b of their bytes."""
+    """The identity of an image file: BLAKE2b of its bytes."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def _prepare(pairs: Pairs, source_row: int, source: int, model: DualEncoder, known: Known) -> Prepared | str:
-    """One image, or the sentence that says why it is left out."""
+    """One image, or the message that says why it is left out."""
     name = pairs.row_name(source_row)
     try:
         data = pairs.image_bytes(source_row)
@@ -91,22 +92,22 @@ def _prepare(pairs: Pairs, source_row: int, source: int, model: DualEncoder, kno
             thumbnail, size = encode_jpeg(small, THUMBNAIL_QUALITY), _shown_size(data, small)
             pixels = model.prepare(data)
     except OpenAlignError as error:
-        sentence = str(error)
-        return sentence if name in sentence else f"{name}: {sentence}"
+        message = str(error)
+        return message if name in message else f"{name}: {message}"
     text, label, page = (_cell(pairs, column, source_row) for column in ("text", "label", "page"))
     row = Row(_UNNUMBERED, _image_name(pairs, source_row), text or label, page, *size, source, source_row, digest)
     return Prepared(row, name, thumbnail, pixels, before.vector if before else None)
 
 
 def _shown_size(data: bytes, small: NDArray[np.uint8]) -> tuple[int, int]:
-    """Width and height in pixels as a viewer shows them: `small` is upright, the header may tell of a turned one."""
+    """Width and height in pixels after EXIF orientation, which `small` has but the header does not."""
     header = read_header(data)
     turned = (small.shape[1] > small.shape[0]) != (header.width > header.height)
     return (header.height, header.width) if turned else (header.width, header.height)
 
 
 def _image_name(pairs: Pairs, row: int) -> str:
-    """A path that can be opened from where the user stands, if the image is a file; else what its source says."""
+    """A path that can be opened from the working directory if the image is a file; else its name in the source."""
     name = str(pairs.table["image"][row])
     source = Path(pairs.name)
     path = (source if source.is_dir() else source.parent) / name

@@ -1,4 +1,4 @@
-"""The table of an index, `rows.sqlite`: what is known of each image, and its thumbnail."""
+"""`rows.sqlite` of an index: the metadata and the thumbnail of each image."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -38,24 +38,24 @@ class Row:
 
     row: int
     image: str
-    """Path or URL as its source names it."""
+    """Path or URL, as in its source."""
     text: str | None
     page: str | None
     width: int
     """Pixels, as shown (after EXIF orientation); so is `height`."""
     height: int
     source: int
-    """Which of `Meta.sources` it came from, and at which row of it."""
+    """Index into `Meta.sources`; `source_row` is the row there."""
     source_row: int
     digest: bytes
     """BLAKE2b (16 bytes) of the image file."""
 
 
 class RowTable:
-    """`rows.sqlite` opened for reading; safe to use from many threads. Whatever it answers is checked.
+    """`rows.sqlite` opened for reading; safe to use from many threads. Every value read is checked.
 
     Raises:
-        DamagedIndex: it has other tables, or other rows than 0 to `rows` - 1.
+        DamagedIndex: its tables are not those of an index, or its rows are not 0 to `rows` - 1.
     """
 
     def __init__(self, file: WatchedFile, rows: int, sources: int) -> None:
@@ -63,7 +63,7 @@ class RowTable:
         self._rows = rows
         self._sources = sources
         try:
-            # immutable: nobody writes to a finished index, so no locks are needed. SQLite itself serialises threads.
+            # immutable: a finished index is never written to, so no locks are needed. SQLite serialises threads itself.
             self._table = sqlite3.connect(
                 f"file:{quote(str(file.path))}?mode=ro&immutable=1", uri=True, check_same_thread=False
             )
@@ -80,7 +80,7 @@ class RowTable:
         return self._row_of(self._one("SELECT * FROM images WHERE row = ?", self._within(number)), number)
 
     def row_of(self, digest: bytes) -> Row | None:
-        """A row with this image file, by the digest of its bytes."""
+        """A row whose image file has this digest."""
         found = self._one("SELECT * FROM images WHERE digest = ? LIMIT 1", digest)
         return self._row_of(found) if found else None
 
@@ -107,11 +107,11 @@ class RowTable:
             self._table.executescript(_READING)
         except sqlite3.Error as error:
             raise self._damaged(str(error)) from None
-        # Its own SQL could be a view that never ends, where a table should be.
+        # In a forged file, a view with an endless query could take the name of a table.
         if self._sql() != _expected_sql():
-            raise self._damaged("it has other tables than an index")
+            raise self._damaged("its tables are not those of an index")
         if self._one(_SIZE) != (self._file.size,):
-            raise self._damaged("it is cut")
+            raise self._damaged("it is truncated")
         ends = (0, self._rows - 1) if self._rows else (None, None)
         if self._one(_ENDS) != ends * 2:
             raise self._damaged(f"its rows are not 0 to {self._rows - 1}")
@@ -128,7 +128,7 @@ class RowTable:
         except sqlite3.Error as error:
             raise self._damaged(str(error)) from None
         finally:
-            self._file.check()  # afterwards: what was read before a change is right, and "changed" says more
+            self._file.check()  # after reading: "the file was changed" explains more than SQLite's error does
         return found
 
     def _within(self, number: int) -> int:
@@ -143,7 +143,7 @@ class RowTable:
         right = row.row == number if number is not None else 0 <= row.row < self._rows
         sizes = min(row.width, row.height, row.source_row) >= 0
         if not (right and sizes and 0 <= row.source < self._sources and len(row.digest) == DIGEST_BYTES):
-            raise self._damaged(f"row {row.row} has values that cannot be")
+            raise self._damaged(f"row {row.row} has impossible values")
         return row
 
     def _damaged(self, why: str) -> DamagedIndex:

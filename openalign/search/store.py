@@ -1,14 +1,14 @@
-"""The index on disk: a folder of vectors, a table of rows and who made them.
+"""The index on disk: a folder with vectors, a table of rows, and the model that made them.
 
-    vectors.f16     (rows, width) float16, row after row: any tool can read it
+    vectors.f16     (rows, width) float16, row-major, no header
     graph.usearch   an int8 HNSW graph over the same rows, from EXACT_BELOW rows on
-    rows.sqlite     `images` (one row an image) and `thumbnails` (small JPEGs)
-    problems.txt    one sentence an image that was left out
-    meta.json       the model that made it, and what was indexed
-    checksums.json  size and SHA-256 of each file; all are checked when the index is opened
+    rows.sqlite     tables `images` and `thumbnails` (small JPEGs), one row an image
+    problems.txt    one line for each image that was left out
+    meta.json       the model that made it, and its sources
+    checksums.json  size and SHA-256 of each file, checked when the index is opened
 
-Row r of the vectors is row r of both tables. A folder is never changed in place: it is written anew and renamed,
-so a running service keeps reading the one it opened.
+Row r of the vectors is row r of both tables. A folder is never changed in place: a new one is written and renamed, so
+a running service keeps reading the one it opened.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,40 +34,40 @@ from openalign.search.watched import ADVICE, DamagedIndex, WatchedFile
 FILES = ("meta.json", "vectors.f16", "rows.sqlite", "problems.txt")
 GRAPH = "graph.usearch"
 EXACT_BELOW = 50_000
-"""Below this many rows every query is compared with every row (4 ms at 60,000 x 128 on one core)."""
+"""With fewer rows, every query is compared with every row (4 ms at 60,000 x 128 on one core)."""
 _FIRST_CANDIDATES = 64
-"""The graph gives at least this many candidates, which are then scored exactly."""
+"""Fewest candidates taken from the graph; they are then scored exactly."""
 _IN_MEMORY = 2**31
-"""Bytes of vectors that are read into memory where every query is compared with all of them."""
+"""Largest vectors in bytes that are read into memory, where there is no graph."""
 _OPENINGS = 5
-"""An index that is replaced while it is being opened is opened again, at most this often."""
+"""Most attempts to open an index that is replaced while it is being opened."""
 
 
 class Store:
     """An index folder opened for reading; safe to use from many threads.
 
-    Every file is checked before it is used. An index without `checksums.json` (older openalign made none) is searched
-    without its graph, since only a checksum can tell that a graph is whole.
+    Every file is checked before it is used. An index without `checksums.json` (older versions wrote none) is searched
+    without its graph, since only a checksum can show that a graph is undamaged.
 
     Raises:
-        OpenAlignError: `folder` is no index, or of another version.
-        DamagedIndex: a file is not as it was written.
+        OpenAlignError: `folder` is not an index, or has another version.
+        DamagedIndex: a file was changed after the index was written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for left in reversed(range(_OPENINGS)):
             recover_folder(folder)
-            number = _number(folder)
+            inode = _inode(folder)
             try:
                 self._open()
             except OpenAlignError:
-                if not left or _number(folder) == number:
+                if not left or _inode(folder) == inode:
                     raise
             else:
-                if not left or _number(folder) == number:
+                if not left or _inode(folder) == inode:
                     return
-                self.close()  # the folder was replaced meanwhile: the files opened are not all of one index
+                self.close()  # the folder was replaced meanwhile, so the opened files may belong to two indexes
 
     def _open(self) -> None:
         meta = read_meta(self.folder)
@@ -92,12 +92,12 @@ class Store:
         """Whether every file has a checksum."""
 
     def close(self) -> None:
-        """Close the files; nothing can be asked afterwards."""
+        """Close the files; the store cannot be used afterwards."""
         self._closing.close()
 
     @property
     def vectors(self) -> Vectors16:
-        """All vectors, (rows, D): in memory, or mapped from the file where there is a graph."""
+        """All vectors, (rows, D): in memory, or memory-mapped where there is a graph."""
         return self._vectors.whole()
 
     def vector(self, number: int) -> Vectors16:
@@ -119,11 +119,11 @@ class Store:
         return rows[best], scores[best]
 
     def rows(self, numbers: Sequence[int]) -> list[Row]:
-        """The rows of these numbers, in their order; raises OpenAlignError naming one that does not exist."""
+        """The rows with these numbers, in this order; raises OpenAlignError for one that does not exist."""
         return [self._table.row(int(number)) for number in numbers]
 
     def row_of(self, digest: bytes) -> Row | None:
-        """A row with this image file, by the digest of its bytes."""
+        """A row whose image file has this digest."""
         return self._table.row_of(digest)
 
     def thumbnail(self, number: int) -> bytes:
@@ -131,7 +131,7 @@ class Store:
         return self._table.thumbnail(number)
 
     def problems(self) -> list[str]:
-        """One sentence for each image that was left out when the index was built."""
+        """One message for each image that was left out when the index was built."""
         return self._problems.read(0, self._problems.size).decode(errors="replace").splitlines()
 
     def _compared_with_all(self, query_D: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -145,7 +145,7 @@ class Store:
 
 
 def _names_of(folder: Path, known: Mapping[str, object] | None) -> list[str]:
-    """The files that an index must have, by its checksums; raises DamagedIndex if they do not list one."""
+    """The files of an index, by its checksums; raises DamagedIndex if these do not list one."""
     if known is None:
         if (folder / GRAPH).exists():
             say(
@@ -159,11 +159,11 @@ def _names_of(folder: Path, known: Mapping[str, object] | None) -> list[str]:
     return [*FILES, GRAPH] if GRAPH in known else list(FILES)
 
 
-def _number(folder: Path) -> int | None:
-    """The inode, which tells a folder from the one that it was replaced by."""
+def _inode(folder: Path) -> int | None:
+    """The inode: it changes when the folder is replaced."""
     return folder.stat().st_ino if folder.exists() else None
 
 
-def spread(total: int, count: int) -> list[int]:
-    """Up to `count` distinct places evenly spread over 0 .. total - 1."""
-    return [int(place) for place in np.unique(np.linspace(0, total - 1, min(count, total)).round())] if total else []
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """Up to `count` distinct numbers at even intervals in 0 .. total - 1."""
+    return [int(row) for row in np.unique(np.linspace(0, total - 1, min(count, total)).round())] if total else []

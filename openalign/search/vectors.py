@@ -1,8 +1,8 @@
 """The vectors of an opened index: in memory, or read row by row.
 
-Shapes: D width of the embeddings, N rows asked for.
+Shapes: D width of the embeddings, N requested rows.
 
-They are not mapped: a file that is cut while it is mapped ends the process (SIGBUS); here it is an error message.
+The file is not memory-mapped: truncating a mapped file ends the process (SIGBUS), here it raises DamagedIndex.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from openalign.search.watched import ADVICE, DamagedIndex, WatchedFile
 Vectors16 = NDArray[np.float16]
 
 _BLOCK_BYTES = 2**26
-"""What is read at once when all rows are compared that are not in memory."""
+"""Bytes read at once when a query is compared with all rows and they are not in memory."""
 
 
 class Vectors:
-    """(rows, D) float16 in a file.
+    """Vectors (rows, D), float16, in a file.
 
     Raises:
-        DamagedIndex: the file has another length.
+        DamagedIndex: the file has the wrong length.
     """
 
     def __init__(self, file: WatchedFile, rows: int, width: int, *, in_memory: bool) -> None:
@@ -34,17 +34,17 @@ class Vectors:
         self._in_memory = self._read(0, rows) if in_memory else None
 
     def take(self, rows_N: NDArray[np.int64]) -> Vectors16:
-        """(N, D), the vectors of these rows; raises DamagedIndex if one is not finite, or the file was changed."""
+        """The vectors (N, D) of these rows; raises DamagedIndex if one is not finite or the file was changed."""
         if self._in_memory is not None:
             taken_ND = self._in_memory[rows_N]
         else:
-            data = self._file.read_pieces((int(row) * self._row_bytes, self._row_bytes) for row in rows_N)
+            data = self._file.read_ranges((int(row) * self._row_bytes, self._row_bytes) for row in rows_N)
             taken_ND = np.frombuffer(data, np.float16).reshape(len(rows_N), self._shape[1])
         self._check_finite(taken_ND, rows_N)
         return taken_ND
 
     def blocks(self) -> Iterator[tuple[int, Vectors16]]:
-        """All vectors in pieces of bounded size, each with the number of its first row; all at once if in memory."""
+        """All vectors in blocks of bounded size, each with its first row; one block if they are in memory."""
         if self._in_memory is not None:
             yield 0, self._in_memory
             return
@@ -53,12 +53,12 @@ class Vectors:
             yield start, self._read(start, min(step, self._shape[0] - start))
 
     def check_finite(self) -> None:
-        """Raise DamagedIndex naming the first row that is not finite."""
+        """Raise DamagedIndex for the first row that is not finite."""
         for start, block in self.blocks():
             self._check_finite(block, np.arange(start, start + len(block)))
 
     def whole(self) -> Vectors16:
-        """All of them as one array (rows, D): from memory, else mapped from the file."""
+        """All vectors as one array (rows, D): in memory, else memory-mapped."""
         if self._in_memory is not None:
             return self._in_memory
         self._file.check()

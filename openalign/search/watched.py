@@ -1,4 +1,4 @@
-"""Files of an opened index, held by their descriptors, so that a change made to one in place is noticed."""
+"""Files of an opened index, which detect that they are changed in place."""
 
 import os
 import stat
@@ -9,38 +9,38 @@ from openalign.errors import OpenAlignError
 
 ADVICE = "the index is damaged; build the index again"
 _MOST_AT_ONCE = 2**30
-"""Bytes of one read; the kernel gives no more than 2 GiB."""
+"""Bytes of one read; the kernel returns at most 2 GiB."""
 
 
 class DamagedIndex(OpenAlignError):
-    """A file of an index is not as it was written, or was changed after the index was opened."""
+    """A file of an index is damaged, or was changed after the index was opened."""
 
 
 class WatchedFile:
-    """A file opened for reading, and the size and time of change it had then.
+    """A file opened for reading, with its size and modification time at that moment.
 
-    An index is replaced by renaming folders, which leaves opened files as they are: one that changes was written to.
+    An index is replaced by renaming folders, which leaves opened files unchanged; a change means writing in place.
 
     Raises:
-        DamagedIndex: it cannot be opened, or is no regular file.
+        DamagedIndex: it cannot be opened, or is not a regular file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            # A pipe would keep us waiting for its writer without O_NONBLOCK; regular files do not care.
+            # Without O_NONBLOCK, opening a pipe would wait for its writer; regular files ignore it.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise DamagedIndex(f"{path} cannot be read ({error.strerror}): {ADVICE}") from None
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(self._descriptor)
-            raise DamagedIndex(f"{path} is not a file: {ADVICE}")
+            raise DamagedIndex(f"{path} is not a regular file: {ADVICE}")
         self.size = status.st_size
         self._time = status.st_mtime_ns
 
     def check(self) -> None:
-        """Raise DamagedIndex if the file was changed since it was opened; call it after reading."""
+        """Raise DamagedIndex if the file was changed after it was opened; call it after reading."""
         status = os.fstat(self._descriptor)
         if (status.st_size, status.st_mtime_ns) != (self.size, self._time):
             raise DamagedIndex(
@@ -49,27 +49,27 @@ class WatchedFile:
             )
 
     def read(self, offset: int, count: int) -> bytes:
-        """`count` bytes from `offset`; raises DamagedIndex if the file does not have them, or was changed."""
-        pieces = [
+        """`count` bytes from `offset`; raises DamagedIndex if the file is shorter or was changed."""
+        ranges = [
             (start, min(_MOST_AT_ONCE, offset + count - start))
             for start in range(offset, offset + count, _MOST_AT_ONCE)
         ]
-        return self.read_pieces(pieces)
+        return self.read_ranges(ranges)
 
-    def read_pieces(self, pieces: Iterable[tuple[int, int]]) -> bytes:
-        """The pieces (offset, bytes) after each other; raises DamagedIndex as `read` does."""
-        parts = []
-        for offset, count in pieces:
+    def read_ranges(self, ranges: Iterable[tuple[int, int]]) -> bytes:
+        """The bytes of several ranges (offset, length), concatenated; raises DamagedIndex as `read` does."""
+        chunks = []
+        for offset, count in ranges:
             try:
-                part = os.pread(self._descriptor, count, offset)
+                chunk = os.pread(self._descriptor, count, offset)
             except OSError as error:
                 raise DamagedIndex(f"{self.path} cannot be read ({error.strerror}): {ADVICE}") from None
-            if len(part) < count:
-                raise DamagedIndex(f"{self.path} was cut to {offset + len(part):,} bytes: {ADVICE}")
-            parts.append(part)
+            if len(chunk) < count:
+                raise DamagedIndex(f"{self.path} was truncated to {offset + len(chunk):,} bytes: {ADVICE}")
+            chunks.append(chunk)
         self.check()
-        return b"".join(parts)
+        return b"".join(chunks)
 
     def close(self) -> None:
-        """Let go of the descriptor; call it once."""
+        """Close the descriptor; call it once."""
         os.close(self._descriptor)

@@ -1,7 +1,7 @@
-"""What an indexing run has embedded so far, kept beside its folder, so that a run after an interrupted one goes on.
+"""The vectors that an indexing run has computed so far, kept beside its folder so that an interrupted run can resume.
 
-`.NAME.work/MODEL/` holds one file a batch, named by the SHA-256 of its content, which is checked before it is read.
-Whoever uses it holds the lock of the index folder.
+`.NAME.work/MODEL/` holds one file a batch, named by the SHA-256 of its content, which is checked when it is read.
+Only the holder of the index folder's lock uses it.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ _BATCHES_IN_MEMORY = 16
 
 @dataclass(frozen=True)
 class Embedded:
-    """One image that a model has seen."""
+    """One embedded image."""
 
     digest: bytes
     width: int
-    """Pixels, as shown; so is `height`."""
+    """Pixels, after EXIF orientation; so is `height`."""
     height: int
     thumbnail: bytes
     vector: Vectors16
@@ -39,14 +39,14 @@ class Embedded:
 class Work:
     """The kept batches of one model; safe to read from many threads.
 
-    `model` is hexadecimal, and changes with whatever the vectors and thumbnails follow from besides the images.
+    `model` is a hexadecimal hash of everything besides the images that vectors and thumbnails depend on.
     """
 
     def __init__(self, index: Path, model: str) -> None:
         self._all = index.with_name(f".{index.name}.work")
         self.folder = self._all / model
         self._batch = lru_cache(_BATCHES_IN_MEMORY)(self._read)
-        # In a file that SQLite removes by itself: the digests of a large index need not fit into memory.
+        # A temporary file that SQLite removes itself: the digests of a large index may not fit into memory.
         self._known = sqlite3.connect("", check_same_thread=False)
         try:
             self._known.execute("CREATE TABLE known (digest BLOB PRIMARY KEY, file TEXT, number INTEGER) WITHOUT ROWID")
@@ -56,18 +56,18 @@ class Work:
             raise OpenAlignError(f"The folder for temporary files cannot be written ({error}): make room.") from None
 
     def __len__(self) -> int:
-        """Images that an earlier run left embedded."""
+        """Images that an earlier run embedded."""
         count: int = self._known.execute("SELECT count(*) FROM known").fetchone()[0]
         return count
 
     def find(self, digest: bytes) -> Embedded | None:
-        """The image with these bytes, if an earlier run embedded it."""
+        """The image with this digest, if an earlier run embedded it."""
         found = self._known.execute("SELECT file, number FROM known WHERE digest = ?", (digest,)).fetchone()
         batch = self._batch(found[0]) if found else None
         return batch[found[1]] if found and batch else None
 
     def keep(self, batch: Sequence[Embedded]) -> None:
-        """Keep a batch for the run after this one, should this one be interrupted."""
+        """Store a batch for the next run, in case this one is interrupted."""
         if not batch:
             return
         content = save(
@@ -78,16 +78,16 @@ class Work:
                 "thumbnails": np.frombuffer(b"".join(image.thumbnail for image in batch), np.uint8),
             }
         )
-        # Not forced to the disk: what a power cut damages is embedded again.
+        # Not synced to disk: a batch damaged by a power failure is embedded again.
         with whole_file(self.folder / (hashlib.sha256(content).hexdigest() + _SUFFIX), durable=False) as partial:
             partial.write_bytes(content)
 
     def remove(self) -> None:
-        """Remove everything kept, that of other models too: the index is finished."""
+        """Remove everything that is stored, for other models too: the index is finished."""
         shutil.rmtree(self._all, ignore_errors=True)
 
     def close(self) -> None:
-        """Forget what was read; the files stay."""
+        """Close the table of digests; the files stay."""
         self._known.close()
 
     def _remember(self, name: str) -> None:
@@ -95,7 +95,7 @@ class Work:
             self._known.execute("INSERT OR IGNORE INTO known VALUES (?, ?, ?)", (image.digest, name, number))
 
     def _read(self, name: str) -> list[Embedded] | None:
-        """The batch in a file; None, and the file removed, if it is not as it was written."""
+        """The batch in a file; a damaged file is removed, and None returned."""
         path = self.folder / name
         try:
             content = path.read_bytes()

@@ -20,10 +20,10 @@ from openalign.search.vectors import Vectors16
 
 
 class StoreWriter:
-    """Writes an index folder row by row, out of core; `finish` makes it whole.
+    """Writes an index folder row by row, with little memory; `finish` completes it.
 
     Raises:
-        OpenAlignError: the table or the graph cannot be written, for want of space as a rule.
+        OpenAlignError: the table or the graph cannot be written, usually because the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,13 +31,13 @@ class StoreWriter:
         self.rows = 0
         self._vectors = (folder / "vectors.f16").open("w+b")
         self._table = sqlite3.connect(folder / "rows.sqlite")
-        with self._failures_told():
+        with self._readable_errors():
             self._table.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + SCHEMA)
 
     def add(self, rows: Sequence[Row], thumbnails: Sequence[bytes], vectors_ND: Vectors16) -> None:
-        """Append N rows, and number them on from the last ones."""
+        """Append N rows, numbered from the last one on."""
         self._vectors.write(vectors_ND.tobytes())
-        with self._failures_told():
+        with self._readable_errors():
             for row, jpeg in zip(rows, thumbnails, strict=True):
                 values = (self.rows, *astuple(row)[1:])
                 self._table.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
@@ -45,7 +45,7 @@ class StoreWriter:
                 self.rows += 1
 
     def vector_of(self, digest: bytes) -> Vectors16 | None:
-        """The vector (D,) of a row that was added with this digest."""
+        """The vector (D,) of the first row with this digest, if one was added."""
         found = self._table.execute("SELECT min(row) FROM images WHERE digest = ?", (digest,)).fetchone()
         if found[0] is None:
             return None
@@ -57,11 +57,13 @@ class StoreWriter:
         return vector_D
 
     def finish(self, meta: Meta, problems: Sequence[str]) -> None:
-        """Write what is still in memory, the graph if there are many rows, and last `meta.json`."""
+        """Write buffered vectors, the graph if there are many rows, and last `meta.json`."""
         self._vectors.flush()
-        lines = "".join(" ".join(problem.splitlines()) + "\n" for problem in problems)  # a file name may have several
+        lines = "".join(
+            " ".join(problem.splitlines()) + "\n" for problem in problems
+        )  # file names may contain line breaks
         (self.folder / "problems.txt").write_text(lines, encoding="utf-8", errors="backslashreplace")
-        with self._failures_told():
+        with self._readable_errors():
             self._table.commit()
             if meta.rows >= EXACT_BELOW:
                 build_graph(self.folder, meta.rows, meta.width)
@@ -73,8 +75,8 @@ class StoreWriter:
         self._vectors.close()
 
     @contextmanager
-    def _failures_told(self) -> Iterator[None]:
-        """SQLite and usearch raise their own exceptions when a disk is full."""
+    def _readable_errors(self) -> Iterator[None]:
+        """Turn the exceptions of SQLite and usearch, raised for a full disk, into OpenAlignError."""
         try:
             yield
         except (sqlite3.Error, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Index -> answers over HTTP: the REST service and the search page."""
+"""Serve an index over HTTP: the REST API and the search page."""
 
 from openalign.extras import require
 

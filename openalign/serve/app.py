@@ -1,4 +1,4 @@
-"""The search service: a page, and the same queries as JSON, on a port of this machine until Ctrl-C."""
+"""The search service: a page and a JSON API, on a port of this machine until Ctrl-C."""
 
 import contextlib
 import errno
@@ -26,11 +26,10 @@ from openalign.serve.routes import add_classify, add_page, add_pictures, add_sea
 
 
 def create_app(index: Index, model: DualEncoder | None = None, hosts: Collection[str] | None = None) -> FastAPI:
-    """The service over one index; its model is loaded now (or `model` is taken), not at the first query.
+    """The service of one index. The model is loaded now (unless `model` is given), not at the first query.
 
-    With `hosts` it answers only requests for a host of one of these names (see `guard.Guard`).
-
-    Where `openalign export` left the model as ONNX in `MODEL/onnx`, that is what answers.
+    With `hosts`, requests whose host has another name are refused (see `guard.Guard`). Where `MODEL/onnx` holds an
+    export of the model (`openalign export`), that is used instead of torch.
 
     Raises:
         OpenAlignError: the model cannot be loaded, or the index folder has a damaged `examples.json`.
@@ -44,7 +43,7 @@ def create_app(index: Index, model: DualEncoder | None = None, hosts: Collection
         yield
         shared.close()
 
-    # The interactive documentation loads scripts from elsewhere, so it is off; /openapi.json says the same.
+    # The interactive documentation would load scripts from other hosts, so it is off; /openapi.json stays.
     app = FastAPI(title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(Guard, hosts=hosts)
     answer_failures(app)
@@ -63,12 +62,12 @@ def serve(
     model: str | Path | DualEncoder | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve an index until Ctrl-C or SIGTERM; `port` 0 takes a free one. `ready` gets the URL instead of the terminal.
+    """Serve an index until Ctrl-C or SIGTERM; port 0 takes a free one. The URL is passed to `ready`, else printed.
 
     Raises:
-        OpenAlignError: no index there, its model is missing or another one, or the port is taken or not allowed.
+        OpenAlignError: there is no index, its model is missing or a different one, or the port is taken or forbidden.
     """
-    listening = _listen(host, port)  # first, so that a taken port is known before a model is loaded
+    listening = _listen(host, port)  # first: a taken port is reported before a model is loaded
     with contextlib.closing(listening):
         opened = Index.open(index_path, model)
         local = ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
@@ -80,20 +79,20 @@ def serve(
         if ready is not None:
             ready(url)
         else:
-            console.print(f"{len(opened):,} images at [bold]{url}[/bold]   (Ctrl-C ends)")
+            console.print(f"{len(opened):,} images at [bold]{url}[/bold]   (Ctrl-C to stop)")
         with (
             without_repeats(),
             contextlib.suppress(KeyboardInterrupt),
-        ):  # uvicorn passes the signal on after it has closed
+        ):  # uvicorn raises the signal again after it has shut down
             server.run(sockets=[listening])
 
 
 def server_of(app: ASGIApp, connections: Connections) -> Server:
-    """A server over `app`, with these limits of connections."""
+    """A server of `app` with these connection limits."""
     return Server(
         uvicorn.Config(
             app,
-            http=connections,  # type: ignore[arg-type]  # called with what the class would be called with
+            http=connections,  # type: ignore[arg-type]  # called with the arguments of the protocol class
             ws="none",
             log_level="warning",
             timeout_graceful_shutdown=2,
@@ -104,7 +103,7 @@ def server_of(app: ASGIApp, connections: Connections) -> Server:
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65_535:
-        raise UsageError(f"There is no port {port}; choose one from 1024 to 65535 with --port.")
+        raise UsageError(f"{port} is not a port; choose one from 1024 to 65535 with --port.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -117,7 +116,7 @@ def _listen(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise OpenAlignError(f"Port {port} on {host} is taken; choose another one with --port.") from None
+            raise OpenAlignError(f"Port {port} on {host} is taken; choose another with --port.") from None
         raise OpenAlignError(
             f"Cannot listen on {host} port {port} ({error.strerror}); choose others with --host and --port."
         ) from None

@@ -1,4 +1,4 @@
-"""One model for all requests: whatever waits while it is busy goes through it together, next time."""
+"""One model for all requests: those that arrive while it is busy form its next batch."""
 
 import queue
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import torch
 from openalign.model.dual_encoder import DualEncoder, ImageInput, Pixels
 
 MAX_TOGETHER = 256
-"""Items (texts, or images) that stop a group from growing."""
+"""Number of items (texts or images) from which on a batch takes no further request."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class _Job:
 
 
 class SharedModel(DualEncoder):
-    """`model`, called by one thread only, with the requests of all threads grouped.
+    """`model`, called by one thread, in batches that are made of the requests of all threads.
 
-    A lone request is not held back to wait for others: groups form from what arrives during the call before.
+    A request never waits for others to arrive: a batch is made of the requests that came in during the last call.
     """
 
     def __init__(self, model: DualEncoder) -> None:
@@ -40,7 +40,7 @@ class SharedModel(DualEncoder):
         self._thread.start()
 
     def prepare(self, image: ImageInput) -> Pixels:
-        """As the model's own, in the caller's thread."""
+        """As `model.prepare`, in the thread of the caller."""
         return self._model.prepare(image)
 
     def _embed_prepared(self, images: Pixels) -> torch.Tensor:
@@ -50,7 +50,7 @@ class SharedModel(DualEncoder):
         return self._answer(_Job(texts=tuple(texts)))
 
     def close(self) -> None:
-        """End the thread once the requests so far are answered."""
+        """Process the pending requests, then end the thread."""
         self._jobs.put(None)
         self._thread.join()
 
@@ -67,7 +67,7 @@ class SharedModel(DualEncoder):
                 return
 
     def _waiting(self, first: _Job) -> tuple[list[_Job], bool]:
-        """`first` and what stands behind it in the queue, and whether the end came with it."""
+        """`first` and the requests queued behind it, and whether `close` was called."""
         group = [first]
         while sum(map(len, group)) < MAX_TOGETHER:
             try:
@@ -80,7 +80,7 @@ class SharedModel(DualEncoder):
         return group, False
 
     def _run(self, group: list[_Job]) -> None:
-        """Embed the jobs of one kind in one call; if that fails, one by one, so that each gets its own error."""
+        """Embed the jobs of one kind in one call; if it fails, one by one, so that each gets its own error."""
         if not group:
             return
         try:
@@ -92,9 +92,9 @@ class SharedModel(DualEncoder):
                 for job in group:
                     self._run([job])
             return
-        parts = torch.split(vectors_ND, [len(job) for job in group])
-        for job, part in zip(group, parts, strict=True):
-            job.result.set_result(part)
+        chunks = torch.split(vectors_ND, [len(job) for job in group])
+        for job, chunk in zip(group, chunks, strict=True):
+            job.result.set_result(chunk)
 
     @torch.inference_mode()
     def _embed(self, group: list[_Job]) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Connections of the service: how many at once, and how long a client may take over its request and its answer.
+"""Connection limits: their number, and how long a client may take to send a request and read the response.
 
-uvicorn waits for ever for the rest of a request, and for a client that does not read its answer. Here every wait for a
-client has a deadline, and where all connections are taken, the one that has waited longest gives way to a new one.
+uvicorn waits without limit for the rest of a request and for a client that does not read its response. Here every wait
+for a client has a deadline, and when all connections are in use, a new one replaces the one that has waited longest.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MOST_OPEN_FILES = 65_536
 MOST_CONNECTIONS = 1000
 ACCEPTED_AT_ONCE = 8
-"""Connections that asyncio accepts before it looks at any of them."""
+"""Connections that asyncio accepts in a row before it handles any of them."""
 WAITING_FOR_ACCEPT = 128
 _FILES_PER_CONNECTION = 3
 """A socket, the temporary file of an upload, and a file of the index."""
 _LEAST_CONNECTIONS = 4
-_Expected = Literal["head", "body", "answer"]
-"""What a client has to do: send the head of a request, send its body, read the answer."""
+_Expected = Literal["head", "body", "response"]
+"""What the client has to do next: send the head of a request, send its body, read the response."""
 
 
 def raise_open_files() -> int:
-    """Raise this process's limit of open files as far as the system lets it, to at most 65,536; returns the limit."""
+    """Raise this process's limit of open files as far as the system allows, up to 65,536; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -38,31 +38,31 @@ def raise_open_files() -> int:
 
 
 def most_connections(open_files: int) -> int:
-    """How many connections this process can have at once, if it may have `open_files` files open."""
+    """The number of connections that fit into a limit of `open_files` open files."""
     taken = sum(1 for _ in Path("/dev/fd").iterdir())
     return max(_LEAST_CONNECTIONS, min(MOST_CONNECTIONS, (open_files - taken) // _FILES_PER_CONNECTION))
 
 
 @dataclass
 class Connections:
-    """The connections of one server, and their limits; give it to uvicorn as `http`."""
+    """The connections of one server and their limits; passed to uvicorn as `http`."""
 
     most: int
     head_seconds: float = 20
-    """For the request line and the headers, from the connection or the answer before on."""
+    """For the request line and headers, from the start of the connection or the end of the last response."""
     body_seconds: float = 120
     """For the body: 20 MB at 1.3 Mbit/s."""
-    answer_seconds: float = 300
-    """For reading the answer, where the system's buffers do not take all of it at once."""
+    response_seconds: float = 300
+    """For reading a response that exceeds the system's buffers."""
     waiting: "dict[Connection, asyncio.TimerHandle]" = field(default_factory=dict)
-    """Those that wait for their client, the longest wait first."""
+    """The connections that wait for their client, longest wait first."""
 
     def __call__(self, **settings: Any) -> "Connection":
         return Connection(self, **settings)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which accepts few connections at a time but lets the system keep more of them waiting."""
+    """uvicorn's server, with a longer queue of connections that wait to be accepted."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -71,18 +71,18 @@ class Server(uvicorn.Server):
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, cut off when its client takes too long."""
+    """uvicorn's connection, closed when its client takes too long."""
 
     def __init__(self, limits: Connections, **settings: Any) -> None:
         super().__init__(**settings)
         self._limits = limits
         self._expected: _Expected | None = None
-        self._answer_waits = False
+        self._response_pending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._limits.most:
-            # Where none waits for its client, all are at work, and it is the new one that must go.
+            # If none waits for its client, all are busy, and the new one is refused.
             next(iter(self._limits.waiting), self).cut_off()
         self._watch()
 
@@ -96,7 +96,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._answer_waits = True
+        self._response_pending = True
         self._watch()
 
     def resume_writing(self) -> None:
@@ -108,21 +108,22 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def cut_off(self) -> None:
-        """Close the connection at once, with whatever it still had to send."""
+        """Close the connection at once and discard unsent data."""
         self._expect(None)
         self.transport.abort()
 
     def _watch(self) -> None:
-        """Set the deadline for what the client has to do next; one that is already running stays as it is."""
-        if self._answer_waits and not self.flow.write_paused and (self.cycle is None or self.cycle.response_complete):
-            self._answer_waits = False  # only now, so that a client which reads a byte a minute has one deadline
-        if self._answer_waits or self.transport.is_closing():  # which it does only when all is sent
-            self._expect("answer")
+        """Set the deadline for what the client has to do next, unless it is already running."""
+        complete = self.cycle is None or self.cycle.response_complete
+        if self._response_pending and complete and not self.flow.write_paused:
+            self._response_pending = False  # only now: a client that reads a byte a minute has one deadline
+        if self._response_pending or self.transport.is_closing():  # which starts only when everything is sent
+            self._expect("response")
         elif self.conn.their_state is h11.IDLE:
             self._expect("head")
         elif self.conn.their_state is h11.SEND_BODY:
             self._expect("body")
-        else:  # the request is whole: it is our turn
+        else:  # the request is complete, and the server has to respond
             self._expect(None)
 
     def _expect(self, what: _Expected | None) -> None:
@@ -133,5 +134,5 @@ class Connection(H11Protocol):
             timer.cancel()
         if what is not None:
             limits = self._limits
-            seconds = {"head": limits.head_seconds, "body": limits.body_seconds, "answer": limits.answer_seconds}[what]
-            limits.waiting[self] = self.loop.call_later(seconds, self.cut_off)
+            seconds = {"head": limits.head_seconds, "body": limits.body_seconds, "response": limits.response_seconds}
+            limits.waiting[self] = self.loop.call_later(seconds[what], self.cut_off)

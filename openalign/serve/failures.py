@@ -1,21 +1,21 @@
-"""Every failure of the service is `{"error": sentence}`."""
+"""Every failed request is answered with `{"error": message}`."""
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from openalign.data.images.decode import ImageError
+from openalign.data.images.header import ImageError
 from openalign.errors import OpenAlignError
 from openalign.search.watched import DamagedIndex
 
 
 class NoSuchRow(OpenAlignError):
-    """An address of a row beyond the index."""
+    """A request for a row that the index does not have."""
 
 
 def answer_failures(app: FastAPI) -> None:
-    """Turn every exception of a request into a sentence and a status."""
+    """Turn every exception of a request into an error message and a status code."""
 
     @app.exception_handler(ImageError)
     def unreadable(_: Request, error: ImageError) -> JSONResponse:
@@ -37,8 +37,8 @@ def answer_failures(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def no_such(request: Request, error: HTTPException) -> JSONResponse:
-        sentence = f"There is nothing at {request.url.path}." if error.status_code == 404 else f"{error.detail}."
-        return JSONResponse({"error": sentence}, error.status_code, error.headers)
+        message = f"There is nothing at {request.url.path}." if error.status_code == 404 else f"{error.detail}."
+        return JSONResponse({"error": message}, error.status_code, error.headers)
 
     @app.exception_handler(NoSuchRow)
     def no_row(_: Request, error: NoSuchRow) -> JSONResponse:
@@ -46,4 +46,4 @@ def answer_failures(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def broken(_: Request, error: Exception) -> JSONResponse:  # the server logs the traceback itself
-        return JSONResponse({"error": "The service failed on this request; its log says why."}, 500)
+        return JSONResponse({"error": "The service failed on this request; see its log."}, 500)

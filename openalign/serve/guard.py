@@ -1,4 +1,4 @@
-"""What stands between the network and the service: bodies of a known size, and headers that keep browsers strict."""
+"""Middleware between network and service: limits the size of requests and adds security headers."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 20 * 1024 * 1024
-"""Bytes of the largest request: an image and its query."""
+"""Largest request body in bytes: an image and its query."""
 TOO_LARGE = f"The upload is larger than {MAX_BODY // 1024**2} MB; send a smaller image."
 
 HEADERS = {
@@ -21,21 +21,19 @@ HEADERS = {
 
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-NOT_LOCAL = (
-    "This service answers on this machine only, as localhost; a proxy in front of it must send `Host: localhost`."
-)
+NOT_LOCAL = "This service accepts requests to localhost only; a proxy in front of it must send `Host: localhost`."
 NOT_OURS = (
-    "This service answers its own page only, and the request comes from a page of another host; a proxy in front of it "
-    "must remove the header `Origin`."
+    "This service accepts requests from its own page only, not from pages of another host; a proxy in front of it must "
+    "remove the header `Origin`."
 )
 
 
 class Guard:
-    """ASGI middleware: refuses bodies above `MAX_BODY` before they are kept anywhere, and adds `HEADERS`.
+    """ASGI middleware: refuses bodies above `MAX_BODY` before they are stored, and adds `HEADERS`.
 
-    With `hosts`, requests for a host of another name are refused: a web page from elsewhere whose name was made to lead
-    to 127.0.0.1 (DNS rebinding) would otherwise read the user's pictures through the user's browser. So are requests
-    that a browser sends for a page of another host (`Origin`): they would keep the model busy.
+    With `hosts`, requests for another host are refused: otherwise a web page whose name resolves to 127.0.0.1 (DNS
+    rebinding) could read the user's images through the browser. So are requests that a browser sends on behalf of a
+    page of another host (`Origin`): they would keep the model busy.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None = None) -> None:
@@ -82,17 +80,17 @@ class Guard:
 
 
 class _TooLarge(BaseException):
-    """Passes through the handlers of the application, which answer every `Exception` themselves."""
+    """A BaseException, because the application's handlers turn every `Exception` into a response."""
 
 
 def _host(scope: Scope) -> str:
-    """The host that a request asks for, without its port, in lower case."""
+    """The `Host` of a request without its port, in lower case."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     return _without_port(headers.get(b"host", b""))
 
 
 def _origins(scope: Scope) -> list[str]:
-    """The hosts of the pages that a request comes from, as browsers tell; "null" for one that they do not tell."""
+    """The hosts of a request's `Origin` headers; "null" where the browser withholds it."""
     return [_without_port(value.rpartition(b"://")[2]) for name, value in scope["headers"] if name == b"origin"]
 
 

@@ -1,4 +1,4 @@
-"""The service's log: an error that repeats is said once a minute, so that no client can fill a disk with it."""
+"""The service's log: a repeated error is logged once a minute, so that no client can fill a disk."""
 
 import contextlib
 import logging
@@ -11,29 +11,29 @@ _MOST_KINDS = 1000
 
 
 class OnceAMinute(logging.Filter):
-    """Passes the first of equal records, and after a minute the next one with the number left out."""
+    """Passes the first of equal records, and after a minute the next one with the number of those suppressed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[object, tuple[float, int]] = {}
+        self._logged: dict[object, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         kind, now = _kind(record), time.monotonic()
-        said, left_out = self._said.get(kind, (now - SECONDS, 0))
-        if now - said < SECONDS:
-            self._said[kind] = (said, left_out + 1)
+        logged, suppressed = self._logged.get(kind, (now - SECONDS, 0))
+        if now - logged < SECONDS:
+            self._logged[kind] = (logged, suppressed + 1)
             return False
-        if len(self._said) >= _MOST_KINDS:
-            self._said.clear()
-        self._said[kind] = (now, 0)
-        if left_out:
-            record.msg = f"{record.msg} ({left_out:,} more of these were not logged)"
+        if len(self._logged) >= _MOST_KINDS:
+            self._logged.clear()
+        self._logged[kind] = (now, 0)
+        if suppressed:
+            record.msg = f"{record.msg} ({suppressed:,} more of these were not logged)"
         return True
 
 
 @contextlib.contextmanager
 def without_repeats() -> Iterator[None]:
-    """Say repeated errors of the server and of asyncio once a minute, as long as the block runs."""
+    """Log repeated errors of the server and of asyncio once a minute while the block runs."""
     once = OnceAMinute()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(once)
@@ -45,7 +45,7 @@ def without_repeats() -> Iterator[None]:
 
 
 def _kind(record: logging.LogRecord) -> object:
-    """What two records share that are the same error: message, exception and the line that raised it."""
+    """The key of equal errors: logger, message, exception type and the line that raised it."""
     error = record.exc_info[1] if record.exc_info else None
     trace = error.__traceback__ if error else None
     while trace and trace.tb_next:

@@ -1,4 +1,4 @@
-"""The addresses of the service: the page, pictures, search, labels."""
+"""The routes of the service: page, images, search, labels."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from fastapi import FastAPI, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from openalign.data.images.decode import read_header
+from openalign.data.images.header import read_header
 from openalign.errors import OpenAlignError
 from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
@@ -24,9 +24,9 @@ MAX_TEXTS = 16
 MAX_LABELS = 100
 _SHOWN_BY_BROWSERS = {"jpeg", "png", "gif", "webp", "bmp"}
 _FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
-"""For addresses that carry the version of the image (`v`)."""
+"""For URLs with the version of the image (`v`)."""
 _NOT_KEPT = {"cache-control": "no-cache"}
-"""A row number alone may be another image once the index is built again."""
+"""After the index is built again, the same row may be another image."""
 _FAILURES: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
 
 Text = Annotated[str, Query(max_length=MAX_TEXT)]
@@ -65,12 +65,12 @@ def add_pictures(app: FastAPI, index: Index) -> None:
 
     @app.get("/api/info")
     def about() -> Info:
-        """What is served, and queries to begin with."""
+        """The index that is served, and example queries."""
         return info
 
     @app.get("/api/browse", responses=_FAILURES)
     def browse(count: Top = 24) -> Pictures:
-        """Images spread evenly over the index."""
+        """Images at even intervals of the index."""
         return Pictures(images=[Picture.of(row) for row in index.sample(count)])
 
     @app.get("/api/rows/{row}", responses=_FAILURES)
@@ -81,13 +81,13 @@ def add_pictures(app: FastAPI, index: Index) -> None:
 
     @app.get("/api/thumbnails/{row}", responses=_FAILURES)
     def thumbnail(row: int, v: str = "") -> Response:
-        """A small JPEG, its shorter side at most 256 pixels."""
+        """A small JPEG whose shorter side has at most 256 pixels."""
         known(index, row)
         return Response(index.thumbnail(row), media_type="image/jpeg", headers=_FOR_GOOD if v else _NOT_KEPT)
 
     @app.get("/api/images/{row}", responses=_FAILURES)
     def original(row: int, v: str = "") -> Response:
-        """The image file itself; the thumbnail where browsers do not show its format."""
+        """The image file; the thumbnail if browsers cannot show its format."""
         known(index, row)
         data = index.original(row)
         shown = read_header(data).format
@@ -108,21 +108,21 @@ def add_search(app: FastAPI, index: Index) -> None:
 
     @app.get("/api/search", responses=_FAILURES)
     def search(plus: Texts, minus: Texts, text: Text = "", row: Row = None, top: Top = 24) -> Found:
-        """Images most similar to a text, to the image of a `row`, or to both, with texts added and taken away."""
+        """Images most similar to a text, to the image of `row`, or to both, with texts added and subtracted."""
         return found(text, plus, minus, top, row=row)
 
     @app.post("/api/search", responses=_FAILURES)
     def search_by_image(
         plus: TextsField, minus: TextsField, text: TextField = "", image: Upload = None, top: TopField = 24
     ) -> Found:
-        """As GET, with an image of your own."""
+        """As GET, with an uploaded image."""
         return found(text, plus, minus, top, image=_read(image) if image else None)
 
 
 def add_classify(app: FastAPI, index: Index) -> None:
     @app.post("/api/classify", responses=_FAILURES)
     def labels_of(labels: LabelsField, image: Upload = None, row: RowField = None) -> Labels:
-        """How probable each label is, for an image of your own or one of the index."""
+        """The probability of each label for an uploaded image or for one of the index."""
         began = time.perf_counter()
         if (image is None) == (row is None):
             raise OpenAlignError("Give one image to label: either `image` or `row`.")
@@ -131,7 +131,7 @@ def add_classify(app: FastAPI, index: Index) -> None:
         data = _read(image) if image else index.original(row or 0)
         (scored,) = classify(index.model, [data], [label.strip() for label in labels])
         if not all(math.isfinite(share) for _, share in scored):
-            raise OpenAlignError("The model fails on this image or on one of the labels: its vector is not finite.")
+            raise OpenAlignError("The model fails on this image or on a label: the vector is not finite.")
         return Labels(
             labels=[Label(label=label, probability=share) for label, share in scored], milliseconds=_since(began)
         )

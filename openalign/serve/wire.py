@@ -1,4 +1,4 @@
-"""What the service says, as typed JSON."""
+"""The JSON objects of the REST API."""
 
 from pathlib import Path
 from typing import Self
@@ -14,16 +14,16 @@ _LONGEST_EXAMPLE = 40
 
 
 class Reply(BaseModel):
-    """Base of all answers."""
+    """Base of all responses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Problem(Reply):
-    """What every failed request gets."""
+    """The response to a failed request."""
 
     error: str
-    """One sentence: what was wrong, and what to do."""
+    """What was wrong and what to do."""
 
 
 class Picture(Reply):
@@ -31,17 +31,17 @@ class Picture(Reply):
 
     row: int
     image: str
-    """Path or URL, as its source names it."""
+    """Path or URL, as in its source."""
     text: str | None
     page: str | None
-    """Only an http or https address, so that it is safe to link to."""
+    """An http or https URL, so that it is safe to link to; others are left out."""
     width: int
     """Pixels; so is `height`."""
     height: int
     thumbnail: str
-    """Address here of the small JPEG; it changes when the image does, so it can be cached for good."""
+    """Path of the small JPEG on this server. It changes when the image does, so it can be cached without limit."""
     original: str
-    """Address here of the image file."""
+    """Path of the image file on this server."""
 
     @classmethod
     def of(cls, row: Row) -> Self:
@@ -49,7 +49,7 @@ class Picture(Reply):
 
 
 class Answer(Picture):
-    """One image that was found."""
+    """One result of a search."""
 
     score: float
     """Cosine similarity of query and image."""
@@ -60,35 +60,35 @@ class Answer(Picture):
 
 
 class Found(Reply):
-    """Answers of a search, best first."""
+    """The results of a search, best first."""
 
     hits: list[Answer]
     milliseconds: float
-    """From the read request to the last answer."""
+    """From the parsed request to the last result."""
 
 
 class Pictures(Reply):
-    """Images without a query."""
+    """Images of the index, without a query."""
 
     images: list[Picture]
 
 
 class Label(Reply):
-    """A label and how probable it is among those asked about."""
+    """A label and its probability among the given labels."""
 
     label: str
     probability: float
 
 
 class Labels(Reply):
-    """All labels, most probable first; the probabilities add up to 1."""
+    """All labels, most probable first; the probabilities sum to 1."""
 
     labels: list[Label]
     milliseconds: float
 
 
 class Example(Reply):
-    """A query to begin with."""
+    """An example query."""
 
     text: str = ""
     plus: list[str] = []
@@ -97,14 +97,14 @@ class Example(Reply):
 
 
 class Info(Reply):
-    """What is served."""
+    """The index that is served."""
 
     name: str
     rows: int
     model: str
     examples: list[Example]
     credits: str | None
-    """Who made the images, if the index folder has a file CREDITS."""
+    """Contents of the file CREDITS in the index folder, if there is one."""
 
 
 class Health(Reply):
@@ -115,10 +115,10 @@ class Health(Reply):
 
 
 def info_of(index: Index) -> Info:
-    """What the page shows around the search.
+    """The texts around the search on the page.
 
     Raises:
-        OpenAlignError: `examples.json` is not a list of examples, or one of them or CREDITS cannot be read.
+        OpenAlignError: `examples.json` is not a list of examples, or it or CREDITS cannot be read.
     """
     folder = index.store.folder
     return Info(
@@ -157,7 +157,7 @@ def _read_examples(path: Path) -> list[Example]:
 
 
 def _examples_of(index: Index) -> list[Example]:
-    """Texts of the images themselves, short enough for a button."""
+    """Texts of indexed images that are short enough for a button."""
     texts = [row.text for row in index.sample(20 * _EXAMPLES) if row.text and len(row.text) <= _LONGEST_EXAMPLE]
     distinct = list(dict.fromkeys(texts))
     return [Example(text=text) for text in distinct[:: max(1, len(distinct) // _EXAMPLES)][:_EXAMPLES]]

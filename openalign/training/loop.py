@@ -9,7 +9,7 @@ from openalign.locks import locked
 from openalign.progress import log, silenced
 from openalign.settings import full_keys
 from openalign.training.optimization.allocator import keep_freed_memory
-from openalign.training.optimization.parallel import LostProcess, processes
+from openalign.training.optimization.processes import LostProcess, processes
 from openalign.training.recipe.changes import contradiction
 from openalign.training.recipe.recipe import Recipe
 from openalign.training.run_folder.plan import Request

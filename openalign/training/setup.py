@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from openalign.data.loading.loader import BatchLoader, LoaderSettings
+from openalign.data.loading.loader import BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
@@ -15,7 +16,8 @@ from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
 from openalign.progress import list_problems
 from openalign.training.optimization.optim import build_optimizer
-from openalign.training.optimization.parallel import Processes, Replica
+from openalign.training.optimization.processes import Processes
+from openalign.training.optimization.replica import Replica
 from openalign.training.optimization.step import seed_step
 from openalign.training.recipe.recipe import Recipe
 from openalign.training.run_folder.checkpoint import (

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as a request that the run answers between two steps."""
+"""Ctrl-C, SIGTERM and SIGHUP as a request to stop, handled between two steps."""
 
 import signal
 import threading
@@ -13,25 +13,25 @@ from openalign.progress import log
 def stop_signals() -> Iterator[Event]:
     """An event that the first Ctrl-C, SIGTERM or SIGHUP sets; a second Ctrl-C interrupts at once.
 
-    SIGHUP comes when the terminal goes away, and stays ignored where it is: so `nohup` asks for it.
+    SIGHUP, sent when the terminal closes, stays ignored if it is, as under `nohup`.
     """
-    asked = Event()
+    requested = Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield requested
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     if before[signal.SIGHUP] == signal.SIG_IGN:
         del before[signal.SIGHUP]
 
-    def ask(number: int, frame: object) -> None:
-        asked.set()
+    def request(number: int, frame: object) -> None:
+        requested.set()
         signal.signal(signal.SIGINT, before[signal.SIGINT])
         log.info("Stopping after this step, with a checkpoint; Ctrl-C again stops at once.")
 
     for number in before:
-        signal.signal(number, ask)
+        signal.signal(number, request)
     try:
-        yield asked
+        yield requested
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

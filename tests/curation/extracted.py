@@ -17,7 +17,7 @@ class Extracted:
     problems: list[str]
     pages: int
     records: int
-    without_address: int
+    without_url: int
 
 
 def extracted(sources: list[Any], work: Path, workers: int = 1, **asked: Any) -> Extracted:
@@ -34,5 +34,5 @@ def extracted(sources: list[Any], work: Path, workers: int = 1, **asked: Any) ->
         found.problems,
         found.pages,
         found.records,
-        found.without_address,
+        found.without_url,
     )

@@ -25,10 +25,12 @@ from PIL import Image
 from openalign.curation.html.alt_text import TEXT_SOURCES, image_tags
 from openalign.curation.html.srcset import read_candidates
 from openalign.curation.sources.payload import Unreadable
-from openalign.curation.sources.warc import StoredImage, read_payload, scan
+from openalign.curation.sources.warc import read_payload, scan
+from openalign.curation.sources.warc_records import StoredImage
 from openalign.curation.sources.wat import read_listed_page, tags_of
 from openalign.data.files.charset import decode_page
-from openalign.data.images.decode import decode, read_header
+from openalign.data.images.decode import decode
+from openalign.data.images.header import read_header
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import HTML, PAGE, drawing, encoded, write_crawl
 

@@ -395,6 +395,16 @@ def test_an_unreadable_test_image_is_listed(tmp_path: Path) -> None:
     assert "broken.jpg" in report["problems"]["first"][0]
 
 
+def test_a_row_that_is_left_out_of_a_test_set_is_listed(tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "known.jpg").write_bytes(encoded(drawing(99)))
+    (tests / "test.csv").write_text("file,text\nknown.jpg,x\nknown.jpg,x,y\n")
+    report = run([table_of(tmp_path / "in")], tmp_path / "out", test_set=[tests / "test.csv"])
+    assert report["problems"]["count"] == 1
+    assert "test.csv row 2 has 3 fields" in report["problems"]["first"][0]
+
+
 def test_a_cut_of_the_real_crawl_goes_through(tmp_path: Path) -> None:
     crawl = Path(__file__).parents[2].parent / "shared" / "data" / "web"
     files = sorted(crawl.glob("*.warc.gz"))

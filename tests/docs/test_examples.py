@@ -13,6 +13,8 @@ from tests.docs.blocks import ROOT
 
 EXAMPLES = ROOT / "examples"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def script(here, monkeypatch, capsys):

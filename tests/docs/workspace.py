@@ -6,7 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import torch
 from PIL import Image
+from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
@@ -17,7 +19,8 @@ from tests.conftest import Road
 from tests.curation.crawl import drawing, encoded
 from tests.model.folders import clip_folder
 
-HUB_MODELS = ("google/siglip-base-patch16-256", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K")
+SIGLIP = ("google/siglip-base-patch16-256", "models/siglip")
+CLIP = ("laion/CLIP-ViT-B-32-laion2B-s34B-b79K",)
 """What the documents load from the hub; a local folder of that name comes first."""
 WORDS = ("red", "green", "blue", "yellow", "violet", "white")
 
@@ -102,8 +105,24 @@ def _models(folder: Path, road: Road) -> None:
         shutil.copytree(road.run, folder / "runs" / name)
     shutil.copytree(road.index, folder / "photos.index")
     tokenizer = Tokenizer.load(road.tokenizer)
-    for name in (*HUB_MODELS, "models/siglip"):
+    for name in CLIP:
         clip_folder(folder / name, tokenizer)
+    for name in SIGLIP:
+        _siglip_folder(folder / name, tokenizer)
+
+
+def _siglip_folder(folder: Path, tokenizer: Tokenizer) -> None:
+    """An untrained SigLIP with our tokenizer."""
+    tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    special = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    config = SiglipConfig(
+        text_config={**tower, **special, "vocab_size": tokenizer.size, "max_position_embeddings": 16},
+        vision_config={**tower, "image_size": 32, "patch_size": 8},
+    )
+    torch.manual_seed(0)
+    SiglipModel(config).eval().save_pretrained(folder)
+    tokenizer.save(folder)
+    SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
 
 
 def _markdown_sites(folder: Path) -> None:

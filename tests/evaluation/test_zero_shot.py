@@ -86,7 +86,7 @@ def test_templates_come_from_a_file_and_a_bad_line_is_named(encoder, table, tmp_
     assert read_templates(good) == ("a {} thing", "some {} paint")
     with pytest.raises(OpenAlignError, match=r"bad\.txt line 2: .*'no place'"):
         read_templates(bad)
-    with pytest.raises(OpenAlignError, match="holds no template"):
+    with pytest.raises(OpenAlignError, match="has no template"):
         read_templates(none)
     with pytest.raises(OpenAlignError, match="cannot be read"):
         read_templates(tmp_path / "missing.txt")

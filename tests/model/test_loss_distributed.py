@@ -1,6 +1,9 @@
 """The loss over the batch of several gloo processes against the dense loss of the whole batch."""
 
+import pickle
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,16 +12,22 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 
 from openalign.errors import OpenAlignError
 from openalign.model.loss.contrastive import contrastive_loss
+from tests import preloaded
 from tests.model.dense_loss import dense_gradients, unit_rows
 
 pytestmark = pytest.mark.slow
 
 WIDTH = 16
 TIMEOUT = timedelta(seconds=60)  # what waits for ever is an error after this
+COMPUTE = """
+import sys
+from pathlib import Path
+from tests.model.test_loss_distributed import compute
+compute(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+"""
 Spoil = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -33,12 +42,6 @@ class Case:
     last_has_ids: bool = True
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes started here import this module by its name."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
-
-
 def whole_batch(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Embeddings and ids of the batch of all processes."""
     generator = torch.Generator().manual_seed(3)
@@ -46,8 +49,9 @@ def whole_batch(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, t
     return unit_rows(count, WIDTH, 1), unit_rows(count, WIDTH, 2), *ids
 
 
-def compute(rank: int, processes: int, folder: Path, cases: list[Case]) -> None:
-    """One process: of each case the loss and its gradients in its own rows, or the sentence it raised, into a file."""
+def compute(processes: int, folder: Path, rank: int) -> None:
+    """One process: of each case the loss and its gradients in its own rows, or the error it raised, into a file."""
+    cases: list[Case] = pickle.loads((folder / "cases.pickle").read_bytes())
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/meeting", timeout=TIMEOUT, rank=rank, world_size=processes)
     torch.save([computed(rank, processes, case) for case in cases], folder / f"{rank}.pt")
@@ -74,7 +78,11 @@ def computed(rank: int, processes: int, case: Case) -> dict[str, Any]:
 
 def run(processes: int, folder: Path, cases: list[Case]) -> list[tuple[dict[str, Any], ...]]:
     """Of each case, what each process found: one start of the processes for all cases."""
-    multiprocessing.start_processes(compute, (processes, folder, cases), nprocs=processes, start_method="spawn")
+    (folder / "cases.pickle").write_bytes(pickle.dumps(cases))
+    with ExitStack() as stack:
+        command = [sys.executable, "-c", COMPUTE, processes, folder]
+        started = [stack.enter_context(preloaded.Popen([*command, rank])) for rank in range(processes)]
+        assert [process.wait(120) for process in started] == [0] * processes
     return list(zip(*(torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(processes)), strict=True))
 
 

@@ -80,7 +80,7 @@ def test_a_killed_run_goes_on_and_makes_the_same_bytes(photos, left_alone, tmp_p
     process = start(photos, to, seconds=0)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 0, said
-    assert "images that an interrupted run embedded are not embedded again" in said
+    assert "images were embedded by an interrupted run and are not embedded again" in said
     assert_same_index(to, left_alone)
     assert len(kept) >= 2
     assert max(Counter(embedded(to))[batch] for batch in kept) == 1
@@ -95,7 +95,7 @@ def test_a_stopped_run_says_what_it_kept(photos, tmp_path):
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert f"kept in {tmp_path}/.photos.index.work: the same command goes on from there" in said.replace("\n", "")
+    assert f"kept in {tmp_path}/.photos.index.work: the same command resumes from there" in said.replace("\n", "")
     assert said.endswith("openalign: stopped\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".photos.index.work", "batches.log"]
 

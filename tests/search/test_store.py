@@ -6,7 +6,7 @@ from openalign.search import writer
 from openalign.search.meta import Meta
 from openalign.search.query import unit
 from openalign.search.rows import Row
-from openalign.search.store import Store, spread
+from openalign.search.store import Store, evenly_spaced
 from openalign.search.writer import StoreWriter
 
 
@@ -50,7 +50,7 @@ def test_comparing_all_is_exact(tmp_path, vectors):
     np.testing.assert_allclose(found, scores[rows], atol=1e-6)
 
 
-def test_spread_places_are_distinct_and_reach_both_ends():
-    assert spread(0, 5) == []
-    assert spread(3, 5) == [0, 1, 2]
-    assert spread(101, 3) == [0, 50, 100]
+def test_evenly_spaced_rows_are_distinct_and_reach_both_ends():
+    assert evenly_spaced(0, 5) == []
+    assert evenly_spaced(3, 5) == [0, 1, 2]
+    assert evenly_spaced(101, 3) == [0, 50, 100]

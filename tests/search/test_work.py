@@ -227,7 +227,7 @@ def test_an_image_without_a_finite_vector_is_listed_and_left_out(photos, tmp_pat
 
     index = Index.build([photos], model=Failing(), to=tmp_path / "photos.index")
     assert len(index) + len(index.problems) == 600
-    assert index.problems[0].endswith("row 1 (0000.png): the model gives it no finite vector")
+    assert index.problems[0].endswith("row 1 (0000.png): its vector is not finite")
     assert np.isfinite(index.vectors).all()
 
 

@@ -170,7 +170,7 @@ def test_an_image_that_is_gone_says_so_and_keeps_its_thumbnail(client, index, tm
 def test_a_failing_model_is_a_sentence_not_a_traceback(client):
     reply = client.get("/api/search?text=colourless")  # not a word of the painted model
     assert reply.status_code == 500
-    assert reply.json() == {"error": "The service failed on this request; its log says why."}
+    assert reply.json() == {"error": "The service failed on this request; see its log."}
     assert client.get("/api/search?text=red").status_code == 200
 
 
@@ -218,7 +218,7 @@ def test_damaged_examples_are_named(index, content):
 def test_a_taken_port_is_named_before_anything_is_loaded(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OpenAlignError, match=rf"Port {port} on 127.0.0.1 is taken; choose another one with --port"):
+        with pytest.raises(OpenAlignError, match=rf"Port {port} on 127.0.0.1 is taken; choose another with --port"):
             serve(tmp_path / "none.index", port=port)
 
 

@@ -85,7 +85,7 @@ def ask(port: int, path: str = "/health") -> bytes:
 )
 def test_a_client_that_leaves_the_server_waiting_gives_way_to_others(sent):
     with (
-        serving(Connections(most=5, head_seconds=LONG, body_seconds=LONG, answer_seconds=LONG)) as port,
+        serving(Connections(most=5, head_seconds=LONG, body_seconds=LONG, response_seconds=LONG)) as port,
         ExitStack() as s,
     ):
         clients = [s.enter_context(connect(port, sent)) for _ in range(30)]
@@ -104,13 +104,13 @@ def test_a_client_that_leaves_the_server_waiting_gives_way_to_others(sent):
     ],
 )
 def test_each_wait_for_a_client_ends_by_its_own_deadline(which, sent):
-    limits = {"head_seconds": LONG, "body_seconds": LONG, "answer_seconds": LONG} | {which: 0.3}
+    limits = {"head_seconds": LONG, "body_seconds": LONG, "response_seconds": LONG} | {which: 0.3}
     with serving(Connections(most=100, **limits)) as port, connect(port, sent) as client:
         assert (b"200 OK" in read_all(client)) == (b"/health" in sent)
 
 
 def test_a_byte_now_and_then_does_not_put_the_deadline_off():
-    limits = Connections(most=100, head_seconds=0.5, body_seconds=LONG, answer_seconds=LONG)
+    limits = Connections(most=100, head_seconds=0.5, body_seconds=LONG, response_seconds=LONG)
     with serving(limits) as port, connect(port, b"GET / HTTP/1.1\r\nX: ") as client, pytest.raises(ConnectionError):
         for _ in range(300):
             client.sendall(b"a")
@@ -121,14 +121,14 @@ def test_an_answer_that_is_not_read_is_given_up(monkeypatch):
     given_up = threading.Event()
     cut_off = Connection.cut_off
     monkeypatch.setattr(Connection, "cut_off", lambda self: (cut_off(self), given_up.set()))
-    limits = Connections(most=100, head_seconds=LONG, body_seconds=LONG, answer_seconds=0.3)
+    limits = Connections(most=100, head_seconds=LONG, body_seconds=LONG, response_seconds=0.3)
     with serving(limits) as port, connect(port, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         assert given_up.wait(timeout=60)
         assert len(read_all(client)) < LARGE
 
 
 def test_a_slow_reader_gets_all_of_a_large_answer_although_the_next_head_would_be_overdue():
-    limits = Connections(most=100, head_seconds=0.2, body_seconds=0.2, answer_seconds=LONG)
+    limits = Connections(most=100, head_seconds=0.2, body_seconds=0.2, response_seconds=LONG)
     with serving(limits) as port, connect(port, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         time.sleep(1)
         assert len(read_all(client)) > LARGE

@@ -20,7 +20,7 @@ from openalign.model.align import Align
 from openalign.model.hub import load
 from openalign.training import steps
 from openalign.training.loop import train
-from openalign.training.optimization.parallel import Replica
+from openalign.training.optimization.replica import Replica
 from openalign.training.run_folder.checkpoint import checkpoints_of
 from tests import preloaded
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from openalign.model import scales
+from openalign.recipe_files import bundled_recipes
 from openalign.training.recipe.recipe import Recipe, read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+NAMES = bundled_recipes()
 FROM_SCRATCH = {
     # name: image tower, text tower, shared width, steps (paper sections 5 and 6)
     "paper": ("l2", "large", 1376, 1_200_000),

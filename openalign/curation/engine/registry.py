@@ -17,15 +17,23 @@ def open_engine(name: str, work: Path, *, workers: int, master: str | None = Non
     the limit of DuckDB or of Spark's driver; None: their defaults. Raises OpenAlignError for an unknown engine or an
     option that it does not have.
     """
+    check_engine(name, master, memory)
     size = None if memory is None else parse_memory(memory)
     if name == "local":
-        if master is not None:
-            raise UsageError("--master needs --engine spark")
         return LocalEngine(work, workers, size)
+
+    from openalign.curation.engine.spark import SparkEngine
+
+    return SparkEngine(work, workers, size, master)
+
+
+def check_engine(name: str, master: str | None, memory: str | None) -> None:
+    """Raise what `open_engine` would raise for these arguments, before anything is written."""
+    if name not in ENGINES:
+        raise UsageError(f"unknown engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")
+    if memory is not None:
+        parse_memory(memory)
+    if name == "local" and master is not None:
+        raise UsageError("--master needs --engine spark")
     if name == "spark":
         require("spark", "--engine spark")
-
-        from openalign.curation.engine.spark import SparkEngine
-
-        return SparkEngine(work, workers, size, master)
-    raise UsageError(f"unknown engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")

@@ -1,7 +1,7 @@
-"""The bytes of one page -> its images and their texts, within a limit of size and one of time.
+"""The bytes of one page -> its images and their texts, within limits of size and time.
 
-A parser cannot be interrupted, and takes quadratic time over some nesting. A small page is read here, since even the
-worst takes less than a second; a larger one in the helper process of `apart`, which is ended when it takes too long.
+The parser cannot be interrupted, and some nesting takes it quadratic time. A small page is parsed in this process, as
+even the worst takes less than a second; a larger one in the helper process of `time_limit`, which can be killed.
 """
 
 import re
@@ -25,7 +25,7 @@ _FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\r?\n.*?^\1[ \t]*\r?$", 
 
 
 SMALL = 32 << 10
-"""Bytes of a page that is read without a helper process. The slowest found take 0.4 s (bench/hostile_pages.py)."""
+"""Bytes of a page that is parsed without a helper process. The slowest found take 0.4 s (bench/hostile_pages.py)."""
 
 
 class Form(Enum):
@@ -33,7 +33,7 @@ class Form(Enum):
 
     HTML = auto()
     HTML_FILE = auto()
-    """HTML that may have front matter, as site generators keep it."""
+    """HTML that may start with front matter, as site generators use it."""
     MARKDOWN = auto()
 
 
@@ -68,7 +68,7 @@ class PageSettings(Settings):
 def tags_of_page(page: bytes, url: str, charset: str | None, form: Form, settings: PageSettings) -> list[ImageTag]:
     """The images of a page (see `alt_text.image_tags`); `charset` is what the HTTP header says.
 
-    Raises RecordError if the page is too large, takes too long, or is no text.
+    Raises RecordError if the page is too large, takes too long, or is not text.
     """
     if len(page) > settings.page_bytes:
         raise RecordError(too_large(settings.page_bytes))
@@ -81,11 +81,12 @@ def tags_of_page(page: bytes, url: str, charset: str | None, form: Form, setting
 
 
 def too_large(most: int) -> str:
+    """The reason for rejecting a page of more than `most` bytes."""
     return f"larger than {most / (1 << 20):.3g} MB (page_bytes)"
 
 
 def read_tags(page: bytes, url: str, charset: str | None, form: Form, text_from: Sequence[str]) -> list[ImageTag]:
-    """The same without limits."""
+    """`tags_of_page` without limits."""
     html = decode_page(page, charset)
     if html is None:
         raise RecordError("not text in any known encoding")
@@ -98,6 +99,6 @@ def read_tags(page: bytes, url: str, charset: str | None, form: Form, text_from:
 
 @cache
 def _markdown() -> "MarkdownIt":
-    from markdown_it import MarkdownIt  # for the few sources that have any
+    from markdown_it import MarkdownIt  # few sources hold Markdown
 
     return MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -1,4 +1,4 @@
-"""The `srcset` attribute, split as the HTML standard says (addresses may hold commas)."""
+"""The `srcset` attribute, parsed by the rules of the HTML standard (URLs may contain commas)."""
 
 import re
 from collections.abc import Iterable
@@ -9,18 +9,18 @@ _BLANKS = " \t\n\f\r"
 _DESCRIPTOR = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?)([wx])")
 
 Candidate = tuple[float, float, str]
-"""Width in pixels or 0, pixel density, and address."""
+"""Width in pixels or 0, pixel density, URL."""
 
 
 def resolved_candidates(value: str, base: str) -> list[Candidate]:
-    """The candidates of a `srcset`, their addresses resolved against `base`; without those that lead nowhere."""
+    """The candidates of a `srcset`, resolved against `base`; those that cannot be fetched are left out."""
     written = read_candidates(value) if value else []
-    return [(width, density, found) for width, density, address in written if (found := resolve(base, address))]
+    return [(width, density, found) for width, density, url in written if (found := resolve(base, url))]
 
 
 def largest_first(candidates: Iterable[Candidate]) -> list[str]:
-    """The addresses of candidates, the largest first (by width, else by pixel density; ties in their order)."""
-    return [address for *_, address in sorted(candidates, key=lambda candidate: candidate[:2], reverse=True)]
+    """The URLs of candidates, the largest first (by width, then by pixel density; ties in their order)."""
+    return [url for *_, url in sorted(candidates, key=lambda candidate: candidate[:2], reverse=True)]
 
 
 def read_candidates(value: str) -> list[Candidate]:
@@ -38,18 +38,18 @@ def read_candidates(value: str) -> list[Candidate]:
         start = position
         while position < len(value) and value[position] not in _BLANKS:
             position += 1
-        address = value[start:position]
+        url = value[start:position]
         descriptors: list[str] = []
-        if address.endswith(","):
-            address = address.rstrip(",")
+        if url.endswith(","):
+            url = url.rstrip(",")
         else:
             descriptors, position = _descriptors(value, position)
-        if address:
-            candidates.append((*_size(descriptors), address))
+        if url:
+            candidates.append((*_size(descriptors), url))
 
 
 def _descriptors(value: str, position: int) -> tuple[list[str], int]:
-    """Return the descriptors after an address, and where the comma that ends them stands (not one in parentheses)."""
+    """The descriptors after a URL, and the position of the comma that ends them (commas in parentheses do not)."""
     depth = 0
     start = position
     while position < len(value):
@@ -62,7 +62,7 @@ def _descriptors(value: str, position: int) -> tuple[list[str], int]:
 
 
 def _size(descriptors: list[str]) -> tuple[float, float]:
-    """Return (width in pixels or 0, density): what candidates are compared by."""
+    """(width in pixels or 0, density)"""
     width, density = 0.0, 1.0
     for descriptor in descriptors:
         if found := _DESCRIPTOR.fullmatch(descriptor):

@@ -1,7 +1,7 @@
-"""What stands around the images of a page: the sources of their pictures, the captions of their figures.
+"""The elements around the images of a page: the sources of their <picture>, the caption of their <figure>.
 
-All of it is found once a page, in time linear in the page however its tags are nested: a search below each image's
-parent would read the same tags again for every image.
+They are collected once per page, in time linear in its size however tags are nested; a search from each image would
+visit the same tags again and again.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from openalign.curation.html.srcset import Candidate, largest_first, resolved_ca
 from openalign.curation.html.whitespace import clean_text
 
 _BREAKS = ("br", "p", "div", "li", "td", "h1", "h2", "h3", "h4", "h5", "h6")
-_MOST_CAPTION = 1 << 16  # nodes of one caption that are read: captions within captions share theirs
+_MAX_CAPTION_NODES = 1 << 16  # nested captions share their nodes
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What the <source> tags of one <picture> offer, each address once."""
+    """The candidates of the <source> tags of one <picture>, each URL once."""
 
     always: list[Candidate] = field(default_factory=list)
     on_some_screens: list[str] = field(default_factory=list)
-    """Addresses, the largest first, of sources with `media`: mostly other cuts of the image, for small screens."""
+    """URLs of sources with `media`, the largest first: mostly other crops of the image, for small screens."""
 
 
 class Surroundings:
-    """Of the images of a parsed page. Nodes are known by their `mem_id`, since the parser wraps them anew each time."""
+    """Finds sources and captions in a page. Nodes are keyed by `mem_id`: the parser wraps them anew each time."""
 
     def __init__(self, tree: LexborHTMLParser, base: str) -> None:
         self._tree = tree
@@ -36,12 +36,12 @@ class Surroundings:
         self._text_of: dict[int, str] = {}
 
     def sources(self, image: LexborNode) -> Sources | None:
-        """The sources for an image that stands directly in a <picture>."""
+        """The sources of the <picture> that is the parent of an image."""
         parent = image.parent
         return self._pictures.get(parent.mem_id) if parent is not None and parent.tag == "picture" else None
 
     def caption(self, image: LexborNode) -> str | None:
-        """The text of the first <figcaption> in the figure around an image."""
+        """The text of the first <figcaption> in the nearest <figure> around an image."""
         figure = _nearest(image, "figure", self._figure_of)
         caption = None if figure is None else self._captions.get(figure)
         if caption is None:
@@ -62,7 +62,7 @@ class Surroundings:
                 value = attributes.get("data-srcset") or attributes.get("srcset") or ""
                 candidates += resolved_candidates(value, self._base)
         return {
-            picture: Sources(_each_once(always), largest_first(_each_once(on_some_screens)))
+            picture: Sources(_unique(always), largest_first(_unique(on_some_screens)))
             for picture, (always, on_some_screens) in offered.items()
         }
 
@@ -75,7 +75,7 @@ class Surroundings:
 
             def note(node: LexborNode, caption: LexborNode = caption) -> bool:
                 if node.mem_id in passed:
-                    return False  # an earlier caption has named all figures from here on
+                    return False  # an earlier caption belongs to all figures from here on
                 passed.add(node.mem_id)
                 if node.tag == "figure":
                     found[node.mem_id] = caption
@@ -85,8 +85,8 @@ class Surroundings:
         return found
 
 
-def _each_once(candidates: list[Candidate]) -> list[Candidate]:
-    """The candidates with one of each address, the largest of those; else in their order."""
+def _unique(candidates: list[Candidate]) -> list[Candidate]:
+    """The candidates in order, with only the largest for each URL."""
     largest: dict[str, Candidate] = {}
     for candidate in candidates:
         known = largest.get(candidate[2])
@@ -96,11 +96,11 @@ def _each_once(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def _nearest(node: LexborNode, tag: str, known: dict[int, int | None]) -> int | None:
-    """The `mem_id` of the nearest ancestor with this tag; `known` remembers it for all nodes between."""
+    """The `mem_id` of the nearest ancestor with this tag; `known` caches it for the nodes between."""
     passed: list[int] = []
     found: int | None = None
 
-    def look_at(ancestor: LexborNode) -> bool:
+    def goes_on(ancestor: LexborNode) -> bool:
         nonlocal found
         if ancestor.tag == tag:
             found = ancestor.mem_id
@@ -111,7 +111,7 @@ def _nearest(node: LexborNode, tag: str, known: dict[int, int | None]) -> int | 
             return True
         return False
 
-    _climb(node, look_at)
+    _climb(node, goes_on)
     known |= dict.fromkeys(passed, found)
     return found
 
@@ -123,10 +123,10 @@ def _climb(node: LexborNode, goes_on: Callable[[LexborNode], bool]) -> None:
 
 
 def _shown_text(node: LexborNode) -> str:
-    """Return the text of a node, parted where a line is broken and not where only the type changes."""
-    pieces = []
+    """The text of a node, with spaces for line breaks and blocks, but not for inline tags."""
+    texts = []
     for number, each in enumerate(node.traverse(include_text=True)):
-        if number == _MOST_CAPTION:
+        if number == _MAX_CAPTION_NODES:
             break
-        pieces.append((each.text_content or "") if each.is_text_node else " " * (each.tag in _BREAKS))
-    return "".join(pieces)
+        texts.append((each.text_content or "") if each.is_text_node else " " * (each.tag in _BREAKS))
+    return "".join(texts)

@@ -1,7 +1,7 @@
-"""Addresses as browsers read them: backslashes, stray blanks, unencoded letters (WHATWG URL, http and https only).
+"""URLs as browsers parse them: backslashes, stray blanks, unencoded letters (WHATWG URL, http and https only).
 
 `urllib.parse.urljoin` follows RFC 3986 and misses images that every browser shows: one Gutenberg book in our test crawl
-writes all its 127 addresses with backslashes.
+writes all its 127 URLs with backslashes.
 """
 
 import re
@@ -10,18 +10,18 @@ from urllib.parse import quote
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _LONGEST_HOST = 253
-"""Characters: no name that DNS can hold is longer, and Python's IDNA takes more than quadratic time."""
+"""Characters; no DNS name is longer, and Python's IDNA codec takes more than quadratic time."""
 _EDGE = "".join(map(chr, range(0x21)))
 _DELETED = str.maketrans("", "", "\t\n\r")
-# What may stay as it is; everything else, and only that, is percent-encoded. A `%` is kept even where it is stray.
+# Characters that are not percent-encoded. A `%` is kept even if it is stray.
 _PATH_SAFE = "!$%&'()*+,-./:;=@[]_|~\\"
 _QUERY_SAFE = "!$%&()*+,-./:;=?@[]_|~\\`{}^"
 
 
 def resolve(base: str, reference: str) -> str | None:
-    """Return `reference`, found on a page whose address is `base`, as an absolute http(s) address without fragment.
+    """The absolute http(s) URL of `reference` on the page at `base`, without fragment.
 
-    None where it is empty or leads nowhere that can be fetched (data:, javascript:, a malformed host).
+    None if it is empty or cannot be fetched (data:, javascript:, a malformed host).
     """
     text = reference.strip(_EDGE).translate(_DELETED).partition("#")[0]
     if not text:
@@ -47,20 +47,20 @@ def resolve(base: str, reference: str) -> str | None:
     return f"{base_scheme}://{base_host}{_encode(path, mark, query)}"
 
 
-def normalise(address: str) -> str | None:
-    """Return an absolute address in the form that `resolve` gives, so that equal addresses compare equal."""
-    return resolve("", address)
+def normalise(url: str) -> str | None:
+    """An absolute URL in the form that `resolve` returns, so that equal URLs compare equal; None if it is not one."""
+    return resolve("", url)
 
 
-def host_of(address: str) -> str | None:
-    """Return the host (without port) of an absolute http(s) address, else None."""
-    host = _split(address)[1]
+def host_of(url: str) -> str | None:
+    """The host (without port) of an absolute http(s) URL, else None."""
+    host = _split(url)[1]
     return re.sub(r":\d*$", "", host) or None
 
 
-def _split(address: str) -> tuple[str, str, str]:
-    """Return scheme, host with port, and path of a normal address; three empty strings of anything else."""
-    scheme, mark, rest = address.partition("://")
+def _split(url: str) -> tuple[str, str, str]:
+    """Scheme, host with port, and path of a normalised URL; three empty strings for anything else."""
+    scheme, mark, rest = url.partition("://")
     if not mark or scheme not in _DEFAULT_PORTS:
         return "", "", ""
     host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
@@ -68,7 +68,7 @@ def _split(address: str) -> tuple[str, str, str]:
 
 
 def _absolute(scheme: str, rest: str) -> str | None:
-    """Return `rest` (what follows `scheme://`) as a whole address, with its host checked and made lower case."""
+    """The URL `scheme://rest`, its host checked and in lower case; None if the host is malformed."""
     cut = re.search(r"[/\\?]", rest)
     authority, tail = (rest[: cut.start()], rest[cut.start() :]) if cut else (rest, "")
     host = _host(scheme, authority.rpartition("@")[2])
@@ -93,7 +93,7 @@ def _host(scheme: str, authority: str) -> str | None:
 
 
 def _encode(path: str, mark: str, query: str) -> str:
-    """Remove dot segments and percent-encode what browsers do."""
+    """Path and query without dot segments, percent-encoded like browsers do."""
     kept: list[str] = []
     segments = path.split("/")[1:]
     for position, segment in enumerate(segments):

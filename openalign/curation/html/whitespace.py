@@ -1,4 +1,4 @@
-"""Text as it is kept: Unicode NFC, and one space for each run of white space."""
+"""Normalised text: Unicode NFC, and one space for each run of white space."""
 
 import re
 import unicodedata
@@ -8,11 +8,11 @@ _LONGEST_RUN = 64  # marks on one letter; sorting them, which NFC does, takes qu
 
 
 def clean_text(text: str) -> str:
-    """Return `text` in Unicode NFC, each run of white space one space, none at the ends.
+    """Return `text` in Unicode NFC, with each run of white space as one space, and none at the ends.
 
-    Of more than 64 marks on one letter the rest is left out.
+    Combining marks after the 64th on one letter are dropped.
     """
-    # Blanks go after NFC as well as before words are compared: NFC turns some odd blanks into others, never into words.
+    # Split after NFC, which turns some kinds of white space into others, but never into letters.
     if len(text) > _LONGEST_RUN and not text.isascii():
         text = _longer_runs().sub(r"\1", text)
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -16,11 +16,12 @@ from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import one_record
 from openalign.curation.isolation.time_limit import call_with_time_limit
-from openalign.curation.sources.extract import read_image
-from openalign.curation.sources.storage import place_of
+from openalign.curation.sources.locations import parse_location
+from openalign.curation.sources.storage import PathOrUrl, absolute_name
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.files.walk import file_states
-from openalign.data.images.decode import ImageError, decode, read_header
+from openalign.data.images.decode import decode
+from openalign.data.images.header import ImageError, read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
@@ -170,25 +171,20 @@ def inspect_batch(rows: pa.Table, beside: Path, seconds: float, storage: Storage
 
 def file_states_of(rows: pa.Table) -> dict[str, list[str]]:
     """The state of each file that a column `location` names, a fetched image, a WARC file or a shard."""
-    files = {_file_of(location) for location in rows["location"].to_pylist() if location is not None}
-    return {file: _states(place_of(file)) for file in sorted(files)}
+    files = {parse_location(location).file for location in rows["location"].to_pylist() if location is not None}
+    return {absolute_name(file): _states(file) for file in sorted(files, key=absolute_name)}
 
 
-def _file_of(location: str) -> str:
-    scheme, _, rest = location.partition("://")
-    return rest if scheme in ("file", "at") else rest.rpartition("#")[0]
-
-
-def _states(file: Path | str) -> list[str]:
+def _states(file: PathOrUrl) -> list[str]:
     try:
         return list(file_states(file))
     except (OpenAlignError, OSError):
-        return []  # to read it will fail as well, and give the image its problem
+        return []  # reading it will fail as well, which is the problem of the image
 
 
 @one_record
 def _inspect(location: str, wanted: bool, seconds: float, storage: StorageSettings) -> Inspection:
-    return inspect_image(read_image(location), wanted, seconds, storage)
+    return inspect_image(parse_location(location).read(), wanted, seconds, storage)
 
 
 _MEASURED = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from openalign.curation.isolation.records import Problem, one_record
 from openalign.curation.report.summary import Curated, summarise
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
 from openalign.data.images.decode import decode, encode_jpeg
 
 _EXAMPLES = 12
@@ -125,7 +125,7 @@ def _location_to_show(pairs: ir.Table) -> ir.StringValue:
 
 
 def _thumbnail_of(location: str | None) -> str | None:
-    return None if location is None else _thumbnail(partial(read_image, location))
+    return None if location is None else _thumbnail(parse_location(location).read)
 
 
 def _thumbnail(read: Callable[[], bytes]) -> str | None:

@@ -1,4 +1,4 @@
-"""What one source gives, written to disk as it is read; and all parts joined into occurrences and images."""
+"""The rows of one partition of the sources, written while it is read; and all partitions joined into two tables."""
 
 import hashlib
 import json
@@ -17,31 +17,32 @@ from openalign.checksums import checksum_of
 from openalign.curation.engine.base import Engine
 from openalign.curation.html.urls import host_of
 from openalign.curation.isolation.records import Problem, one_record
+from openalign.curation.sources.locations import ImageLocation
 from openalign.files import sync, whole_file
 
 _TAGS = pa.schema(
-    {"place": pa.int64(), "addresses": pa.list_(pa.string())} | dict.fromkeys(("text", "page", "host"), pa.string())
+    {"number": pa.int64(), "urls": pa.list_(pa.string())} | dict.fromkeys(("text", "page", "host"), pa.string())
 )
-_STORED = pa.schema({"place": pa.int64(), "image": pa.string(), "location": pa.string()})
+_STORED = pa.schema({"number": pa.int64(), "image": pa.string(), "location": pa.string()})
 _KINDS = ("tags", "stored")
 _BUFFERED_ROWS = 8192
-_PLACES_PER_PART = 1 << 40
+_NUMBERS_PER_PARTITION = 1 << 40
 
 
 @dataclass(frozen=True)
-class PartSummary:
-    """Counts of one part, and a sentence for each thing in it that could not be read."""
+class PartitionSummary:
+    """Counts of one partition, and an error message for each record, page or row that could not be read."""
 
     pages: int
     records: int
-    without_address: int
+    without_url: int
     problems: list[str] = field(default_factory=list)
 
 
-class PartWriter:
-    """Writes part `number` into `folder`; a context manager. Rows keep their order, parts that of their numbers.
+class PartitionWriter:
+    """Writes partition `number` into `folder`; a context manager.
 
-    A part is there whole and on the disk, its summary last, or not at all. The summary has the checksums of its files.
+    A partition is complete and synced to disk, its summary last, or does not exist. The summary holds checksums.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -49,8 +50,8 @@ class PartWriter:
         self.records = 0
         self.problems: list[str] = []
         self.is_finished = True
-        """False: the source could not be read this time, so that a further run is to try again."""
-        self._without_address = 0
+        """False: the source could not be read, and the next run tries again."""
+        self._without_url = 0
         self._summary = _summary_of(folder, number)
         self._files = [_file_of(folder, number, kind) for kind in _KINDS]
         self._tags, self._stored = (
@@ -67,53 +68,54 @@ class PartWriter:
         self._tags.close()
         self._stored.close()
         for file in self._files:
-            partial = file.with_suffix(".partial")
+            unfinished = file.with_suffix(".partial")
             if kind is None:
-                sync(partial)
-                partial.replace(file)
+                sync(unfinished)
+                unfinished.replace(file)
             else:
-                partial.unlink()
+                unfinished.unlink()
         if kind is None and self.is_finished:
             _write_summary(self._summary, self._files, self.summary())
 
-    def add_tag(self, addresses: Sequence[str], text: str | None, page: str | None) -> None:
-        """Add one occurrence; `addresses` are those the image may have, the likeliest first (without any: counted)."""
-        if not addresses:
-            self._without_address += 1
+    def add_tag(self, urls: Sequence[str], text: str | None, page: str | None) -> None:
+        """Add one occurrence of the image that `urls` may name, the likeliest first. Without any it is only counted."""
+        if not urls:
+            self._without_url += 1
             return
-        row = _tag_row(addresses, text, page)
+        row = _tag_row(urls, text, page)
         if isinstance(row, Problem):
-            self.problems.append(row.of(_printable(f"{page or '(no page)'}, image {addresses[0]}")))
+            self.problems.append(row.of(_printable(f"{page or '(no page)'}, image {urls[0]}")))
         else:
             self._tags.add(row)
 
-    def add_stored(self, image: str, location: str) -> None:
-        """Add an image whose bytes `location` tells how to read."""
+    def add_stored(self, image: str, location: ImageLocation) -> None:
+        """Add an image whose bytes are stored at `location`."""
         row = _stored_row(image, location)
         if isinstance(row, Problem):
-            self.problems.append(row.of(_printable(location)))
+            self.problems.append(row.of(_printable(location.write())))
         else:
             self._stored.add(row)
 
-    def summary(self) -> PartSummary:
-        return PartSummary(self.pages, self.records, self._without_address, self.problems)
+    def summary(self) -> PartitionSummary:
+        return PartitionSummary(self.pages, self.records, self._without_url, self.problems)
 
 
 @one_record
-def _tag_row(addresses: Sequence[str], text: str | None, page: str | None) -> dict[str, Any]:
-    row = {"addresses": list(addresses), "text": text, "page": page, "host": host_of(page or addresses[0])}
-    _expect_storable(*addresses, text or "", page or "")
+def _tag_row(urls: Sequence[str], text: str | None, page: str | None) -> dict[str, Any]:
+    row = {"urls": list(urls), "text": text, "page": page, "host": host_of(page or urls[0])}
+    _check_encodable(*urls, text or "", page or "")
     return row
 
 
 @one_record
-def _stored_row(image: str, location: str) -> dict[str, Any]:
-    _expect_storable(image, location)
-    return {"image": image, "location": location}
+def _stored_row(image: str, location: ImageLocation) -> dict[str, Any]:
+    row = {"image": image, "location": location.write()}
+    _check_encodable(*row.values())
+    return row
 
 
-def _expect_storable(*texts: str) -> None:
-    """Raise UnicodeEncodeError for half of a surrogate pair, which JSON and names of files can hold, but no table."""
+def _check_encodable(*texts: str) -> None:
+    """Raise UnicodeEncodeError for a lone surrogate: JSON and file names can hold one, tables cannot."""
     for text in texts:
         text.encode()
 
@@ -122,24 +124,24 @@ def _printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _write_summary(path: Path, files: Sequence[Path], summary: PartSummary) -> None:
-    written = {"summary": asdict(summary), "files": [asdict(checksum_of(file)) for file in files]}
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(written | {"sha256": _digest(written)}), encoding="utf-8")
+def _write_summary(path: Path, files: Sequence[Path], summary: PartitionSummary) -> None:
+    content = {"summary": asdict(summary), "files": [asdict(checksum_of(file)) for file in files]}
+    with whole_file(path) as partial_file:
+        partial_file.write_text(json.dumps(content | {"sha256": _digest(content)}), encoding="utf-8")
 
 
-def _digest(written: Any) -> str:
-    return hashlib.sha256(json.dumps(written).encode()).hexdigest()
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def finished_part(folder: Path, number: int) -> PartSummary | None:
-    """The summary of part `number` if an earlier run wrote it, and all of it is as it was written."""
+def finished_partition(folder: Path, number: int) -> PartitionSummary | None:
+    """The summary of partition `number` if an earlier run completed it and its files are undamaged."""
     try:
-        written = json.loads(_summary_of(folder, number).read_bytes())
-        own = written.pop("sha256")
+        content = json.loads(_summary_of(folder, number).read_bytes())
+        digest = content.pop("sha256")
         files = [asdict(checksum_of(_file_of(folder, number, kind))) for kind in _KINDS]
-        as_written = own == _digest(written) and files == written["files"]
-        return PartSummary(**written["summary"]) if as_written else None
+        intact = digest == _digest(content) and files == content["files"]
+        return PartitionSummary(**content["summary"]) if intact else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -153,17 +155,17 @@ def _summary_of(folder: Path, number: int) -> Path:
 
 
 class _RowWriter:
-    """Parquet row by row, a row group at a time."""
+    """Writes a Parquet file row by row. Row numbers grow over all partitions, in the order of the sources."""
 
-    def __init__(self, path: Path, schema: pa.Schema, part: int) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, partition: int) -> None:
         self._file = pq.ParquetWriter(path, schema)
         self._schema = schema
-        self._place = part * _PLACES_PER_PART
+        self._number = partition * _NUMBERS_PER_PARTITION
         self._rows: list[dict[str, Any]] = []
 
     def add(self, row: dict[str, Any]) -> None:
-        self._rows.append(row | {"place": self._place})
-        self._place += 1
+        self._rows.append(row | {"number": self._number})
+        self._number += 1
         if len(self._rows) == _BUFFERED_ROWS:
             self._flush()
 
@@ -177,20 +179,19 @@ class _RowWriter:
         self._rows = []
 
 
-def join_parts(engine: Engine, folder: Path, parts: int) -> tuple[ir.Table, ir.Table]:
-    """The occurrences and the images at hand of so many parts in `folder`, as `sources.Extracted` says.
+def join_partitions(engine: Engine, folder: Path, count: int) -> tuple[ir.Table, ir.Table]:
+    """The tables `occurrences` and `images` of `extract.Extracted`, from `count` partitions in `folder`.
 
-    Of the addresses of a tag the first whose bytes are at hand stands for the image, else the first: a crawler may have
-    stored the plain `src` where a browser would load the largest of `srcset`. An address stored twice keeps its first
-    place.
+    The first URL of a tag whose bytes are stored names the image, else the first: a crawler may have stored the plain
+    `src` where a browser would load the largest of `srcset`. A URL stored twice keeps its first location.
     """
-    tags, every_stored = (engine.read([_file_of(folder, number, kind) for number in range(parts)]) for kind in _KINDS)
-    stored = engine.materialize("stored", every_stored.group_by("image").agg(location=_.location.argmin(_.place)))
-    candidates = tags.select("place", image=tags.addresses).unnest("image", offset="position")
-    at_hand = candidates.semi_join(stored, "image").group_by("place").agg(at_hand=_.image.argmin(_.position))
-    joined = tags.left_join(at_hand, "place")
+    tags, all_stored = (engine.read([_file_of(folder, number, kind) for number in range(count)]) for kind in _KINDS)
+    stored = engine.materialize("stored", all_stored.group_by("image").agg(location=_.location.argmin(_.number)))
+    candidates = tags.select("number", image=tags.urls).unnest("image", offset="rank")
+    at_hand = candidates.semi_join(stored, "image").group_by("number").agg(at_hand=_.image.argmin(_.rank))
+    joined = tags.left_join(at_hand, "number")
     occurrences = joined.select(
-        "text", "page", "host", occurrence="place", image=joined.at_hand.coalesce(joined.addresses[0])
+        "text", "page", "host", occurrence="number", image=joined.at_hand.coalesce(joined.urls[0])
     )
     occurrences = engine.materialize("occurrences", occurrences)
     return occurrences, stored.semi_join(occurrences, "image")

@@ -1,4 +1,4 @@
-"""The HTTP body of a WARC record: whole, within bounds, and with its encodings undone."""
+"""The HTTP body of a WARC record: complete, within the size limit, decoded."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ MAX_PAYLOAD_BYTES = 64 << 20
 
 
 class Unreadable(RecordError):
-    """A record whose frame is whole, so that the next one is found, but whose content is not."""
+    """A record whose content cannot be read, although its frame is intact and the next record can be found."""
 
 
 def parse_http(record: WarcRecord) -> None:
@@ -24,17 +24,17 @@ def parse_http(record: WarcRecord) -> None:
 
 
 def header(record: WarcRecord, name: str) -> str:
-    """Return an HTTP header (of a record without HTTP, a WARC header), "" if it is not there."""
+    """The value of an HTTP header (of a WARC header if the record has no HTTP); "" if it is missing."""
     headers = record.http_headers if record.is_http else record.headers
     return headers.get(name) or ""
 
 
 def read_body(record: WarcRecord, already_read: int = 0) -> bytes:
-    """Return the rest of a record's body, transfer and content encodings undone.
+    """The rest of a record's body, transfer and content encodings decoded.
 
-    Some crawlers undo an encoding and leave its header: bytes that it does not fit are taken as they are.
+    Some crawlers decode a body and leave the header: bytes that cannot be decoded are returned unchanged.
 
-    Raises Unreadable if the body is cut off or too large.
+    Raises Unreadable if the body is truncated or too large.
     """
     body = record.reader.read(MAX_PAYLOAD_BYTES + 1)
     expect_whole(record, already_read + len(body))
@@ -47,7 +47,7 @@ def read_body(record: WarcRecord, already_read: int = 0) -> bytes:
 
 
 def expect_whole(record: WarcRecord, length: int) -> None:
-    """Raise Unreadable unless `length` bytes are the whole content of a record within the limit."""
+    """Raise Unreadable unless `length` bytes are the complete content of a record and within the limit."""
     if length > MAX_PAYLOAD_BYTES:
         raise Unreadable(f"its body is larger than {MAX_PAYLOAD_BYTES >> 20} MB")
     if length < (record.content_length or 0):

@@ -1,4 +1,4 @@
-"""How tables among the sources are read."""
+"""Settings of tables among the sources."""
 
 from openalign.settings import Settings
 

@@ -1,4 +1,4 @@
-"""WAT records (Common Crawl): the links of a page as JSON, which hold what its <img> tags said."""
+"""WAT records (Common Crawl): the links of a page as JSON, with the attributes of its <img> tags."""
 
 import html
 import json
@@ -18,21 +18,21 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]
 
 @dataclass(frozen=True)
 class ListedPage:
-    """An HTML page of which only the links are at hand."""
+    """An HTML page of which only the links are known."""
 
     url: str
     base: str
-    """What relative addresses are relative to."""
+    """The base of its relative URLs."""
     images: tuple[dict[str, str], ...]
-    """The attributes `url`, `alt`, `title` of each <img>, in document order, those that it has."""
+    """The attributes `url`, `alt`, `title` of each <img>, as far as it has them, in document order."""
     length: int = 0
-    """Bytes of its record."""
+    """Size of its record in bytes."""
 
 
 def read_listed_page(body: bytes) -> ListedPage | None:
-    """The page that a WAT record's JSON describes; None where it describes something else (a request, an image).
+    """The page that a WAT record's JSON describes; None if it describes something else (a request, an image).
 
-    Raises Unreadable if it is no JSON.
+    Raises Unreadable if it is not JSON.
     """
     try:
         record = json.loads(body)
@@ -45,21 +45,21 @@ def read_listed_page(body: bytes) -> ListedPage | None:
     status = _text(_inside(response, "Response-Message").get("Status")) or "200"
     if not page or url is None or not status.startswith("2"):
         return None
-    stated = _decoded(_text(_inside(page, "Head").get("Base")))
-    base = (resolve(url, stated) if stated else None) or url
+    declared = _decoded(_text(_inside(page, "Head").get("Base")))
+    base = (resolve(url, declared) if declared else None) or url
     return ListedPage(url, base, tuple(_images(page.get("Links"))), len(body))
 
 
 @one_record
 def tags_of(page: ListedPage, text_from: Sequence[str] = ("alt",)) -> list[ImageTag]:
-    """The <img> tags of the page, as `alt_text.image_tags` would give them; of its sources a WAT has alt and title."""
+    """The <img> tags of the page, like `alt_text.image_tags`; a WAT record only holds the attributes alt and title."""
     return within_bounds((_tag(image, page.base, text_from) for image in page.images), page.length, page.url)
 
 
 def _tag(image: dict[str, str], base: str, text_from: Sequence[str]) -> ImageTag:
-    address = resolve(base, image["url"])
+    url = resolve(base, image["url"])
     found = [clean_text(image[source]) for source in text_from if source in image]
-    return ImageTag((address,) if address else (), next(filter(None, found), "" if found else None))
+    return ImageTag((url,) if url else (), next(filter(None, found), "" if found else None))
 
 
 def _images(links: Any) -> Iterator[dict[str, str]]:
@@ -70,15 +70,15 @@ def _images(links: Any) -> Iterator[dict[str, str]]:
 
 
 def _decoded(text: str) -> str:
-    """Undo entities, which crawls before the middle of 2019 left as they stood in the page.
+    """Decode HTML entities, which crawls before mid-2019 left as they were in the page.
 
-    Only those that end in a semicolon: a newer crawl's address may say `?a=1&copy=2` and mean it.
+    Only those that end in a semicolon: a newer crawl may have a URL with `?a=1&copy=2`.
     """
     return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
 
 
 def _inside(value: Any, *names: str) -> dict[str, Any]:
-    """The object under these names, empty where there is none."""
+    """The nested object under these names; empty if there is none."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}

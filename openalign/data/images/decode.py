@@ -18,12 +18,9 @@ from openalign.data.images.header import (
     MAX_PIXELS,
     TOO_MANY_PIXELS,
     ImageError,
-    ImageHeader,
     open_with_pillow,
     read_header,
 )
-
-__all__ = ["MAX_PIXELS", "ImageError", "ImageHeader", "decode", "encode_jpeg", "read_header", "resize", "shrink"]
 
 _EXIF_ORIENTATION = 0x0112
 _LONGEST_JPEG_SIDE = 65_500

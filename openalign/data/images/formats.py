@@ -13,11 +13,11 @@ class ImageFormat:
 
     name: str
     suffixes: tuple[str, ...]
-    """Of its files, without the dot; the first is the one that is written."""
+    """Suffixes of its files, without the dot; the first is used for writing."""
     start: re.Pattern[bytes]
-    """Matches the first `HEAD_BYTES` of a file."""
+    """Matches the first `HEAD_BYTES` of a valid file."""
     signature: bytes = b""
-    """Shorter: a file that only starts with this is a truncated or odd one of this format. Empty: no such rule."""
+    """A file with these first bytes has this format, even if it is truncated or malformed; empty if that is unsafe."""
     pillow: tuple[str, ...] = ()
     """Pillow's names for it; empty if it is not decoded."""
 
@@ -33,7 +33,7 @@ def _format(name: str, suffixes: str, start: bytes, signature: bytes = b"", pill
 
 
 # Pillow would also open formats that run other programs (EPS) or that no web page shows; those are left out.
-# A HEIF container starts like AVIF; which of the two it is, its brands tell.
+# AVIF and HEIC are both HEIF containers, which differ in their brands.
 FORMATS = (
     _format("jpeg", "jpg jpeg jfif", rb"\xff\xd8\xff", b"\xff\xd8\xff", "JPEG MPO"),
     _format("png", "png", rb"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n"),
@@ -49,7 +49,7 @@ FORMATS = (
 )
 
 IMAGE_SUFFIXES = frozenset(suffix for each in FORMATS for suffix in each.suffixes)
-"""Suffixes of image files, without the dot. HEIC is among them: it cannot be decoded, and a message tells so."""
+"""Suffixes of image files, without the dot. HEIC is included, so that users learn that it cannot be decoded."""
 
 
 def format_of(head: bytes) -> ImageFormat | None:
@@ -58,13 +58,13 @@ def format_of(head: bytes) -> ImageFormat | None:
 
 
 def is_image_name(path: str) -> bool:
-    """Whether a file's name ends with one of `IMAGE_SUFFIXES`, in either case."""
+    """Whether a file name has one of `IMAGE_SUFFIXES`, in upper or lower case."""
     return path.rpartition(".")[2].lower() in IMAGE_SUFFIXES
 
 
 def suffix_of(name: str) -> str:
-    """The suffix that files of a format are written with: `jpeg` -> `jpg`."""
-    return next((each.suffixes[0] for each in FORMATS if each.name == name), name)
+    """The suffix for writing a format that can be decoded, given its `ImageHeader.format`: `jpeg` -> `jpg`."""
+    return next(each.suffixes[0] for each in FORMATS if name.upper() in each.pillow)
 
 
 def shown_format(name: str) -> str:

@@ -10,9 +10,9 @@ import time
 import weakref
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from openalign.data.images.decode import decode, resize
+from openalign.data.loading.draws import crops_of_step, word_keys_of_step
 from openalign.data.loading.image_cache import ImageCache
 from openalign.data.loading.order import samples_of_step
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.loading.word_dropout import drop_words
 from openalign.data.loading.workers import results, start_worker, where_raised
 from openalign.data.pairs.pairs import Pairs, ids_of
-from openalign.data.text.tokenizer import MAX_PIECES, Tokenizer
+from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.progress import say
 
@@ -34,53 +36,6 @@ _CHECKED_EVERY = 16
 """One in so many rows has its stored bytes compared with their digest; comparing all would take 3 % of the time."""
 _MOST_UNREADABLE_IN_A_ROW = 20_000
 """More than an img2dataset shard holds, so that a truncated shard does not end a run."""
-_WORD_DROPOUT_COUNTER = 2 << 192
-"""Counter of the generator keyed by (seed, step); crops draw from counter 0 on, the sample order from 1 << 192."""
-_CROP_LONGEST = 4 / 3
-"""Largest ratio of the longer to the shorter side of a scaled crop: the usual value for such crops."""
-
-
-@dataclass(frozen=True)
-class LoaderSettings:
-    """How batches are made."""
-
-    batch_size: int
-    """Pairs in a step, over all ranks (16,384 in the paper)."""
-    seed: int
-    image_size: int
-    """Side of the crop that the model sees, in pixels (289 in the paper)."""
-    resize_size: int
-    """Side, in pixels, to which the whole image is resized before the crop, whatever its aspect (346 in the paper)."""
-    max_pieces: int = MAX_PIECES
-    """Word pieces kept of a text, [CLS] and [SEP] included (64 in the paper)."""
-    workers: int = 1
-    """Processes that build batches; 0 builds them in this one."""
-    flip: bool = True
-    """Mirror each image with probability 1/2."""
-    crop: bool = True
-    """Crop at a random position; False crops the centre."""
-    crop_scale: float | None = None
-    """Smallest share of the resized image's area that a random crop covers; the crop is then resized to image_size.
-    None crops image_size x image_size without resizing, as the paper does."""
-    word_dropout: float = 0.0
-    """Probability of dropping each word of a text; one word is always kept."""
-    pin_memory: bool = False
-    """Put batches in page-locked memory, which a GPU can copy asynchronously at full speed."""
-    shuffle_block: int = 1
-    """Consecutive rows that are kept close in the order of an epoch, to be read together; 1 shuffles all rows."""
-
-    @classmethod
-    def of(cls, recipe: object, **others: Any) -> Self:
-        """Settings from the attributes of `recipe` that have the same names, unless `others` gives them."""
-        found = {each.name: getattr(recipe, each.name) for each in fields(cls) if hasattr(recipe, each.name)}
-        return cls(**found | others)
-
-    def __post_init__(self) -> None:
-        if self.image_size > self.resize_size:
-            raise OpenAlignError(
-                f"image_size {self.image_size} is larger than resize_size {self.resize_size}: "
-                "the crop must fit into the resized image"
-            )
 
 
 def _no_ids() -> torch.Tensor:
@@ -296,28 +251,6 @@ def _describe(error: Exception) -> str:
     if "shared memory" in str(error) or "No space left" in str(error):
         return "no shared memory is left; enlarge /dev/shm, or lower workers or batch_size"
     return f"{where_raised(error)}; this is a bug in openalign"
-
-
-def crops_of_step(step: int, settings: LoaderSettings) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Top, left, height and width of each crop in pixels, (B, 4), and whether it is mirrored, (B,), for all ranks."""
-    draw = np.random.Generator(np.random.Philox(key=[settings.seed, step]))
-    count, side = settings.batch_size, settings.resize_size
-    sizes_2B = np.full((2, count), settings.image_size)
-    if settings.crop and settings.crop_scale is not None:
-        areas_B, shapes_B = draw.uniform(settings.crop_scale, 1, count), draw.uniform(-1, 1, count)
-        target_2B = side * np.sqrt(areas_B * _CROP_LONGEST ** np.array([shapes_B, -shapes_B]))
-        sizes_2B = np.clip(np.rint(target_2B), 1, side).astype(np.int64)
-    corners_2B = (side - sizes_2B) // 2
-    if settings.crop:
-        corners_2B = draw.integers(0, side - sizes_2B + 1)
-    mirrored_B = draw.random(count) < 0.5 if settings.flip else np.zeros(count, dtype=np.bool_)
-    return np.concatenate([corners_2B, sizes_2B]).T, mirrored_B
-
-
-def word_keys_of_step(step: int, settings: LoaderSettings) -> NDArray[np.uint64]:
-    """(batch_size,) the random key of each text, from which its dropped words follow; for all ranks."""
-    draw = np.random.Philox(key=[settings.seed, step], counter=_WORD_DROPOUT_COUNTER)
-    return draw.random_raw(settings.batch_size).astype(np.uint64)
 
 
 def _unchanged(batch: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The image and text columns of a table, found by their usual names or as asked for."""
+"""The image and text columns of a table, by their usual names or as given."""
 
 from collections.abc import Sequence
 

@@ -16,6 +16,10 @@ _BLOCK_BYTES = 1 << 20
 
 
 def read_delimited(source: TableSource, problems: list[str], block_bytes: int = _BLOCK_BYTES) -> pa.Table:
+    """Read a CSV or TSV table, all columns as strings; rows with too many or too few fields are left out.
+
+    A `.csv` may be separated by commas, tabs, semicolons or `|`. Raises what pyarrow does, or `UnicodeDecodeError`.
+    """
     path, header = source.path, _first_line(source)
     delimiter = "\t" if table_suffix(path) == ".tsv" else _delimiter(header)
     fields = next(csv.reader([header], delimiter=delimiter), [])
@@ -43,9 +47,9 @@ def read_delimited(source: TableSource, problems: list[str], block_bytes: int = 
         return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
 
 
-def read_delimited_slowly(source: TableSource, problems: list[str]) -> pa.Table:
+def read_delimited_by_line(source: TableSource, problems: list[str]) -> pa.Table:
     """Read a file with lines that are too long or not UTF-8, leaving out their rows."""
-    marked, mark = source.marked(problems)
+    marked, mark = source.with_bad_lines_marked(problems)
     try:
         table = read_delimited(marked, problems, MOST_LINE_BYTES)
     except pa.ArrowInvalid as error:

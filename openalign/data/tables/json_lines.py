@@ -23,6 +23,10 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 def read_json_lines(
     source: TableSource, image_column: str | None, text_column: str | None, problems: list[str]
 ) -> pa.Table:
+    """Read a table of JSON objects, one per line, with their types; other lines are left out.
+
+    The image and the text column stay strings. Raises `OpenAlignError` if a named column does not exist.
+    """
     if _is_nested_deeply(source):
         return _read_json_line_by_line(source, problems)
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.tables.columns import with_named_columns
-from openalign.data.tables.delimited import read_delimited, read_delimited_slowly
+from openalign.data.tables.delimited import read_delimited, read_delimited_by_line
 from openalign.data.tables.json_lines import read_json_lines
 from openalign.data.tables.parquet import read_unvalidated, with_valid_texts
 from openalign.data.tables.suffixes import DELIMITED, JSON_LINES, table_suffix
@@ -67,7 +67,7 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
     except (pa.ArrowException, UnicodeDecodeError):
         if suffix == ".parquet":
             raise
-    source, problems = source.settled()
+    source, problems = source.converted_to_utf8()
     if suffix in DELIMITED:
-        return read_delimited_slowly(source, problems), problems
+        return read_delimited_by_line(source, problems), problems
     return read_json_lines(source, image_column, text_column, problems), problems

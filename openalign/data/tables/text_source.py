@@ -54,6 +54,7 @@ class TableSource:
         return self._size() == 0
 
     def stream(self) -> pa.NativeFile:
+        """The decompressed bytes from the start."""
         stored = pa.OSFile(str(self.path)) if self.content is None else pa.BufferReader(self.content)
         return pa.CompressedInputStream(stored, "gzip") if self.packed else stored
 
@@ -79,7 +80,7 @@ class TableSource:
         if pieces:
             yield number, _joined(pieces, cut), not cut
 
-    def settled(self) -> tuple["TableSource", list[str]]:
+    def converted_to_utf8(self) -> tuple["TableSource", list[str]]:
         """The same source, converted to UTF-8 if the whole file is in another encoding, and a note on that."""
         good = bad = 0
         start = b""
@@ -99,7 +100,7 @@ class TableSource:
         note = f"{self.path} is not UTF-8, and is read as {charset}: save it as UTF-8 if that is wrong"
         return TableSource(self.path, text.encode("utf-8", errors="replace"), in_utf8=True), [note]
 
-    def marked(self, problems: list[str]) -> tuple["TableSource", str]:
+    def with_bad_lines_marked(self, problems: list[str]) -> tuple["TableSource", str]:
         """The same source with every line readable, and a mark that is put in those whose row is to be left out.
 
         Lines cannot simply be removed: a row may span several, and only the parser knows which.
@@ -113,8 +114,8 @@ class TableSource:
             reason = "is not UTF-8" if is_whole else f"has more than {_megabytes()}"
             problems.append(f"{self.path} line {number} {reason}, and its row is left out")
             text = line.decode(errors="replace")
-            words = text.rstrip("\r\n")
-            found += (words + mark + text[len(words) :]).encode()
+            content = text.rstrip("\r\n")
+            found += (content + mark + text[len(content) :]).encode()
         return TableSource(self.path, bytes(found), in_utf8=True), mark
 
     def _check_unpacked(self) -> None:

@@ -1,7 +1,7 @@
-"""glibc's allocator, set for training: with its defaults much of the time on a CPU goes to page faults.
+"""Settings of glibc's allocator for training: with its defaults, much of the time on a CPU goes to page faults.
 
-Every large tensor is a fresh memory map there, given back when freed and faulted in again a moment later. With maps
-off and a high trim threshold the freed pages stay in the process.
+By default every large tensor is a memory map of its own, returned to the system when freed and faulted in again soon
+after. Without maps and with a high trim threshold, freed pages stay in the process.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ TRIM_BYTES = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed memory, once, before the first large tensor; False where there is no glibc."""
+    """Make glibc keep freed memory; call it before the first large tensor. False without glibc."""
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""LAMB (You et al., ICLR 2020), the optimizers it is compared with, and the paper's schedule (section 5)."""
+"""LAMB (You et al., ICLR 2020), AdamW and SGD, and the paper's learning-rate schedule (section 5)."""
 
 import math
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from openalign.training.optimization.parallel import whole
+from openalign.training.optimization.replica import full_tensor
 from openalign.training.recipe.recipe import OptimizerSettings
 
 
@@ -22,10 +22,9 @@ def learning_rate(step: int, settings: OptimizerSettings, steps: int) -> float:
 
 
 class Lamb(torch.optim.Optimizer):
-    """Adam's direction, with a step in proportion to the norm of each tensor.
+    """Adam with a step in proportion to the norm of each tensor.
 
-    Groups with `adapt=False` take Adam's plain step: for biases, norms and the temperature, whose norms start at
-    or near zero, the proportion means nothing.
+    Groups with `adapt=False` take Adam's step: those of biases, norms and the temperature, which start at or near zero.
     """
 
     def __init__(
@@ -35,7 +34,7 @@ class Lamb(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update from the gradients at hand; a tensor without a gradient stays as it is."""
+        """One update; a tensor without a gradient stays as it is."""
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if parameters:
@@ -73,15 +72,17 @@ class Lamb(torch.optim.Optimizer):
 
 
 def trust_ratios(parameters: list[Tensor], update: tuple[Tensor, ...]) -> list[Tensor]:
-    """|w| / |u| for each tensor, over all the processes it is cut across, and 1 where either norm is zero."""
-    weights, changes = (
-        torch.stack([whole(norm) for norm in torch._foreach_norm(tensors)]) for tensors in (parameters, list(update))
-    )
+    """|w| / |u| of each tensor, over all processes that hold a shard of it, and 1 where either norm is zero."""
+    weights, changes = _norms(parameters), _norms(list(update))
     return list(torch.where((weights > 0) & (changes > 0), weights / changes, 1.0).unbind())
 
 
+def _norms(tensors: list[Tensor]) -> Tensor:
+    return torch.stack([full_tensor(norm) for norm in torch._foreach_norm(tensors)])
+
+
 def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """The optimizer of `settings` over the learned parameters of `model`, decayed and plain ones apart."""
+    """The optimizer of `settings` for the learned parameters of `model`, in groups with and without weight decay."""
     decayed, plain = split_parameters(model.named_parameters())
     groups: list[dict[str, object]] = [
         {"params": decayed, "weight_decay": settings.weight_decay, "adapt": True},
@@ -96,12 +97,12 @@ def build_optimizer(model: nn.Module, settings: OptimizerSettings) -> torch.opti
 
 
 def moments_of(optimizer: torch.optim.Optimizer) -> frozenset[str]:
-    """What the optimizer keeps of each parameter, by the names it has there."""
+    """Names of the state that the optimizer keeps for each parameter."""
     return MOMENTS[type(optimizer)]
 
 
 def split_parameters(named: Iterable[tuple[str, nn.Parameter]]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Matrices and filters, which decay; and vectors and scalars (norms, biases, temperature), which do not."""
+    """Matrices and filters, which decay, and vectors and scalars (norms, biases, temperature), which do not."""
     learned = [parameter for _, parameter in named if parameter.requires_grad]
     return [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
 

@@ -1,9 +1,9 @@
-"""One optimizer step, its gradients exactly those of the whole batch however little of it fits into memory.
+"""One optimizer step with the exact gradients of the whole batch, in as little memory as one micro-batch needs.
 
-A batch is the share of this process, taken through the towers in micro-batches. Where there are several, their
-embeddings are computed first without a graph, the loss of the whole batch gives the derivative of each embedding, and
-each micro-batch then goes forward again, with the same random draws, and backward from its derivatives (gradient
-caching; Gao et al. 2021). Legend: B pairs of this process, D embedding width.
+Each process takes its share of the batch through the towers in micro-batches. If there are several, their embeddings
+are first computed without a graph, the loss of the whole batch gives the gradient of each embedding, and each
+micro-batch then runs forward again, with the same random draws, and backward from those gradients (gradient caching;
+Gao et al. 2021). Legend: B pairs of this process, D embedding width.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,14 @@ from openalign.data.loading.loader import Batch
 from openalign.model.batch_norm import batch_norms, set_statistics
 from openalign.model.loss.contrastive import contrastive_loss
 from openalign.training.optimization.optim import learning_rate
-from openalign.training.optimization.parallel import Processes, Replica
+from openalign.training.optimization.processes import Processes
+from openalign.training.optimization.replica import Replica
 from openalign.training.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step did."""
+    """The figures of one step."""
 
     loss: float
     """Over the pairs of all processes."""
@@ -37,19 +38,19 @@ class MicroBatch:
     """Pairs that go through the towers together."""
 
     number: int
-    """Counted over all processes: random draws are a function of (seed, step, number)."""
+    """Index over all processes: random draws are a function of (seed, step, number)."""
     images_BHWC: Tensor
     ids_BT: Tensor
     mask_BT: Tensor
 
 
 def seed_step(seed: int, step: int, micro_batch: int = 0) -> None:
-    """Make the random draws that follow (dropout, stochastic depth) a function of these three numbers alone."""
+    """Seed the draws that follow (dropout, stochastic depth) with these three numbers."""
     torch.manual_seed(int(np.random.SeedSequence([seed, step, micro_batch]).generate_state(1, np.uint64)[0]))
 
 
 def train_step(replica: Replica, optimizer: torch.optim.Optimizer, batch: Batch, recipe: Recipe) -> StepResult:
-    """Forward, backward and update on one batch; the weights stay as they are when a gradient is not finite.
+    """Forward, backward and update on one batch; no update if a gradient is not finite.
 
     Raises:
         OpenAlignError: the embeddings are not finite.
@@ -71,10 +72,10 @@ def train_step(replica: Replica, optimizer: torch.optim.Optimizer, batch: Batch,
 
 
 def _plain_gradients(replica: Replica, batch: Batch, micro_batches: list[MicroBatch], recipe: Recipe) -> Tensor:
-    """Everything in one pass; returns the loss, ()."""
+    """Compute gradients in one pass; returns the loss, ()."""
     set_statistics(replica.model, "collect")
     images_BD, texts_BD = _embed(replica, micro_batches[0], batch.step, recipe)
-    set_statistics(replica.model, "ignore")  # a block that is computed again in the backward pass counts once
+    set_statistics(replica.model, "ignore")  # a block that is recomputed in the backward pass counts once
     loss = _loss(replica, images_BD, texts_BD, replica.model.temperature, batch, recipe)
     with replica.exchanging(True):
         (loss * replica.gradient_scale).backward()  # type: ignore[no-untyped-call]
@@ -82,31 +83,31 @@ def _plain_gradients(replica: Replica, batch: Batch, micro_batches: list[MicroBa
 
 
 def _cached_gradients(replica: Replica, batch: Batch, micro_batches: list[MicroBatch], recipe: Recipe) -> Tensor:
-    """In two passes over the micro-batches; returns the loss, ()."""
+    """Compute gradients in two passes over the micro-batches; returns the loss, ()."""
     set_statistics(replica.model, "collect")
     with torch.no_grad():
         embedded = [_embed(replica, micro_batch, batch.step, recipe) for micro_batch in micro_batches]
     set_statistics(replica.model, "ignore")
-    images_BD, texts_BD = (torch.cat(parts).requires_grad_() for parts in zip(*embedded, strict=True))
+    images_BD, texts_BD = (torch.cat(rows).requires_grad_() for rows in zip(*embedded, strict=True))
     log_temperature = replica.model.log_temperature.detach().requires_grad_()
     loss = _loss(replica, images_BD, texts_BD, log_temperature.exp(), batch, recipe)
     derivatives = torch.autograd.grad(loss * replica.gradient_scale, (images_BD, texts_BD, log_temperature))
 
     size = len(micro_batches[0].images_BHWC)
-    for place, micro_batch in enumerate(micro_batches):
-        last = place == len(micro_batches) - 1
+    for index, micro_batch in enumerate(micro_batches):
+        last = index == len(micro_batches) - 1
         with replica.exchanging(last):
             outputs = [*_embed(replica, micro_batch, batch.step, recipe)]
-            given = [derivative[place * size : (place + 1) * size] for derivative in derivatives[:2]]
+            gradients = [derivative[index * size : (index + 1) * size] for derivative in derivatives[:2]]
             if last and replica.model.log_temperature.requires_grad:
                 outputs.append(replica.model.log_temperature)
-                given.append(derivatives[2])
-            torch.autograd.backward(outputs, given)
+                gradients.append(derivatives[2])
+            torch.autograd.backward(outputs, gradients)
     return loss.detach()
 
 
 def _micro_batches(batch: Batch, recipe: Recipe, processes: Processes) -> Iterator[MicroBatch]:
-    """This process's pairs in equal parts; texts are padded to the longest of their part only."""
+    """This process's pairs in micro-batches of equal size, padded to their own longest text."""
     share = len(batch.images_BHWC)
     size = min(recipe.micro_batch_size or share, share)
     for start in range(0, share, size):
@@ -123,8 +124,8 @@ def _micro_batches(batch: Batch, recipe: Recipe, processes: Processes) -> Iterat
 def _embed(replica: Replica, micro_batch: MicroBatch, step: int, recipe: Recipe) -> tuple[Tensor, Tensor]:
     seed_step(recipe.seed, step, micro_batch.number)
     device = replica.processes.device
-    parts = (micro_batch.images_BHWC, micro_batch.ids_BT, micro_batch.mask_BT)
-    return replica(*(part.to(device, non_blocking=True) for part in parts))  # pinned by the loader, so at full speed
+    tensors = (micro_batch.images_BHWC, micro_batch.ids_BT, micro_batch.mask_BT)
+    return replica(*(tensor.to(device, non_blocking=True) for tensor in tensors))  # pinned by the loader
 
 
 def _loss(
@@ -145,7 +146,7 @@ def _loss(
 
 
 def _commit_statistics(replica: Replica) -> None:
-    """Move each batch norm's running averages once, by all groups of all processes, in one exchange."""
+    """Update the running averages of every batch norm by the groups of all processes, with one all-reduce."""
     norms = batch_norms(replica.model)
     collected = [tensor for norm in norms for tensor in norm.collected()]
     if replica.processes.group is not None:

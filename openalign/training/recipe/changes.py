@@ -1,4 +1,4 @@
-"""What may differ between a run and its resumption: settings that change no result freely, others only when asked."""
+"""What may differ when a run is resumed: settings without effect on the weights freely, others only by --change."""
 
 import shlex
 from collections.abc import Collection, Iterator
@@ -13,41 +13,41 @@ from openalign.training.recipe.recipe import Recipe
 
 FREE = {
     "workers": "batches are the same whatever the number of processes that build them",
-    "cache_images": "the cache holds the pixels that decoding gives",
-    "held_out": "measuring draws no random number and leaves weights and statistics alone",
-    "checkpoint_every_steps": "writing a checkpoint changes nothing of what it holds",
+    "cache_images": "the cache holds the pixels that decoding returns",
+    "held_out": "measuring draws no random numbers and changes neither weights nor statistics",
+    "checkpoint_every_steps": "writing a checkpoint does not change the state that it holds",
     "checkpoint_every_minutes": "as above",
     "keep_checkpoints": "as above",
     "log_every_steps": "the log only reads",
 }
-"""Settings that a resumed run may have otherwise: its weights are the same to the bit (tests hold each to that).
+"""Settings that may differ in a resumed run, and why its weights are the same to the bit (each has a test).
 
-All others decide the weights. `micro_batch_size` does, by the random draws and batch-norm groups of each part;
-`compile`, `recompute_activations` and `parallel` may, by rounding.
+All others affect the weights: `micro_batch_size` by the random draws and batch-norm groups of each micro-batch;
+`compile`, `recompute_activations` and `parallel` possibly by rounding.
 """
 _MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting of a recipe that is not what it was."""
+    """A setting that differs between two recipes."""
 
     key: str
-    """Dotted."""
+    """Full key, such as `optimizer.name`."""
     before: Any
     after: Any
 
 
 def differences(before: Recipe, after: Recipe) -> list[Difference]:
-    """The settings that decide the weights and are not the same in both recipes."""
+    """The settings that affect the weights and differ between the recipes."""
     return [each for each in _differences(before, after, "") if each.key.partition(".")[0] not in FREE]
 
 
 def refuse_differences(run: Path, before: Recipe, after: Recipe, changed: Collection[str]) -> None:
-    """Refuse to go on with another recipe than the run was begun with, but for the keys that are `changed` on purpose.
+    """Refuse to resume a run with another recipe than its own; keys in `changed` may differ.
 
     Raises:
-        OpenAlignError: names each of the other differences with both values.
+        OpenAlignError: the other differences, each with both values.
     """
     found = [each for each in differences(before, after) if not is_changed(each.key, changed)]
     if not found:
@@ -62,15 +62,15 @@ def refuse_differences(run: Path, before: Recipe, after: Recipe, changed: Collec
 
 
 def contradiction(settings: Collection[str], changed: Collection[str], resume: bool) -> str | None:
-    """What makes no sense in `--set`, `--change` and `--resume` as they were given together."""
+    """What is contradictory about `--set`, `--change` and `--resume` together; None if nothing is."""
     if changed and not resume:
-        return "--change is for a run that --resume goes on with; to begin one, use --set."
+        return "--change is only for a run that is resumed with --resume; to start one, use --set."
     both = [key for key in settings if is_changed(key, changed)]
     return f"`{both[0]}` is given by --set and by --change: leave one of them out." if both else None
 
 
 def is_changed(key: str, changed: Collection[str]) -> bool:
-    """Whether `changed` names this key, a table that holds it, or an entry of it."""
+    """Whether `changed` has this key, a table that holds it, or an entry of it."""
     return any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in changed)
 
 

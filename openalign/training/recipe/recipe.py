@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what a training run does, read from TOML into frozen, strict settings."""
+"""A recipe: all settings of a training run, read from TOML into frozen, strict classes."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -23,25 +23,25 @@ TOWERS: Mapping[str, Callable[[str], Settings]] = {"image_tower": image_tower, "
 
 
 class OptimizerSettings(Settings):
-    """How the weights move. The defaults are the paper's (section 5)."""
+    """Optimizer and learning-rate schedule. The defaults are the paper's (section 5)."""
 
     name: Literal["lamb", "adamw", "sgd"] = "lamb"
     """LAMB (You et al. 2020), AdamW (Loshchilov & Hutter 2019), or SGD with momentum `beta1`; the paper tried all."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """At the end of the warm-up; it then falls to zero at the last step. 1e-5 with `start_from` (section 5.1)."""
+    """Peak, at the end of the warm-up; it decays to zero. Default with `start_from`: 1e-5 (section 5.1)."""
     warmup_steps: int = Field(default=10_000, ge=0)
-    """Steps over which the learning rate rises linearly from zero. None with `start_from`."""
+    """Steps over which the learning rate rises linearly from zero. Default with `start_from`: 0."""
     decay: Literal["linear", "cosine"] = "linear"
-    """How the learning rate falls after the warm-up."""
+    """Shape of the learning rate's decay after the warm-up."""
     weight_decay: float = Field(default=1e-5, ge=0)
-    """Not applied to batch norm, layer norm, biases and the temperature."""
+    """Applied to matrices and filters, not to norms, biases and the temperature."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.999, ge=0, lt=1)
     epsilon: float = Field(default=1e-6, gt=0)
 
 
 FINE_TUNING = {"learning_rate": 1e-5, "warmup_steps": 0}
-"""Defaults of `OptimizerSettings` in a recipe that starts from a trained model (paper section 5.1)."""
+"""Defaults of `OptimizerSettings` with `start_from` (paper section 5.1)."""
 
 
 class LossSettings(Settings):
@@ -49,24 +49,24 @@ class LossSettings(Settings):
 
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     temperature: float = Field(default=1.0, gt=0)
-    """Initial value; the paper's run falls from 1.0 to about 1/64. A model that is started from brings its own."""
+    """Initial value; the paper's falls from 1.0 to about 1/64. Ignored with `start_from`: the model has its own."""
     learn_temperature: bool = True
-    """False keeps it fixed (the ablation of paper table 8)."""
+    """False keeps the temperature fixed (the ablation of paper table 8)."""
     equal_pairs_are_positives: bool = False
-    """Count pairs of equal text or equal image in a batch as further positives, not as negatives. Not in the paper."""
+    """Treat pairs of equal text or equal image in a batch as positives, not as negatives. Not in the paper."""
 
 
 class HeldOutSettings(Settings):
-    """Pairs that are never learned from, and on which recall is measured while the run goes."""
+    """Pairs that are not trained on; recall on them is measured during the run."""
 
     data: str
-    """Any DATA."""
+    """Any DATA: a folder of shards or images, or a table."""
     where: dict[str, str] = Field(default_factory=dict)
     image_column: str | None = None
     text_column: str | None = None
     every_steps: int = Field(default=1000, gt=0)
     most: int = Field(default=5000, gt=1)
-    """Pairs measured, the first ones: recall among 5,000 is what papers print for COCO."""
+    """Number of pairs, the first ones: papers report recall among 5,000 for COCO."""
 
 
 class Recipe(Settings):
@@ -75,63 +75,62 @@ class Recipe(Settings):
     data: str
     """Any DATA: a folder of shards or images, or a table."""
     tokenizer: str | None = None
-    """`tokenizer.json`, or a folder that holds one; that of `start_from` where it is given."""
+    """`tokenizer.json`, or a folder that holds one. Default: that of `start_from`."""
     where: dict[str, str] = Field(default_factory=dict)
-    """Only rows whose column has this value, such as {split = "train"}."""
+    """Keep only rows whose column has this value, such as {split = "train"}."""
     image_column: str | None = None
     text_column: str | None = None
     start_from: str | None = None
-    """A model folder of ALIGN's kind, or its name on the Hugging Face hub, to fine-tune: it brings towers, sizes and
-    tokenizer."""
+    """ALIGN model to fine-tune, with its towers, sizes and tokenizer: a folder, or a name on the Hugging Face hub."""
     held_out: HeldOutSettings | None = None
 
     steps: int = Field(gt=0)
     """Optimizer steps (1.2 million in the paper)."""
     batch_size: int = Field(default=256, ge=2)
-    """Pairs a step over all processes, all of them each other's negatives (16,384 in the paper)."""
+    """Pairs per step over all processes, all negatives of each other (16,384 in the paper)."""
     micro_batch_size: int | None = Field(default=None, ge=1)
-    """Pairs a process takes through the towers at once. Fewer than its share of the batch cost a second forward pass,
-    and memory for this many only; the gradients stay those of the whole batch. None takes the whole share at once."""
+    """Pairs that a process takes through the towers at once. Less than its share of the batch saves memory at the cost
+    of a second forward pass; the gradients stay those of the whole batch. Default: the whole share."""
     batch_norm_group: int | None = Field(default=None, ge=1)
-    """Pairs that share batch-norm statistics (16 on the paper's TPU cores); None takes the micro-batch."""
+    """Pairs that share batch-norm statistics (16 on the paper's TPU cores). Default: the micro-batch."""
     seed: int = Field(default=0, ge=0)
-    """Sample order, crops, flips, dropout, stochastic depth and initial weights follow from it."""
+    """Determines sample order, crops, flips, dropout, stochastic depth and initial weights."""
     image_size: int = Field(default=289, ge=8)
-    """Side of the crop that the image tower sees."""
+    """Side of the crop that the image tower sees, in pixels."""
     resize_size: int | None = None
-    """Side that images are resized to before the crop; by default in the paper's proportion, 346 to 289."""
+    """Side that images are resized to before the crop. Default: in the paper's proportion, 346 to 289."""
     flip: bool = True
-    """Mirror half of the images; wrong where texts tell left from right."""
+    """Mirror half of the images; turn it off if texts distinguish left and right."""
     crop_scale: float | None = Field(default=None, gt=0, le=1)
-    """Least share of the resized image's area that a crop covers, then brought to image_size: augmentation for small
-    training sets. None, as in the paper, crops image_size x image_size."""
+    """Least share of the resized image's area that a random crop covers before it is resized to image_size, to augment
+    small training sets. Default, as in the paper: crops of image_size x image_size."""
     word_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Probability that a word of a text is left out, at least one staying. Not in the paper."""
+    """Probability that a word of a text is dropped; at least one is kept. Not in the paper."""
     shuffle_block: int = Field(default=1, ge=1)
-    """Neighbouring rows read together: shuffling moves blocks of them and mixes some blocks, for storage that is slow
-    at random access. 1 shuffles row by row."""
+    """Neighbouring rows that are read together, for storage with slow random access: blocks are shuffled, and rows
+    within a few blocks. 1 shuffles single rows."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the towers' arithmetic; weights, loss and optimizer are float32. bfloat16 is for GPUs."""
+    """Precision of the towers' arithmetic; weights, loss and optimizer are float32. bfloat16 is for GPUs."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
-    """With P > 1: each process holds the whole model, or a P-th of weights, gradients and moments (FSDP2)."""
+    """With P > 1: each process holds the whole model (DDP), or a shard of weights, gradients and moments (FSDP2)."""
     compile: bool = False
-    """Let torch.compile fuse the towers; worth its minutes of start on a GPU."""
+    """Compile the towers with torch.compile; worth its minutes of start-up on a GPU."""
     recompute_activations: bool = False
-    """Gradient checkpointing in both towers: a third more time for a fraction of the memory."""
+    """Gradient checkpointing in both towers: a fraction of the memory for a third more time."""
 
     checkpoint_every_steps: int = Field(default=1000, gt=0)
     checkpoint_every_minutes: float | None = Field(default=None, gt=0)
-    """In addition; minutes since the last checkpoint."""
+    """Also write a checkpoint this many minutes after the last one. Default: never."""
     keep_checkpoints: int = Field(default=3, gt=0)
     log_every_steps: int = Field(default=10, gt=0)
     workers: int = Field(default=1, ge=0)
-    """Processes that read and decode images, for each training process."""
+    """Processes that read and decode images, per training process."""
     cache_images: bool = False
-    """Keep decoded images on disk, resized: worth it where the set fits and an epoch is short."""
+    """Cache decoded and resized images on disk: worth it if they fit and epochs are short."""
 
     embedding_width: int | None = Field(default=None, ge=1)
-    """Width of the shared space; None takes the image tower's."""
+    """Width of the shared space. Default: the image tower's."""
     image_tower: ImageTowerSettings = ImageTowerSettings()
     """A table, or a name that `openalign scales` prints, such as "b3"."""
     text_tower: TextTowerSettings = TextTowerSettings()
@@ -166,7 +165,7 @@ class Recipe(Settings):
         return self.resize_size or round(self.image_size * 346 / 289)
 
     def model(self, vocabulary: int) -> AlignSettings:
-        """The settings of the model that this recipe trains. Raises OpenAlignError where its sizes do not fit."""
+        """The settings of the model that this recipe trains. Raises OpenAlignError if its sizes are not valid."""
         settings = {
             "image_tower": self.image_tower,
             "text_tower": self.text_tower,
@@ -179,15 +178,15 @@ class Recipe(Settings):
         return AlignSettings.read(settings, "recipe")
 
     def shaped_like(self, model: AlignSettings, folder: Path) -> "Recipe":
-        """This recipe for fine-tuning `model`, stored in `folder`: towers, sizes and tokenizer are the model's.
+        """This recipe with the towers, sizes and tokenizer of `model`, stored in `folder`, to fine-tune it.
 
         Raises:
-            OpenAlignError: the recipe asks for another tower than the model has.
+            OpenAlignError: the recipe sets another tower than the model has.
         """
         for name in ("image_tower", "text_tower", "embedding_width"):
             if name in self.model_fields_set and getattr(self, name) != getattr(model, name):
                 raise OpenAlignError(
-                    f"`{name}` is not that of {self.start_from}: leave it out, since start_from brings its own."
+                    f"`{name}` is not that of {self.start_from}: leave it out, since start_from has its own."
                 )
         size = self.image_size if "image_size" in self.model_fields_set else model.image_size
         scaled = round(model.resize_size * size / model.image_size)

@@ -1,4 +1,4 @@
-"""Checkpoints: a Hugging Face folder and the training state beside it, whole or absent, never half there.
+"""Checkpoints: a Hugging Face folder with the training state, written atomically.
 
 RUN/checkpoints/step-00001000/            config.json, model.safetensors, tokenizer.json, README.md ...
 RUN/checkpoints/step-00001000/training_state/   optimizer.safetensors, state.json
@@ -21,7 +21,8 @@ from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align
-from openalign.training.optimization.parallel import ALONE, Processes, whole
+from openalign.training.optimization.processes import ALONE, Processes
+from openalign.training.optimization.replica import full_tensor
 from openalign.training.recipe.recipe import Recipe, write_recipe
 from openalign.training.run_folder.identity import Identity
 from openalign.training.run_folder.training_state import collect_state, write_state
@@ -46,15 +47,15 @@ def save_checkpoint(
     processes: Processes = ALONE,
     identity: Identity | None = None,
 ) -> Path:
-    """Write the state after `step` steps, point RUN/model at it, and forget the oldest ones.
+    """Write the state after `step` steps, make it RUN/model, and remove the oldest checkpoints.
 
-    Every process calls it, since each may hold a part of the state; the first one writes.
+    Every process calls this, since each may hold a shard of the state; the first one writes.
 
     Raises:
-        OpenAlignError: the disk is full or cannot be written; what was there before is untouched.
+        OpenAlignError: the disk is full or cannot be written; older checkpoints are unchanged.
     """
     target = run / "checkpoints" / f"step-{step:08d}"
-    weights = {name: whole(tensor) for name, tensor in model.state_dict().items()}
+    weights = {name: full_tensor(tensor) for name, tensor in model.state_dict().items()}
     tensors, state = collect_state(model, optimizer, step, identity)
 
     def write() -> None:
@@ -64,28 +65,28 @@ def save_checkpoint(
             write_state(folder, tensors, state)
         put_model(run, target)
 
-    processes.from_first(lambda: _or_sentence(write, target))
+    processes.from_first(lambda: _write_or_raise(write, target))
     if processes.first:
-        _forget(checkpoints_of(run)[: -recipe.keep_checkpoints])
+        _remove(checkpoints_of(run)[: -recipe.keep_checkpoints])
     return target
 
 
 def put_model(run: Path, checkpoint: Path) -> None:
-    """Make RUN/model the model of this checkpoint; its files are the checkpoint's own where the file system can.
+    """Make RUN/model the model of this checkpoint, by hard links where the file system has them.
 
-    What lies there and is of no checkpoint stays: an export, an index, whatever a user keeps beside the weights.
+    Files there that no checkpoint has stay: an export, an index, whatever a user keeps beside the weights.
 
     Raises:
-        OSError: the disk is full or cannot be written; an older RUN/model is untouched.
+        OSError: the disk is full or cannot be written; an older RUN/model is unchanged.
     """
-    of_checkpoints = {path.name for path in (run / "checkpoints").glob("*/*") if path.is_file()} | {CHECKSUMS}
+    known = {path.name for path in (run / "checkpoints").glob("*/*") if path.is_file()} | {CHECKSUMS}
     model = run / "model"
-    with whole_folder(model, lambda folder: _link_entries(model, folder, of_checkpoints)) as folder:
+    with whole_folder(model, lambda folder: _link_entries(model, folder, known)) as folder:
         _link_entries(checkpoint, folder, {CHECKSUMS, *(path.name for path in checkpoint.iterdir() if path.is_dir())})
 
 
 def is_model_of(model: Path, checkpoint: Path) -> bool:
-    """Whether RUN/model is what this checkpoint holds, and as it was written."""
+    """Whether RUN/model is this checkpoint's model, and undamaged."""
     try:
         ours, theirs = read_checksums(model), read_checksums(checkpoint)
         check_files(model, ours or (), "")
@@ -95,16 +96,16 @@ def is_model_of(model: Path, checkpoint: Path) -> bool:
 
 
 def load_checkpoint_weights(folder: Path, model: Align) -> None:
-    """Fill a model that is not yet cut across processes with the weights of a checkpoint.
+    """Load the weights of a checkpoint into a model that is not yet sharded.
 
     Raises:
-        OpenAlignError: the checkpoint is of another shape than the recipe, or damaged.
+        OpenAlignError: the checkpoint's shapes differ from the recipe's, or it is damaged.
     """
     hub.load_weights(model, folder / hub.WEIGHTS)
 
 
 def model_card(recipe: Recipe, step: int, loss: float) -> str:
-    """The README of a checkpoint: what it is, how it was made, how to use it."""
+    """The README of a checkpoint: what it is, how it was made and how to use it."""
     start = f"fine-tuned from {recipe.start_from}" if recipe.start_from else "trained from scratch"
     return f"""---
 library_name: openalign
@@ -131,7 +132,7 @@ The recipe, as it was run, is `recipe.toml`.
 
 
 def _in_transformers(recipe: Recipe) -> str:
-    """What the folder is worth to `AlignModel` there."""
+    """Whether transformers' `AlignModel` can use the folder."""
     if recipe.embedding_width not in (None, recipe.image_tower.width):
         return (
             "A linear layer follows the image tower. The `AlignModel` of transformers has none and cannot use this\n"
@@ -145,7 +146,7 @@ def _in_transformers(recipe: Recipe) -> str:
     return "The `AlignModel` of transformers opens this folder and gives equal numbers."
 
 
-def _or_sentence(write: Callable[[], None], target: Path) -> None:
+def _write_or_raise(write: Callable[[], None], target: Path) -> None:
     try:
         write()
     except (OSError, SafetensorError) as error:
@@ -154,16 +155,16 @@ def _or_sentence(write: Callable[[], None], target: Path) -> None:
         ) from None
 
 
-def _forget(checkpoints: list[Path]) -> None:
-    """Remove them; one that a kill leaves half removed lies under a name that the next run clears away."""
+def _remove(checkpoints: list[Path]) -> None:
+    """Remove them; if killed half-way, what is left has a name that the next run removes."""
     for old in checkpoints:
         with suppress(OSError):
-            going = old.rename(old.with_name(f".{old.name}.partial"))
-            shutil.rmtree(going, ignore_errors=True)
+            renamed = old.rename(old.with_name(f".{old.name}.partial"))
+            shutil.rmtree(renamed, ignore_errors=True)
 
 
 def _link_entries(source: Path, target: Path, left_out: Collection[str]) -> None:
-    """Put the entries of a folder, but for those names, into another one: hard links, folders with all in them."""
+    """Hard-link the entries of a folder into another one, folders recursively, except those `left_out`."""
     for entry in source.iterdir() if source.is_dir() else ():
         if entry.name in left_out:
             continue

@@ -1,4 +1,4 @@
-"""Where the curves of a run can be watched: TensorBoard, and Weights & Biases where somebody has set it up."""
+"""Boards that show the curves of a run: TensorBoard, and Weights & Biases if it is set up."""
 
 import importlib
 import importlib.util
@@ -20,7 +20,7 @@ from openalign.training.recipe.recipe import Recipe
 
 
 class Board(ABC):
-    """Takes the figures of a step. Its failures are told once and never end the training: log.jsonl has the same."""
+    """Shows figures over steps. A failure is logged once and does not stop training: log.jsonl has the same figures."""
 
     title: str
 
@@ -32,7 +32,7 @@ class Board(ABC):
         self._safely(lambda: self._scalars(values, step))
 
     def close(self) -> None:
-        """End it; figures that were taken are kept."""
+        """Close it, after all figures are written."""
         self._safely(self._close)
 
     @abstractmethod
@@ -48,11 +48,11 @@ class Board(ABC):
             call()
         except Exception as error:
             self._works = False
-            log.warning(f"{self.title} is left out from here: {error}")
+            log.warning(f"{self.title} is not used from here on: {error}")
 
 
 def boards(run: Path, recipe: Recipe, first_step: int) -> list[Board]:
-    """The boards of a run that has done `first_step` steps."""
+    """The boards of a run that starts after `first_step` steps."""
     wanted: list[Board] = [TensorBoard(run, first_step)]
     if weights_and_biases_is_set_up():
         wanted.append(WeightsAndBiases(run, recipe))
@@ -60,9 +60,9 @@ def boards(run: Path, recipe: Recipe, first_step: int) -> list[Board]:
 
 
 class TensorBoard(Board):
-    """An event file in RUN/tensorboard; what earlier ones hold of steps after `first_step` is shown no more.
+    """An event file in RUN/tensorboard, which hides the steps after `first_step` of earlier files.
 
-    Not torch's SummaryWriter: that writes in a thread, which on a full disk prints its traceback and ends.
+    torch's SummaryWriter writes in a thread that ends with a traceback on a full disk, so it is not used.
     """
 
     title = "TensorBoard"
@@ -91,17 +91,17 @@ class TensorBoard(Board):
 
 
 def weights_and_biases_is_set_up() -> bool:
-    """Whether the package is there, and a key or the offline mode says that it shall be used."""
+    """Whether the package is installed, and WANDB_API_KEY or WANDB_MODE=offline is set."""
     mode = os.environ.get("WANDB_MODE", "")
     if mode == "disabled" or not (mode == "offline" or os.environ.get("WANDB_API_KEY")):
         return False
     package = importlib.util.find_spec("wandb")
-    # A folder `wandb`, which that package leaves behind where it ran, looks like a package too, but has no origin.
+    # A folder `wandb`, which the package writes into the working directory, is found as well, but has no origin.
     return package is not None and package.origin is not None
 
 
 class WeightsAndBiases(Board):
-    """A run there, the same one after a resume."""
+    """A run on Weights & Biases; a resumed run continues the same one."""
 
     title = "Weights & Biases"
 

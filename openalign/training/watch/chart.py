@@ -1,15 +1,15 @@
-"""Curves over training steps as coordinates of an SVG: axes, ticks, and long series thinned to what can be seen."""
+"""Curves over training steps in SVG coordinates: axes, ticks, and long series thinned to visible detail."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-WIDTH, HEIGHT = 400, 190  # of the drawing, in the units of its viewBox
+WIDTH, HEIGHT = 400, 190  # of the drawing, in units of its viewBox
 LEFT, RIGHT, TOP, BOTTOM = 50, 8, 8, 22  # margins around the plot
-MOST_POINTS = 300  # of a curve: beyond one a unit they would only hide each other
+MOST_POINTS = 300  # of a curve, about one per unit of its width
 MOST_AREAS = 80
-TICKS = 6  # about as many
+TICKS = 6  # approximately
 
 Points = list[tuple[float, float]]
 Format = Callable[[float], str]
@@ -24,9 +24,9 @@ class Curve:
     run: int
     points: Points
     style: int = 0
-    """How it is dashed, where a run has several curves in one chart."""
-    told: list[float] | None = None
-    """What to say at each point, where it is not the height."""
+    """Dash pattern, for runs with several curves in one chart."""
+    labels: list[float] | None = None
+    """Values to show at the points, if not their heights."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class DrawnCurve:
-    """A curve in coordinates, and its values for whoever points at it."""
+    """A curve in coordinates, and its values, shown when the pointer is on it."""
 
     label: str
     run: int
@@ -52,7 +52,7 @@ class DrawnCurve:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing that the template only has to write out."""
+    """A drawing, ready for the template."""
 
     title: str
     about: str
@@ -60,7 +60,7 @@ class Chart:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     filled: bool = False
-    """Whether curves are the upper edges of areas that lie on each other."""
+    """Whether curves are the upper edges of stacked areas."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Axis:
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
     def ticks(self, wanted: int, shown: Format) -> list[Tick]:
-        """Round values along the axis, about `wanted` of them."""
+        """Ticks at round values, about `wanted` of them."""
         values = _log_ticks(self.low, self.high) if self.scale == "log" else []
         if len(values) < 2:
             values = _linear_ticks(self.low, self.high, wanted)
@@ -101,10 +101,10 @@ def draw(
     ceiling: float | None = None,
     filled: bool = False,
 ) -> Chart | None:
-    """The chart of some curves, its values written by `shown`; None where there is nothing to draw.
+    """The chart of some curves, with values formatted by `shown`; None if there is nothing to draw.
 
-    Steps go from zero to `until`. A logarithmic scale leaves out what is not positive. `floor` and `ceiling` are values
-    that the other axis reaches at least.
+    Steps go from zero to `until`. A logarithmic scale drops values that are not positive. The other axis includes
+    `floor` and `ceiling`.
     """
     kept = [curve if scale == "linear" else replace(curve, points=_positive(curve.points)) for curve in curves]
     kept = [curve for curve in kept if curve.points]
@@ -124,26 +124,26 @@ def draw(
 
 
 def stacked(shares: Sequence[Curve]) -> list[Curve]:
-    """Curves as the upper edges of areas that lie on each other, the highest first; all have the same steps."""
+    """Curves as the upper edges of stacked areas, the highest first; all have the same steps."""
     tops: list[Curve] = []
     below = [0.0] * len(shares[0].points)
     for curve in shares:
-        told = [value for _, value in curve.points]
-        below = [under + value for under, value in zip(below, told, strict=True)]
+        labels = [value for _, value in curve.points]
+        below = [under + value for under, value in zip(below, labels, strict=True)]
         points = [(step, top) for (step, _), top in zip(curve.points, below, strict=True)]
-        tops.append(replace(curve, points=points, told=told))
+        tops.append(replace(curve, points=points, labels=labels))
     return tops[::-1]
 
 
 def averaged(points: Points, most: int = MOST_AREAS) -> Points:
-    """At most `most` points: the mean of each stretch, at its last step."""
+    """At most `most` points: means over stretches of points, at their last steps."""
     size = math.ceil(len(points) / most) or 1
     stretches = [points[start : start + size] for start in range(0, len(points), size)]
     return [(stretch[-1][0], sum(value for _, value in stretch) / len(stretch)) for stretch in stretches]
 
 
 def thinned(points: Points, most: int = MOST_POINTS) -> Points:
-    """At most about `most` points: the lowest and the highest of each stretch, so that no spike is lost."""
+    """About `most` points: the lowest and the highest of each stretch of points, so that no spike is lost."""
     if len(points) <= most:
         return points
     size = math.ceil(2 * len(points) / most)
@@ -174,18 +174,18 @@ def _values_axis(values: list[float], scale: Scale) -> Axis:
 
 
 def _drawn(curve: Curve, x: Axis, y: Axis, shown: Format) -> DrawnCurve:
-    told = curve.told if curve.told is not None else [value for _, value in curve.points]
-    places = [f"{x(step):.1f} {y(value):.1f}" for step, value in curve.points]
-    if len(places) == 1:
-        places *= 2  # a line without length shows as a dot
+    labels = curve.labels if curve.labels is not None else [value for _, value in curve.points]
+    points = [f"{x(step):.1f} {y(value):.1f}" for step, value in curve.points]
+    if len(points) == 1:
+        points *= 2  # a line without length shows as a dot
     return DrawnCurve(
         label=curve.label,
         run=curve.run,
         style=curve.style,
         start=x(curve.points[0][0]),
-        path="M" + "L".join(places),
+        path="M" + "L".join(points),
         steps=" ".join(f"{step:.0f}" for step, _ in curve.points),
-        values="|".join(map(shown, told)),
+        values="|".join(map(shown, labels)),
     )
 
 
@@ -198,7 +198,7 @@ def _linear_ticks(low: float, high: float, wanted: int) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten between two values, with their doubles and fives where there is room."""
+    """Powers of ten between two values, with 2 and 5 times them if there is room."""
     decades = math.log10(high / low)
     factors = (1, 2, 5) if decades < 2.5 else (1,)
     every = max(1, round(decades / 5))

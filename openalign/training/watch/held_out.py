@@ -1,4 +1,4 @@
-"""Recall on held-out pairs while a run goes, by the same protocol that `openalign evaluate` uses afterwards."""
+"""Recall on held-out pairs during a run, by the protocol of `openalign evaluate`."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from openalign.training.recipe.recipe import HeldOutSettings
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Pairs to measure a model on, in every process alike: a model that is cut across them needs them all."""
+    """Pairs to measure a model on. All processes measure, since a sharded model needs them all."""
 
     settings: HeldOutSettings
     pairs: Pairs
@@ -25,7 +25,7 @@ class HeldOut:
 
     @classmethod
     def open(cls, settings: HeldOutSettings, model: Align, tokenizer: Tokenizer) -> "HeldOut":
-        """Open the pairs. Raises `OpenAlignError` if there are none to read."""
+        """Open the pairs. Raises OpenAlignError if there are none."""
         pairs = open_pairs(
             settings.data,
             image_column=settings.image_column,
@@ -39,10 +39,10 @@ class HeldOut:
         return done % self.settings.every_steps == 0 or done == steps
 
     def recall(self) -> dict[str, float]:
-        """R@1, R@5 and R@10 both ways, named `text_to_image R@1` and so on; the model goes on training afterwards."""
+        """R@1, R@5 and R@10 in both directions, named `text_to_image R@1` etc.; leaves the model in training mode."""
         encoder = AlignEncoder(self.model, self.tokenizer, name="run", fingerprint="")
         try:
-            # Compiled towers would be compiled anew for evaluation and for the last, smaller batch.
+            # torch.compile would recompile the towers for evaluation mode and for the last, smaller batch.
             with torch.compiler.set_stance("force_eager"):
                 measured = retrieval.measure(encoder, self.pairs, EvaluateSettings()).metrics
         finally:

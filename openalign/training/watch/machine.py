@@ -10,7 +10,7 @@ import torch
 
 from openalign import __version__
 from openalign.files import whole_file
-from openalign.training.optimization.parallel import Processes
+from openalign.training.optimization.processes import Processes
 from openalign.training.watch.throughput import Peak
 
 

@@ -11,6 +11,7 @@ DIRECTIONS = ("image_to_text", "text_to_image")
 
 
 def learning_charts(runs: Sequence[LoggedRun]) -> list[Chart]:
+    """Loss, temperature, learning rate and gradient norm, of the runs that logged them."""
     return _present(
         _chart(runs, "loss", "Loss", lambda value: f"{value:.4g}"),
         _chart(runs, "temperature", "Temperature", lambda value: f"{value:.3g}", scale="log", about="log scale"),
@@ -20,6 +21,7 @@ def learning_charts(runs: Sequence[LoggedRun]) -> list[Chart]:
 
 
 def speed_charts(runs: Sequence[LoggedRun]) -> list[Chart]:
+    """Throughput, MFU, waiting time and memory, of the runs that logged them."""
     return _present(
         _chart(runs, "pairs_per_second", "Pairs per second", short_number, floor=0.0, about="over all processes"),
         _chart(runs, "mfu", "MFU", percent, floor=0.0, about="of the devices' peak, recomputation not counted"),
@@ -29,7 +31,7 @@ def speed_charts(runs: Sequence[LoggedRun]) -> list[Chart]:
 
 
 def recall_charts(runs: Sequence[LoggedRun]) -> list[Chart]:
-    """One a direction, with a curve for each depth of each run."""
+    """One chart per direction, with a curve for each depth of each run."""
     charts = []
     for direction in DIRECTIONS:
         curves = [
@@ -44,7 +46,7 @@ def recall_charts(runs: Sequence[LoggedRun]) -> list[Chart]:
 
 
 def loader_chart(index: int, runs: Sequence[LoggedRun]) -> Chart | None:
-    """Where the time of the loader's workers goes."""
+    """How the loader's workers spend their time."""
     disk, decode = (runs[index].series(f"loader_{part}_share") for part in ("disk", "decode"))
     if not decode:
         return None

@@ -10,7 +10,7 @@ from typing import Self
 from openalign.data.loading.loader import Batch
 from openalign.errors import OpenAlignError
 from openalign.progress import log
-from openalign.training.optimization.parallel import Processes
+from openalign.training.optimization.processes import Processes
 from openalign.training.optimization.step import StepResult
 from openalign.training.recipe.recipe import Recipe
 from openalign.training.run_folder.log_file import LogFile, Record

@@ -1,7 +1,7 @@
-"""Model FLOPs utilisation: the arithmetic that a run's pairs need, over the most that its devices could do.
+"""Model FLOPs utilisation (MFU): the arithmetic that a run's pairs need, as a share of its devices' peak.
 
-A pair needs three times its forward pass, one operation for each multiplication and each addition; what is computed
-again to save memory does not count (Chowdhery et al. 2022, appendix B).
+A pair needs three times the operations of its forward pass, where a multiply-add is two; recomputation to save memory
+does not count (Chowdhery et al. 2022, appendix B).
 """
 
 import time
@@ -17,8 +17,8 @@ MATRIX_SIDE = {"cpu": 1024, "cuda": 8192}
 MEASURING_SECONDS = 0.2
 
 PUBLISHED_TERAFLOPS: dict[str, tuple[float, float]] = {
-    # As torch names the device: dense bfloat16, and float32 (TF32 where it has that), of NVIDIA's data sheets. A name
-    # that is not here, such as a slice of a card, is measured.
+    # By torch's name of the device: dense bfloat16, and float32 (TF32 if available), from NVIDIA's data sheets. Devices
+    # that are not listed, such as slices of a card, are measured.
     "NVIDIA H200": (989.0, 494.0),
     "NVIDIA H100 80GB HBM3": (989.0, 494.0),
     "NVIDIA H100 PCIe": (756.0, 378.0),
@@ -42,17 +42,17 @@ PUBLISHED_TERAFLOPS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Peak:
-    """The most that one device can do."""
+    """The peak arithmetic of one device."""
 
     device: str
     flops: float
-    """Operations a second."""
+    """Operations per second."""
     source: str
-    """Where the figure comes from."""
+    """Where the figure is from, for the report."""
 
 
 def peak_of(device: torch.device, precision: str) -> Peak:
-    """Peak of a device in `precision`: published where its name is known, else measured by a product of matrices."""
+    """Peak of a device in `precision`: published if its name is listed, otherwise measured by a matrix product."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, threads: {torch.get_num_threads()}"
     if name in PUBLISHED_TERAFLOPS:
         half, single = PUBLISHED_TERAFLOPS[name]
@@ -64,7 +64,7 @@ def peak_of(device: torch.device, precision: str) -> Peak:
 
 
 def _measured(device: torch.device, dtype: torch.dtype, side: int) -> float:
-    """Operations a second of the fastest product within a fifth of a second."""
+    """Operations per second of the fastest of the products in `MEASURING_SECONDS`."""
     matrix = torch.ones(side, side, device=device, dtype=dtype)
     _seconds_of_product(matrix)  # the first one also loads kernels
     deadline = time.perf_counter() + MEASURING_SECONDS
@@ -82,11 +82,11 @@ def _seconds_of_product(matrix: torch.Tensor) -> float:
 
 
 def training_flops(recipe: Recipe, pieces: int) -> int:
-    """Operations that learning from one pair needs, its text `pieces` word pieces long."""
-    # The vocabulary is a table to look up in: its size costs no arithmetic.
+    """Operations to train on one pair whose text has `pieces` word pieces."""
+    # The vocabulary is a lookup table: its size costs no arithmetic.
     return 2 * FORWARD_AND_BACKWARD * pair_multiply_adds(recipe.model(vocabulary=1000), pieces)
 
 
 def utilisation(recipe: Recipe, pairs_per_second: float, pieces: int, peak: Peak, world_size: int) -> float:
-    """MFU: the share of the peak of all devices that goes into the model, `pieces` being the mean text length."""
+    """MFU, as a share of the peak of all devices; `pieces` is the mean text length in word pieces."""
     return pairs_per_second * training_flops(recipe, pieces) / (peak.flops * world_size)

@@ -18,7 +18,7 @@ from openalign.curation.fetch.http_client import is_public
 from openalign.curation.fetch.ledger import read_ledger
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
 from openalign.errors import OpenAlignError
 from tests import preloaded
 from tests.curation.site import JPEG, Server
@@ -38,7 +38,7 @@ def test_images_are_kept_whole_under_the_hash_of_their_address(server: Server, t
     assert table.column_names == ["image", "location", "problem"]
     assert table["image"].to_pylist() == urls
     assert table["problem"].to_pylist() == [None] * 4
-    assert all(read_image(location) == JPEG for location in table["location"].to_pylist())
+    assert all(parse_location(location).read() == JPEG for location in table["location"].to_pylist())
     entries = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
     assert sorted(entry["image"] for entry in entries) == sorted(set(urls))
     assert {entry["bytes"] for entry in entries} == {len(JPEG)}

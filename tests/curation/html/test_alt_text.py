@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openalign.curation.html.alt_text import image_tags, pairs_of_page
+from openalign.curation.html.alt_text import ImageTag, image_tags
+from openalign.curation.html.page import Form, read_tags
 from openalign.curation.html.whitespace import clean_text
 
 PAGE = "https://example.org/a/page.html"
 
 
-def addresses(html: str) -> list[tuple[str, ...]]:
-    return [tag.addresses for tag in image_tags(html, PAGE)]
+def urls(html: str) -> list[tuple[str, ...]]:
+    return [tag.urls for tag in image_tags(html, PAGE)]
 
 
 def texts(html: str) -> list[str | None]:
@@ -62,40 +63,41 @@ LAZY = ("data-src", "data-original", "data-lazy-src")
 @pytest.mark.parametrize("lazy", LAZY)
 @pytest.mark.parametrize("src", ["", 'src=""', 'src="data:image/gif;base64,R0lGOD"', 'src="spacer.gif"'])
 def test_lazy_attribute_is_preferred(lazy: str, src: str) -> None:
-    [found] = addresses(f'<img {src} {lazy}="real.jpg">')
+    [found] = urls(f'<img {src} {lazy}="real.jpg">')
     assert found[0] == "https://example.org/a/real.jpg"
 
 
 def test_largest_of_srcset_comes_before_src() -> None:
-    [found] = addresses('<img src="s.jpg" srcset="m.jpg 400w, l.jpg 900w" data-srcset="xl.jpg 2000w">')
+    [found] = urls('<img src="s.jpg" srcset="m.jpg 400w, l.jpg 900w" data-srcset="xl.jpg 2000w">')
     assert [address.rpartition("/")[2] for address in found] == ["xl.jpg", "l.jpg", "m.jpg", "s.jpg"]
 
 
 def test_picture_sources_count_and_those_for_certain_screens_come_last() -> None:
     html = """<picture><source media="(max-width: 500px)" srcset="crop.jpg"><source type="image/webp"
         srcset="big.webp 1600w, small.webp 400w"><img src="plain.jpg" alt="x"></picture>"""
-    [found] = addresses(html)
+    [found] = urls(html)
     names = [address.rpartition("/")[2] for address in found]
     assert names == ["big.webp", "small.webp", "plain.jpg", "crop.jpg"]
 
 
 def test_base_address_is_obeyed() -> None:
-    assert addresses('<base href="/img/"><img src="a.jpg">') == [("https://example.org/img/a.jpg",)]
-    assert addresses('<base href="https://cdn.org/x"><img src="a.jpg">') == [("https://cdn.org/a.jpg",)]
+    assert urls('<base href="/img/"><img src="a.jpg">') == [("https://example.org/img/a.jpg",)]
+    assert urls('<base href="https://cdn.org/x"><img src="a.jpg">') == [("https://cdn.org/a.jpg",)]
 
 
-def test_tags_that_name_nothing_have_no_address() -> None:
-    assert addresses('<img alt=x><img src="data:image/png;base64,AA"><img src="  ">') == [(), (), ()]
-    assert pairs_of_page(b'<img alt=x><img src=a.jpg alt="An apple">', PAGE, None) == [
-        ("https://example.org/a/a.jpg", "An apple")
-    ]
+def test_tags_that_name_nothing_have_no_url() -> None:
+    assert urls('<img alt=x><img src="data:image/png;base64,AA"><img src="  ">') == [(), (), ()]
 
 
 def test_charset_of_the_header_reaches_the_text() -> None:
     html = '<img src=a.jpg alt="Яблоко">'.encode("windows-1251")
-    assert pairs_of_page(html, PAGE, "windows-1251") == [("https://example.org/a/a.jpg", "Яблоко")]
+    assert read_tags(html, PAGE, "windows-1251", Form.HTML, ("alt",)) == [
+        ImageTag(("https://example.org/a/a.jpg",), "Яблоко")
+    ]
 
 
 def test_front_matter_and_template_tags_do_not_hide_images() -> None:
     html = '---\ntitle: x\n---\n{% include head.html %}<img src="a.jpg" alt="{{ page.title }} apple">'
-    assert pairs_of_page(html.encode(), PAGE, None) == [("https://example.org/a/a.jpg", "{{ page.title }} apple")]
+    assert read_tags(html.encode(), PAGE, None, Form.HTML, ("alt",)) == [
+        ImageTag(("https://example.org/a/a.jpg",), "{{ page.title }} apple")
+    ]

@@ -61,7 +61,7 @@ def test_a_page_above_the_size_limit_is_refused_and_one_at_it_is_read() -> None:
 )
 def test_images_that_repeat_far_more_than_the_page_holds_are_refused(html: str) -> None:
     found = tags_of_page(html.encode(), SITE, "utf-8", Form.HTML, PageSettings(text_from="figcaption"))
-    assert isinstance(found, Problem) and "come to more than" in found.reason
+    assert isinstance(found, Problem) and "have more than" in found.reason
 
 
 @pytest.mark.slow

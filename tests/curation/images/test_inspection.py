@@ -12,7 +12,7 @@ from openalign.curation.images.inspection import inspect_here, inspect_image
 from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
 from openalign.errors import OpenAlignError
 from tests.curation import stand_ins
 from tests.curation.crawl import drawing, encoded
@@ -88,4 +88,4 @@ def test_a_file_larger_than_any_image_is_not_read_whole(tmp_path: Path) -> None:
     with large.open("wb") as file:
         file.truncate((64 << 20) + 1)
     with pytest.raises(OpenAlignError, match=r"large\.jpg is larger than 64 MB"):
-        read_image(f"file://{large}")
+        parse_location(f"file://{large}").read()

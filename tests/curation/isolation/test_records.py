@@ -31,7 +31,7 @@ for module in pkgutil.walk_packages(openalign.curation.__path__, "openalign.cura
         importlib.import_module(module.name)
 
 EXTRACTION = {
-    "sources.warc.judge_record": 1,
+    "sources.warc_records.content_of": 1,
     "html.page.tags_of_page": 1,
     "sources.wat.tags_of": 1,
     "sources.occurrences._tag_row": 1,
@@ -55,7 +55,7 @@ CURATION = {
 }
 """Functions that later steps call: how many lines of the report, and kept pairs lost, one record's failure costs."""
 BATCHES = ("images.classifier._scores", "images.embeddings._embedded_images", "images.embeddings._embedded_texts")
-ELSEWHERE = ("sources.parquet_images._names", "sources.columns._value")
+ELSEWHERE = ("sources.parquet_images._names", "isolation.columns._value")
 """Functions that are called once, or only of damaged files: they have tests of their own."""
 
 ERRORS = (RuntimeError, UnicodeError, RecursionError, ValueError, OSError, KeyError, MemoryError, AssertionError)

@@ -15,7 +15,7 @@ from warcio.warcwriter import WARCWriter
 
 from openalign.curation.html.urls import normalise
 from openalign.curation.html.whitespace import clean_text
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
 from openalign.curation.sources.settings import TableSettings
 from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
@@ -55,8 +55,8 @@ def test_candidate_that_is_stored_stands_for_the_image_even_in_another_file(tmp_
     ]
     [image] = found.images
     assert image["image"] == SITE + "m.jpg"
-    assert read_image(image["location"] or "") == JPEG + b"m"
-    assert (found.pages, found.records, found.without_address) == (1, 4, 1)
+    assert parse_location(image["location"] or "").read() == JPEG + b"m"
+    assert (found.pages, found.records, found.without_url) == (1, 4, 1)
     assert found.occurrences[0]["page"] == SITE + "page"
     assert found.occurrences[0]["host"] == "example.org"
 
@@ -113,7 +113,7 @@ def test_shards_are_read_in_place(tmp_path: Path) -> None:
         writer.write("b", JPEG + b"b", "A pear", {"image": "pears/b.jpg"})
     found = extracted([tmp_path / "photos"], tmp_path / "work", workers=1)
     assert shown(found) == [("http://a.org/a.jpg", "An apple"), ("pears/b.jpg", "A pear")]
-    assert [read_image(row["location"] or "") for row in found.images] == [JPEG + b"a", JPEG + b"b"]
+    assert [parse_location(row["location"] or "").read() for row in found.images] == [JPEG + b"a", JPEG + b"b"]
 
 
 def test_folder_of_images_beside_a_readme_is_no_site(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> Non
         ("missing.csv", None, "does not exist"),
         ("none-*.warc.gz", None, "matches no file"),
         ("http://example.org/", None, "make a WARC file"),
-        ("notes.doc", b"text", "no source that curate knows"),
+        ("notes.doc", b"text", "not a known kind of source"),
         ("empty.warc.gz", b"", "no page or row in it shows an image. The first problem: .*empty.warc.gz is empty"),
         ("plain.html", b"<p>no image</p>", "no page or row in it shows an image"),
         ("table.csv", b"a,b\n1,2\n", "no image column"),
@@ -242,7 +242,7 @@ def test_a_damaged_index_of_a_good_shard_ends_the_run_with_advice(tmp_path: Path
 def test_reading_a_lost_image_is_one_sentence(tmp_path: Path) -> None:
     for location in (f"file://{tmp_path}/x.jpg", f"tar://{tmp_path}/x.tar#0+9", f"warc://{tmp_path}/x.warc#0"):
         with pytest.raises(OpenAlignError, match="No such file"):
-            read_image(location)
+            parse_location(location).read()
 
 
 @pytest.mark.skipif(not WEB.exists(), reason="the real crawl is not here")

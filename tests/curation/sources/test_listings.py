@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
 from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
@@ -38,7 +38,7 @@ def test_img2dataset_tars_are_read_in_place_and_named_by_their_address(tmp_path:
     write_tar(tmp_path / "00001.tar", {"1.jpg": JPEG + b"1"})
     found = extracted([tmp_path], tmp_path.parent / "work", workers=2)
     assert shown(found) == [("http://a.org/0.jpg", "An apple"), (f"{tmp_path}/00001.tar/1", None)]
-    assert [read_image(location) for location in locations(found)] == [JPEG + b"0", JPEG + b"1"]
+    assert [parse_location(location).read() for location in locations(found)] == [JPEG + b"0", JPEG + b"1"]
 
 
 def test_an_image_of_a_shard_that_is_another_one_by_now_is_refused(tmp_path: Path) -> None:
@@ -46,16 +46,18 @@ def test_an_image_of_a_shard_that_is_another_one_by_now_is_refused(tmp_path: Pat
         for number in range(3):
             shards.write(str(number), JPEG + b"%d" % number, "a pear", {})
     found = extracted([tmp_path / "shards"], tmp_path / "work", workers=1)
-    assert [read_image(location) for location in locations(found)] == [JPEG + b"%d" % number for number in range(3)]
+    assert [parse_location(location).read() for location in locations(found)] == [
+        JPEG + b"%d" % number for number in range(3)
+    ]
     tar = tmp_path / "shards" / "shard-00000.tar"
     tar.write_bytes(tar.read_bytes().replace(JPEG + b"1", JPEG + b"7"))
     with pytest.raises(OpenAlignError, match=r"shard-00000\.tar holds other bytes at \d+ than were written there"):
-        read_image(locations(found)[1])
-    assert read_image(locations(found)[2]) == JPEG + b"2"
+        parse_location(locations(found)[1]).read()
+    assert parse_location(locations(found)[2]).read() == JPEG + b"2"
     with tar.open("r+b") as file:
         file.truncate(600)
     with pytest.raises(OpenAlignError, match=r"shard-00000\.tar is shorter than its index says"):
-        read_image(locations(found)[2])
+        parse_location(locations(found)[2]).read()
 
 
 def test_a_shards_index_that_is_not_as_it_was_written_is_refused(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_class_folders_give_their_names_as_texts(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).write_bytes(JPEG)
     found = extracted([tmp_path / "photos"], tmp_path / "work", workers=1)
     assert [text for _, text in shown(found)] == ["pear", "red apple", "red apple"]
-    assert all(read_image(location) == JPEG for location in locations(found))
+    assert all(parse_location(location).read() == JPEG for location in locations(found))
 
 
 def test_list_of_pairs_in_a_folder_is_taken_before_its_images(tmp_path: Path) -> None:

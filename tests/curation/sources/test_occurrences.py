@@ -6,27 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from openalign.curation.sources.occurrences import PartSummary, PartWriter, finished_part
+from openalign.curation.sources.locations import FileLocation, WarcLocation
+from openalign.curation.sources.occurrences import PartitionSummary, PartitionWriter, finished_partition
 from tests.curation.extracted import extracted
 from tests.curation.sources.test_extract import SITE, shown, write_warc
 
 FILES = ("000003.tags.parquet", "000003.stored.parquet", "000003.json")
 
 
-def write_part(folder: Path) -> PartSummary:
-    with PartWriter(folder, 3) as part:
+def write_part(folder: Path) -> PartitionSummary:
+    with PartitionWriter(folder, 3) as part:
         part.pages = 2
         for number in range(100):
             part.add_tag([f"http://a.org/{number}.jpg"], f"text {number}", "http://a.org/")
-            part.add_stored(f"http://a.org/{number}.jpg", f"warc:///a.warc#{number}")
+            part.add_stored(f"http://a.org/{number}.jpg", WarcLocation(Path("/a.warc"), number))
         part.problems.append("a problem")
     return part.summary()
 
 
 def test_a_whole_part_is_taken(tmp_path: Path) -> None:
     written = write_part(tmp_path)
-    assert finished_part(tmp_path, 3) == written
-    assert finished_part(tmp_path, 4) is None
+    assert finished_partition(tmp_path, 3) == written
+    assert finished_partition(tmp_path, 4) is None
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -38,14 +39,14 @@ def test_a_part_with_a_changed_cut_or_missing_file_is_none(tmp_path: Path, name:
         changed = bytearray(whole)
         changed[position] ^= 1 << draw.randrange(8)
         file.write_bytes(changed)
-        assert finished_part(tmp_path, 3) is None, position
+        assert finished_partition(tmp_path, 3) is None, position
     for size in (0, 1, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:size])
-        assert finished_part(tmp_path, 3) is None, size
+        assert finished_partition(tmp_path, 3) is None, size
     file.unlink()
-    assert finished_part(tmp_path, 3) is None
+    assert finished_partition(tmp_path, 3) is None
     file.write_bytes(whole)
-    assert finished_part(tmp_path, 3) == written
+    assert finished_partition(tmp_path, 3) == written
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_a_part_with_a_changed_cut_or_missing_file_is_none(tmp_path: Path, name:
 def test_a_summary_of_another_shape_is_none(tmp_path: Path, content: str) -> None:
     write_part(tmp_path)
     (tmp_path / FILES[2]).write_text(content)
-    assert finished_part(tmp_path, 3) is None
+    assert finished_partition(tmp_path, 3) is None
 
 
 @pytest.mark.parametrize("damage", ["000000.tags.parquet", "000000.json"])
@@ -72,16 +73,16 @@ def test_a_damaged_part_is_read_again_and_the_others_are_not(tmp_path: Path, dam
     found = extracted(files, tmp_path / "work")
     assert shown(found) == [(SITE + "s.jpg", "An apple")] * 2
     assert (parts / "000001.json").stat().st_ino == before and json.loads((parts / "000001.json").read_bytes()) == kept
-    assert finished_part(parts, 0) is not None
+    assert finished_partition(parts, 0) is not None
 
 
 def test_what_no_table_can_hold_is_a_problem_of_its_row(tmp_path: Path) -> None:
     half = "\ud83d"
-    with PartWriter(tmp_path, 3) as part:
+    with PartitionWriter(tmp_path, 3) as part:
         part.add_tag(["http://a.org/1.jpg"], f"broken {half}", "http://a.org/")
         part.add_tag(["http://a.org/2.jpg"], "whole", "http://a.org/")
-        part.add_stored("x", f"file:///{half}.jpg")
+        part.add_stored("x", FileLocation(Path(f"/{half}.jpg")))
     assert len(part.problems) == 2 and all("UnicodeEncodeError" in problem for problem in part.problems)
     assert part.problems[0].startswith("http://a.org/, image http://a.org/1.jpg: ")
     assert "\\ud83d" in part.problems[1]
-    assert finished_part(tmp_path, 3) == part.summary()
+    assert finished_partition(tmp_path, 3) == part.summary()

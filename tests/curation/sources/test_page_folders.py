@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from openalign.curation.html.page import PageSettings
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
 from openalign.curation.sources.page_folders import find_image
 from tests.curation.extracted import extracted
 
@@ -59,7 +59,7 @@ def test_markdown_and_html_pages_show_the_images_of_their_folder(site: Path, tmp
         soup: f"file://{soup}",
     }
     assert found.pages == 2
-    assert read_image(f"file://{soup}") == JPEG
+    assert parse_location(f"file://{soup}").read() == JPEG
 
 
 def test_base_url_gives_images_and_pages_their_addresses(site: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from openalign.curation.sources.extract import read_image
+from openalign.curation.sources.locations import parse_location
+from openalign.curation.sources.settings import TableSettings
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded
 from tests.curation.extracted import Extracted, extracted
@@ -21,7 +22,7 @@ Found = tuple[list[tuple[str, str | None]], dict[str, bytes], Extracted]
 def found_in(source: Path, work: Path, **asked: Any) -> Found:
     """(image, text) in order, the bytes of each image, and what else there was."""
     found = extracted([source], work, workers=1, **asked)
-    stored = {row["image"]: read_image(row["location"]) for row in found.images}
+    stored = {row["image"]: parse_location(row["location"]).read() for row in found.images}
     return [(row["image"], row["text"]) for row in found.occurrences], stored, found
 
 
@@ -39,7 +40,9 @@ def test_plain_bytes_are_named_by_their_row_and_lists_give_several_texts(tmp_pat
     path = tmp_path / "a.parquet"
     texts = [["one", "two"], [], ["three"]]
     pq.write_table(pa.table({"png": IMAGES[:3], "captions": texts}), path, row_group_size=2)
-    pairs, stored, _ = found_in(path, tmp_path / "work", image_column="png", text_column="captions")
+    pairs, stored, _ = found_in(
+        path, tmp_path / "work", tables=TableSettings(image_column="png", text_column="captions")
+    )
     assert pairs == [(f"{path}/row {row}", text) for row, text in ((1, "one"), (1, "two"), (2, None), (3, "three"))]
     assert stored == {f"{path}/row {place + 1}": IMAGES[place] for place in range(3)}
 
@@ -62,4 +65,4 @@ def test_a_row_without_an_image_is_named_and_left_out(tmp_path: Path) -> None:
 
 def test_a_file_that_went_away_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="could not be read"):
-        read_image(f"parquet://{tmp_path}/none.parquet#0+0+0")
+        parse_location(f"parquet://{tmp_path}/none.parquet#0+0+0").read()

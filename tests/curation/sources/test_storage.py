@@ -12,9 +12,9 @@ import pytest
 from openalign.curation.html.page import PageSettings
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.sources.extract import read_image
-from openalign.curation.sources.listings import _place_of_image
-from openalign.curation.sources.storage import bytes_at, opened
+from openalign.curation.sources.listings import _file_of_image
+from openalign.curation.sources.locations import parse_location
+from openalign.curation.sources.storage import opened, read_at
 from openalign.curation.sources.warc import scan
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
@@ -47,7 +47,9 @@ def test_a_crawl_at_an_address_is_curated_as_on_disk(bucket: fsspec.AbstractFile
     bucket.pipe("/out/shard-00000.tar", (tmp_path / "disk" / shard).read_bytes())
     again = extracted(["memory://out/shard-00000.tar"], tmp_path / "work", workers=1)
     images = again.images
-    assert [read_image(row["location"])[:2] for row in images] == [b"\xff\xd8"] * len(kept(tmp_path / "disk"))
+    assert [parse_location(row["location"]).read()[:2] for row in images] == [b"\xff\xd8"] * len(
+        kept(tmp_path / "disk")
+    )
 
 
 def test_a_changed_crawl_at_an_address_is_another_run(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
@@ -101,13 +103,13 @@ def test_a_table_opens_no_other_kind_of_place_than_its_own(
         assert all(row["location"].startswith("at://memory://photos/") for row in found.images)
         for row in found.images:
             with pytest.raises(OpenAlignError, match="does not exist"):
-                read_image(row["location"])
+                parse_location(row["location"]).read()
 
 
 def test_a_table_at_a_web_address_links_to_images_and_does_not_open_them() -> None:
-    assert _place_of_image("https://a.org/sets/list.csv", "jpg/1.jpg") == "https://a.org/sets/jpg/1.jpg"
-    assert _place_of_image("s3://b/list.csv", "http://a.org/1.jpg") == "http://a.org/1.jpg"
-    assert _place_of_image(Path("list.csv"), "s3://b/1.jpg") == Path("s3://b/1.jpg")
+    assert _file_of_image("https://a.org/sets/list.csv", "jpg/1.jpg") == "https://a.org/sets/jpg/1.jpg"
+    assert _file_of_image("s3://b/list.csv", "http://a.org/1.jpg") == "http://a.org/1.jpg"
+    assert _file_of_image(Path("list.csv"), "s3://b/1.jpg") == Path("s3://b/1.jpg")
 
 
 def test_parquet_with_images_at_an_address_is_read_where_it_is(
@@ -119,7 +121,7 @@ def test_parquet_with_images_at_an_address_is_read_where_it_is(
     bucket.pipe("/sets/a.parquet", (tmp_path / "a.parquet").read_bytes())
     found = extracted(["memory://sets/a.parquet"], tmp_path / "work")
     assert [row["text"] for row in found.occurrences] == table["caption"].to_pylist()
-    assert [read_image(row["location"]) for row in found.images] == [image["bytes"] for image in images]
+    assert [parse_location(row["location"]).read() for row in found.images] == [image["bytes"] for image in images]
 
 
 SITE = {
@@ -144,9 +146,9 @@ def test_a_folder_of_pages_at_an_address_is_read_as_on_disk(bucket: fsspec.Abstr
         )
         told = str(here).replace(f"file://{tmp_path}/site", "at://memory://site")
         assert told.replace(f"{tmp_path}/site", "memory://site") == str(there)
-        assert [read_image(row["location"]) for row in there.images] == [SITE[f"pix/{n}.jpg"] for n in (0, 1)] + [
-            SITE["posts/2.jpg"]
-        ]
+        assert [parse_location(row["location"]).read() for row in there.images] == [
+            SITE[f"pix/{n}.jpg"] for n in (0, 1)
+        ] + [SITE["posts/2.jpg"]]
     [page] = extracted(["memory://site/posts/a.md"], tmp_path / "work").images
     assert page["location"] == "at://memory://site/posts/2.jpg"
 
@@ -176,7 +178,7 @@ def test_shards_and_crawls_are_found_in_folders_at_an_address(
     curate(["memory://curated"], to=tmp_path / "again", workers=1, recipe=OFFLINE)
     assert [row["text"] for row in kept(tmp_path / "again")] == [row["text"] for row in kept(tmp_path / "out")]
     bucket.pipe("/images/a.jpg", SITE["pix/0.jpg"])
-    with pytest.raises(OpenAlignError, match="at an address, give a table"):
+    with pytest.raises(OpenAlignError, match="a folder of images at a URL: give a table"):
         extracted(["memory://images"], tmp_path / "work")
 
 
@@ -186,7 +188,7 @@ def test_shards_and_crawls_are_found_in_folders_at_an_address(
         ("memory://none/*.warc.gz", "matches no file"),
         ("memory://none/a.warc.gz", "does not exist"),
         ("memory://some/table.csv", "does not exist"),
-        ("memory://some/page.html", "no source that curate knows"),
+        ("memory://some/page.html", "not a known kind of source"),
         ("https://example.org/", "make a WARC file"),
     ],
 )
@@ -199,5 +201,5 @@ def test_a_look_elsewhere_leaves_the_stream_where_it_was(tmp_path: Path) -> None
     (tmp_path / "a").write_bytes(bytes(range(50)))
     with opened(tmp_path / "a") as stream:
         stream.read(10)
-        assert bytes_at(stream, 40, 20) == bytes(range(40, 50))
+        assert read_at(stream, 40, 20) == bytes(range(40, 50))
         assert stream.read(1) == b"\x0a"

@@ -12,14 +12,8 @@ from fastwarc.stream_io import ZstdWriter
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from openalign.curation.sources.warc import (
-    Damage,
-    OtherRecord,
-    StoredImage,
-    StoredPage,
-    read_payload,
-    scan,
-)
+from openalign.curation.sources.warc import read_payload, scan
+from openalign.curation.sources.warc_records import Damage, OtherRecord, StoredImage, StoredPage
 from openalign.errors import OpenAlignError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8

@@ -14,8 +14,9 @@ from warcio.warcwriter import WARCWriter
 from openalign.curation.html.alt_text import ImageTag, image_tags
 from openalign.curation.isolation.records import Problem
 from openalign.curation.sources.payload import Unreadable
-from openalign.curation.sources.warc import Damage, ListedPage, OtherRecord, scan
-from openalign.curation.sources.wat import read_listed_page, tags_of
+from openalign.curation.sources.warc import scan
+from openalign.curation.sources.warc_records import Damage, OtherRecord
+from openalign.curation.sources.wat import ListedPage, read_listed_page, tags_of
 from tests.curation.extracted import extracted
 
 PAGE = "https://example.org/a/page.html"
@@ -72,7 +73,7 @@ def test_entities_of_older_crawls_are_undone_and_addresses_of_newer_ones_kept() 
 def test_the_base_address_is_obeyed_and_titles_stand_in_where_asked() -> None:
     [tag] = tags([image("b.jpg", title="A title", alt="")], "/img/", "alt", "title")
     assert tag == ImageTag(("https://example.org/img/b.jpg",), "A title")
-    assert [tag.addresses for tag in tags([image("data:image/png;base64,AA"), {"path": "IMG@/src"}])] == [(), ()]
+    assert [tag.urls for tag in tags([image("data:image/png;base64,AA"), {"path": "IMG@/src"}])] == [(), ()]
 
 
 @pytest.mark.parametrize("broken", [b"", b"{", b"[" * 5000, b"\xff\xfe", b'{"Envelope": '])

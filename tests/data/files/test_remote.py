@@ -14,7 +14,8 @@ import torch
 
 from openalign.data.files import remote
 from openalign.data.images.decode import encode_jpeg
-from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
+from openalign.data.loading.loader import Batch, BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import index_path, read_index

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from openalign.data.images.decode import ImageError, ImageHeader, decode, encode_jpeg, read_header, resize, shrink
+from openalign.data.images.decode import decode, encode_jpeg, resize, shrink
+from openalign.data.images.header import ImageError, ImageHeader, read_header
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 PICTURE = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from openalign.data.images.decode import ImageError, decode, read_header
+from openalign.data.images.decode import decode
 from openalign.data.images.formats import FORMATS, IMAGE_SUFFIXES, format_of, is_image_name, suffix_of
+from openalign.data.images.header import ImageError, read_header
 from openalign.data.pairs.open import open_pairs
 from openalign.data.shards.index import index_path
 from openalign.data.shards.writer import ShardWriter

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from openalign.data.images.decode import decode, encode_jpeg, read_header
+from openalign.data.images.decode import decode, encode_jpeg
+from openalign.data.images.header import read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from openalign.data.loading.loader import Batch, BatchLoader, LoaderSettings
+from openalign.data.loading.loader import Batch, BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.text.tokenizer import Tokenizer
 

@@ -1,9 +1,8 @@
 """Batches depend on (seed, step) alone: not on workers, ranks, the cache, or where a run was resumed."""
 
 import hashlib
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,17 @@ import pytest
 import torch
 
 from openalign.data.images.decode import decode, encode_jpeg, resize
-from openalign.data.loading.loader import Batch, LoaderSettings, crops_of_step, word_keys_of_step
+from openalign.data.loading.draws import crops_of_step, word_keys_of_step
+from openalign.data.loading.loader import Batch
 from openalign.data.loading.order import samples_of_step
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs, ids_of
 from openalign.data.shards.index import read_index
 from openalign.data.shards.writer import ShardWriter
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
-from openalign.training.recipe.recipe import Recipe
 from tests.data.loading.batches import COUNT, SETTINGS, assert_equal, batches
-
-LOADERS_OWN = {"max_pieces", "crop", "pin_memory"}
-"""Loader settings that a recipe does not have under the same name."""
-
-
-def test_settings_are_taken_from_a_recipe_by_name() -> None:
-    recipe = SimpleNamespace(batch_size=8, seed=5, image_size=24, resize_size=None, flip=False, word_dropout=0.25, lr=1)
-    settings = LoaderSettings.of(recipe, resize_size=32)
-    expected = {"batch_size": 8, "seed": 5, "image_size": 24, "resize_size": 32, "flip": False, "word_dropout": 0.25}
-    assert settings == LoaderSettings(**expected)
-    # A field that was renamed in one of the two would silently keep its default.
-    assert {each.name for each in fields(LoaderSettings)} - Recipe.model_fields.keys() == LOADERS_OWN
 
 
 def test_a_batch_follows_from_the_order_the_crops_and_the_tokenizer(pairs: Pairs, tokenizer: Tokenizer) -> None:
@@ -223,32 +211,6 @@ def test_some_rows_of_shards_are_checked_and_a_changed_image_is_replaced(
     assert any(3 in batch.rows_B for batch in met)
     with pytest.raises(OpenAlignError, match="holds other bytes"):
         pairs.image_bytes(3)
-
-
-def test_crops_lie_within_the_image_and_reach_its_edges() -> None:
-    boxes_B4, mirrored_B = crops_of_step(0, replace(SETTINGS, batch_size=1000))
-    assert boxes_B4.min(0).tolist() == [0, 0, 24, 24]
-    assert boxes_B4.max(0).tolist() == [8, 8, 24, 24]
-    assert 400 < mirrored_B.sum() < 600
-    boxes_B4, mirrored_B = crops_of_step(0, replace(SETTINGS, crop=False, flip=False))
-    assert np.unique(boxes_B4, axis=0).tolist() == [[4, 4, 24, 24]]
-    assert not mirrored_B.any()
-
-
-def test_crops_of_any_scale_cover_the_share_asked_for() -> None:
-    settings = replace(SETTINGS, batch_size=10_000, resize_size=200, crop_scale=0.25)
-    tops_B, lefts_B, heights_B, widths_B = crops_of_step(0, settings)[0].T
-    shares_B = heights_B * widths_B / 200**2
-    assert shares_B.min() == pytest.approx(0.25, abs=0.01)
-    assert shares_B.max() > 0.99
-    assert np.mean(shares_B < 0.5) == pytest.approx(1 / 3, abs=0.03)
-    shapes_B = heights_B / widths_B
-    assert (shapes_B.min(), shapes_B.max()) == (pytest.approx(3 / 4, abs=0.02), pytest.approx(4 / 3, abs=0.02))
-    assert np.median(shapes_B) == pytest.approx(1, abs=0.02)
-    assert min(tops_B.min(), lefts_B.min()) == 0
-    assert max((tops_B + heights_B).max(), (lefts_B + widths_B).max()) == 200
-    centred = crops_of_step(0, replace(settings, crop=False))[0]
-    assert np.unique(centred, axis=0).tolist() == [[88, 88, 24, 24]]
 
 
 def test_the_global_random_state_is_left_alone(pairs: Pairs, tokenizer: Tokenizer) -> None:

@@ -53,7 +53,8 @@ def test_a_program_that_still_holds_its_loader_comes_to_an_end(folder: Path, tmp
     program = f"""
 from pathlib import Path
 from types import SimpleNamespace
-from openalign.data.loading.loader import BatchLoader, LoaderSettings
+from openalign.data.loading.loader import BatchLoader
+from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
 pairs = open_pairs({str(folder)!r})

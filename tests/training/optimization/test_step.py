@@ -11,7 +11,8 @@ from openalign.data.loading.loader import Batch
 from openalign.model.align import Align
 from openalign.model.batch_norm import BatchNorm, set_group
 from openalign.training.optimization.optim import build_optimizer
-from openalign.training.optimization.parallel import ALONE, Replica
+from openalign.training.optimization.processes import ALONE
+from openalign.training.optimization.replica import Replica
 from openalign.training.optimization.step import seed_step, train_step
 from openalign.training.recipe.recipe import Recipe, read_recipe
 

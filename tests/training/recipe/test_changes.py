@@ -186,7 +186,7 @@ def test_a_recipe_is_missed_where_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_change_needs_a_run_to_go_on_with(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(OpenAlignError, match="--change is for a run that --resume goes on with"):
+    with pytest.raises(OpenAlignError, match="--change is only for a run that is resumed"):
         train(finished.parent / "tiny.toml", to=tmp_path / "new", change={"steps": "6"})
     assert not (tmp_path / "new").exists()
 

@@ -153,8 +153,8 @@ def deeply_nested() -> str:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ("[]", "holds no JSON object"),
-        ("null", "holds no JSON object"),
+        ("[]", "not a JSON object"),
+        ("null", "not a JSON object"),
         ("{", "not JSON"),
         ("", "not JSON"),
         (deeply_nested(), "not JSON"),
@@ -165,10 +165,10 @@ def deeply_nested() -> str:
         ({"step": 4.0}, "`step` = 4.0"),
         ({"step": True}, "`step` = True"),
         ({"step": None}, "`step` = None"),
-        ({"step": 3}, "says step 3, in the folder step-00000004"),
+        ({"step": 3}, "has step 3, but its folder is step-00000004"),
         ({"tensors": []}, "`tensors`"),
-        ({"tensors": {"nowhere": ["first", "second"]}}, "no optimizer keeps"),
-        ({"numbers": {}}, "no optimizer keeps"),
+        ({"tensors": {"nowhere": ["first", "second"]}}, "no optimizer has moments"),
+        ({"numbers": {}}, "no optimizer has moments"),
         ({"numbers": {"log_temperature": {"step": float("nan")}}}, "step"),
         ({"unknown": 1}, "unknown key `unknown`"),
         ({"identity": 3}, "`identity`"),
@@ -381,8 +381,8 @@ def test_a_log_and_a_recipe_that_are_no_regular_files_are_not_opened(
 ) -> None:
     (run / "log.jsonl").unlink()
     kind(run / "log.jsonl")
-    with pytest.raises(OpenAlignError, match=r"log\.jsonl: is no regular file"):
+    with pytest.raises(OpenAlignError, match=r"log\.jsonl: not a regular file"):
         train(to=run, resume=True)
     kind(tmp_path / "odd.toml")
-    with pytest.raises(OpenAlignError, match=r"odd\.toml: is no regular file"):
+    with pytest.raises(OpenAlignError, match=r"odd\.toml: not a regular file"):
         train(tmp_path / "odd.toml", to=tmp_path / "other")

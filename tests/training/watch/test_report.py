@@ -199,7 +199,7 @@ def test_ticks_lie_on_the_axis_and_are_neither_few_nor_many(low: float, factor: 
 
 def test_areas_lie_on_each_other_and_tell_their_own_share() -> None:
     shares = [Curve(label, 0, [(1.0, value)]) for label, value in (("a", 0.25), ("b", 0.5), ("c", 0.25))]
-    assert [(curve.label, curve.points[0][1], curve.told) for curve in stacked(shares)] == [
+    assert [(curve.label, curve.points[0][1], curve.labels) for curve in stacked(shares)] == [
         ("c", 1.0, [0.25]),
         ("b", 0.75, [0.5]),
         ("a", 0.25, [0.25]),

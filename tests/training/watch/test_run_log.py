@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from openalign import progress
 from openalign.data.loading.loader import Batch
 from openalign.progress import bar
-from openalign.training.optimization.parallel import Processes
+from openalign.training.optimization.processes import Processes
 from openalign.training.optimization.step import StepResult
 from openalign.training.recipe.recipe import Recipe, read_recipe
 from openalign.training.run_folder.log_file import LogFile, read_records
@@ -229,7 +229,7 @@ def test_a_board_that_fails_is_left_out_and_told_once(
     for step in (2, 3):
         board.scalars({"loss": 1.0}, step)
     board.close()
-    assert capsys.readouterr().err.count("TensorBoard is left out from here: [Errno 28]") == 1
+    assert capsys.readouterr().err.count("TensorBoard is not used from here on: [Errno 28]") == 1
     assert next((tmp_path / "tensorboard").iterdir()).read_bytes() == written
 
     (tmp_path / "other").mkdir()
@@ -237,7 +237,7 @@ def test_a_board_that_fails_is_left_out_and_told_once(
     board = boards.TensorBoard(tmp_path / "other", 0)
     board.scalars({"loss": 1.0}, 1)
     board.close()
-    assert capsys.readouterr().err.count("TensorBoard is left out from here") == 1
+    assert capsys.readouterr().err.count("TensorBoard is not used from here on") == 1
 
 
 def test_a_resumed_board_shows_no_step_twice(tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_a_failure_of_weights_and_biases_is_told_once_and_the_run_goes_on(
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("FAKE_FAILS", "1")
     short_run(settings, tmp_path / "run")
-    assert spoken.getvalue().count("left out from here: the server is gone") == 1
+    assert spoken.getvalue().count("not used from here on: the server is gone") == 1
     assert lines(tmp_path / "run")[0]["recall"] == RECALL
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from openalign.errors import OpenAlignError
 from openalign.training.loop import train
-from openalign.training.optimization.parallel import processes
+from openalign.training.optimization.processes import processes
 from tests import preloaded
 
 pytestmark = pytest.mark.slow

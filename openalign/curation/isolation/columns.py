@@ -1,4 +1,4 @@
-"""Values of a table's column, where some may be no text."""
+"""The values of a text column, some of which may not be valid UTF-8."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from openalign.curation.isolation.records import one_record
 
 
 def values_of(column: pa.ChunkedArray) -> list[Any]:
-    """The values as Python objects, with a `Problem` for each that claims to be UTF-8 and is not."""
+    """The values as Python objects, with a `Problem` for each string that is not valid UTF-8."""
     try:
         values: list[Any] = column.to_pylist()
     except ValueError:
