@@ -39,6 +39,8 @@ def classify_texts(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.T
     A line for each text whose language could not be guessed is added to `problems`; its language is null.
     """
     partitions = engine.partition("texts_to_classify", texts.select("text"), ["text"], _BATCH)
+    if not partitions:
+        return engine.from_arrow("no_languages", LANGUAGES.empty_table()).drop("problem")
     rows = count_rows(partitions)
     files = cached_map(engine, "languages", classify_batch, partitions, description="Guessing languages", rows=rows)
     problems += problems_of_texts(files)
