@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import batches_of
-from openalign.curation.fetch.download import location_of
+from openalign.curation.fetch.download import location_in
 from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
@@ -101,7 +101,7 @@ def write_ledger(downloads: Path, inspected: Sequence[Path], folder: Path) -> No
     own: set[str] = set()
     for batch in batches_of(inspected, _ROWS_AT_ONCE, ["image", "location"]):
         for image, location in zip(*(batch[name].to_pylist() for name in ("image", "location")), strict=True):
-            if image in entries and location in (None, location_of(entries[image], downloads)):
+            if image in entries and location in (None, location_in(downloads, entries[image])):
                 own.add(image)
     if own:
         with (folder / LEDGER).open("w", encoding="utf-8") as lines:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign import progress
-from openalign.curation.isolation.process_pool import Processes
+from openalign.curation.isolation.process_pool import ProcessPool
 from openalign.demo.artwork import KINDS, LANGUAGES, name_in, sprites
 from openalign.demo.held_out import OTHER_LANGUAGE_SHARE, UNSEEN_SHARE, TestScene, composed_queries, heldout, unseen
 from openalign.demo.pages import Page, Web, crawled_page
@@ -73,7 +73,7 @@ def make_web(
         file.write_text(CREDITS, encoding="utf-8")
 
 
-def _write_test_sets(to: Path, web: Web, pool: Processes | None) -> None:
+def _write_test_sets(to: Path, web: Web, pool: ProcessPool | None) -> None:
     seed, count = web.seed, web.test_scenes
     sets = {"heldout": heldout(seed, count), "unseen": unseen(seed, round(UNSEEN_SHARE * count))}
     for language in LANGUAGES[1:]:
@@ -104,7 +104,7 @@ def _write_pairs(path: Path, tests: Sequence[TestScene]) -> None:
         table.writerows(test.row() for test in tests)
 
 
-def _write_web(to: Path, web: Web, pool: Processes | None) -> None:
+def _write_web(to: Path, web: Web, pool: ProcessPool | None) -> None:
     """The WARC files and the truth about them; rows wait in a file of their own until all sharing is counted."""
     with whole_folder(to / "web") as folder, whole_file(to / "truth.parquet") as truth:
         waiting = folder / "rows.parquet"
@@ -115,7 +115,7 @@ def _write_web(to: Path, web: Web, pool: Processes | None) -> None:
         waiting.unlink()
 
 
-def _write_crawl(folder: Path, rows: Path, web: Web, pool: Processes | None) -> Sharing:
+def _write_crawl(folder: Path, rows: Path, web: Web, pool: ProcessPool | None) -> Sharing:
     count = web.pages + 1  # the last is the catalogue
     blocks = [range(start, min(count, start + _PAGES_PER_BLOCK)) for start in range(0, count, _PAGES_PER_BLOCK)]
     sharing = Sharing()
@@ -152,16 +152,16 @@ def _records(page: Page, second: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[Processes | None]:
+def _pool(workers: int) -> Iterator[ProcessPool | None]:
     """Worker processes, or None where this process does all the work."""
     if workers < 2:
         yield None
         return
-    with closing(Processes(workers)) as pool:
+    with closing(ProcessPool(workers)) as pool:
         yield pool
 
 
-def _in_order(pool: Processes | None, function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+def _in_order(pool: ProcessPool | None, function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """`function` of each item, in order, never more than a few ahead of the reader: a web may be larger than memory."""
     if pool is None:
         yield from map(function, items)

@@ -38,7 +38,7 @@ def test_a_hostile_site_costs_nothing_but_its_own_images(server: Server, untrust
     good = {f"good{number}.jpg": encoded(drawing(number)) for number in range(5)}
     server.files = untrusted.files = {**good, "bomb.png": png_bomb()}
     reasons = {
-        "slow.jpg": "no whole answer within",
+        "slow.jpg": "no complete response within",
         "endless.jpg": "larger than",
         "to-loopback": "127.0.0.2 is not a public address",
         "to-metadata": "169.254.169.254 is not a public address",

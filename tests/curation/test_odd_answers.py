@@ -16,7 +16,7 @@ from typing import Any
 import brotli
 import pytest
 
-from openalign.curation.fetch import download, http_client
+from openalign.curation.fetch import fetcher, http_client
 from openalign.curation.fetch.download import fetch
 from openalign.curation.fetch.ledger import read_ledger
 from openalign.curation.fetch.robots import MOST_PATTERNS, ROBOTS_BYTES
@@ -274,7 +274,7 @@ def test_rules_of_more_sites_than_fit_into_memory_are_read_again(
         running.answers["/robots.txt"] = answer(b"User-agent: *\nDisallow: /secret\n")
         running.answers |= {f"/{name}": answer(JPEG) for name in names}
     urls = [f"{running.address}/{name}" for name in names for running in (raw, *others)]
-    monkeypatch.setattr(http_client, "_MOST_RULES", 100)  # those of three sites
+    monkeypatch.setattr(http_client, "_MAX_RULES", 100)  # those of three sites
     settings = ASKED.replace(fetch_at_once=1, fetch_per_host=1)  # one after the other
     problems = fetch(urls, tmp_path, settings=settings.fetch)["problem"].to_pylist()
     assert problems == ["robots.txt of 127.0.0.1 forbids it"] * 4 + [None] * 20
@@ -288,15 +288,15 @@ def test_a_url_that_no_server_takes_is_refused(raw: RawServer, tmp_path: Path) -
 
 
 STEPS: list[tuple[Any, str, bool]] = [  # where, which function, and whether it is awaited
-    (download, "normalise", False),
-    (download, "format_of", None),
-    (download, "refuse_opted_out", False),
-    (download, "file_of", False),
-    (download, "read_at_most", True),
-    (download, "_image_of", True),
-    (download, "_retry_after", False),
-    (download._Fetcher, "_keep", False),
-    (download._Fetcher, "_try", True),
+    (fetcher, "normalise", False),
+    (fetcher, "format_of", None),
+    (fetcher, "refuse_opted_out", False),
+    (fetcher, "file_of", False),
+    (fetcher, "read_at_most", True),
+    (fetcher, "_image_of", True),
+    (fetcher, "_retry_after", False),
+    (fetcher.Fetcher, "_store", False),
+    (fetcher.Fetcher, "_request", True),
     (http_client, "resolve", False),
     (http_client.Robots, "permit", True),
     (http_client.Robots, "_permit_host", True),
@@ -340,13 +340,13 @@ def test_an_exception_at_any_step_of_one_address_is_its_failure(
 def task_local(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str | None]:
     """Which address the running task is dealing with."""
     dealing: dict[Any, str] = {}
-    real = download._Fetcher.fetch
+    real = fetcher.Fetcher.fetch
 
     async def fetch_one(self: Any, url: str) -> Any:
         dealing[asyncio.current_task()] = url
         return await real(self, url)
 
-    monkeypatch.setattr(download._Fetcher, "fetch", fetch_one)
+    monkeypatch.setattr(fetcher.Fetcher, "fetch", fetch_one)
     return lambda: dealing.get(asyncio.current_task())
 
 
@@ -376,6 +376,6 @@ def test_a_folder_that_cannot_be_written_ends_the_run(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download, "whole_file", full)
-    with pytest.raises(OpenAlignError, match=r"No space left on device; mend it, and the same command goes on"):
+    monkeypatch.setattr(fetcher, "whole_file", full)
+    with pytest.raises(OpenAlignError, match=r"No space left on device; run the same command again to resume"):
         fetch([f"{server.address}/one.jpg"], tmp_path, settings=ASKED.fetch)

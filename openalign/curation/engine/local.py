@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.curation.engine.base import Engine, Item, Result, parse_memory
-from openalign.curation.isolation.process_pool import Processes
+from openalign.curation.isolation.process_pool import ProcessPool
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
 
@@ -33,7 +33,7 @@ class LocalEngine(Engine):
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
         # Fork before DuckDB and progress bars start threads: a forked process would inherit locks held for ever.
-        self._pool = Processes(workers) if workers > 1 else None
+        self._pool = ProcessPool(workers) if workers > 1 else None
         limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}
         with _readable_errors():
             self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)

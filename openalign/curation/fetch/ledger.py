@@ -1,4 +1,4 @@
-"""The ledger of downloads: one JSON line for each address that was dealt with, so that a killed run goes on."""
+"""The ledger of downloads: one JSON line per URL, so that an interrupted run resumes."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from openalign.progress import say
 LEDGER = "ledger.jsonl"
 
 STATUSES = ("kept", "refused", "failed")
-_LONGEST_LINE = 16 << 20  # bytes; a longer one is not read into memory
+_MAX_LINE = 16 << 20  # bytes; a longer line is not read into memory
 _TYPES: dict[str, Any] = {
     "image": str,
     "status": str,
@@ -27,32 +27,32 @@ _TYPES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one address."""
+    """The outcome of one URL."""
 
     image: str
     status: str
-    """`kept`; `refused` (it will not do); `failed` (another run tries again)."""
+    """`kept`; `refused` (permanently); `failed` (the next run tries again)."""
     reason: str | None = None
     bytes: int = 0
     sha256: str | None = None
-    """Of the file's content, hexadecimal."""
+    """SHA-256 of the file, hexadecimal."""
     file: str | None = None
     """Relative to the folder of the ledger; `file_of(image)`."""
 
 
 def file_of(image: str) -> str:
-    """Where the image of an address lies, relative to the folder of the ledger."""
+    """The file of the image of a URL, relative to the folder of the ledger."""
     name = hashlib.sha256(image.encode()).hexdigest()
     return f"{name[:2]}/{name}"
 
 
 def read_ledger(path: Path) -> dict[str, Entry]:
-    """Return the last entry of each address. Damaged lines are passed over."""
+    """The last entry of each URL. Damaged lines are skipped."""
     return _read(path)[0]
 
 
 def mend_ledger(path: Path) -> dict[str, Entry]:
-    """As `read_ledger`; damaged lines are taken out of the file as well, and their number is said."""
+    """Like `read_ledger`, but also removes damaged lines from the file, with a message."""
     entries, damaged = _read(path)
     if damaged:
         say(f"{path}: {damaged:,} damaged lines; the images they were about are fetched again")
@@ -63,7 +63,7 @@ def mend_ledger(path: Path) -> dict[str, Entry]:
 
 
 def _read(path: Path) -> tuple[dict[str, Entry], int]:
-    """The last entry of each address, and the number of damaged lines."""
+    """The last entry of each URL, and the number of damaged lines."""
     entries: dict[str, Entry] = {}
     damaged = 0
     for line in _lines(path) if path.exists() else ():
@@ -75,22 +75,22 @@ def _read(path: Path) -> tuple[dict[str, Entry], int]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file; of one that is too long for an entry, a part that is none."""
+    """The lines of a file; a line that is too long for an entry is cut, so that it is not a valid one."""
     with path.open("rb") as file:
-        while line := file.readline(_LONGEST_LINE):
+        while line := file.readline(_MAX_LINE):
             yield line
-            while not line.endswith(b"\n") and (line := file.readline(_LONGEST_LINE)):
+            while not line.endswith(b"\n") and (line := file.readline(_MAX_LINE)):
                 pass
 
 
 def _entry_of(line: bytes) -> Entry | None:
-    """The entry that a line holds; None where it holds none, or one that `write_entry` cannot have written."""
+    """The entry of a line; None if it is damaged, or `write_entry` cannot have written it."""
     try:
         entry = Entry(**json.loads(line))
-        right = all(isinstance(getattr(entry, name), kind) for name, kind in _TYPES.items())
-        if not right or entry.status not in STATUSES:
+        typed = all(isinstance(getattr(entry, name), kind) for name, kind in _TYPES.items())
+        if not typed or entry.status not in STATUSES:
             return None
-        f"{entry.image}{entry.reason}".encode()  # JSON can hold half a character, which no table can
+        f"{entry.image}{entry.reason}".encode()  # JSON can hold a lone surrogate, tables cannot
         kept = (entry.file, entry.reason) == (file_of(entry.image), None) and entry.sha256 is not None
         failed = entry.file is None and entry.reason is not None
         return entry if (kept if entry.status == "kept" else failed) else None
@@ -99,19 +99,19 @@ def _entry_of(line: bytes) -> Entry | None:
 
 
 def join_ledgers(folder: Path) -> None:
-    """Add to the ledger in `folder` those that tasks kept beside it (`ledger.NAME.jsonl`), and remove them."""
-    parts = sorted(folder.glob(f"{Path(LEDGER).stem}.*.jsonl"))
-    if not parts:
+    """Append the ledgers of tasks (`ledger.NAME.jsonl`) to the ledger in `folder`, and remove them."""
+    ledgers = sorted(folder.glob(f"{Path(LEDGER).stem}.*.jsonl"))
+    if not ledgers:
         return
     with open_ledger(folder / LEDGER) as whole:
-        for part in parts:
-            for entry in mend_ledger(part).values():
+        for ledger in ledgers:
+            for entry in mend_ledger(ledger).values():
                 write_entry(whole, entry)
-            part.unlink()
+            ledger.unlink()
 
 
 def open_ledger(path: Path) -> TextIO:
-    """Open the ledger to append to it; an unfinished last line is ended first."""
+    """Open the ledger for appending; an unfinished last line is terminated first."""
     stream = path.open("a", encoding="utf-8")
     if stream.tell():
         with path.open("rb") as written:
@@ -122,6 +122,6 @@ def open_ledger(path: Path) -> TextIO:
 
 
 def write_entry(ledger: TextIO, entry: Entry) -> None:
-    """Append one line, handed to the operating system at once."""
+    """Append one line and flush it to the operating system."""
     ledger.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
     ledger.flush()

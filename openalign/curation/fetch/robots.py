@@ -1,7 +1,7 @@
-"""A robots.txt from any server, read in bounded time: only the groups of lines that are about us reach the parser.
+"""Parses the robots.txt of any server in bounded time: only the groups for our user agent reach the parser.
 
-Protego stores every rule once for each user agent of its group. 512 KiB can name 20,000 agents over 20,000 rules, which
-takes minutes and tens of gigabytes; of the two agents that we look for, half a second at most.
+Protego stores every rule once per user agent of its group. 512 KiB can name 20,000 agents and 20,000 rules, which takes
+minutes and tens of gigabytes; for the two agents that matter here, half a second at most.
 """
 
 import codecs
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from protego import Protego
 
 ROBOTS_BYTES = 512 << 10
-"""As much of a robots.txt counts; RFC 9309 asks for 500 KiB at least."""
+"""The rest of a robots.txt is ignored; RFC 9309 demands at least 500 KiB."""
 MOST_PATTERNS = 5_000
-"""Rules with `*` or `$`, which are compared with each URL one by one: so many take up to 30 ms."""
+"""Limit of rules with `*` or `$`, which are compared with each URL one by one: 5,000 take up to 30 ms."""
 
 _AGENT = re.compile(r"user[ -]?agent(?:\s*:|\s)(.*)", re.IGNORECASE)
 _PRODUCT = re.compile(r"[a-z_-]+")
-_RULE = re.compile(r"(?:dis+al+[oa]w|diasllow|allow)[\s:]", re.IGNORECASE)  # misspelt as Protego accepts it
+_RULE = re.compile(r"(?:dis+al+[oa]w|diasllow|allow)[\s:]", re.IGNORECASE)  # with the misspellings that Protego accepts
 _OF_NO_GROUP = re.compile(r"(?:site-?maps?|host)\s*:", re.IGNORECASE)
 
 
@@ -27,12 +27,12 @@ class TooManyPatterns(ValueError):
 
 @dataclass(frozen=True)
 class SiteRules:
-    """What a robots.txt allows one user agent."""
+    """The rules of a robots.txt for one user agent."""
 
     rules: Protego
     product: str
     size: int
-    """Characters of its rules; parsed they take some 50 bytes each."""
+    """Characters of the rules; in memory they take some 50 bytes each."""
 
     def allow(self, url: str) -> bool:
         allowed: bool = self.rules.can_fetch(url, self.product)
@@ -40,14 +40,13 @@ class SiteRules:
 
 
 def parse_robots(body: bytes, product: str) -> SiteRules:
-    """The rules for the user agent `product` (a word in lower case), of the first `ROBOTS_BYTES` of the file.
+    """The rules for the user agent `product` (a word in lower case) in the first `ROBOTS_BYTES` of the file.
 
-    Raises:
-        TooManyPatterns: nothing should be asked for then.
+    Raises TooManyPatterns; nothing should then be requested from the site.
     """
     if len(body) > ROBOTS_BYTES:
         body = body[:ROBOTS_BYTES]
-        body = body[: body.rfind(b"\n") + 1]  # a rule that is cut off would be another rule
+        body = body[: body.rfind(b"\n") + 1]  # a truncated rule would be a different rule
     rules = _rules_for(product, _decode(body))
     if sum("*" in rule or "$" in rule for rule in rules if not _AGENT.match(rule)) > MOST_PATTERNS:
         raise TooManyPatterns(f"has more than {MOST_PATTERNS:,} rules with wildcards")
@@ -56,13 +55,13 @@ def parse_robots(body: bytes, product: str) -> SiteRules:
 
 
 def _decode(body: bytes) -> str:
-    """UTF-8, as the RFC has it, or UTF-16 where a byte order mark says so; other bytes give lines without a meaning."""
+    """Decode UTF-8, as the RFC requires, or UTF-16 with a byte order mark; other bytes become meaningless lines."""
     utf16 = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return body.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
 
 def _rules_for(product: str, text: str) -> list[str]:
-    """The lines of the groups that name `product` or `*`, under a user-agent line of just that name."""
+    """The lines of the groups for `product` or `*`, with only these user-agent lines."""
     kept: list[str] = []
     in_agents = about_us = False
     for line in text.splitlines():
@@ -83,7 +82,7 @@ def _rules_for(product: str, text: str) -> list[str]:
 
 
 def _agent_of(value: str) -> str:
-    """The product that a user-agent line names, without its version, in lower case (RFC 9309, section 2.2.1)."""
+    """The product name of a user-agent line, without version, in lower case (RFC 9309, section 2.2.1)."""
     value = value.strip().lower()
     named = _PRODUCT.match(value)
     return named[0] if named else value

@@ -140,6 +140,6 @@ def _fill_in(batch: Path, found: dict[str, Entry], folder: Path) -> None:
     for row in filled:
         if row["fetch"]:
             entry = found.pop(row["image"])
-            row |= {"location": download.location_of(entry, folder), "problem": entry.reason}
+            row |= {"location": download.location_in(folder, entry), "problem": entry.reason}
     with whole_file(batch) as partial_file:
         pq.write_table(pa.Table.from_pylist(filled, schema=rows.schema), partial_file)

@@ -1,1 +1,1 @@
-"""What a stranger's record may do to a run: nothing. Errors become problem lines, time is limited, workers end."""
+"""Protects a run from bad records: exceptions become error messages, time is limited, worker processes end."""

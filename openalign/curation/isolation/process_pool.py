@@ -1,4 +1,4 @@
-"""A pool of processes that never outlive the one that started them, however that one ends."""
+"""A pool of processes that never outlive the process that started them, however that one ends."""
 
 import multiprocessing
 import os
@@ -13,29 +13,29 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_STOPPED_BY_USERS = ("SIGINT", "SIGTERM", "SIGHUP")  # which go to all processes of a terminal
+_USER_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # a terminal sends them to all its processes
 
 
-class Processes:
-    """`count` processes with one thread each, all started at once.
+class ProcessPool:
+    """`count` processes with one thread each, all started immediately.
 
-    They are forked where that is safe: it costs nothing, and scripts need no `if __name__ == "__main__"`. Each watches
-    a pipe that only this process can write to, and exits when that is closed: by `close`, or by the kernel.
+    They are forked on Linux, which is fast and needs no `if __name__ == "__main__"` guard. Each watches a pipe that
+    only this process can write to, and exits when it is closed, by `close` or by the kernel.
     """
 
     def __init__(self, count: int) -> None:
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         watched, self._lifeline = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(count, context, _start_process, (watched, self._lifeline))
-        self._pool.submit(abs, 0).result()  # the first item starts them all
+        self._pool.submit(abs, 0).result()  # the first item starts all of them
         watched.close()
 
     def submit(self, function: Callable[[Item], Result], item: Item) -> Future[Result]:
-        """Call the function of an item in one of the processes."""
+        """Call `function(item)` in one of the processes."""
         return self._pool.submit(function, item)
 
     def close(self) -> None:
-        """End all processes, also those that are at work, and wait until they are gone."""
+        """End all processes, also busy ones, and wait until they have exited."""
         self._lifeline.close()
         self._pool.shutdown(cancel_futures=True)
 
@@ -48,15 +48,15 @@ def limit_torch_threads() -> None:
 
 
 def _start_process(watched: Connection, lifeline: Connection) -> None:
-    """Leave the user's signals to the process that started this one, and end with it."""
+    """Ignore the user's signals, which the parent process handles, and exit when the parent does."""
     limit_torch_threads()
     lifeline.close()
-    for name in _STOPPED_BY_USERS:
-        if hasattr(signal, name):  # Windows has not all of them
+    for name in _USER_SIGNALS:
+        if hasattr(signal, name):  # Windows lacks some
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    threading.Thread(target=_exit_at_its_end, args=(watched,), name="lifeline", daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(watched,), name="lifeline", daemon=True).start()
 
 
-def _exit_at_its_end(watched: Connection) -> None:
+def _exit_with_parent(watched: Connection) -> None:
     watched.poll(None)  # nothing is ever sent
     os._exit(1)

@@ -1,4 +1,4 @@
-"""One record of a stranger (a page, an image, a row, a text): whatever it raises is a problem of that record alone."""
+"""Functions of one record (a page, an image, a row, a text), whose exceptions only affect that record."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 UNEXPECTED = "unexpected "
-"""How the reason of a problem starts that no code of ours foresaw."""
-_LONGEST = 300  # characters of an exception's message
+"""Prefix of the reason of a problem from an unexpected exception."""
+_MAX_MESSAGE = 300  # characters
 
 RECORD_FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""Every function that `one_record` wraps, by module and name. Tests put others in their place, which raise."""
+"""The functions that `one_record` wraps, by module and name. Tests replace them with functions that raise."""
 
 
 class RecordError(Exception):
-    """This record cannot be used; the message is the reason, without the name of the record."""
+    """A record cannot be used; the message is the reason, without the name of the record."""
 
 
 class RunError(OpenAlignError):
-    """Not the record is at fault but the machine or the installation, so that every record would fail."""
+    """The machine or the installation is at fault, not the record: every record would fail."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Problem:
     reason: str
 
     def of(self, source: object) -> str:
-        """The line of the report; `source` names the record (file and offset or row, URL)."""
+        """The error message of the report; `source` names the record (file and offset or row, URL)."""
         return f"{source}: {self.reason.rstrip('.')}."
 
 
 def one_record(function: Callable[Arguments, Result]) -> Callable[Arguments, Result | Problem]:
-    """Let a function of one record return a `Problem` where it would raise.
+    """Make a function of one record return a `Problem` instead of raising.
 
-    What is wrapped reads and computes. What it gives is written elsewhere, so that a full disk is no record's problem.
+    Wrapped functions only read and compute. Results are written elsewhere, so that a full disk stops the run.
     """
     name = f"{function.__module__}.{function.__qualname__}".removeprefix("openalign.curation.")
     RECORD_FUNCTIONS[name] = function
@@ -62,29 +62,29 @@ def one_record(function: Callable[Arguments, Result]) -> Callable[Arguments, Res
 def each_of(
     function: Callable[[Sequence[Item]], Sequence[Result] | Problem], items: Sequence[Item]
 ) -> list[Result | Problem]:
-    """The function (one that `one_record` wraps) of a batch; where that fails, of each item alone."""
+    """Apply a function of a batch (wrapped by `one_record`); if it fails, apply it to each item by itself."""
     if not items:
         return []
-    together = function(items)
-    if not isinstance(together, Problem):
-        return list(together)
-    alone = [function([item]) for item in items]
-    return [one if isinstance(one, Problem) else one[0] for one in alone]
+    results = function(items)
+    if not isinstance(results, Problem):
+        return list(results)
+    single = [function([item]) for item in items]
+    return [result if isinstance(result, Problem) else result[0] for result in single]
 
 
-def problems_among(found: Sequence[Result | Problem], sources: Sequence[str]) -> list[str]:
-    """The lines of those that failed; `sources` names all."""
-    return [each.of(source) for each, source in zip(found, sources, strict=True) if isinstance(each, Problem)]
+def problems_among(results: Sequence[Result | Problem], sources: Sequence[str]) -> list[str]:
+    """The error messages of the results that are problems; `sources` names all records."""
+    return [each.of(source) for each, source in zip(results, sources, strict=True) if isinstance(each, Problem)]
 
 
-def known(found: Sequence[Result | Problem]) -> list[Result | None]:
-    """What was found, None in place of each problem."""
-    return [None if isinstance(each, Problem) else each for each in found]
+def known(results: Sequence[Result | Problem]) -> list[Result | None]:
+    """The results, with None for each problem."""
+    return [None if isinstance(each, Problem) else each for each in results]
 
 
 def reason_of(error: Exception) -> str:
-    """The message of an error of ours; type and message of any other, on one line."""
+    """The message of an error of this package; type and message of any other, on one line."""
     if isinstance(error, RecordError | OpenAlignError):
         return str(error)
-    message = " ".join(str(error).split())[:_LONGEST]
+    message = " ".join(str(error).split())[:_MAX_MESSAGE]
     return f"{UNEXPECTED}{type(error).__name__}" + (f": {message}" if message else "")

@@ -1,7 +1,7 @@
-"""A function in a process of its own, which is ended when it takes too long: native code cannot be interrupted.
+"""Calls a function in a helper process that is killed if it takes too long: native code cannot be interrupted.
 
-Each process has at most one such helper, started when the first call needs it, and anew after one was ended. It ends
-with its parent, whose death closes the pipe between them.
+Each process has at most one helper, started by the first call, and again after one was killed. It exits with its
+parent, whose end closes the pipe between them.
 """
 
 import atexit
@@ -18,22 +18,22 @@ from openalign.curation.isolation.records import RecordError, RunError, reason_o
 
 Result = TypeVar("Result")
 
-_START_SECONDS = 300.0  # to start Python and import a module, which a busy network folder can make slow
+_START_SECONDS = 300.0  # to start Python and import a module, which is slow from a busy network folder
 _WALL_FACTOR = 30
-"""A call that waits instead of computing, or that gets no processor, is ended after so many times its CPU seconds."""
+"""Wall-clock limit, as a multiple of the CPU seconds, for calls that wait instead of computing or get no processor."""
 _SERVE = "from openalign.curation.isolation.time_limit import serve; serve()"
 
 
 def call_with_time_limit(function: Callable[..., Result], *args: Any, seconds: float, setting: str) -> Result:
-    """`function(*args)`, computed in the helper process within so many CPU seconds, which `setting` says.
+    """Return `function(*args)`, computed in the helper process within `seconds` of CPU time.
 
-    Function, arguments and result are pickled. What the function raises, this raises as RecordError with type and
-    message.
+    Function, arguments and result are pickled. An exception of the function is raised as RecordError with its type and
+    message. `setting` is the name of the setting that holds the limit.
 
     Raises:
-        TooLong: it took longer.
-        RecordError: it raised, or its process crashed.
-        RunError: no process could be started.
+        TooLong: the call took longer.
+        RecordError: the function raised, or the process crashed.
+        RunError: the process could not be started.
     """
     with _lock:
         helper = _running_helper()
@@ -52,22 +52,22 @@ def call_with_time_limit(function: Callable[..., Result], *args: Any, seconds: f
 
 
 class TooLong(RecordError):
-    """A record took more time than it may."""
+    """A record took longer than its time limit."""
 
 
 class _Raised:
-    """What the helper sends in place of a result; `reason` as `records.reason_of` gives it."""
+    """Sent by the helper instead of a result; `reason` is that of `records.reason_of`."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
 
 class _Helper:
-    """The parent's end of the process, which answers a request with None once it begins, and then with the result."""
+    """The parent's side of the process, which answers a request with None when it begins, then with the result."""
 
     def __init__(self) -> None:
         self.pipe, theirs = Pipe()
-        # -P: a module in the working directory must not stand in for one of ours.
+        # -P: a module in the working directory must not shadow one of this package.
         command = [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno())]
         path = os.pathsep.join(filter(None, sys.path))
         try:
@@ -76,12 +76,12 @@ class _Helper:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],  # and no other: locks stay with their owner
+                pass_fds=[theirs.fileno()],  # and no others: locks stay with their owner
                 env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
             )
         except OSError as error:
             self.pipe.close()
-            raise RunError(f"no process could be started to read pages and images in: {error}") from error
+            raise RunError(f"the process that reads pages and images could not be started: {error}") from error
         finally:
             theirs.close()
 
@@ -95,7 +95,7 @@ class _Helper:
         except TimeoutError:
             if begun:
                 raise _too_long(seconds) from None
-            raise RunError(f"the process to read pages and images in did not start in {_START_SECONDS:g} s") from None
+            raise RunError(f"the process that reads pages and images did not start in {_START_SECONDS:g} s") from None
         except (EOFError, OSError) as error:
             raise self._ended(begun, seconds) from error
 
@@ -105,14 +105,14 @@ class _Helper:
         return self.pipe.recv()
 
     def _ended(self, begun: bool, seconds: float) -> Exception:
-        """Why the process is gone."""
+        """The error for a process that has exited."""
         code = self.process.wait()
         if -code == signal.SIGPROF:
             return _too_long(seconds)
-        ending = f"signal {-code}" if code < 0 else f"exit status {code}"
+        status = f"signal {-code}" if code < 0 else f"exit status {code}"
         if begun:
-            return RecordError(f"the process that read it crashed ({ending})")
-        return RunError(f"the process to read pages and images in ended while it started ({ending})")
+            return RecordError(f"the process that read it crashed ({status})")
+        return RunError(f"the process that reads pages and images exited while starting ({status})")
 
     def end(self) -> None:
         self.pipe.close()
@@ -136,7 +136,7 @@ def _running_helper() -> _Helper:
 
 
 def helper_process() -> int | None:
-    """The process number of the helper, if one runs."""
+    """The process id of the helper, if it runs."""
     return None if _helper is None else _helper.process.pid
 
 
@@ -148,7 +148,7 @@ def _end_helper() -> None:
 
 
 def _forget_helper() -> None:
-    """In a forked process: the helper is the parent's, and its pipe must not stay open here when the parent dies."""
+    """After a fork: the helper is the parent's, and its pipe must not stay open here when the parent exits."""
     global _helper, _lock
     if _helper is not None:
         _helper.pipe.close()
@@ -160,8 +160,8 @@ atexit.register(_end_helper)
 
 
 def serve() -> None:
-    """What the helper process does: answer requests until its parent closes the pipe, or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the parent decides
+    """The main loop of the helper process: answer requests until the parent closes the pipe or exits."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent handles it
     pipe: Connection = Connection(int(sys.argv[1]))
     try:
         while True:
@@ -173,7 +173,7 @@ def serve() -> None:
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> Any:
-    # SIGPROF ends a process that has no handler for it, in the middle of native code too.
+    # SIGPROF terminates a process without a handler for it, even inside native code.
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         return function(*args)

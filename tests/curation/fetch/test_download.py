@@ -50,10 +50,10 @@ def test_images_are_kept_whole_under_the_hash_of_their_address(server: Server, t
         ("missing.jpg", "HTTP 404"),
         ("html.jpg", "not an image but image/jpeg"),
         ("loop", "more than 5 redirects"),
-        ("to-file", "HTTP 302 leads to no address"),
-        ("noai.jpg", "X-Robots-Tag says noai"),
-        ("noimageai.jpg", "X-Robots-Tag says noimageai"),
-        ("named.jpg", "X-Robots-Tag says noai"),
+        ("to-file", "HTTP 302 redirects to no valid URL"),
+        ("noai.jpg", "X-Robots-Tag: noai"),
+        ("noimageai.jpg", "X-Robots-Tag: noimageai"),
+        ("named.jpg", "X-Robots-Tag: noai"),
         ("others.jpg", None),
         ("bomb.jpg", "larger than 0.0953674 MB"),
         ("large.jpg", "larger than 0.0953674 MB"),
@@ -72,7 +72,7 @@ def test_slow_server_is_given_up_within_the_time(server: Server, tmp_path: Path)
     settings = QUICK.replace(fetch_seconds=0.3, fetch_attempts=1)
     started = time.monotonic()
     table = fetch([f"{server.address}/slow.jpg"], tmp_path, settings=settings.fetch)
-    assert table["problem"].to_pylist() == ["no whole answer within 0.3 s"]
+    assert table["problem"].to_pylist() == ["no complete response within 0.3 s"]
     assert time.monotonic() - started < 2
 
 
@@ -80,7 +80,7 @@ def test_an_answer_that_is_cut_off_is_tried_again_and_then_named(server: Server,
     [problem, none] = problems(["short.jpg", "one.jpg"], server, tmp_path)
     assert none is None
     assert problem is not None and "not" in problem.lower()
-    assert server.asked["/short.jpg"] == QUICK.fetch_attempts
+    assert server.asked["/short.jpg"] == QUICK.fetch.fetch_attempts
 
 
 def test_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_dead_host_and_odd_addresses_do_not_raise(server: Server, tmp_path: Path
     ]
     found = fetch(urls, tmp_path, settings=QUICK.fetch)["problem"].to_pylist()
     assert all(found)
-    assert found[2:] == ["not an http(s) address"] * 6
+    assert found[2:] == ["not an http(s) URL"] * 6
 
 
 class FixedResolver(AbstractResolver):
@@ -187,7 +187,7 @@ def test_private_addresses_are_never_asked(tmp_path: Path, host: str) -> None:
 @pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "::ffff:192.168.0.1"])
 def test_names_that_lead_to_private_addresses_are_never_asked(tmp_path: Path, address: str) -> None:
     table = fetch(["http://images.example/a.jpg"], tmp_path, settings=PUBLIC.fetch, resolver=FixedResolver(address))
-    assert table["problem"].to_pylist() == [f"images.example leads to {address}, which is not a public address"]
+    assert table["problem"].to_pylist() == [f"images.example resolves to {address}, which is not a public address"]
 
 
 def test_redirect_into_a_private_network_is_not_followed(

@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def test_a_damaged_line_is_said_and_taken_out(tmp_path: Path, name: str, capsys:
 
 
 def test_a_ledger_cut_anywhere_gives_entries_that_were_in_it(tmp_path: Path) -> None:
-    path, entries = tmp_path / "ledger.jsonl", [KEPT, REFUSED, REFUSED.replace(image="http://ü.example/日本")]
+    path, entries = tmp_path / "ledger.jsonl", [KEPT, REFUSED, replace(REFUSED, image="http://ü.example/日本")]
     whole = b"".join(map(line_of, entries))
     known = {entry.image: entry for entry in entries}
     for end in range(len(whole)):
@@ -91,4 +91,4 @@ def test_a_damaged_download_is_fetched_again(
     assert fetch(urls, tmp_path, settings=ASKED.fetch)["problem"].to_pylist() == [None, None]
     assert server.asked == {"/robots.txt": 1, "/one.jpg": 1}
     assert (tmp_path / file_of(urls[0])).read_bytes() == JPEG
-    assert "1 fetched images are gone or damaged" in capsys.readouterr().err
+    assert "1 fetched images are missing or damaged" in capsys.readouterr().err

@@ -62,10 +62,10 @@ def test_a_helper_that_cannot_start_ends_the_run(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(RecordError):
         call(stand_ins.crash)  # so that the next call starts one
     monkeypatch.setattr("openalign.curation.isolation.time_limit._SERVE", "raise SystemExit(3)")
-    with pytest.raises(RunError, match=r"ended while it started \(exit status 3\)"):
+    with pytest.raises(RunError, match=r"exited while starting \(exit status 3\)"):
         call(divmod, 7, 2)
     monkeypatch.setattr("sys.executable", "/no/python")
-    with pytest.raises(RunError, match="no process could be started"):
+    with pytest.raises(RunError, match="could not be started"):
         call(divmod, 7, 2)
 
 
