@@ -1,4 +1,4 @@
-"""Runs whose worker, process, terminal or disk goes away, and two runs in one folder: a sentence, and a way on."""
+"""Runs whose worker, process, terminal or disk fails, and two runs in one folder: an error that names the way on."""
 
 import os
 import pty
@@ -65,7 +65,7 @@ def logged(run: Path, steps: int = 2) -> Callable[[], bool]:
 
 
 def end(process: "subprocess.Popen[str]") -> str:
-    """What it said until its end; nothing of it lives on."""
+    """Its standard error until it ends; its process group is killed."""
     try:
         return process.communicate(timeout=120)[1]
     finally:
@@ -81,20 +81,20 @@ class Enough(Exception):
     """Ends the run to compare with."""
 
 
-def test_a_killed_loader_worker_is_a_sentence_and_leaves_the_state_of_the_last_step(
+def test_a_killed_loader_worker_is_an_error_and_leaves_the_state_of_the_last_step(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
     process = start([*OPENALIGN, *typed(recipe, run, LONG | {"workers": "2"})])
     wait_for(logged(run), process)
     os.kill(children(process.pid)[0], signal.SIGKILL)
-    said = end(process)
-    assert process.returncode == 1 and "Traceback" not in said and said.count("openalign:") == 1
-    assert "a loader worker was killed" in said and f"go on with --resume --to {run}" in said
+    output = end(process)
+    assert process.returncode == 1 and "Traceback" not in output and output.count("openalign:") == 1
+    assert "a loader worker was killed" in output and f"go on with --resume --to {run}" in output
     (kept,) = checkpoints_of(run)
     assert newest_whole([kept])[0] == kept
     steps = str(int(kept.name.removeprefix("step-")))
-    assert f"Stopped after step {steps}" in said
+    assert f"Stopped after step {steps}" in output
 
     def save_and_end(*given: Any) -> None:
         save_checkpoint(*given)
@@ -115,9 +115,9 @@ def test_a_killed_process_is_an_error_of_the_other_that_names_the_last_checkpoin
     processes = start_two([*OPENALIGN, *typed(recipe, run, LONG | {"checkpoint_every_steps": "2", "workers": "0"})])
     wait_for(lambda: checkpoints_of(run), processes[1])
     processes[0].kill()
-    said = end_of_two(processes)[1]
+    output = end_of_two(processes)[1]
     assert processes[1].returncode != 0
-    assert_names_the_last_checkpoint(said, run, process=1)
+    assert_names_the_last_checkpoint(output, run, process=1)
 
 
 def test_a_process_killed_under_torchrun_is_an_error_of_the_other_that_names_the_last_checkpoint(
@@ -132,14 +132,14 @@ def test_a_process_killed_under_torchrun_is_an_error_of_the_other_that_names_the
     os.kill({rank_of(child): child for child in children(process.pid)}["1"], signal.SIGKILL)
     end(process)
     assert process.returncode != 0
-    said = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
-    assert "Traceback" not in said["1"]
-    assert_names_the_last_checkpoint(said["0"], run, process=0)
+    output = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
+    assert "Traceback" not in output["1"]
+    assert_names_the_last_checkpoint(output["0"], run, process=0)
 
 
-def assert_names_the_last_checkpoint(said: str, run: Path, process: int) -> None:
-    assert f"process {process} of 2 stops, since another one has ended; the last checkpoint is" in said
-    assert f"--resume --to {run}" in said and "Traceback" not in said
+def assert_names_the_last_checkpoint(output: str, run: Path, process: int) -> None:
+    assert f"process {process} of 2 stops, since another one has ended; the last checkpoint is" in output
+    assert f"--resume --to {run}" in output and "Traceback" not in output
     assert newest_whole(checkpoints_of(run))[2] == []
 
 
@@ -193,13 +193,13 @@ def test_all_processes_of_a_second_run_end_with_one_refusal(
     run = tmp_path / "run"
     with locked(run):
         processes = start_two([*OPENALIGN, *typed(recipe, run, {})])
-        said = end_of_two(processes)
+        output = end_of_two(processes)
     assert [process.returncode for process in processes] == [1, 1]
-    assert "is being written by another run" in said[0] and "Traceback" not in said[0]
-    assert "run" not in said[1].lower(), said[1]
+    assert "is being written by another run" in output[0] and "Traceback" not in output[0]
+    assert "run" not in output[1].lower(), output[1]
 
 
-def test_a_disk_that_is_full_at_a_checkpoint_is_a_sentence_and_leaves_the_older_ones(
+def test_a_disk_that_is_full_at_a_checkpoint_is_an_error_and_leaves_the_older_ones(
     recipe: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -217,7 +217,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_a_sentence_and_leaves_the_older_
 
 
 @pytest.mark.parametrize("size", [0, 3000])
-def test_a_disk_that_is_full_from_the_start_is_a_sentence(recipe: Path, tmp_path: Path, size: int) -> None:
+def test_a_disk_that_is_full_from_the_start_is_an_error(recipe: Path, tmp_path: Path, size: int) -> None:
     command = [
         sys.executable,
         "-c",

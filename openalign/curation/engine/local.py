@@ -79,29 +79,13 @@ class LocalEngine(Engine):
                     results.append(function(item))
                     running.advance(size_of(item))
                 return results
-            futures: list[Future[Result]] = []
-            failed = Event()
-
-            def note(done: Future[Result], size: int) -> None:
-                if done.cancelled() or done.exception():
-                    failed.set()
-                running.advance(size)
-
             try:
-                for item in items:
-                    if failed.is_set():
-                        break
-                    futures.append(self._pool.submit(function, item))
-                    futures[-1].add_done_callback(partial(note, size=size_of(item)))
-                return [future.result() for future in futures]
+                return _run_in_pool(self._pool, function, items, size_of, running.advance)
             except BrokenProcessPool:
                 raise OpenAlignError(
                     f"{description}: a process was killed, most likely for lack of memory. Run the command again with "
                     f"fewer --workers: it resumes where it stopped."
                 ) from None
-            finally:
-                for future in futures:
-                    future.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -115,6 +99,34 @@ class LocalEngine(Engine):
         if self._pool is not None:
             self._pool.close()
         self._backend.disconnect()
+
+
+def _run_in_pool(
+    pool: ProcessPool,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    size_of: Callable[[Item], int],
+    advance: Callable[[int], None],
+) -> list[Result]:
+    """The results in the order of the items. After a failure no further item is submitted."""
+    futures: list[Future[Result]] = []
+    failed = Event()
+
+    def note(future: Future[Result], size: int) -> None:
+        if future.cancelled() or future.exception():
+            failed.set()
+        advance(size)
+
+    try:
+        for item in items:
+            if failed.is_set():
+                break
+            futures.append(pool.submit(function, item))
+            futures[-1].add_done_callback(partial(note, size=size_of(item)))
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 @contextmanager

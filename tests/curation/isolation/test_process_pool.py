@@ -61,6 +61,8 @@ def test_closing_ends_busy_processes() -> None:
     pool = ProcessPool(1)
     process = pool.submit(process_id, 0.0).result(LIMIT_S)
     busy = pool.submit(time.sleep, 600.0)
+    while not busy.running():
+        time.sleep(0.01)
     pool.close()
     assert isinstance(busy.exception(LIMIT_S), BrokenProcessPool)
     assert is_gone(process)

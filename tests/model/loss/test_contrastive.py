@@ -156,9 +156,7 @@ def test_gradient_scales_with_the_gradient_it_is_given() -> None:
         (torch.eye(3), torch.eye(3), torch.ones(3), "temperature must be one number"),
     ],
 )
-def test_unusable_inputs_are_refused_in_a_sentence(
-    images: Tensor, texts: Tensor, temperature: Tensor | float, message: str
-) -> None:
+def test_unusable_inputs_are_refused(images: Tensor, texts: Tensor, temperature: Tensor | float, message: str) -> None:
     with pytest.raises(OpenAlignError, match=message):
         contrastive_loss(images, texts, temperature)
 

@@ -75,7 +75,7 @@ def test_two_processes_equal_one_with_the_same_batch(
     assert_close_weights(tmp_path / "one", tmp_path / "two")
 
 
-def test_a_run_resumed_on_two_processes_goes_on_with_the_same_samples(recipe: Path, tmp_path: Path) -> None:
+def test_a_run_resumed_on_two_processes_sees_the_same_samples(recipe: Path, tmp_path: Path) -> None:
     changes = BASE | {"steps": "6", "checkpoint_every_steps": "3"}
     train(recipe, set=changes, to=tmp_path / "one")
     train(recipe, set=changes, to=tmp_path / "moved")
@@ -132,13 +132,13 @@ def test_a_model_cut_across_processes_is_measured_as_a_whole_one(recipe: Path, t
         assert two == pytest.approx(one, abs=0.06)  # a near tie may fall either way
 
 
-def test_an_uneven_share_is_refused_in_a_sentence(recipe: Path, tmp_path: Path) -> None:
+def test_an_uneven_share_is_refused(recipe: Path, tmp_path: Path) -> None:
     done = run_on_two(recipe, tmp_path / "run", BASE | {"batch_size": "15", "micro_batch_size": "15"})
     assert done.returncode != 0
     assert "batch_size 15 does not divide by 2 processes" in done.stderr
 
 
-def test_a_process_without_a_gpu_of_its_own_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_its_own_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
