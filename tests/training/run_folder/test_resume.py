@@ -167,8 +167,8 @@ def deeply_nested() -> str:
         ({"step": None}, "`step` = None"),
         ({"step": 3}, "has step 3, but its folder is step-00000004"),
         ({"tensors": []}, "`tensors`"),
-        ({"tensors": {"nowhere": ["first", "second"]}}, "no optimizer has moments"),
-        ({"numbers": {}}, "no optimizer has moments"),
+        ({"tensors": {"nowhere": ["first", "second"]}}, "no optimizer has the moments"),
+        ({"numbers": {}}, "no optimizer has the moments"),
         ({"numbers": {"log_temperature": {"step": float("nan")}}}, "step"),
         ({"unknown": 1}, "unknown key `unknown`"),
         ({"identity": 3}, "`identity`"),
@@ -198,7 +198,7 @@ def poisoned(tensor: torch.Tensor) -> torch.Tensor:
         (MOMENTS, resized, "has shape"),
         (MOMENTS, torch.Tensor.double, "is torch.float64, not float32"),
         (MOMENTS, poisoned, "not finite"),
-        (MOMENTS, None, "not both"),
+        (MOMENTS, None, "only here or only in state"),
         ("model.safetensors", poisoned, "not finite"),
         ("model.safetensors", resized, "has shape"),
     ],
@@ -287,7 +287,7 @@ def test_checkpoints_set_aside_as_damaged_are_results_too(run: Path, finished: P
         train(finished.parent / "tiny.toml", to=run)
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew_aloud(
+def test_a_run_killed_before_its_first_checkpoint_starts_anew_with_a_message(
     run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("checkpoints", "model"):
@@ -296,7 +296,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew_aloud(
         (run / "recipe.toml").read_text().replace("checkpoint_every_steps = 1", "checkpoint_every_steps = 9")
     )
     train(to=run, resume=True)
-    assert "run: has no checkpoint yet; the run begins at step 0" in capsys.readouterr().err
+    assert "run: has no checkpoint yet; the run starts at step 0" in capsys.readouterr().err
     assert (run / "model" / "model.safetensors").read_bytes() == (finished / "model" / "model.safetensors").read_bytes()
 
 
@@ -362,7 +362,7 @@ def test_a_run_without_its_recipe_goes_on_with_its_checkpoints(
     (run / "recipe.toml").unlink()
     train(to=run, resume=True)
     output = capsys.readouterr().err
-    assert "recipe.toml: is missing. The recipe of its checkpoint is taken instead" in output
+    assert "recipe.toml: is missing. The recipe of its checkpoint is used instead" in output
     assert_same_end(run, finished)
     assert (run / "recipe.toml").read_bytes() == (finished / "recipe.toml").read_bytes()
 
