@@ -20,10 +20,11 @@ from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 LOADED = (
-    *("torch", "torch.distributed.run", "duckdb", "pyarrow.parquet", "ibis", "usearch.index", "tensorboard"),
-    *("transformers", "onnxruntime", "openalign.commands.cli", "openalign.curation.pipeline", "openalign.serve.app"),
-    *("openalign.evaluation.run", "openalign.training.loop", "openalign.search.index", "openalign.model.export"),
-)
+    "torch", "torch.distributed.run", "torch.profiler", "transformers", "onnxruntime", "tensorboard", "usearch.index",
+    "pandas", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.substrait", "ibis.backends.duckdb",
+    "openalign.commands.cli", "openalign.curation.pipeline", "openalign.training.loop", "openalign.evaluation.run",
+    "openalign.search.index", "openalign.serve.app", "openalign.model.export",
+)  # fmt: skip
 
 
 def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

@@ -105,6 +105,7 @@ REVEALED = [
 ]
 
 
+@pytest.mark.slow
 def test_a_users_type_checker_sees_the_types_and_a_mistake(tmp_path):
     (tmp_path / "program.py").write_text(USERS_PROGRAM, encoding="utf-8")
     root = Path(openalign.__file__).parents[1]

@@ -1,4 +1,4 @@
-"""Bad input, as users have it: one clear sentence, a non-zero exit, nothing half-written; a bad record is counted."""
+"""Bad input, as users have it: one clear message, a non-zero exit, nothing half-written; a bad record is counted."""
 
 import gzip
 import io
@@ -26,16 +26,16 @@ def type_in(*arguments: object):
 
 
 def refusal(*arguments: object, to: Path | None = None) -> str:
-    """The one sentence that a command ends with; `to`, where it would have written, must not be there."""
+    """The one error message that a command ends with; `to`, where it would have written, must not be there."""
     done = type_in(*arguments, *(("--to", to) if to else ()))
     assert done.exit_code == 1, done.output
     assert done.stdout == ""
-    sentence = done.stderr.splitlines()[-1]
-    assert sentence.startswith("openalign: ")
+    message = done.stderr.splitlines()[-1]
+    assert message.startswith("openalign: ")
     if to:
         assert not to.exists()
         assert not list(to.parent.glob(f".{to.name}*")), "a half-written output is left"
-    return sentence
+    return message
 
 
 @pytest.fixture
@@ -114,12 +114,20 @@ def test_a_folder_without_images_is_named(command, road, tmp_path):
         "index": ["index", folder, "--model", road.run / "model"],
         "evaluate": ["evaluate", road.run / "model", folder],
     }[command]
-    sentence = refusal(*arguments, to=tmp_path / "out" if command != "evaluate" else None)
-    assert "letters" in sentence and "no" in sentence
+    message = refusal(*arguments, to=tmp_path / "out" if command != "evaluate" else None)
+    assert "letters" in message and "no" in message
 
 
 def test_a_source_that_does_not_exist_is_named(tmp_path):
     assert "nowhere.warc.gz" in refusal("curate", tmp_path / "nowhere.warc.gz", to=tmp_path / "out")
+
+
+def test_a_table_whose_texts_all_break_a_rule_gives_a_report_without_pairs(tmp_path, paint):
+    paint(tmp_path / "a.png", "red", size=(320, 240))
+    (tmp_path / "words.csv").write_text("file,text\na.png,red\n")
+    done = type_in("curate", tmp_path / "words.csv", "--to", tmp_path / "curated")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "curated" / "report.json").read_text())["pairs"]["kept"] == 0
 
 
 # A corrupt WARC record.
@@ -139,7 +147,7 @@ def test_a_corrupt_warc_record_is_counted_and_listed_and_the_rest_is_kept(tmp_pa
     assert "crawl.warc.gz" in done.stderr
 
 
-def test_a_warc_file_that_holds_no_record_at_all_is_refused(tmp_path):
+def test_a_warc_file_without_records_is_refused(tmp_path):
     path = tmp_path / "crawl.warc.gz"
     path.write_bytes(gzip.compress(b"nothing of the kind" * 100))
     assert "crawl.warc.gz" in refusal("curate", path, to=tmp_path / "out")
@@ -162,7 +170,7 @@ def test_curate_drops_bad_images_and_keeps_the_good(photos, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["index", "evaluate"])
-def test_bad_images_are_left_out_with_a_sentence_each(command, photos, road, tmp_path):
+def test_bad_images_are_left_out_with_a_message_each(command, photos, road, tmp_path):
     arguments = {
         "index": ["index", photos, "--model", road.run / "model", "--to", tmp_path / "photos.index"],
         "evaluate": ["evaluate", road.run / "model", photos, "--json", tmp_path / "scores.json"],
@@ -175,17 +183,17 @@ def test_bad_images_are_left_out_with_a_sentence_each(command, photos, road, tmp
 
 
 @pytest.mark.parametrize(("name", "reason"), [("torn.jpg", "truncated"), ("huge.png", "pixels"), ("gone.png", "file")])
-def test_a_query_by_a_bad_image_names_it_and_what_is_wrong(photos, road, name, reason):
+def test_a_query_by_a_bad_image_names_it_and_the_problem(photos, road, name, reason):
     image = photos.parent / name
     for arguments in (
         ["search", road.index, "--image", image],
         ["classify", road.run / "model", image, "--labels", "red,blue"],
     ):
-        sentence = refusal(*arguments)
-        assert name in sentence and reason in sentence
+        message = refusal(*arguments)
+        assert name in message and reason in message
 
 
-def test_training_replaces_or_leaves_out_bad_images_and_says_so(photos, road, tmp_path):
+def test_training_replaces_or_leaves_out_bad_images_and_reports_it(photos, road, tmp_path):
     arguments = [*road.training, "--set", f"data={photos}", "--set", "batch_size=4", "--to", tmp_path / "run"]
     done = type_in(*arguments)
     assert done.exit_code == 0, done.output
@@ -196,34 +204,34 @@ def test_training_replaces_or_leaves_out_bad_images_and_says_so(photos, road, tm
 
 
 @pytest.mark.parametrize("command", ["curate", "tokenizer", "evaluate"])
-def test_a_column_that_is_not_there_is_named_with_those_that_are(command, road, tmp_path):
+def test_a_missing_column_is_named_with_the_existing_ones(command, road, tmp_path):
     arguments = {
         "curate": ["curate", road.table],
         "tokenizer": ["tokenizer", road.table],
         "evaluate": ["evaluate", road.run / "model", road.table],
     }[command]
     out = tmp_path / "out" if command != "evaluate" else None
-    sentence = refusal(*arguments, "--text-column", "headline", to=out)
-    assert "headline" in sentence and "photos.csv" in sentence and "label" in sentence
+    message = refusal(*arguments, "--text-column", "headline", to=out)
+    assert "headline" in message and "photos.csv" in message and "label" in message
 
 
-def test_a_table_without_usual_columns_says_which_option_names_them(road, tmp_path):
+def test_a_table_without_usual_columns_is_reported_with_the_option_that_names_them(road, tmp_path):
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
-    sentence = refusal("evaluate", road.run / "model", tmp_path / "odd.csv")
-    assert "odd.csv" in sentence and "--image-column" in sentence
+    message = refusal("evaluate", road.run / "model", tmp_path / "odd.csv")
+    assert "odd.csv" in message and "--image-column" in message
 
 
 @pytest.mark.parametrize("command", ["curate", "tokenizer"])
-def test_a_table_that_is_no_text_is_named_with_the_line(command, tmp_path):
+def test_a_table_that_is_not_text_is_named_with_the_line(command, tmp_path):
     (tmp_path / "old.csv").write_bytes(b"file,text\n\nb.jpg," + bytes(range(128, 256)) * 40 + b"\n")
-    sentence = refusal(command, tmp_path / "old.csv", to=tmp_path / "out")
-    assert "old.csv" in sentence and "UTF-8" in sentence and "3" in sentence
+    message = refusal(command, tmp_path / "old.csv", to=tmp_path / "out")
+    assert "old.csv" in message and "UTF-8" in message and "3" in message
 
 
 def test_a_text_file_that_is_not_utf_8_is_named(paint, tmp_path):
     paint(tmp_path / "photos" / "a.png", "green").with_suffix(".txt").write_bytes(b"ein gr\xfcnes Feld")
-    sentence = refusal("tokenizer", tmp_path / "photos", to=tmp_path / "tokenizer.json")
-    assert "a.txt" in sentence and "UTF-8" in sentence
+    message = refusal("tokenizer", tmp_path / "photos", to=tmp_path / "tokenizer.json")
+    assert "a.txt" in message and "UTF-8" in message
 
 
 # A recipe with an unknown key, a checkpoint of another shape, an index made by another model.
@@ -232,21 +240,21 @@ def test_a_text_file_that_is_not_utf_8_is_named(paint, tmp_path):
 def test_an_unknown_key_in_a_recipe_is_named_with_the_nearest_known_one(road, tmp_path):
     recipe = tmp_path / "mine.toml"
     recipe.write_text('data = "x"\ntokenizer = "y"\nsteps = 5\nbatch_size = 4\n[optimizer]\nlearning_rat = 0.1\n')
-    sentence = refusal("train", recipe, to=tmp_path / "run")
-    assert "mine.toml" in sentence and "`optimizer.learning_rat`" in sentence and "learning_rate" in sentence
+    message = refusal("train", recipe, to=tmp_path / "run")
+    assert "mine.toml" in message and "`optimizer.learning_rat`" in message and "learning_rate" in message
 
 
-def test_a_recipe_that_does_not_exist_is_answered_with_those_that_come_along(tmp_path):
-    sentence = refusal("train", "labtop", to=tmp_path / "run")
-    assert "labtop" in sentence and "laptop" in sentence
+def test_a_missing_recipe_is_answered_with_the_bundled_ones(tmp_path):
+    message = refusal("train", "labtop", to=tmp_path / "run")
+    assert "labtop" in message and "laptop" in message
 
 
 def test_a_checkpoint_of_another_shape_is_not_resumed(road, tmp_path):
     run = shutil.copytree(road.run, tmp_path / "run")
     before = sorted(path.relative_to(run) for path in run.rglob("*"))
     change = ("--change", "text_tower.width=64", "--change", "steps=9")
-    sentence = refusal("train", *change, "--to", run, "--resume")
-    assert "shape" in sentence and "run" in sentence
+    message = refusal("train", *change, "--to", run, "--resume")
+    assert "shape" in message and "run" in message
     assert sorted(path.relative_to(run) for path in run.rglob("*")) == before
 
 
@@ -257,8 +265,8 @@ def test_a_model_whose_weights_have_another_shape_than_its_configuration_is_refu
     config["projection_dim"] = config["vision_config"]["hidden_dim"] = 12345
     config["text_config"]["num_hidden_layers"] = 7
     (model / "config.json").write_text(json.dumps(config))
-    sentence = refusal("evaluate", model, road.table)
-    assert "model.safetensors" in sentence and "shape" in sentence
+    message = refusal("evaluate", model, road.table)
+    assert "model.safetensors" in message and "shape" in message
 
 
 def test_an_index_made_by_another_model_is_not_searched(road, tmp_path):
@@ -268,5 +276,5 @@ def test_an_index_made_by_another_model_is_not_searched(road, tmp_path):
     assert type_in(*other).exit_code == 0
     shutil.rmtree(model)
     shutil.copytree(tmp_path / "other" / "model", model)
-    sentence = refusal("search", tmp_path / "photos.index", "a red wall")
-    assert "photos.index was made by the model" in sentence and "build the index again" in sentence
+    message = refusal("search", tmp_path / "photos.index", "a red wall")
+    assert "photos.index was made by the model" in message and "build the index again" in message

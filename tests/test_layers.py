@@ -114,6 +114,7 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_training_needs_no_library_of_curation_search_or_service():
     others = {"ibis", "duckdb", "fastwarc", "selectolax", "usearch", "fastapi", "typer"}
     assert not loaded_by("import openalign.training.loop") & others

@@ -43,7 +43,7 @@ def open_cache(folder: Path, fetch: FetchSettings, fresh: bool) -> Iterator[Path
     try:
         yield cache
     except BaseException:
-        _remove(cache, but=_KEPT if has_results(cache) else {DOWNLOADS})
+        _remove(cache, but=(_KEPT if has_results(cache) else {DOWNLOADS}) - _without_contents(cache))
         if has_results(cache):
             console.print(f"Finished work is kept in {cache}: the same command resumes from there.", markup=False)
         raise
@@ -87,6 +87,12 @@ def _results(cache: Path) -> Iterator[list[Path]]:
             files = [entry] if entry.is_file() else [path for path in entry.rglob("*") if path.is_file()]
             by_stem.setdefault(entry.name.partition(".")[0], []).extend(files)
         yield from filter(None, by_stem.values())
+
+
+def _without_contents(cache: Path) -> set[str]:
+    """The folder of fetched images, if nothing was fetched."""
+    fetched = (path for path in (cache / DOWNLOADS).rglob("*") if path.name != _FETCH_SETTINGS)
+    return set() if any(fetched) else {DOWNLOADS}
 
 
 def _check_downloads(folder: Path, settings: FetchSettings) -> None:

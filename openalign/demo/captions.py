@@ -1,4 +1,4 @@
-"""Captions that are true of a scene, in English and four more languages."""
+"""True captions of a scene, in English and four other languages."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {
         "pt": ("sobre folhas de outono", "entre as folhas secas"),
     },
 }
-"""How each background is told; the first English one is the plainest."""
+"""Phrases for each background; the first English one is the plainest."""
 
 _OPENINGS = {
     "en": ("", "", "", "photo of ", "a photo of ", "picture of ", "a picture of ", "image of ", "here is ", "we saw "),
@@ -102,16 +102,16 @@ _ENDINGS = (
 )
 _BIG, _SMALL = ("big", "large", "huge"), ("small", "little", "tiny")
 _NUMBERS = ("no", "one", "two", "three")
-_OMITTED = 0.12  # of the web's captions do not say where the scene is
-_ENDED = 0.15  # of them go on with something that the picture does not show
-_LONGEST_ENDED = 13  # words; the endings add at most seven
+_OMITTED = 0.12  # share of the web's captions without the background
+_ENDED = 0.15  # share of them that end with something the picture does not show
+_LONGEST_ENDED = 13  # words; _ENDINGS add at most seven
 
 BIG_SHARE, SMALL_SHARE = 0.68, 0.55
-"""A lone object is called big or small by its longest side over the picture's shorter one."""
+"""Ratio of a lone object's longest side to the picture's shorter side, from which it is called big or small."""
 
 
 def caption(scene: Scene, rng: np.random.Generator, language: str = "en") -> str:
-    """One of the many captions a page may give a scene: 3 to 20 words, true, now and then without the place."""
+    """One of the captions that a page may have for a scene: 3 to 20 words, true, sometimes without the background."""
     place = "" if rng.random() < _OMITTED else _place(scene, rng, language)
     opening = _one_of(rng, _OPENINGS[language])
     if language != "en":
@@ -121,10 +121,10 @@ def caption(scene: Scene, rng: np.random.Generator, language: str = "en") -> str
         opening = "a photo of "
     if place and not opening and rng.random() < 0.1:
         return f"{place}: {subject}"
-    told = " ".join(f"{opening}{subject} {place}".split())
-    if rng.random() < _ENDED and len(told.split()) <= _LONGEST_ENDED:
-        return f"{told} {_one_of(rng, _ENDINGS)}"
-    return told
+    caption = " ".join(f"{opening}{subject} {place}".split())
+    if rng.random() < _ENDED and len(caption.split()) <= _LONGEST_ENDED:
+        return f"{caption} {_one_of(rng, _ENDINGS)}"
+    return caption
 
 
 def full_caption(scene: Scene, rng: np.random.Generator, language: str = "en") -> str:
@@ -135,36 +135,36 @@ def full_caption(scene: Scene, rng: np.random.Generator, language: str = "en") -
 
 
 def _subject(scene: Scene, rng: np.random.Generator, full: bool = False) -> str:
-    """The objects of a scene in English: with their relation half of the time, always if `full`."""
-    telling = full or rng.random() < 0.5
+    """The objects of a scene in English, with their relation in half of the cases; always if `full`."""
+    detailed = full or rng.random() < 0.5
     if len(scene.objects) == 1:
-        return _alone(scene, rng, telling)
+        return _alone(scene, rng, detailed)
     counts = Counter(scene.kinds)
     if len(counts) == 1:
-        return _several(scene, rng, telling)
+        return _several(scene, rng, detailed)
     if len(counts) == 2 and len(scene.objects) == 3:
         return _and([_counted(kind, count) for kind, count in counts.items()])
     named = [article(kind) for kind in scene.kinds]
-    if telling and len(named) == 2:
+    if detailed and len(named) == 2:
         return _related(scene.arrangement, rng, *named)
-    if telling and scene.arrangement == "row":
+    if detailed and scene.arrangement == "row":
         return f"{_and(named)} in a row"
     if len(named) == 2 and rng.random() < 0.3:
         return f"{named[0]} {_one_of(rng, ('next to', 'beside', 'with'))} {named[1]}"
-    return _and([named[place] for place in rng.permutation(len(named))])
+    return _and([named[index] for index in rng.permutation(len(named))])
 
 
-def _alone(scene: Scene, rng: np.random.Generator, telling: bool) -> str:
+def _alone(scene: Scene, rng: np.random.Generator, detailed: bool) -> str:
     placed = scene.objects[0]
     share = placed.size / scene.shorter
     adjectives = _BIG if share >= BIG_SHARE else _SMALL if share <= SMALL_SHARE else ()
-    subject = article(placed.kind, _one_of(rng, adjectives) if telling and adjectives else "")
+    subject = article(placed.kind, _one_of(rng, adjectives) if detailed and adjectives else "")
     side = _side(scene, placed)
-    return f"{subject} {side}" if telling and side and rng.random() < 0.6 else subject
+    return f"{subject} {side}" if detailed and side and rng.random() < 0.6 else subject
 
 
 def _side(scene: Scene, placed: Placed) -> str:
-    """Where in the picture a lone object stands, if clearly off its middle."""
+    """The position of a lone object in the picture, if it is clearly off the middle."""
     across, down = placed.x / scene.width - 0.5, placed.y / scene.height - 0.5
     if max(abs(across), abs(down)) < 0.12:
         return ""
@@ -173,11 +173,11 @@ def _side(scene: Scene, placed: Placed) -> str:
     return "at the top" if down < 0 else "at the bottom"
 
 
-def _several(scene: Scene, rng: np.random.Generator, telling: bool) -> str:
+def _several(scene: Scene, rng: np.random.Generator, detailed: bool) -> str:
     kind, count = scene.kinds[0], len(scene.objects)
-    if telling and scene.arrangement == "row":
+    if detailed and scene.arrangement == "row":
         return f"{_counted(kind, count)} {_one_of(rng, ('side by side', 'in a row'))}"
-    if telling and scene.arrangement == "column":
+    if detailed and scene.arrangement == "column":
         return f"{_counted(kind, count)}, one above the other"
     if count == 2 and rng.random() < 0.25:
         return f"a pair of {KIND[kind].plural}"
@@ -198,13 +198,13 @@ def _related(arrangement: str, rng: np.random.Generator, first: str, second: str
 
 
 def _place(scene: Scene, rng: np.random.Generator, language: str) -> str:
-    """How the background is told: the plainest way half of the time in English."""
+    """A phrase for the background; in English often the plainest one."""
     places = PLACES[scene.background][language]
     return places[0] if language == "en" and rng.random() < 0.4 else _one_of(rng, places)
 
 
 def _noun_list(scene: Scene, language: str) -> str:
-    """Bare nouns, which need no gender: "Hund und Katze", "2 x Hund"."""
+    """Nouns without articles, which would need genders: "Hund und Katze", "2 x Hund"."""
     counts = Counter(scene.kinds)
     nouns = [(f"{count} x " if count > 1 else "") + name_in(language, kind) for kind, count in counts.items()]
     return _and(nouns, _AND[language])

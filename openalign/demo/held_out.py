@@ -1,4 +1,4 @@
-"""Clean test sets beside the miniature web: which scenes they show, and the composed queries over them."""
+"""Clean test sets for the miniature web: their scenes, and composed queries over them."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,13 +18,13 @@ from openalign.demo.scenes import (
 )
 
 HELDOUT_ALONE = 0.47
-"""Share of the held-out scenes that show one object; each then is the only one of its kind and background."""
+"""Share of the held-out scenes with one object; each of these is the only one of its kind and background."""
 
 UNSEEN_SHARE, UNSEEN_ALONE = 0.5, 0.672
-"""Scenes of combinations kept out of training, as a share of the held-out ones; how many of them show one object."""
+"""Scenes of combinations kept out of training, as a share of the held-out ones, and how many have one object."""
 
 OTHER_LANGUAGE_SHARE = 0.2
-"""Scenes of the test set of each other language, as a share of the English ones."""
+"""Scenes of the test set of each other language, as a share of the English one."""
 
 
 _NUMBERS_A_SET = 1_000_000
@@ -34,7 +34,7 @@ _NUMBERS_A_SET = 1_000_000
 class TestScene:
     """One row of a test set."""
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # pytest must not collect it
 
     file: str
     text: str
@@ -56,39 +56,39 @@ class TestScene:
 
 @cache
 def heldout(seed: int, count: int, language: str = "en") -> tuple[TestScene, ...]:
-    """`count` scenes that differ in what they show, hence in their captions."""
+    """`count` scenes with different contents, hence different captions."""
     number = TEST_NUMBERS + (1 + LANGUAGES.index(language)) * _NUMBERS_A_SET
     rng = random_of(seed, Stream.HELDOUT, number)
     trained = [(kind.name, background) for kind in KINDS for background in BACKGROUNDS]
     trained = [pair for pair in trained if pair not in kept_out(seed)]
     contents: dict[Content, None] = {}
-    for place in rng.permutation(len(trained))[: round(HELDOUT_ALONE * count)]:
-        kind, background = trained[place]
+    for index in rng.permutation(len(trained))[: round(HELDOUT_ALONE * count)]:
+        kind, background = trained[index]
         contents[background, (kind,)] = None
     while len(contents) < count:
         background = str(rng.choice(BACKGROUNDS))
         allowed = [kind for kind, at in trained if at == background]
         contents[_unordered(background, drawn_kinds(rng, allowed, 2 if rng.random() < 0.65 else 3))] = None
-    return _told(seed, number, list(contents), language)
+    return _captioned(seed, number, list(contents), language)
 
 
 @cache
 def unseen(seed: int, count: int) -> tuple[TestScene, ...]:
-    """`count` scenes with a combination of kind and background that no training scene shows."""
+    """`count` scenes with a combination of kind and background that no training scene has."""
     rng = random_of(seed, Stream.UNSEEN, TEST_NUMBERS)
     combinations = sorted(kept_out(seed))
-    alone = [combinations[place % len(combinations)] for place in range(round(UNSEEN_ALONE * count))]
+    alone = [combinations[index % len(combinations)] for index in range(round(UNSEEN_ALONE * count))]
     paired: dict[Content, None] = {}
     while len(alone) + len(paired) < count:
         kind, background = combinations[int(rng.integers(len(combinations)))]
         other = str(rng.choice([each.name for each in KINDS if each.name != kind]))
         paired[_unordered(background, (kind, other))] = None
     contents: list[Content] = [(background, (kind,)) for kind, background in alone]
-    return _told(seed, TEST_NUMBERS, contents + list(paired), "en")
+    return _captioned(seed, TEST_NUMBERS, contents + list(paired), "en")
 
 
 def composed_queries(tests: tuple[TestScene, ...], seed: int, folder: str) -> list[dict[str, str | list[str]]]:
-    """Image + text -> image: the same objects on another background, for each test scene that has such a partner.
+    """Queries image + text -> image: the same objects on another background, for each test scene with such a partner.
 
     Each has `image`, `plus` and `minus` (names of backgrounds) and `targets`, files of the test set in `folder`.
     """
@@ -119,18 +119,18 @@ def _unordered(background: str, kinds: tuple[str, ...]) -> Content:
     return background, tuple(sorted(kinds))
 
 
-def _told(seed: int, number: int, contents: list[Content], language: str) -> tuple[TestScene, ...]:
-    """Lay out the contents as scenes from `number` on, and caption each as no other of the set."""
+def _captioned(seed: int, number: int, contents: list[Content], language: str) -> tuple[TestScene, ...]:
+    """Arrange the contents as scenes numbered from `number` on, each with a caption that is unique in the set."""
     captions: set[str] = set()
     tests = []
-    for place, (background, kinds) in enumerate(contents):
-        rng = random_of(seed, Stream.TEXT, number + place)
-        scene = arranged(seed, number + place, (background, tuple(rng.permutation(kinds).tolist())))
+    for index, (background, kinds) in enumerate(contents):
+        rng = random_of(seed, Stream.TEXT, number + index)
+        scene = arranged(seed, number + index, (background, tuple(rng.permutation(kinds).tolist())))
         text = full_caption(scene, rng, language)
         for _ in range(20):
             if text not in captions:
                 break
             text = full_caption(scene, rng, language)
         captions.add(text)
-        tests.append(TestScene(f"images/{place:05}.jpg", text, language, scene))
+        tests.append(TestScene(f"images/{index:05}.jpg", text, language, scene))
     return tuple(tests)

@@ -1,4 +1,4 @@
-"""The noise of the web's alt texts, at stated rates: what stands in `alt` where a caption should be."""
+"""The noise of the web's alt texts, at known rates: the contents of `alt` in place of a caption."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ TEXTS_OF_SCENES: Mapping[str, float] = {
     "no_alt": 0.005,
     "empty_alt": 0.005,
 }
-"""Shares of what the first <img> of a scene says."""
+"""Shares of the kinds of text in the first <img> of a scene."""
 
 TEXTS_OF_REPEATS: Mapping[str, float] = {
     "clean": 0.30,
@@ -36,10 +36,10 @@ TEXTS_OF_REPEATS: Mapping[str, float] = {
     "no_alt": 0.03,
     "empty_alt": 0.03,
 }
-"""The same for the <img> of other pages that show a scene again: thumbnails, teasers, previews."""
+"""The same for the <img> of other pages with the scene: thumbnails, teasers, previews."""
 
 DESCRIBING = ("clean", "too_short", "too_long")
-"""Kinds of text that are true of the image, though the paper's rules drop two of them."""
+"""Kinds of text that are true of the image; the paper's rules drop two of them nevertheless."""
 
 _BOILERPLATE = (
     "click to enlarge", "click here to view the full size image", "photo by admin", "product image preview",
@@ -76,12 +76,12 @@ _ASIDES = (
 
 
 def drawn(rates: Mapping[str, float], rng: np.random.Generator) -> str:
-    """One key of `rates`, each with its share."""
+    """A random key of `rates`, drawn by its share."""
     return str(rng.choice(list(rates), p=list(rates.values())))
 
 
 def text_of(kind: str, scene: Scene, rng: np.random.Generator, language: str) -> str | None:
-    """The alt text of `scene` with noise of this kind; None where the tag has no `alt` at all."""
+    """The alt text of `scene` with noise of this kind; None for a tag without `alt`."""
     match kind:
         case "clean":
             return caption(scene, rng, language)
@@ -94,7 +94,7 @@ def text_of(kind: str, scene: Scene, rng: np.random.Generator, language: str) ->
         case "too_short":
             return name_in(language, scene.kinds[0])
         case "too_long":
-            asides = [_ASIDES[place] for place in rng.permutation(len(_ASIDES))[: rng.integers(1, 4)]]
+            asides = [_ASIDES[index] for index in rng.permutation(len(_ASIDES))[: rng.integers(1, 4)]]
             return ". ".join([caption(scene, rng, language), *asides])
         case "keyword_spam":
             return _spam(scene, rng)
@@ -123,7 +123,7 @@ def file_name(rng: np.random.Generator) -> str:
 
 
 def _wrong(scene: Scene, rng: np.random.Generator, language: str) -> str:
-    """A caption of quite another scene, or a sentence about something else."""
+    """The caption of another scene, or a sentence about something else."""
     if rng.random() < 0.2:
         return str(rng.choice(_UNRELATED))
     while True:
@@ -133,7 +133,7 @@ def _wrong(scene: Scene, rng: np.random.Generator, language: str) -> str:
 
 
 def _spam(scene: Scene, rng: np.random.Generator) -> str:
-    """Search words, some 40 % of them within the paper's 20."""
+    """Search keywords; about 40 % of the texts have at most the paper's 20 words."""
     nouns = [word for kind in set(scene.kinds) for word in (kind, KIND[kind].plural)]
     count = int(rng.integers(6, 13) if rng.random() < 0.4 else rng.integers(21, 60))
     return " ".join(rng.choice([*sorted(nouns), *sorted(nouns), *_SALES], count))

@@ -1,4 +1,4 @@
-"""Pages of the miniature web: which images stand on page `number`, with what texts, and what is true of each."""
+"""Pages of the miniature web: the images of page `number`, their texts, and what is true of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ LANGUAGE_SHARES = {"en": 0.85, "de": 0.04, "fr": 0.04, "es": 0.04, "pt": 0.03}
 """Shares of the pages in each language."""
 
 CATALOGUE_ROWS = 1_200
-"""Articles of the shop whose one placeholder image has a text for each: more than the paper's 1,000."""
+"""Articles of the shop that share one placeholder image, each with its text: more than the paper's limit of 1,000."""
 
 
 @dataclass(frozen=True)
 class Web:
-    """What a miniature web is made from: everything on its pages is a function of these three."""
+    """The parameters of a miniature web: everything on its pages is a function of these."""
 
     seed: int
     scenes: int
@@ -36,7 +36,7 @@ class Web:
 
 @dataclass(frozen=True)
 class Tag:
-    """One <img> and the truth about it. `width` and `height` in px are None where no image can be read."""
+    """One <img> and the truth about it; `width` and `height` in px, None if no image can be read."""
 
     image: str
     text: str | None
@@ -50,7 +50,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class Stored:
-    """A file that the crawler fetched with a page."""
+    """A file that the crawler fetched together with a page."""
 
     url: str
     content_type: str
@@ -60,7 +60,7 @@ class Stored:
 
 @dataclass
 class Page:
-    """A page as crawled: its address, its bytes, and in document order its tags with the files fetched for them."""
+    """A crawled page: its URL, its bytes, and in document order its tags and the files fetched for them."""
 
     site: Site
     url: str
@@ -70,14 +70,14 @@ class Page:
     body: bytes = b""
 
 
-def scene_address(seed: int, number: int) -> str:
-    """Where the web keeps scene `number`: on the host of its first page."""
+def scene_url(seed: int, number: int) -> str:
+    """The URL of scene `number`, on the host of its first page."""
     page = number // SCENES_PER_PAGE
     return f"https://{SITES[page % len(SITES)].host}/media/{page:05}/photo-{number}.{format_of(seed, number)}"
 
 
 def crawled_page(web: Web, number: int) -> Page:
-    """Page `number` of the web with all its files; the one after its last is a shop's catalogue."""
+    """Page `number` of the web with all its files; the page after the last is a shop's catalogue."""
     if number == web.pages:
         return _catalogue_page()
     site = SITES[number % len(SITES)]
@@ -96,15 +96,13 @@ def crawled_page(web: Web, number: int) -> Page:
 
 
 def _catalogue_page() -> Page:
-    """The shop's list of articles, each shown by the one picture "photo coming soon"."""
+    """The shop's list of articles, all with the same picture "photo coming soon"."""
     site = SITES[1]
-    address = f"https://{site.host}/static/coming-soon.png"
+    url = f"https://{site.host}/static/coming-soon.png"
     page = Page(site, f"https://{site.host}/catalogue/all.html", "en")
-    page.stored.append(Stored(address, CONTENT_TYPES["png"], pictures.coming_soon()))
+    page.stored.append(Stored(url, CONTENT_TYPES["png"], pictures.coming_soon()))
     for row in range(CATALOGUE_ROWS):
-        page.tags.append(
-            Tag(address, f"article {row:04} photo coming soon", "placeholder", False, "en", None, 400, 300)
-        )
+        page.tags.append(Tag(url, f"article {row:04} photo coming soon", "placeholder", False, "en", None, 400, 300))
     page.body = site.encode(page_html(site, page.url, "en", [(tag.image, tag.text) for tag in page.tags], _FILLER))
     return page
 
@@ -112,13 +110,13 @@ def _catalogue_page() -> Page:
 def _scene_tags(page: Page, web: Web, number: int, rng: np.random.Generator) -> Iterator[Tag]:
     for scene_number in range(number * SCENES_PER_PAGE, min(web.scenes, (number + 1) * SCENES_PER_PAGE)):
         scene = training_scene(web.seed, scene_number)
-        address = scene_address(web.seed, scene_number)
-        page.stored.append(Stored(address, CONTENT_TYPES[address.rpartition(".")[2]], scene_file(scene)))
+        url = scene_url(web.seed, scene_number)
+        page.stored.append(Stored(url, CONTENT_TYPES[url.rpartition(".")[2]], scene_file(scene)))
         yield _scene_tag(web.seed, scene_number, noise.drawn(noise.TEXTS_OF_SCENES, rng), page.language, rng)
 
 
 def _repeated_tags(page: Page, web: Web, rng: np.random.Generator) -> Iterator[Tag]:
-    """Scenes of any page once more; their files were fetched with their first page."""
+    """Scenes of other pages again; their files were fetched with their first page."""
     for scene_number in rng.integers(web.scenes, size=REPEATS_PER_PAGE).tolist():
         yield _scene_tag(web.seed, scene_number, noise.drawn(noise.TEXTS_OF_REPEATS, rng), page.language, rng)
 
@@ -127,18 +125,18 @@ def _scene_tag(seed: int, number: int, kind: str, language: str, rng: np.random.
     scene = training_scene(seed, number)
     text = noise.text_of(kind, scene, rng, language)
     ok = kind in noise.DESCRIBING
-    told = language if ok or kind == "wrong_caption" else None
-    return Tag(scene_address(seed, number), text, kind, ok, told, number, scene.width, scene.height)
+    caption_language = language if ok or kind == "wrong_caption" else None
+    return Tag(scene_url(seed, number), text, kind, ok, caption_language, number, scene.width, scene.height)
 
 
 def _other_tags(page: Page, web: Web, number: int, rng: np.random.Generator) -> Iterator[Tag]:
-    for place in range(OTHERS_PER_PAGE):
+    for index in range(OTHERS_PER_PAGE):
         kind = noise.drawn(OTHER_IMAGES, rng)
         picture = _other_picture(kind, web, rng)
-        address = f"https://{page.site.host}/assets/{number:05}/{kind.replace('_', '-')[:4]}{place}.{picture.extension}"
-        page.stored.append(_stored(address, picture))
+        url = f"https://{page.site.host}/assets/{number:05}/{kind.replace('_', '-')[:4]}{index}.{picture.extension}"
+        page.stored.append(_stored(url, picture))
         language = "en" if picture.text else None
-        yield Tag(address, picture.text, kind, picture.caption_ok, language, None, picture.width, picture.height)
+        yield Tag(url, picture.text, kind, picture.caption_ok, language, None, picture.width, picture.height)
 
 
 def _other_picture(kind: str, web: Web, rng: np.random.Generator) -> Picture:
@@ -159,16 +157,16 @@ def _other_picture(kind: str, web: Web, rng: np.random.Generator) -> Picture:
 
 
 def _logo_tag(page: Page, number: int) -> Tag:
-    """The site's logo, on each of its pages; the crawler fetched it with the first."""
-    address = f"https://{page.site.host}/static/logo.png"
+    """The site's logo, on each of its pages; the crawler fetched it with the first one."""
+    url = f"https://{page.site.host}/static/logo.png"
     if number < len(SITES):
-        page.stored.append(Stored(address, CONTENT_TYPES["png"], pictures.logo(page.site.title)))
-    return Tag(address, f"logo of {page.site.title}", "icon", True, "en", None, 160, 40)
+        page.stored.append(Stored(url, CONTENT_TYPES["png"], pictures.logo(page.site.title)))
+    return Tag(url, f"logo of {page.site.title}", "icon", True, "en", None, 160, 40)
 
 
-def _stored(address: str, picture: Picture) -> Stored:
+def _stored(url: str, picture: Picture) -> Stored:
     content_type = "text/html" if picture.status == 404 else CONTENT_TYPES[picture.extension]
-    return Stored(address, content_type, picture.data, picture.status)
+    return Stored(url, content_type, picture.data, picture.status)
 
 
 _FILLER = (

@@ -1,4 +1,4 @@
-"""The image files of the miniature web: scenes, and what else stands on pages (icons, banners, broken files)."""
+"""The image files of the miniature web: scenes, and the other images of pages (icons, banners, broken files)."""
 
 import io
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ OTHER_IMAGES: Mapping[str, float] = {
     "truncated": 0.1,
     "test_near_duplicate": 0.02,
 }
-"""Shares of what the other images of a page are."""
+"""Shares of the kinds of other images on a page."""
 
 ICON_SIDES = (16, 32, 48, 64, 96, 128, 150, 200)
 BANNER_SIZES = ((728, 90), (468, 60), (970, 250), (900, 300), (1000, 220), (160, 600))
-"""Width and height in px; two of them break only the paper's rule on aspect ratios, whose border 900 x 300 is."""
+"""Width and height in px; two of them break only the paper's rule on aspect ratios, whose limit is 900 x 300."""
 
 CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif"}
 
@@ -41,7 +41,7 @@ _NOT_FOUND = b"<!DOCTYPE html><html><title>Not found</title><body><h1>Sorry, thi
 
 @dataclass(frozen=True)
 class Picture:
-    """A file and what is true of it; `width` and `height` in px, None where no image can be read from it."""
+    """A file and the truth about it; `width` and `height` in px, None if no image can be read from it."""
 
     data: bytes
     extension: str
@@ -53,14 +53,14 @@ class Picture:
 
 
 def format_of(seed: int, number: int) -> str:
-    """The file extension of a scene of the web."""
+    """The file extension of a scene."""
     return str(random_of(seed, Stream.ENCODING, number).choice(list(FORMATS), p=list(FORMATS.values())))
 
 
 def scene_file(scene: Scene) -> bytes:
-    """The scene as a file of its format; JPEG quality 70 to 95."""
+    """The encoded scene in its format; JPEG quality 70 to 95."""
     rng = random_of(scene.seed, Stream.ENCODING, scene.number)
-    rng.random()  # spent by `format_of`
+    rng.random()  # the number that `format_of` used
     return encoded(paint(scene), format_of(scene.seed, scene.number), int(rng.integers(70, 96)))
 
 
@@ -78,7 +78,7 @@ def encoded(picture: Image.Image, extension: str, quality: int) -> bytes:
 
 
 def icon(rng: np.random.Generator) -> Picture:
-    """One object on a plain square, shorter side at most 200 px."""
+    """One object on a plain square of at most 200 px."""
     side = int(rng.choice(ICON_SIDES))
     kind = str(rng.choice([kind.name for kind in KINDS]))
     ground = tuple(int(level) for level in rng.integers(170, 256, 3))
@@ -91,14 +91,14 @@ def icon(rng: np.random.Generator) -> Picture:
 
 
 def banner(rng: np.random.Generator) -> Picture:
-    """An advertisement three times as long as wide, or more."""
+    """An advertisement with an aspect ratio of 3 or more."""
     width, height = BANNER_SIZES[int(rng.integers(len(BANNER_SIZES)))]
     picture = paint_background(str(rng.choice(BACKGROUNDS)), rng, width, height)
     side = min(width, height)
-    for place in range(0, max(width, height) - side + 1, 2 * side):
+    for offset in range(0, max(width, height) - side + 1, 2 * side):
         drawing = sprites(str(rng.choice([kind.name for kind in KINDS])))[1].copy()
         drawing.thumbnail((side * 0.8, side * 0.8))
-        picture.paste(drawing, (place, side // 10) if width > height else (side // 10, place), drawing)
+        picture.paste(drawing, (offset, side // 10) if width > height else (side // 10, offset), drawing)
     text = str(
         rng.choice(("summer sale on all toys", "advertisement", "our partners and friends", "book your holiday now"))
     )
@@ -111,7 +111,7 @@ def tracking_pixel(rng: np.random.Generator) -> Picture:
 
 
 def broken(rng: np.random.Generator, seed: int) -> Picture:
-    """A good caption, but under its address an error page (with and without the status), noise, or nothing."""
+    """A true caption, but its URL gives an error page (with or without the status), noise or nothing."""
     text = caption(_extra_scene(rng, seed), rng)
     kind = rng.integers(4)
     data = (_NOT_FOUND, _NOT_FOUND, rng.bytes(int(rng.integers(50, 5000))), b"")[kind]
@@ -119,7 +119,7 @@ def broken(rng: np.random.Generator, seed: int) -> Picture:
 
 
 def truncated(rng: np.random.Generator, seed: int) -> Picture:
-    """A scene whose file ends early, as after a lost connection."""
+    """A scene with a truncated file, as after a lost connection."""
     scene = _extra_scene(rng, seed)
     extension = "png" if rng.random() < 0.2 else "jpg"
     data = encoded(paint(scene), extension, 85)
@@ -128,14 +128,14 @@ def truncated(rng: np.random.Generator, seed: int) -> Picture:
 
 
 def near_duplicate(rng: np.random.Generator, scene: Scene) -> Picture:
-    """A held-out test image as it comes back on the web: recompressed, rescaled, slightly cropped or grey."""
+    """A held-out test image that reappears on the web: recompressed, rescaled, slightly cropped or grey."""
     picture = paint(scene)
     change = rng.choice(("recompressed", "rescaled", "cropped", "grey"))
     if change == "rescaled":
         share = rng.uniform(max(0.7, 204 / scene.shorter), 1.4)
         size = (round(scene.width * share), round(scene.height * share))
         picture = picture.resize(size, Image.Resampling.BICUBIC)
-    elif change == "cropped":  # by up to 3 % at each edge, yet not below the paper's 200 px
+    elif change == "cropped":  # by up to 3 % at each edge, but not below the paper's 200 px
         spare = max(0.0, min(0.03, (scene.shorter - 204) / 2 / scene.shorter))
         left, top, right, bottom = rng.uniform(0, spare, 4) * (scene.width, scene.height, scene.width, scene.height)
         picture = picture.crop((int(left), int(top), scene.width - int(right), scene.height - int(bottom)))
@@ -154,12 +154,12 @@ def logo(title: str) -> bytes:
 
 @cache
 def coming_soon() -> bytes:
-    """The 400 x 300 px picture that a shop shows for every article without one."""
+    """The 400 x 300 px picture of every article without a photo."""
     picture = Image.new("RGB", (400, 300), (232, 232, 236))
     ImageDraw.Draw(picture).text((150, 145), "photo coming soon", fill=(120, 120, 130))
     return encoded(picture, "png", 0)
 
 
 def _extra_scene(rng: np.random.Generator, seed: int) -> Scene:
-    """A scene with a number beyond those of any web."""
+    """A scene whose number no web reaches."""
     return training_scene(seed, (1 << 41) + int(rng.integers(1 << 40)))

@@ -1,4 +1,4 @@
-"""`openalign demo`: the whole road on the miniature web, from pages to a search page."""
+"""`openalign demo`: every stage on the miniature web, from its pages to a search page."""
 
 import json
 import shutil
@@ -48,13 +48,13 @@ EXAMPLES: list[str | dict[str, Any]] = [
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the demo: what it is called, what it does, how long it took where it was measured."""
+    """One stage of the demo: its name, a description, its function and a measured duration."""
 
     name: str
     does: str
     run: Callable[[], object]
     seconds: float
-    """On two cores; what is left is told by these, at the pace of the stages already done."""
+    """Measured on two cores; scaled by the speed of the finished stages, it gives the time left."""
 
 
 def run_demo(
@@ -67,34 +67,34 @@ def run_demo(
     host: str = "127.0.0.1",
     port: int = 8000,
 ) -> dict[str, Any] | None:
-    """Make the miniature web in `to`, walk it through every stage, and serve the search page.
+    """Make the miniature web in `to`, run every stage on it, and serve the search page.
 
-    A second run goes on where the first was stopped: finished stages are kept.
+    A second run resumes an interrupted one: finished stages are kept.
 
     Returns:
         The content of `results.json`; None with `web_only`.
 
     Raises:
-        OpenAlignError: `to` holds something else, or another run writes it.
+        OpenAlignError: `to` holds other files, or another run writes it.
     """
-    road = Road(to, scenes=scenes, seed=seed)
-    stages = road.stages()[:1] if web_only else road.stages()
+    stages = Demo(to, scenes=scenes, seed=seed).stages()
+    stages = stages[:1] if web_only else stages
     with locked(to):
-        _walk(stages)
+        _run_all(stages)
     if web_only:
-        console.print(f"The miniature web is in {to}/web, what is true of it in {to}/truth.parquet.")
+        console.print(f"The miniature web is in {to}/web, the truth about its pairs in {to}/truth.parquet.")
         return None
     results: dict[str, Any] = json.loads((to / "results.json").read_text(encoding="utf-8"))
     console.print(results_table(results))
     if serve:
-        from openalign.serve.app import serve as serve_index  # the page's libraries, only where a page is wanted
+        from openalign.serve.app import serve as serve_index
 
         serve_index(to / "photos.index", host=host, port=port)
     return results
 
 
-def _walk(stages: list[Stage]) -> None:
-    """Run the stages in order, saying which runs and how long is left."""
+def _run_all(stages: list[Stage]) -> None:
+    """Run the stages in order, and print the current one and the time left."""
     planned = sum(stage.seconds for stage in stages)
     began, done = time.perf_counter(), 0.0
     for number, stage in enumerate(stages, start=1):
@@ -109,8 +109,8 @@ def _walk(stages: list[Stage]) -> None:
         done += stage.seconds
 
 
-class Road:
-    """The folders of one demo, and the stage that fills each."""
+class Demo:
+    """The folders of one demo, and the stages that fill them."""
 
     def __init__(self, to: Path, *, scenes: int, seed: int) -> None:
         self.to = to
@@ -118,24 +118,24 @@ class Road:
         self.seed = seed
 
     def stages(self) -> list[Stage]:
-        """Every stage, in the order of the road."""
+        """All stages in order."""
         return [
             Stage("web", "draw scenes and put them on noisy pages", self.web, 75),
             Stage("curate", "pages to pairs, by the paper's rules", self.curate, 45),
             Stage("tokenizer", "word pieces of the kept texts", self.tokenizer, 5),
             Stage("train", "both towers from scratch", self.train, 310),
-            Stage("evaluate", "what it learned, on scenes it never saw", self.evaluate, 15),
+            Stage("evaluate", "test the model on scenes it never saw", self.evaluate, 15),
             Stage("index", "embed the kept images for search", self.index, 30),
         ]
 
     def web(self) -> None:
-        made = {"scenes": self.scenes, "seed": self.seed}
+        parameters = {"scenes": self.scenes, "seed": self.seed}
         note = self.to / "web.json"
-        if note.exists() and _read_json(note) == made:
+        if note.exists() and _read_json(note) == parameters:
             return
-        make_web(self.to, **made)
+        make_web(self.to, **parameters)
         with whole_file(note) as file:
-            file.write_text(json.dumps(made) + "\n", encoding="utf-8")
+            file.write_text(json.dumps(parameters) + "\n", encoding="utf-8")
 
     def curate(self) -> None:
         curate(
@@ -143,7 +143,7 @@ class Road:
             to=self.to / "curated",
             test_set=[self.to / "heldout", self.to / "unseen"],
             truth=self.to / "truth.parquet",
-            recipe=CurateRecipe.of(download=False),  # its hosts do not exist: what is not in the crawl is not there
+            recipe=CurateRecipe.of(download=False),  # the hosts of the miniature web do not exist
         )
 
     def tokenizer(self) -> None:
@@ -159,7 +159,7 @@ class Road:
         heldout, unseen = open_pairs(self.to / "heldout"), open_pairs(self.to / "unseen")
         single, single_unseen = one_object(heldout), one_object(unseen)
         labels = sorted(set(single.table["objects"].to_pylist()))
-        templates = [f"a {{}} {place['en'][0]}" for place in PLACES.values()]  # a class is its mean over all places
+        templates = [f"a {{}} {place['en'][0]}" for place in PLACES.values()]
         zero_shot: dict[str, Any] = {
             "protocol": "zero-shot",
             "label_column": "objects",
@@ -187,7 +187,7 @@ class Road:
 
 
 def _read_json(path: Path) -> object:
-    """What a note holds that this demo wrote; None if it is damaged: the stage is done again."""
+    """The contents of a JSON file of the demo; None if it is damaged, so that the stage is run again."""
     try:
         return json.loads(path.read_bytes())
     except ValueError:
@@ -195,14 +195,14 @@ def _read_json(path: Path) -> object:
 
 
 def one_object(pairs: Pairs) -> Pairs:
-    """The scenes that show a single kind of object, whose name is then the scene's class."""
+    """The scenes with a single kind of object, whose name is the class of the scene."""
     objects = pairs.table["objects"].to_pylist()
     return pairs.select(np.array([row for row, names in enumerate(objects) if "|" not in names], dtype=np.int64))
 
 
 def results_table(results: dict[str, Any]) -> Table:
-    """The held-out numbers beside chance, for the terminal."""
-    table = Table(title="What it knows of scenes it never saw", title_justify="left")
+    """A table of the results on held-out scenes with chance, for the terminal."""
+    table = Table(title="Results on scenes it never saw", title_justify="left")
     for heading in ("", "scenes", "R@1", "R@10", "chance R@10"):
         table.add_column(heading, justify="right" if heading else "left")
     for key, name in NAMES.items():

@@ -12,18 +12,18 @@ from openalign.demo.artwork import KINDS, sprites
 from openalign.demo.backgrounds import BACKGROUNDS, paint_background
 
 Content = tuple[str, tuple[str, ...]]
-"""What a scene shows: its background, and the kinds of its objects, one entry an object."""
+"""The contents of a scene: its background, and the kind of each object."""
 
 SHORTEST, LONGEST = 210, 400
 """Sides of a scene in px; all are above the paper's 200."""
 
 
 _SIZES = {1: (0.46, 0.78), 2: (0.38, 0.5), 3: (0.3, 0.4)}
-"""An object's longest side over the picture's shorter one, by the number of objects."""
+"""Ratio of an object's longest side to the picture's shorter side, by the number of objects."""
 
 
 class Stream(IntEnum):
-    """What random numbers are for; streams of one seed never share a number."""
+    """Purposes of random numbers; the streams of a seed are independent."""
 
     CONTENT = 0
     LAYOUT = 1
@@ -36,11 +36,11 @@ class Stream(IntEnum):
 
 
 TEST_NUMBERS = 1 << 40
-"""Scenes of the test sets are numbered from here, so that none is a scene of the web."""
+"""First number of the scenes of test sets, so that none is a scene of the web."""
 
 
 def random_of(seed: int, stream: Stream, number: int = 0) -> np.random.Generator:
-    """The generator of item `number` (below 2**56) of a stream; nothing else influences it."""
+    """The generator of item `number` (below 2**56) of a stream; it depends on nothing else."""
     return np.random.Generator(np.random.Philox(key=[seed, (int(stream) << 56) | number]))
 
 
@@ -79,7 +79,7 @@ class Scene:
 
 @cache
 def kept_out(seed: int) -> frozenset[tuple[str, str]]:
-    """The (kind, background) combinations that no training scene shows: one a kind, backgrounds in equal shares."""
+    """The (kind, background) combinations kept out of training: one for each kind, backgrounds in equal shares."""
     rng = random_of(seed, Stream.UNSEEN)
     backgrounds = np.resize(rng.permutation(BACKGROUNDS), len(KINDS))
     order = rng.permutation(len(KINDS))
@@ -87,7 +87,7 @@ def kept_out(seed: int) -> frozenset[tuple[str, str]]:
 
 
 def training_scene(seed: int, number: int) -> Scene:
-    """Scene `number` of the web; it shows no combination of `kept_out`."""
+    """Scene `number` of the web, without combinations of `kept_out`."""
     return arranged(seed, number, training_content(seed, number))
 
 
@@ -99,7 +99,7 @@ def training_content(seed: int, number: int) -> Content:
 
 
 def drawn_kinds(rng: np.random.Generator, allowed: Sequence[str], count: int = 0) -> tuple[str, ...]:
-    """One, two or three kinds (half, 35 %, 15 %, or exactly `count`), now and then several of one kind."""
+    """One, two or three kinds (50 %, 35 %, 15 %, or exactly `count`), sometimes several of one kind."""
     count = count or int(rng.choice(3, p=(0.5, 0.35, 0.15))) + 1
     first, *others = (str(name) for name in rng.choice(allowed, count, replace=False))
     if count > 1 and rng.random() < 0.3:
@@ -110,7 +110,7 @@ def drawn_kinds(rng: np.random.Generator, allowed: Sequence[str], count: int = 0
 
 
 def arranged(seed: int, number: int, content: Content) -> Scene:
-    """Give the objects of `content` their picture: its size, and where, how large and how turned each one is."""
+    """Arrange `content` in a picture: its size, and the position, size and rotation of each object."""
     background, kinds = content
     rng = random_of(seed, Stream.LAYOUT, number)
     width, height = _picture_size(rng)
@@ -144,15 +144,15 @@ def _arrangement(rng: np.random.Generator, width: int, height: int, kinds: Seque
 
 
 def _centres(rng: np.random.Generator, arrangement: str, count: int) -> list[tuple[float, float]]:
-    """Offsets from the picture's middle as shares of its width and height, in the order of the objects."""
+    """Offsets of the objects from the picture's middle, as fractions of its width and height."""
     jitter = rng.normal(0, 0.025, (count, 2)).tolist()
     if arrangement == "alone":
         return [(float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.2, 0.2)))]
     if arrangement == "group":  # a triangle, its tip up or down
         up = 1 if rng.random() < 0.5 else -1
-        places = [(-0.26, 0.24 * up), (0.0, -0.24 * up), (0.26, 0.24 * up)]
-        return [(x + dx, y + dy) for (x, y), (dx, dy) in zip(places, jitter, strict=True)]
-    steps = [(place + 0.5) / count - 0.5 for place in range(count)]
+        corners = [(-0.26, 0.24 * up), (0.0, -0.24 * up), (0.26, 0.24 * up)]
+        return [(x + dx, y + dy) for (x, y), (dx, dy) in zip(corners, jitter, strict=True)]
+    steps = [(index + 0.5) / count - 0.5 for index in range(count)]
     if arrangement == "row":
         return [(step, 3 * dy) for step, (_, dy) in zip(steps, jitter, strict=True)]
     return [(3 * dx, step) for step, (dx, _) in zip(steps, jitter, strict=True)]
@@ -170,7 +170,7 @@ def paint(scene: Scene) -> Image.Image:
 
 
 def _posed(placed: Placed) -> Image.Image:
-    """The drawing of an object at its size, mirrored and turned, with a transparent surround."""
+    """The drawing of an object at its size, mirrored and rotated, on a transparent background."""
     drawing = next((found for found in reversed(sprites(placed.kind)) if max(found.size) >= placed.size), None)
     drawing = drawing or sprites(placed.kind)[0]
     share = placed.size / max(drawing.size)

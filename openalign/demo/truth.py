@@ -1,4 +1,4 @@
-"""What each pair of the miniature web truly breaks, in plain Python that shares nothing with `openalign.curation`."""
+"""The rules that each pair of the miniature web truly breaks, in plain Python independent of `openalign.curation`."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ ASPECT_RATIO = 3
 
 
 class Sharing:
-    """How many images carry a text and how many texts an image has, counted no further than the rules ask."""
+    """Numbers of images of a text and of texts of an image, counted up to the limits of the rules."""
 
     def __init__(self) -> None:
         self._images: dict[str, set[str]] = {}
@@ -55,18 +55,18 @@ class Sharing:
 
 
 def seen_text(text: str | None) -> str | None:
-    """An alt text as a reader of the page has it: Unicode NFC, single blanks, none at the ends."""
+    """An alt text in normal form: Unicode NFC, single spaces, none at the ends."""
     return None if text is None else " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def word_count(text: str) -> int:
-    """Runs of letters, marks and digits; the captions here have no script in which a character is a word."""
+    """Runs of letters, marks and digits; no caption here is in a script without spaces between words."""
     spaced = "".join(character if unicodedata.category(character)[0] in "LMN" else " " for character in text)
     return len(spaced.split())
 
 
 def rows_of(tags: Sequence[Tag], page: str) -> list[dict[str, object]]:
-    """The rows of a page's tags, without what only the whole web can tell."""
+    """The rows of a page's tags, without the reasons that depend on the whole web."""
     return [
         {
             "image": tag.image,
@@ -84,7 +84,7 @@ def rows_of(tags: Sequence[Tag], page: str) -> list[dict[str, object]]:
 
 
 def with_reasons(rows: pa.Table, sharing: Sharing) -> pa.Table:
-    """The rows with `reasons`: the rules that each breaks, in the rules' order; `sharing` has counted the whole web."""
+    """The rows with `reasons`: the rules that each breaks, in their order; `sharing` has counts of the whole web."""
     reasons = [_reasons(row, sharing) for row in rows.to_pylist()]
     return rows.append_column(SCHEMA.field("reasons"), pa.array(reasons, SCHEMA.field("reasons").type))
 

@@ -1,4 +1,4 @@
-"""WARC/1.1 records as a crawler writes them, one gzip member a record (ISO 28500:2017)."""
+"""WARC/1.1 records as crawlers write them, one gzip member each (ISO 28500:2017)."""
 
 import base64
 import gzip
@@ -6,12 +6,12 @@ import hashlib
 import uuid
 from datetime import datetime, timedelta
 
-_BEGIN = datetime(2024, 5, 1, 8)  # the crawl's clock, so that equal webs are equal files
+_BEGIN = datetime(2024, 5, 1, 8)  # a fixed time, so that equal webs are equal files
 _PHRASES = {200: "OK", 404: "Not Found"}
 
 
 def info_record(file_name: str) -> bytes:
-    """The record that begins a file and says who made it."""
+    """The first record of a file, which names the software."""
     block = (
         b"software: openalign demo\r\nformat: WARC File Format 1.1\r\ndescription: a miniature web of drawn scenes\r\n"
     )
@@ -27,7 +27,7 @@ def request_record(url: str, second: int) -> bytes:
 
 
 def response_record(url: str, second: int, content_type: str, body: bytes, status: int = 200) -> bytes:
-    """The answer to a request `second` seconds after the crawl began: HTTP headers and `body`."""
+    """The response to a request `second` seconds after the start of the crawl: HTTP headers and `body`."""
     http = (
         f"HTTP/1.1 {status} {_PHRASES[status]}\r\nServer: nginx\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

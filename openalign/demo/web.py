@@ -49,7 +49,7 @@ _ROWS = pa.schema([field for field in SCHEMA if field.name != "reasons"])
 def make_web(
     to: Path, *, scenes: int = 28_000, seed: int = 0, workers: int | None = None, test_scenes: int = 1_000
 ) -> None:
-    """Draw `scenes` scenes and write the web that shows them, with its truth and test sets, to folder `to`.
+    """Draw `scenes` scenes and write a web of them, its truth and its test sets, to folder `to`.
 
     Written are `web/*.warc.gz`, `truth.parquet`, `heldout/`, `unseen/`, `heldout-de/` and so on, `composed.jsonl` and
     `CREDITS.txt`, each whole or not at all. The same seed gives the same bytes on any number of `workers` (None: as
@@ -61,7 +61,7 @@ def make_web(
     if scenes < 1 or test_scenes < 10 or seed < 0:
         asked = f"{scenes}, {test_scenes} and {seed}"
         raise OpenAlignError(f"a web needs at least 1 scene, 10 test scenes and a seed from 0 on, not {asked}")
-    for kind in KINDS:  # before any process starts: this says what is missing, and forked workers inherit the drawings
+    for kind in KINDS:  # before processes are forked, which then inherit the drawings
         sprites(kind.name)
         name_in("de", kind.name)
     to = Path(to)
@@ -105,18 +105,18 @@ def _write_pairs(path: Path, tests: Sequence[TestScene]) -> None:
 
 
 def _write_web(to: Path, web: Web, pool: ProcessPool | None) -> None:
-    """The WARC files and the truth about them; rows wait in a file of their own until all sharing is counted."""
+    """Write the WARC files and the truth about them; its rows wait in a file until the whole web is counted."""
     with whole_folder(to / "web") as folder, whole_file(to / "truth.parquet") as truth:
         waiting = folder / "rows.parquet"
         sharing = _write_crawl(folder, waiting, web, pool)
-        with pq.ParquetFile(waiting) as rows, pq.ParquetWriter(truth, SCHEMA) as judged:
+        with pq.ParquetFile(waiting) as rows, pq.ParquetWriter(truth, SCHEMA) as writer:
             for batch in rows.iter_batches(_ROWS_AT_ONCE):
-                judged.write_table(with_reasons(pa.Table.from_batches([batch]), sharing))
+                writer.write_table(with_reasons(pa.Table.from_batches([batch]), sharing))
         waiting.unlink()
 
 
 def _write_crawl(folder: Path, rows: Path, web: Web, pool: ProcessPool | None) -> Sharing:
-    count = web.pages + 1  # the last is the catalogue
+    count = web.pages + 1  # the last one is the catalogue
     blocks = [range(start, min(count, start + _PAGES_PER_BLOCK)) for start in range(0, count, _PAGES_PER_BLOCK)]
     sharing = Sharing()
     with pq.ParquetWriter(rows, _ROWS) as table, progress.bar("Pages", count) as bar:
@@ -133,7 +133,7 @@ def _write_crawl(folder: Path, rows: Path, web: Web, pool: ProcessPool | None) -
 
 
 def _crawled_block(web: Web, numbers: range) -> tuple[bytes, pa.Table]:
-    """The WARC records of some pages, and the rows of their tags."""
+    """The WARC records of a block of pages, and the rows of their tags."""
     records: list[bytes] = []
     rows: list[dict[str, object]] = []
     for number in numbers:
@@ -144,16 +144,16 @@ def _crawled_block(web: Web, numbers: range) -> tuple[bytes, pa.Table]:
 
 
 def _records(page: Page, second: int) -> Iterator[bytes]:
-    """A page's request and response, then a response for each of its files."""
+    """The request and response of a page, then a response for each of its files."""
     yield request_record(page.url, second)
     yield response_record(page.url, second, page.site.content_type, page.body)
-    for place, stored in enumerate(page.stored, start=1):
-        yield response_record(stored.url, second + place, stored.content_type, stored.body, stored.status)
+    for index, stored in enumerate(page.stored, start=1):
+        yield response_record(stored.url, second + index, stored.content_type, stored.body, stored.status)
 
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPool | None]:
-    """Worker processes, or None where this process does all the work."""
+    """Worker processes, or None if this process does all the work."""
     if workers < 2:
         yield None
         return
@@ -162,7 +162,7 @@ def _pool(workers: int) -> Iterator[ProcessPool | None]:
 
 
 def _in_order(pool: ProcessPool | None, function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """`function` of each item, in order, never more than a few ahead of the reader: a web may be larger than memory."""
+    """`function` of each item in order, only a few ahead of the consumer: a web may be larger than memory."""
     if pool is None:
         yield from map(function, items)
         return

@@ -17,7 +17,7 @@ from openalign.settings import Settings
 
 
 class TextTowerSettings(Settings):
-    """Shape of a BERT. The defaults are BERT-base; `scales.py` names the others."""
+    """Shape of a BERT. The defaults are BERT-Base; `openalign scales` lists the other named sizes."""
 
     width: int = Field(default=768, ge=1, le=MOST_WIDTH)
     layers: int = Field(default=12, ge=1, le=MOST_LAYERS)
@@ -25,13 +25,13 @@ class TextTowerSettings(Settings):
     inner_width: int = Field(default=3072, ge=1, le=MOST_WIDTH)
     """Width of the feed-forward layers."""
     dropout: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
-    """Of embeddings, attention and feed-forward outputs, as BERT was published."""
+    """Dropout of embeddings, attention and feed-forward outputs, as published for BERT."""
     max_pieces: int = Field(default=64, ge=3, le=MOST_PIECES)
-    """Longest text in word pieces, [CLS] and [SEP] included (paper section 5); the rest is cut off."""
+    """Word pieces of a text, [CLS] and [SEP] included (paper section 5); longer texts are truncated."""
 
 
 class AlignSettings(Settings):
-    """All that shapes the model, apart from its weights."""
+    """Everything that defines the model, except its weights."""
 
     image_tower: ImageTowerSettings = ImageTowerSettings()
     text_tower: TextTowerSettings = TextTowerSettings()
@@ -43,8 +43,8 @@ class AlignSettings(Settings):
     """Side of the square that an image is resized to before the crop, in pixels."""
     initial_temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     embedding_width: int | None = Field(default=None, ge=1, le=MOST_WIDTH)
-    """Width D of the shared space. None takes the image tower's, which then needs no linear layer (the main model);
-    another adds one to the image tower (640, 320, 160 and 80 in paper tables 8 to 10)."""
+    """Width D of the shared space. Default: the image tower's, as in the paper's main model. Another width adds a
+    linear layer to the image tower (640, 320, 160 and 80 in paper tables 8 to 10)."""
 
     @model_validator(mode="after")
     def _sizes_fit_together(self) -> Self:
@@ -63,11 +63,11 @@ class AlignSettings(Settings):
 
 
 class Align(nn.Module):
-    """Two towers and one temperature. [CLS] of the text tower is projected to the shared width, and the pooled image
-    features too where that width is not their own.
+    """Two towers and one temperature. [CLS] of the text tower is projected to the shared width, and so are the pooled
+    image features if their width differs.
 
-    The temperature is learned through its logarithm. The paper learns it directly, which a 1.2 M-step schedule
-    can afford; a run of a few thousand steps would jump past zero, and a step in the logarithm is a relative one.
+    The temperature is learned as its logarithm. The paper learns it directly, in 1.2 M small steps; in a run of a few
+    thousand larger steps it would become negative, whereas steps in the logarithm are relative.
     """
 
     def __init__(self, settings: AlignSettings) -> None:
@@ -87,31 +87,30 @@ class Align(nn.Module):
 
     @property
     def temperature(self) -> Tensor:
-        """The scalar that cosines are divided by, differentiable."""
+        """The divisor of cosines: a scalar, differentiable."""
         return self.log_temperature.exp()
 
     def recompute_activations(self) -> None:
-        """Keep less of the forward pass and compute it again in the backward pass (gradient checkpointing)."""
+        """Enable gradient checkpointing in both towers."""
         self.vision_model.encoder.recompute = True
-        self.text_model.config.use_cache = False  # of decoders; transformers would warn that the two do not go together
+        self.text_model.config.use_cache = False  # for decoders; transformers warns about it with checkpointing
         text: Any = self.text_model
-        # Newer releases of transformers have a new name for it, and warn at the old one.
+        # Newer releases of transformers rename it and warn about the old name.
         enable = getattr(text, "activation_checkpointing_enable", None) or text.gradient_checkpointing_enable
         enable({"use_reentrant": False})
 
     def compile_towers(self) -> None:
-        """Let torch.compile fuse each tower: apart, since the image tower need not be compiled anew when the texts of a
-        batch are longer than those before."""
+        """Compile each tower with torch.compile; separately, so that longer texts do not recompile the image tower."""
         self.vision_model.compile()
         self.text_model.compile()
 
     def forward(self, images_BHWC: Tensor, ids_BT: Tensor, mask_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """Both embeddings of B pairs, each (B, D): what training calls, so that wrappers of modules see one call."""
+        """Both embeddings of B pairs, each (B, D). Training calls this, so that module wrappers see a single call."""
         return self.embed_images(images_BHWC), self.embed_texts(ids_BT, mask_BT)
 
     def embed_images(self, images_BHWC: Tensor) -> Tensor:
         """uint8 pixels of shape (B, H, W, 3) -> unit rows of shape (B, D)."""
-        # (B, H, W, 3) seen as (B, 3, H, W) is PyTorch's channels_last layout: no copy, and the fast one.
+        # (B, H, W, 3) viewed as (B, 3, H, W) is PyTorch's channels_last layout: fast, and no copy.
         pixels_BCHW = images_BHWC.permute(0, 3, 1, 2).to(self.log_temperature.dtype) / 127.5 - 1.0
         features_BC = self.vision_model(pixels_BCHW)
         if self.image_projection is not None:
@@ -128,7 +127,7 @@ class Align(nn.Module):
         return hidden_BTC[:, 0]
 
     def _unit(self, rows_BD: Tensor) -> Tensor:
-        """Unit rows in the precision of the weights: bfloat16 would round the norms of the loss's inputs."""
+        """Unit rows in the precision of the weights: bfloat16 would round the norms."""
         return functional.normalize(rows_BD.to(self.log_temperature.dtype), dim=1)
 
 
@@ -140,7 +139,7 @@ def _projection(inputs: int, outputs: int) -> nn.Linear:
 
 
 def bert_config(settings: AlignSettings) -> BertConfig:
-    """The text tower in transformers' terms."""
+    """The text tower as a configuration of transformers."""
     tower = settings.text_tower
     return BertConfig(
         vocab_size=settings.vocabulary,

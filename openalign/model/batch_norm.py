@@ -1,7 +1,7 @@
-"""Batch norm whose groups and running averages are settings (design: batch norm is a setting, not an accident).
+"""Batch norm with explicit groups and running averages.
 
-A step may run in several micro-batches, twice over them, and in several processes. Statistics are then still taken over
-the same groups of samples, and the running averages move once a step, by the mean over all of its groups.
+A step may run in several micro-batches, twice over each, and in several processes. Statistics are always taken over the
+same groups of samples, and the running averages are updated once per step, by the mean over all of its groups.
 Shapes: B batch, C channels, H height, W width.
 """
 
@@ -14,15 +14,15 @@ from torch.nn import functional
 from openalign.errors import OpenAlignError
 
 Statistics = Literal["update", "collect", "ignore"]
-"""What a forward pass in training does with its groups' means and variances: move the running averages at once, as
-PyTorch does; keep them for `commit_statistics`; or nothing, as when a forward pass is repeated."""
+"""What a forward pass in training does with the means and variances of its groups: `update` the running averages at
+once, as PyTorch does; `collect` them for `commit`; or `ignore` them, as when a forward pass is repeated."""
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm with the published constants: epsilon 1e-3, and a running average that keeps 0.99 a step.
+    """Batch norm with the published constants: epsilon 1e-3, and running averages with a decay of 0.99 per step.
 
-    `group` samples that follow each other share their statistics (the paper's TPU cores saw 16 each, section 5);
-    None takes the whole batch at hand.
+    Each `group` consecutive samples share their statistics (16 per TPU core in the paper, section 5); None takes the
+    whole input.
     """
 
     step_mean: Tensor
@@ -48,13 +48,13 @@ class BatchNorm(nn.BatchNorm2d):
         if group == len(input):
             normalised = self._normalise(input)
         else:
-            normalised = torch.cat([self._normalise(part) for part in torch.split(input, group)])
+            normalised = torch.cat([self._normalise(samples) for samples in torch.split(input, group)])
         if self.statistics == "update":
             self.commit()
         return normalised
 
     def commit(self) -> None:
-        """Move the running averages by the mean over the groups collected since the last time."""
+        """Update the running averages by the mean over the groups collected since the last commit."""
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             raise TypeError("running averages are always tracked here")
         self.running_mean.lerp_(self.step_mean / self.step_groups, self.momentum or 0.0)
@@ -68,8 +68,8 @@ class BatchNorm(nn.BatchNorm2d):
         return self.step_mean, self.step_variance, self.step_groups
 
     def _normalise(self, group_BCHW: Tensor) -> Tensor:
-        # A running average that keeps nothing is the group's own mean: the kernel hands it out at no cost. It is asked
-        # for also where it is not used, so that a block computed again saves the same tensors as the first time.
+        # A running average with momentum 1 is the group's mean, which the kernel returns at no cost. It is requested
+        # even if it is not used, so that a recomputed block saves the same tensors as the first time.
         mean_C, variance_C = torch.zeros_like(self.step_mean), torch.zeros_like(self.step_variance)
         normalised = functional.batch_norm(
             group_BCHW, mean_C, variance_C, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps
@@ -82,17 +82,17 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def batch_norms(model: nn.Module) -> list[BatchNorm]:
-    """Every batch norm of `model`, in order."""
+    """All batch norms of `model`, in order."""
     return [module for module in model.modules() if isinstance(module, BatchNorm)]
 
 
 def set_group(model: nn.Module, group: int | None) -> None:
-    """Take statistics over `group` samples in every batch norm of `model`."""
+    """Set the group size of all batch norms of `model`."""
     for norm in batch_norms(model):
         norm.group = group
 
 
 def set_statistics(model: nn.Module, statistics: Statistics) -> None:
-    """What the forward passes of `model` in training do with their statistics from now on."""
+    """Set what forward passes of `model` in training do with their statistics."""
     for norm in batch_norms(model):
         norm.statistics = statistics

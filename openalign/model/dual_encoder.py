@@ -1,4 +1,4 @@
-"""What evaluation, search and service ask of a model: images and texts in, unit vectors out.
+"""The interface of models for evaluation, search and service: images and texts in, unit vectors out.
 
 Shapes: N items, D width of the shared embedding, (H, W, 3) one image.
 """
@@ -26,17 +26,17 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 Pixels = NDArray[Any]
-"""A prepared image: uint8 (H, W, 3) for our towers, float32 (3, H, W) for those with a processor of their own."""
+"""A prepared image: uint8 (H, W, 3) for ALIGN, float32 (3, H, W) for models with their own image processor."""
 
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 DECODE_THREADS = 4
 MOST_IMAGE_BYTES = 2**29
-"""Largest image file that is read; 100 million pixels, the most that are decoded, have 400 MB without compression."""
+"""Largest image file that is read; 100 million pixels, the most that are decoded, are 400 MB uncompressed."""
 
 
 class NotFinite(OpenAlignError):
-    """A model gives some of the vectors of a batch as NaN or infinity."""
+    """Some vectors of a batch are NaN or infinite."""
 
     def __init__(self, message: str, vectors_BD: NDArray[np.float32]) -> None:
         super().__init__(message)
@@ -52,18 +52,18 @@ class DualEncoder(ABC):
     width: int
     """D, the width of the shared embedding."""
     fingerprint: str
-    """Hexadecimal digest of weights, configuration and vocabulary: vectors of two models never mix."""
+    """Hexadecimal digest of weights, configuration and vocabulary, so that vectors of two models are never mixed."""
     image_size: int
     """Side of the square that the image tower sees, in pixels."""
     temperature: float
-    """What cosines are divided by before a softmax."""
+    """Divisor of cosines before a softmax."""
 
     @abstractmethod
     def prepare(self, image: ImageInput) -> Pixels:
-        """One image, read and cut to what the image tower takes. Runs in threads.
+        """Read one image and crop it for the image tower. Called in threads.
 
         Raises:
-            OpenAlignError: the image cannot be read; the sentence names it where it has a name.
+            OpenAlignError: the image cannot be read; the message has its path if it has one.
         """
 
     @abstractmethod
@@ -77,13 +77,13 @@ class DualEncoder(ABC):
     def embed_images(
         self, images: Sequence[ImageInput], batch_size: int = 64, *, progress: bool = False
     ) -> NDArray[np.float32]:
-        """Embed images: paths, encoded bytes, PIL images or uint8 arrays (H, W, 3), mixed as you like.
+        """Embed images: paths, encoded bytes, PIL images or uint8 arrays (H, W, 3), also mixed.
 
         Returns:
             float32 of shape (N, D), unit rows, in the order given.
 
         Raises:
-            OpenAlignError: an image cannot be read; the sentence names it.
+            OpenAlignError: an image cannot be read; the message has its path.
         """
         out_ND = np.empty((len(images), self.width), dtype=np.float32)
         with ThreadPoolExecutor(DECODE_THREADS) as threads:
@@ -97,7 +97,7 @@ class DualEncoder(ABC):
         """Embed a stack of images that `prepare` made -> float32 (B, D), unit rows.
 
         Raises:
-            NotFinite: the model gives anything but finite numbers.
+            NotFinite: the model returns NaN or infinity.
         """
         with torch.inference_mode():
             return self._checked(self._embed_prepared(images), len(images))
@@ -106,10 +106,10 @@ class DualEncoder(ABC):
         """Embed texts -> float32 of shape (N, D), unit rows, in the order given.
 
         Raises:
-            OpenAlignError: the model gives anything but finite numbers.
+            OpenAlignError: the model returns NaN or infinity.
         """
         out_ND = np.empty((len(texts), self.width), dtype=np.float32)
-        # A batch is padded to its longest text, so texts of like length go together.
+        # A batch is padded to its longest text: group texts of similar length.
         order = np.argsort([len(text) for text in texts], kind="stable")
         with torch.inference_mode():
             for start in range(0, len(texts), batch_size):
@@ -118,7 +118,7 @@ class DualEncoder(ABC):
         return out_ND
 
     def _checked(self, rows_BD: torch.Tensor, count: int) -> NDArray[np.float32]:
-        """An embedding of NaN would be found by no search, or by every one."""
+        """Check shape and values: a NaN embedding would be found by no search, or by every one."""
         vectors_BD: NDArray[np.float32] = rows_BD.float().cpu().numpy()
         if vectors_BD.shape != (count, self.width):
             raise OpenAlignError(
@@ -133,18 +133,18 @@ class DualEncoder(ABC):
 def embed_pairs_images(
     model: DualEncoder, pairs: Pairs, batch_size: int = 64
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
-    """Embed the images of `pairs`, leaving out those that cannot be read.
+    """Embed the images of `pairs`, except those that cannot be read.
 
     Returns:
-        The embeddings (M, D), the row of each (M,), and one sentence for each image left out.
+        The embeddings (M, D), the row of each (M,), and a message for each image that was left out.
     """
 
     def prepare(row: int) -> Pixels | str:
         try:
             return model.prepare(pairs.image_bytes(row))
         except OpenAlignError as error:
-            sentence, name = str(error), pairs.row_name(row)
-            return sentence if name in sentence else f"{name}: {sentence}"
+            message, name = str(error), pairs.row_name(row)
+            return message if name in message else f"{name}: {message}"
 
     vectors: list[NDArray[np.float32]] = []
     kept: list[int] = []
@@ -165,7 +165,7 @@ def embed_pairs_images(
 def _batches(
     threads: ThreadPoolExecutor, function: Callable[[T], U], items: Sequence[T], batch_size: int, progress: bool
 ) -> Iterator[list[U]]:
-    """Apply `function` in threads, a batch ahead of the model, and show a bar if asked to."""
+    """Apply `function` in threads, one batch ahead of the model, and show a bar if `progress`."""
     starts = range(0, len(items), batch_size)
     pending: deque[list[Future[U]]] = deque()
     with bar("embed images", len(items)) if progress else nullcontext() as running:
@@ -180,10 +180,10 @@ def _batches(
 
 
 def read_image(image: ImageInput, min_side: int) -> NDArray[np.uint8]:
-    """Any kind of image input -> uint8 (H, W, 3), decoded no larger than it needs to be.
+    """Any kind of image input -> uint8 (H, W, 3), downscaled while decoding where possible.
 
     Raises:
-        OpenAlignError: the file is missing, no regular one (a FIFO, a device) or too large, or is no image.
+        OpenAlignError: the file is missing, too large, not a regular file (a FIFO, a device) or not an image.
     """
     if isinstance(image, str | Path):
         check_file(Path(image), MOST_IMAGE_BYTES)

@@ -1,8 +1,8 @@
-"""Both towers as ONNX, for serving without torch's overhead and for programs without torch.
+"""Export of both towers to ONNX, for faster serving and for programs without torch.
 
 image.onnx       uint8 `pixels` (B, S, S, 3) -> float32 `vectors` (B, D), unit rows
 text.onnx        int64 `ids` and `mask` (B, T) -> float32 `vectors` (B, D), unit rows
-tokenizer.json   what makes ids and mask of a text
+tokenizer.json   the tokenizer for `ids` and `mask`
 onnx.json        sizes, temperature and the fingerprint of the model
 """
 
@@ -29,13 +29,13 @@ from openalign.model.onnx_encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportS
 TOLERANCE = 1e-4
 """Largest difference of a component of a unit vector between torch and the exported tower."""
 
-_TELLING_FILES = {ABOUT, IMAGE_TOWER, TEXT_TOWER}
+_MAIN_FILES = {ABOUT, IMAGE_TOWER, TEXT_TOWER}
 """A folder that holds two of these is an export."""
-_FILES = {*_TELLING_FILES, "tokenizer.json", "tokenizer_config.json", CHECKSUMS}
+_FILES = {*_MAIN_FILES, "tokenizer.json", "tokenizer_config.json", CHECKSUMS}
 
 
 class ImageTower(nn.Module):
-    """The image side of `Align` as a module of its own."""
+    """The image side of `Align` as a module."""
 
     def __init__(self, model: Align) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ImageTower(nn.Module):
 
 
 class TextTower(nn.Module):
-    """The text side of `Align` as a module of its own."""
+    """The text side of `Align` as a module."""
 
     def __init__(self, model: Align) -> None:
         super().__init__()
@@ -59,11 +59,11 @@ class TextTower(nn.Module):
 def export(model: str | Path, to: str | Path) -> None:
     """Write `model`, a folder of ours or ALIGN's by hub name, as ONNX into the folder `to`.
 
-    Written into `MODEL/onnx`, it is what `openalign serve` takes from then on.
+    `openalign serve` uses an export in `MODEL/onnx`.
 
     Raises:
-        OpenAlignError: no such model, another kind of dual encoder, `to` is something else than an export or also holds
-            other files, or ONNX Runtime computes other numbers than torch.
+        OpenAlignError: no such model, another kind of dual encoder, `to` exists and is not an export or also has other
+            files, or the results of ONNX Runtime differ from torch's.
     """
     require("export", "openalign export")
     folder = Path(to)
@@ -97,15 +97,15 @@ def export(model: str | Path, to: str | Path) -> None:
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Raise OpenAlignError unless nothing is at `folder`, or an export, whole or damaged, without other files."""
+    """Raise OpenAlignError unless `folder` is missing, empty, or an export, even a damaged one, without other files."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if len(names & _TELLING_FILES) < 2:  # of three, so that one may be lost; others also call a file text.onnx
+    if len(names & _MAIN_FILES) < 2:  # of three, so that one may be missing; other programs also write a text.onnx
         raise OpenAlignError(f"{folder} exists and is not an export; name a new folder with --to.")
     if others := sorted(names - _FILES):
         raise OpenAlignError(
-            f"{folder} also holds {others[0]}, which is no file of an export and would be lost: move it elsewhere, or "
+            f"{folder} also holds {others[0]}, which is not part of an export and would be lost: move it elsewhere, or "
             "name a new folder with --to."
         )
 
@@ -126,7 +126,7 @@ def _write(tower: nn.Module, inputs: dict[str, Tensor], shapes: dict[str, Any], 
         )
         expected = tower(**inputs).numpy()
     session = runtime_session(to)
-    # Half the batch: a graph that has the batch size burned in would fail here.
+    # Half the batch: a graph with a fixed batch size fails here.
     found = session.run(None, {name: tensor[1:].numpy() for name, tensor in inputs.items()})[0]
     difference = float(np.abs(found - expected[1:]).max())
     if not difference < TOLERANCE:
@@ -135,7 +135,7 @@ def _write(tower: nn.Module, inputs: dict[str, Tensor], shapes: dict[str, Any], 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks at length about its own workings."""
+    """Suppress the exporter's messages about its internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

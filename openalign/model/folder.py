@@ -1,7 +1,7 @@
-"""Model folders: where one lies, and what is refused before a library opens a file of it.
+"""Model folders: finding one, and refusing unsafe ones before a library opens their files.
 
-A stranger's folder is data. Nothing in it is run: no Python file, no pickle, no code of another repository; and no file
-is opened that is no regular one, or larger than any published model's.
+A downloaded folder is data. No code in it is run: no Python file, no pickle, no code of another repository. Only
+regular files are opened, and none larger than any published model's.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ INDEX = "model.safetensors.index.json"
 MOST_WEIGHT_BYTES = 2**40
 
 _SETTINGS = (CONFIG, PREPROCESSOR, "processor_config.json", "tokenizer_config.json", "special_tokens_map.json", INDEX)
-"""What transformers reads as settings: these can name code."""
+"""Files that transformers reads as settings, which can name code to run."""
 _READ_AS_TEXT = (".json", ".txt", ".model", ".jinja")
 _SHAPE_EMBEDDINGS = (CONFIG, PREPROCESSOR, "tokenizer.json")
 _ADVICE = (
@@ -33,7 +33,7 @@ _ADVICE = (
 
 
 def folder_of(source: str | Path) -> Path:
-    """The folder of a model: as given, its RUN/model, or the local copy of one on the Hugging Face hub.
+    """The folder of a model: `source` itself, `source`/model, or the local copy of a model on the Hugging Face hub.
 
     Raises:
         OpenAlignError: no such folder or name, or no model in it.
@@ -67,8 +67,8 @@ def check_folder(folder: Path) -> None:
     """Check a model folder before a library opens a file of it.
 
     Raises:
-        OpenAlignError: a file is no regular one, too large, or not as its checksum says; the folder is an adapter, or
-            needs code of its own.
+        OpenAlignError: a file is not regular, too large, or differs from its checksum; the folder is an adapter, or
+            needs its own code.
     """
     check_kinds(folder)
     check_files(folder, _checked_names(folder), _ADVICE)
@@ -80,10 +80,10 @@ def check_folder(folder: Path) -> None:
 
 
 def check_kinds(folder: Path) -> None:
-    """Check that all files of a folder are regular ones, and those that are read as text or JSON not too large.
+    """Check that all files of a folder are regular and not too large.
 
     Raises:
-        OpenAlignError: a FIFO, a device, a link to nothing in place of a configuration, or a file that is too large.
+        OpenAlignError: a FIFO, a device, a dangling link instead of a configuration, or a file that is too large.
     """
     try:
         paths = [*folder.iterdir(), *folder.glob("additional_chat_templates/*")]
@@ -109,9 +109,9 @@ def _check_no_code(settings: dict[str, Any], folder: Path, name: str) -> None:
 
 
 def fingerprint_of(folder: Path) -> str:
-    """Digest of all that shapes the embeddings: configuration, weights, vocabulary, preprocessing.
+    """Digest of everything that affects the embeddings: configuration, weights, vocabulary, preprocessing.
 
-    The folder has passed `check_folder`, so that a file which its checksums.json lists is not read again.
+    The folder must have passed `check_folder`: files listed in its checksums.json are not read again.
     """
     known = read_checksums(folder) or {}
     digest = hashlib.sha256()
@@ -123,7 +123,7 @@ def fingerprint_of(folder: Path) -> str:
 
 
 def _checked_names(folder: Path) -> list[str]:
-    """The files that loading reads; listed ones that are missing are among them."""
+    """The files that loading reads, including listed files that are missing."""
     weights = {path.name for path in folder.glob("*.safetensors")}
     listed = {name for name in read_checksums(folder) or () if name.endswith(".safetensors") and "/" not in name}
     return [*_SETTINGS, "tokenizer.json", *sorted(weights | listed)]

@@ -1,7 +1,7 @@
-"""To and from Hugging Face folders: ours are `AlignModel` folders, and any dual encoder there can be searched with.
+"""Reading and writing Hugging Face folders: ours are `AlignModel` folders; any dual encoder can be loaded.
 
-Our folder holds `config.json` (with a section `openalign` for what that format has no word for), `model.safetensors`
-with the names of `AlignModel`, `tokenizer.json`, `preprocessor_config.json` and a model card.
+Our folder has `config.json` (with a section `openalign` for settings that the format lacks), `model.safetensors` with
+the names of `AlignModel`, `tokenizer.json`, `preprocessor_config.json` and a model card.
 """
 
 import json
@@ -31,13 +31,13 @@ __all__ = ["WEIGHTS", "align_settings", "fingerprint_of", "folder_of", "load", "
 
 LOG_TEMPERATURE = "log_temperature"
 MOST_LOG_TEMPERATURE = 20
-"""Of either sign; CLIP's and ALIGN's temperatures of 0.01 and 0.02 have -4.6 and -3.9."""
+"""Largest absolute value; the temperatures 0.01 and 0.02 of CLIP and ALIGN are -4.6 and -3.9."""
 T = TypeVar("T")
 UNUSED_BY_US = "text_model.pooler."  # of AlignModel; the paper projects [CLS] itself
 
 
 class AlignEncoder(DualEncoder):
-    """Our model with its tokenizer and its way of cutting images."""
+    """ALIGN with its tokenizer and image preprocessing."""
 
     def __init__(self, model: Align, tokenizer: Tokenizer, *, name: str, fingerprint: str) -> None:
         self.model = model.eval()
@@ -53,7 +53,7 @@ class AlignEncoder(DualEncoder):
         return self.model.log_temperature.device
 
     def prepare(self, image: ImageInput) -> NDArray[np.uint8]:
-        """Resize to a square and cut the centre (paper section 5) -> uint8 (S, S, 3)."""
+        """Resize to a square and crop the centre (paper section 5) -> uint8 (S, S, 3)."""
         return centre_crop(
             read_image(image, min_side=self.model.settings.resize_size),
             resize_size=self.model.settings.resize_size,
@@ -70,7 +70,7 @@ class AlignEncoder(DualEncoder):
 
 
 def centre_crop(image: NDArray[np.uint8], *, resize_size: int, image_size: int) -> NDArray[np.uint8]:
-    """Squash to a square of `resize_size` and cut the middle `image_size` pixels -> uint8 (S, S, 3)."""
+    """Resize to a square of `resize_size` and crop the central `image_size` pixels -> uint8 (S, S, 3)."""
     offset = (resize_size - image_size) // 2
     squared = resize(image, resize_size, resize_size)
     return np.ascontiguousarray(squared[offset : offset + image_size, offset : offset + image_size])
@@ -79,11 +79,11 @@ def centre_crop(image: NDArray[np.uint8], *, resize_size: int, image_size: int) 
 def load(source: str | Path) -> DualEncoder:
     """Load a dual encoder from a folder or by its name on the Hugging Face hub.
 
-    The folder may be a stranger's: nothing in it is run, and it is checked before a library opens a file of it.
+    The folder need not be trusted: no code in it is run, and its files are checked before a library opens them.
 
     Raises:
-        OpenAlignError: no such folder or name, a folder without a model, a damaged one, one that needs code of its own,
-            or weights that do not fit the configuration.
+        OpenAlignError: no such folder or name, a folder without a model, a damaged model, a model that needs its own
+            code, or weights that do not match the configuration.
     """
     folder = folder_of(source)
     check_folder(folder)
@@ -101,7 +101,7 @@ def load(source: str | Path) -> DualEncoder:
 
 
 def load_align(folder: Path) -> Align:
-    """The bare model of an `AlignModel` folder, ours or the port's.
+    """The ALIGN model of a folder, ours or the port's, without tokenizer.
 
     Raises:
         OpenAlignError: the folder's weights are missing, damaged or of another shape than its configuration.
@@ -114,11 +114,11 @@ def _load_checked(folder: Path) -> Align:
     """The model of a folder that has passed `check_folder`."""
     stored = stored_tensors([folder / WEIGHTS])
     settings = align_settings(folder, tensors=len(stored))
-    with torch.device("meta"):  # without memory: what the weights do not fill is not built
+    with torch.device("meta"):  # checks shapes without allocating memory
         check_shapes(_named_as_ours(stored), Align(settings).state_dict(), folder / WEIGHTS)
     model = Align(settings)
     load_weights(model, folder / WEIGHTS)
-    # The weights hold the temperature, of which we learn the logarithm: taken back from there, it would lose bits.
+    # The weights hold the temperature, from which the learned logarithm could not be restored bit for bit.
     exact = _exact_log_temperature(read_object(folder / CONFIG), folder / CONFIG)
     if exact is not None:
         model.log_temperature.data.fill_(exact)
@@ -126,10 +126,10 @@ def _load_checked(folder: Path) -> Align:
 
 
 def align_settings(folder: Path, tensors: int | None = None) -> AlignSettings:
-    """The settings of the model in an `AlignModel` folder; `tensors`, how many its weights are, limits the layers.
+    """The settings of the model in an `AlignModel` folder; it has no more layers than `tensors`, if given.
 
     Raises:
-        OpenAlignError: another kind of model, or a configuration that does not fit.
+        OpenAlignError: another kind of model, or a configuration that is not valid.
     """
     config = read_object(folder / CONFIG)
     if config.get("model_type") != "align":
@@ -141,7 +141,7 @@ def align_settings(folder: Path, tensors: int | None = None) -> AlignSettings:
 
 
 def load_weights(model: Align, path: Path) -> None:
-    """Fill `model` with the weights stored at `path`.
+    """Load the weights stored at `path` into `model`.
 
     Raises:
         OpenAlignError: the file is missing or damaged, a tensor is missing, unknown or of another shape, or holds NaN.
@@ -158,7 +158,7 @@ def load_weights(model: Align, path: Path) -> None:
 
 
 def _named_as_ours(tensors: Mapping[str, T]) -> dict[str, T]:
-    """An `AlignModel`'s tensors under our names, without those that we have no use for."""
+    """The tensors of an `AlignModel` under our names, without those that we do not use."""
     renamed = {"temperature": "log_temperature"}
     return {renamed.get(name, name): each for name, each in tensors.items() if not name.startswith(UNUSED_BY_US)}
 
@@ -180,13 +180,13 @@ def save(
 ) -> None:
     """Write the Hugging Face folder of `model`; `card` is its README in Markdown.
 
-    `state` stands for the model's own state dict, where that is cut across processes.
+    `state` replaces the model's state dict if the model is sharded.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous() for name, tensor in (state or model.state_dict()).items()}
     state["temperature"] = state.pop("log_temperature").exp()
     width = model.settings.text_tower.width
-    # AlignModel expects BERT's pooler, which takes no part in the embeddings; without it, it would warn.
+    # AlignModel has BERT's pooler, which does not affect the embeddings, and warns if its weights are missing.
     state |= {f"{UNUSED_BY_US}dense.weight": torch.zeros(width, width), f"{UNUSED_BY_US}dense.bias": torch.zeros(width)}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     config = config_from(model.settings)

@@ -1,7 +1,7 @@
-"""How large a model's configuration may ask for things to be, checked before anything is built from it.
+"""Limits on the sizes in a model's configuration, checked before the model is built.
 
-The limits lie above all published models. They bound time and memory whatever family a folder belongs to: transformers
-would build ten million layers, or fill a vocabulary of 2^40 entries, without a question.
+The limits are above all published models. They bound time and memory for every family of models: transformers itself
+would build ten million layers, or a vocabulary of 2^40 entries.
 """
 
 import re
@@ -21,7 +21,7 @@ MOST_LAYERS = 1000
 MOST_SIDE = 4096
 """Side of an image in pixels (EfficientNet-L2 sees 800)."""
 MOST_MULTIPLIER = 32
-"""By what an EfficientNet multiplies widths and depths (L2: 5.3)."""
+"""Width and depth multipliers of an EfficientNet (L2: 5.3)."""
 
 _LARGEST_NUMBER = 2**31 - 1
 _MOST_ITEMS = 4096
@@ -37,32 +37,32 @@ _SIZES = {
     "image_size": MOST_SIDE,
     "patch_size": MOST_SIDE,
 }
-"""Whole numbers from 1, or lists of them."""
+"""Keys whose values are integers from 1 to a limit, or lists of them."""
 _PATTERNS = (
     (re.compile(r"(layers|depths?|repeats|blocks|stages)$"), MOST_LAYERS),
     (re.compile(r"(coefficient|multiplier)$"), MOST_MULTIPLIER),
     (re.compile(r"^(num|n)_"), MOST_ENTRIES),
     (re.compile(r"(_size|_dim|width|channels|dims|sizes)$"), MOST_ENTRIES),
 )
-"""Other keys by their endings or beginnings, as the families of transformers call them."""
+"""Other keys by suffix or prefix, as the models of transformers name them."""
 _SIDES = {"size", "crop_size", "pad_size", "patch_size"}
 _BUILT_IN = (None, "eager", "sdpa")
 _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
 _FOREIGN_WEIGHTS = {"transformers_weights", "quantization_config"}
 _CLASSES = {"id2label", "label2id"}
-"""Objects whose keys are a model's own words or numbers."""
+"""Objects whose keys are class names or numbers."""
 
 
 def check_config(config: dict[str, Any], path: Path, tensors: int | None = None) -> None:
-    """Check the numbers of a `config.json`, those of its towers too, and that it needs nothing from elsewhere.
+    """Check the numbers of a `config.json` and of its towers, and that it needs no other repository.
 
     Args:
-        config: as `read_object` gave it.
-        path: named in the messages.
-        tensors: how many the folder's weight files hold, if that is known; a tower has no more layers than that.
+        config: the parsed file.
+        path: its path, for error messages.
+        tensors: number of tensors in the folder's weight files, if known; a tower has no more layers than that.
 
     Raises:
-        OpenAlignError: the first key whose value is not one that a published model could have.
+        OpenAlignError: the first key whose value exceeds its limit.
     """
     for keys, value in values_of(config):
         _check_number(keys[-1], value, f"{path}: `{'.'.join(keys)}`")
@@ -87,8 +87,8 @@ def check_preprocessor(settings: dict[str, Any], path: Path) -> None:
     """Check the sizes and numbers of a `preprocessor_config.json`.
 
     Raises:
-        OpenAlignError: a side is no number of pixels from 1 to `MOST_SIDE`, the crop is larger than the image it is
-            cut from, or a standard deviation would make pixels infinite.
+        OpenAlignError: a side is not from 1 to `MOST_SIDE` pixels, the crop is larger than the resized image, or a
+            standard deviation is so small or large that pixels overflow.
     """
     for keys, value in values_of(settings):
         where = f"{path}: `{'.'.join(keys)}`"
@@ -116,7 +116,7 @@ def _check_crop(settings: dict[str, Any], path: Path) -> None:
 
 
 def _shortest_side(size: Any) -> int | None:
-    """Of `{"height": h, "width": w}`, `{"shortest_edge": s}` or s; None where it is given in another way."""
+    """The shorter side of `{"height": h, "width": w}`, `{"shortest_edge": s}` or s; None for other forms."""
     if isinstance(size, dict):
         sides = [size[key] for key in ("height", "width", "shortest_edge") if isinstance(size.get(key), int)]
         return min(sides, default=None)
@@ -124,7 +124,7 @@ def _shortest_side(size: Any) -> int | None:
 
 
 def values_of(content: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every value below `content` that is no object, with the keys that lead to it; what lists hold, too."""
+    """All values in `content` except objects, with their path of keys; lists are searched as well."""
     waiting: list[tuple[tuple[str, ...], Any]] = [((key,), value) for key, value in content.items()]
     while waiting:
         keys, value = waiting.pop()

@@ -1,4 +1,4 @@
-"""A model that `openalign export` wrote, run by ONNX Runtime: the same vectors, quicker on a processor."""
+"""A model exported by `openalign export`, run by ONNX Runtime: the same vectors, faster on a CPU."""
 
 from collections.abc import Sequence
 from mmap import ACCESS_READ, mmap
@@ -24,15 +24,15 @@ from openalign.settings import Settings
 ABOUT = "onnx.json"
 IMAGE_TOWER, TEXT_TOWER = "image.onnx", "text.onnx"
 MOST_GRAPH_BYTES = 2**31
-"""What a protobuf message can hold."""
+"""The limit of protobuf messages."""
 _ADVICE = "run `openalign export` again"
 
 
 class ExportSettings(Settings):
-    """What `onnx.json` says of an export."""
+    """The content of `onnx.json`."""
 
     name: str
-    """The model that was exported, as it was named then."""
+    """The exported model, as it was named at the time."""
     fingerprint: str
     width: int = Field(ge=1, le=MOST_WIDTH)
     image_size: int = Field(ge=1, le=MOST_SIDE)
@@ -51,7 +51,7 @@ class OnnxEncoder(DualEncoder):
     """Both towers of an exported folder. Its fingerprint is that of the model it was exported from.
 
     Raises:
-        OpenAlignError: the folder is no export, or a damaged one.
+        OpenAlignError: the folder is not an export, or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,7 +70,7 @@ class OnnxEncoder(DualEncoder):
         self._tokenizer = Tokenizer.load(folder)
 
     def prepare(self, image: ImageInput) -> NDArray[Any]:
-        """Resize to a square and cut the centre, as the exported model does -> uint8 (S, S, 3)."""
+        """Resize to a square and crop the centre, as the exported model does -> uint8 (S, S, 3)."""
         pixels = read_image(image, min_side=self._resize_size)
         return centre_crop(pixels, resize_size=self._resize_size, image_size=self.image_size)
 
@@ -82,13 +82,13 @@ class OnnxEncoder(DualEncoder):
         return self._run(self._text, {"ids": ids_BT, "mask": mask_BT})
 
     def _run(self, session: Any, inputs: dict[str, NDArray[Any]]) -> torch.Tensor:
-        # An id beyond the vocabulary, when the tokenizer is another model's, is an error of the runtime.
+        # With another model's tokenizer, an id beyond the vocabulary makes the runtime fail.
         with library_errors(f"{self.name}: does not fit its tokenizer or onnx.json; {_ADVICE}"):
             return torch.from_numpy(session.run(["vectors"], inputs)[0])
 
 
 def exported(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
-    """The export that lies in the folder `model` (or a run's `model/`) as `onnx`, if this very model was exported."""
+    """The export in `model`/onnx (or a run's `model/onnx`), if it is of the model with this fingerprint."""
     for folder in (Path(model, "onnx"), Path(model, "model", "onnx")):
         if (folder / ABOUT).is_file():
             encoder = OnnxEncoder(folder)
@@ -109,10 +109,10 @@ def _session(path: Path, inputs: list[str]) -> Any:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             names_a_file = content.find(b"location") >= 0
         session = None if names_a_file else runtime_session(path)
-    except Exception as error:  # the runtime's own exceptions share no other base
+    except Exception as error:  # the runtime's exceptions have no other base class in common
         raise OpenAlignError(f"{path.name} is damaged") from error
     if session is None:
-        # A tensor that is kept outside the graph has a `location`, which may be any file of the machine.
+        # A tensor outside the graph has a `location`, which could be any file of the machine.
         raise OpenAlignError(f"{path.name} takes data from another file, as none of our exports does")
     if [each.name for each in session.get_inputs()] != inputs:
         raise OpenAlignError(f"{path.name} is of another kind")

@@ -1,4 +1,4 @@
-"""The only calls of transformers' `from_pretrained`: on checked folders, without the network or code of theirs."""
+"""All calls of transformers' `from_pretrained`: on checked folders, without network access or their own code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from openalign.model.folder import CONFIG, PREPROCESSOR
 from openalign.model.limits import check_config, check_preprocessor
 from openalign.model.weights import StoredTensor, check_finite, stored_tensors, weight_files
 
-_HERE_WITHOUT_CODE = {"trust_remote_code": False, "local_files_only": True}
+_LOCAL_WITHOUT_CODE = {"trust_remote_code": False, "local_files_only": True}
 _PROCESSOR = "processor_config.json"
 _TOKENIZER_SETTINGS = "tokenizer_config.json"
 
@@ -28,15 +28,15 @@ def load_model(kind: Any, folder: Path) -> Any:
         folder: holds `config.json` and `model.safetensors`, or an index of such files.
 
     Raises:
-        OpenAlignError: the configuration asks for more than a published model has, or than the weight files hold;
-            weights are missing, damaged, of another shape, or NaN.
+        OpenAlignError: the configuration exceeds the limits, or needs more tensors than the weight files have; weights
+            are missing, damaged, of another shape, or NaN.
     """
     files = weight_files(folder)
     stored = stored_tensors(files)
     check_config(read_object(folder / CONFIG), folder / CONFIG, tensors=len(stored))
     with library_errors(f"{folder}: cannot be loaded by transformers"):
-        config: Any = AutoConfig.from_pretrained(folder, **_HERE_WITHOUT_CODE)
-        with torch.device("meta"):  # without memory
+        config: Any = AutoConfig.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
+        with torch.device("meta"):  # without allocating memory
             _check_parameters(kind.from_config(config, trust_remote_code=False), stored, folder)
         model, report = kind.from_pretrained(
             folder,
@@ -45,7 +45,7 @@ def load_model(kind: Any, folder: Path) -> Any:
             dtype=torch.float32,
             ignore_mismatched_sizes=True,  # refused below, by name
             output_loading_info=True,
-            **_HERE_WITHOUT_CODE,
+            **_LOCAL_WITHOUT_CODE,
         )
     _check_complete(report, files[0])
     check_finite(model.state_dict(), files[0])
@@ -53,7 +53,7 @@ def load_model(kind: Any, folder: Path) -> Any:
 
 
 def _check_parameters(model: torch.nn.Module, stored: Mapping[str, StoredTensor], folder: Path) -> None:
-    """The files may lack what is tied to another tensor, but not more than that: it would be made up at random."""
+    """Tied tensors may be missing from the files; more than that would be initialised at random."""
     asked, held = sum(each.numel() for each in model.parameters()), sum(each.numbers for each in stored.values())
     if asked > 2 * held:
         raise OpenAlignError(
@@ -62,7 +62,7 @@ def _check_parameters(model: torch.nn.Module, stored: Mapping[str, StoredTensor]
 
 
 def _check_complete(report: Mapping[str, Any], path: Path) -> None:
-    """Refuse what transformers fills with random numbers."""
+    """Refuse a model with tensors that transformers initialised at random."""
     for name, stored, own in sorted(report["mismatched_keys"]):
         raise OpenAlignError(
             f"{path}: `{name}` has shape {tuple(stored)}, but the configuration asks for {tuple(own)}: it is a model "
@@ -76,24 +76,24 @@ def load_processor(folder: Path) -> Any:
     """The image processor of a folder that has passed `check_folder`.
 
     Raises:
-        OpenAlignError: there is none, or its sizes are not those of images.
+        OpenAlignError: there is none, or its sizes are not valid.
     """
     for name in (PREPROCESSOR, _PROCESSOR):
         if (folder / name).exists():
             check_preprocessor(read_object(folder / name), folder / name)
     with library_errors(f"{folder}: its image processor cannot be loaded by transformers"):
-        return AutoImageProcessor.from_pretrained(folder, **_HERE_WITHOUT_CODE)  # type: ignore[no-untyped-call]
+        return AutoImageProcessor.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)  # type: ignore[no-untyped-call]
 
 
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a folder that has passed `check_folder`.
 
     Raises:
-        OpenAlignError: there is none to load, or it asks for more than any published one (see `check_tokenizer`).
+        OpenAlignError: there is none, or it exceeds the limits of `check_tokenizer`.
     """
     _check_tokenizer_files(folder)
     with library_errors(f"{folder}: its tokenizer cannot be loaded by transformers"):
-        return AutoTokenizer.from_pretrained(folder, **_HERE_WITHOUT_CODE)
+        return AutoTokenizer.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
 
 
 def _check_tokenizer_files(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The named sizes of both towers, and what each one costs.
+"""The named sizes of both towers, and their cost.
 
 Multiply-adds are counted from the shapes of the layers: convolutions, linear layers and attention, one pair forward.
 Norms, activations and pooling are left out, as the published figures leave them out.
@@ -66,7 +66,7 @@ def _check_name(name: str, kind: str, known: Collection[str]) -> None:
 
 
 def parameters(module: nn.Module) -> int:
-    """Number of learned scalars."""
+    """Number of parameters."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -98,7 +98,7 @@ def text_multiply_adds(tower: BertModel, pieces: int) -> int:
 
 @cache
 def pair_multiply_adds(settings: AlignSettings, pieces: int) -> int:
-    """Multiply-adds of one pair through both towers and their projections, its text `pieces` word pieces long."""
+    """Multiply-adds of one pair through both towers and their projections, for a text of `pieces` word pieces."""
     with torch.device("meta"):
         model = Align(settings)
     projections = [layer for layer in (model.image_projection, model.text_projection) if layer is not None]
@@ -110,7 +110,7 @@ def pair_multiply_adds(settings: AlignSettings, pieces: int) -> int:
 
 
 def scales_tables() -> list[Table]:
-    """One table a family: width, parameters, multiply-adds at the published size and at the paper's."""
+    """One table per tower: width, parameters, multiply-adds at the published size and at the paper's."""
     return [_image_table(), _text_table()]
 
 

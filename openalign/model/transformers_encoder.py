@@ -1,4 +1,4 @@
-"""Any dual encoder of the transformers library, behind our interface: for evaluation and search, not for training."""
+"""Any dual encoder of the transformers library as a `DualEncoder`, for evaluation and search, not for training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +19,10 @@ from openalign.model.pretrained import load_model, load_processor, load_tokenize
 
 
 class TransformersEncoder(DualEncoder):
-    """Any dual encoder of the transformers library: CLIP, SigLIP, ALIGN's port and their like.
+    """Any dual encoder of the transformers library, such as CLIP, SigLIP or the port of ALIGN.
 
     Raises:
-        OpenAlignError: the folder, which has passed `check_folder`, holds no dual encoder that can be loaded.
+        OpenAlignError: the folder, which has passed `check_folder`, has no dual encoder that can be loaded.
     """
 
     def __init__(self, folder: Path, *, name: str, fingerprint: str) -> None:
@@ -41,7 +41,7 @@ class TransformersEncoder(DualEncoder):
             self._probe()
 
     def _probe(self) -> None:
-        """Learn the sizes from one image and two texts of unlike length, which also shows that both towers work."""
+        """Find the sizes with one image and two texts of different length, which also tests both towers."""
         self.image_size = 0
         shape = self.prepare(np.zeros((64, 64, 3), np.uint8)).shape
         if len(shape) != 3 or shape[0] != 3 or shape[1] != shape[2] or not 0 < shape[1] <= MOST_SIDE:
@@ -70,7 +70,7 @@ class TransformersEncoder(DualEncoder):
         return temperature
 
     def prepare(self, image: ImageInput) -> NDArray[np.float32]:
-        """The model's own processor -> float32 (3, S, S)."""
+        """Apply the model's image processor -> float32 (3, S, S)."""
         pixels = Image.fromarray(read_image(image, min_side=1024))
         with library_errors(f"{self.name}: its image processor failed"):
             out: NDArray[np.float32] = self.processor(images=pixels, return_tensors="np")["pixel_values"][0]
@@ -85,7 +85,7 @@ class TransformersEncoder(DualEncoder):
         return _unit_rows(self.model.get_image_features(pixel_values=torch.from_numpy(images)))
 
     def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
-        # SigLIP was trained with every text padded to full length; for the others it is only slower.
+        # SigLIP was trained with texts padded to full length; for other models that is only slower.
         padding = "max_length" if "siglip" in self.model.config.model_type else True
         short = [whole_characters(text[: CHARACTERS_PER_PIECE * self.max_pieces]) for text in texts]
         with library_errors(f"{self.name}: its tokenizer failed over a text"):

@@ -1,4 +1,4 @@
-"""Weight files: safetensors only, described by their headers before anything is built, and every number finite."""
+"""Weight files: safetensors only, checked by their headers before a model is built, with finite values only."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,21 +16,21 @@ from openalign.model.folder import INDEX, MOST_WEIGHT_BYTES, WEIGHTS
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 _SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
 _DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "BOOL")
-"""Numbers that are what they say; eight-bit ones mean something only with the scales of a quantization."""
+"""Supported types; eight-bit numbers need the scales of a quantization."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """What a header says of a tensor."""
+    """A tensor as the header of its file describes it."""
 
     dtype: str
-    """As safetensors writes it: F32, BF16, I64 ..."""
+    """In the notation of safetensors: F32, BF16, I64 ..."""
     shape: tuple[int, ...]
     file: Path
 
     @property
     def numbers(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return int(torch.Size(self.shape).numel())
 
 
@@ -38,7 +38,7 @@ def weight_files(folder: Path) -> list[Path]:
     """`model.safetensors` of a folder, or the files that `model.safetensors.index.json` names instead.
 
     Raises:
-        OpenAlignError: there are none, or only pickled ones; the index names something else than files beside it.
+        OpenAlignError: there are none, or only pickled ones; the index names files outside the folder.
     """
     if (folder / WEIGHTS).exists():
         return [folder / WEIGHTS]
@@ -67,10 +67,10 @@ def _shards(folder: Path) -> list[Path]:
 
 
 def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
-    """The tensors of these files by name, from the headers alone.
+    """The tensors of these files by name, read from the headers only.
 
     Raises:
-        OpenAlignError: a file is missing or damaged, or holds numbers of a kind that openalign does not read.
+        OpenAlignError: a file is missing or damaged, or has tensors of an unsupported type.
     """
     found: dict[str, StoredTensor] = {}
     for file in files:
@@ -79,9 +79,9 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
         check_file(file, MOST_WEIGHT_BYTES)
         damaged = library_errors(f"{file}: damaged; take an older checkpoint or fetch it again")
         with damaged, safe_open(file, framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118 - no mapping
-                part = opened.get_slice(name)
-                found[name] = StoredTensor(part.get_dtype(), tuple(part.get_shape()), file)
+            for name in opened.keys():  # noqa: SIM118 - not a mapping
+                header = opened.get_slice(name)
+                found[name] = StoredTensor(header.get_dtype(), tuple(header.get_shape()), file)
     for name, tensor in found.items():
         if tensor.dtype not in _DTYPES:
             raise OpenAlignError(
@@ -92,10 +92,10 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
 
 
 def check_shapes(stored: Mapping[str, StoredTensor], own: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Check that the file at `path` holds what the model `own` needs, before it is read or the model takes memory.
+    """Check that the file at `path` has exactly the tensors of a model, before it is read or memory is allocated.
 
     Raises:
-        OpenAlignError: a tensor is missing, unknown, of another shape, or of whole numbers instead of fractions.
+        OpenAlignError: a tensor is missing, unknown, of another shape, or integer instead of floating-point.
     """
     for name, tensor in own.items():
         if name not in stored and not name.endswith("num_batches_tracked"):
@@ -106,7 +106,7 @@ def check_shapes(stored: Mapping[str, StoredTensor], own: Mapping[str, torch.Ten
                 f"{tuple(tensor.shape)}: it is a model of another shape."
             )
         if name in stored and tensor.is_floating_point() and "F" not in stored[name].dtype:
-            raise OpenAlignError(f"{path}: `{name}` holds {stored[name].dtype} instead of fractions.")
+            raise OpenAlignError(f"{path}: `{name}` has type {stored[name].dtype}, not floating-point.")
     if unknown := sorted(set(stored) - set(own)):
         raise OpenAlignError(
             f"{path}: holds `{unknown[0]}`, which the settings do not: it is a model of another shape."
@@ -121,5 +121,5 @@ def check_finite(tensors: Mapping[str, torch.Tensor], where: str | Path) -> None
 
 
 def _finite(tensor: torch.Tensor) -> bool:
-    least, most = torch.aminmax(tensor)  # both are NaN where one number is; takes no memory, unlike `isfinite`
+    least, most = torch.aminmax(tensor)  # both are NaN if any element is; allocates nothing, unlike `isfinite`
     return bool(torch.isfinite(least) and torch.isfinite(most))

@@ -1,4 +1,4 @@
-"""Exit statuses: 2 for what is typed wrong, 1 for what cannot be done, each with one error message and no traceback."""
+"""Exit statuses: 2 for usage errors, 1 for failures, each with one error message and no traceback."""
 
 import shlex
 
@@ -10,7 +10,7 @@ from openalign.commands.cli import app
 CURATE = "curate photos.csv --to curated"
 TRAIN = "train laptop --to run"
 EVALUATE = "evaluate model photos.csv"
-MISTYPED = [
+USAGE_ERRORS = [
     *("nonsense", "--nonsense"),
     *("curate --to curated", "curate photos.csv", f"{CURATE} --nonsense"),
     *(f"{CURATE} --set min_words", f"{CURATE} --set min_wrods=2", f"{CURATE} --set =2"),
@@ -33,7 +33,7 @@ MISTYPED = [
     *("serve", "serve photos.index --port 70000", "serve photos.index --port http"),
     *("export model", "scales large", "demo --scenes 5", "demo --seed -1"),
 ]
-IMPOSSIBLE = [
+FAILURES = [
     *("curate none.warc.gz --to curated", "tokenizer none.csv --to t", "train none.toml --to run", "report none"),
     *("evaluate none photos.csv", "evaluate none none.csv", "classify none a.png --labels red,blue"),
     *("index photos.csv --model none --to photos.index", "search none.index red", "serve none.index --port 0"),
@@ -57,22 +57,22 @@ def ended(typed: str):
     return done
 
 
-@pytest.mark.parametrize("typed", MISTYPED)
-def test_what_is_typed_wrong_ends_with_2_and_the_usage_and_writes_nothing(folder, typed):
+@pytest.mark.parametrize("typed", USAGE_ERRORS)
+def test_usage_errors_end_with_2_and_the_usage_and_write_nothing(folder, typed):
     done = ended(typed)
     assert done.exit_code == 2, done.output
     assert done.stderr.lstrip().startswith("Usage: openalign") and "Error" in done.stderr
     assert sorted(path.name for path in folder.iterdir()) == ["a.png", "photos.csv"]
 
 
-@pytest.mark.parametrize("typed", IMPOSSIBLE)
-def test_what_cannot_be_done_ends_with_1_and_one_error_message(typed):
+@pytest.mark.parametrize("typed", FAILURES)
+def test_failures_end_with_1_and_one_error_message(typed):
     done = ended(typed)
     assert done.exit_code == 1, done.output
     message = done.stderr.splitlines()[-1]
     assert (message.startswith("openalign: ") and "none" in message) or "model" in message
 
 
-def test_a_mistake_is_reported_with_the_usage_of_its_command():
+def test_a_usage_error_shows_the_usage_of_its_command():
     done = ended(f"{CURATE} --memory much")
     assert "Usage: openalign curate" in done.stderr and "give a number and a unit" in done.stderr

@@ -9,13 +9,13 @@ from typing import Any
 
 from openalign.curation.html.alt_text import ImageTag
 from openalign.curation.html.page import Form, read_tags
-from openalign.curation.images import inspection
-from openalign.curation.images.inspection import Inspection
+from openalign.curation.images import single_image
 from openalign.curation.images.settings import StorageSettings
+from openalign.curation.images.single_image import Inspection
 
 LONG = 600.0  # seconds that no test waits for
 
-_inspect_here = inspection.inspect_here
+_inspect_here = single_image.inspect_here
 
 
 def sleep(seconds: float) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from openalign.curation.cache import cache_of, open_cache, parse_limit, trim_cache
 from openalign.curation.fetch.ledger import read_ledger
 from openalign.curation.fetch.settings import FetchSettings
-from openalign.curation.images import inspection
+from openalign.curation.images import single_image
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
@@ -42,13 +42,13 @@ def table(tmp_path: Path) -> Path:
 def inspected(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows with every image that is inspected, in this process."""
     inspections: list[int] = []
-    real = inspection.inspect_image
+    real = single_image.inspect_image
 
     def inspect(*given: Any) -> Any:
         inspections.append(1)
         return real(*given)
 
-    monkeypatch.setattr(inspection, "inspect_image", inspect)
+    monkeypatch.setattr(single_image, "inspect_image", inspect)
     return inspections
 
 

@@ -83,7 +83,7 @@ def failure_of(run: Callable[[], object]) -> str:
 @pytest.mark.parametrize(
     ("free_kb", "workers"), [(0, 1), (20, 1), (40, 1), (100, 1), (400, 1), (400, 2), (1000, 1), (2000, 2)]
 )
-def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(
+def test_a_full_disk_is_reported_and_the_same_command_resumes(
     disk: Path, table: Path, alone: Path, free_kb: int, workers: int
 ) -> None:
     out = disk / "out"
@@ -92,7 +92,7 @@ def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(
     assert older is not None
     filler = fill(disk, free_kb)
     sentence = failure_of(lambda: curate([table], to=out, workers=workers, recipe=OFFLINE))
-    assert "No space left on device" in sentence and "make room" in sentence
+    assert "No space left on device" in sentence and ("make room" in sentence or "free or repair" in sentence)
     assert read_checksums(out) == older
     check_files(out, older, "it should be whole")
     filler.unlink()

@@ -18,7 +18,7 @@ from PIL import Image
 from warcio.archiveiterator import ArchiveIterator
 
 from openalign.curation import pipeline
-from openalign.curation.images import inspection
+from openalign.curation.images import single_image
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
@@ -183,7 +183,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from openalign.curation import pipeline
-from openalign.curation.images import inspection
+from openalign.curation.images import single_image
 from openalign.curation.sources import listings
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
@@ -229,7 +229,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [path.name for path in (tmp_path / ".out.cache").iterdir()] == ["steps"]
     with monkeypatch.context() as patched:  # nothing may be read or inspected again
         patched.setattr(listings, "read_table", interrupt)
-        patched.setattr(inspection, "inspect_image", interrupt)
+        patched.setattr(single_image, "inspect_image", interrupt)
         run([table], out)
     assert (out / "shards" / "shard-00000.tar").read_bytes() == (
         tmp_path / "whole" / "shards" / "shard-00000.tar"
@@ -280,13 +280,13 @@ def test_only_the_damaged_result_is_computed_again(tmp_path: Path, monkeypatch: 
 def count_inspections(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A list that grows with every image that is inspected from now on, in this process."""
     inspections: list[int] = []
-    real = inspection.inspect_image
+    real = single_image.inspect_image
 
     def inspect(*given: Any) -> Any:
         inspections.append(1)
         return real(*given)
 
-    monkeypatch.setattr(inspection, "inspect_image", inspect)
+    monkeypatch.setattr(single_image, "inspect_image", inspect)
     return inspections
 
 

@@ -42,13 +42,13 @@ pipeline.curate([source], to=to, workers=2, recipe=CurateRecipe.of(download=Fals
 INSPECTS_FOR_EVER = """
 import os, sys, time
 from pathlib import Path
-from openalign.curation.images import inspection
+from openalign.curation.images import single_image
 from openalign.commands.cli import main
 source, to, workers = sys.argv[1:4]
 def inspect(*given):
     Path(workers, str(os.getpid())).touch()
     time.sleep(600)
-inspection.inspect_image = inspect
+single_image.inspect_image = inspect
 sys.argv[1:] = ["curate", source, "--to", to, "--workers", "2", "--set", "download=false"]
 main()
 """

@@ -29,12 +29,12 @@ def test_captions_have_three_to_twenty_words_and_name_every_object(language: str
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_background_is_told_in_every_language_as_no_other(language: str) -> None:
+def test_every_background_has_its_own_phrases_in_every_language(language: str) -> None:
     told = [place for background in BACKGROUNDS for place in PLACES[background][language]]
     assert len(told) == len(set(told))
 
 
-def test_most_captions_say_where_and_few_are_shared() -> None:
+def test_most_captions_name_the_background_and_few_are_shared() -> None:
     texts = captions("en")
     told = sum(
         any(place in text for place in PLACES[scene.background]["en"])
@@ -44,7 +44,7 @@ def test_most_captions_say_where_and_few_are_shared() -> None:
     assert max(Counter(texts).values()) <= 5
 
 
-def test_full_captions_always_say_where() -> None:
+def test_full_captions_always_name_the_background() -> None:
     for scene in SCENES[:300]:
         text = full_caption(scene, random_of(1, Stream.TEXT, scene.number))
         assert any(place in text for place in PLACES[scene.background]["en"])
@@ -67,7 +67,7 @@ def test_relations_are_true_of_the_picture() -> None:
             assert any(way in text for way in ("dog above a cat", "cat below a dog", "dog over a cat"))
 
 
-def test_counts_are_told() -> None:
+def test_captions_have_counts() -> None:
     scene = arranged(2, 0, ("snow", ("fox", "fox", "fox")))
     assert full_caption(scene, random_of(2, Stream.TEXT, 0)).startswith("three foxes")
     assert "3 x Fuchs" in caption(scene, random_of(2, Stream.TEXT, 0), "de")

@@ -7,7 +7,7 @@ from openalign.demo.scenes import kept_out, training_scene
 TESTS = heldout(0, 1000)
 
 
-def test_the_held_out_scenes_differ_in_what_they_show_and_say() -> None:
+def test_held_out_scenes_differ_in_contents_and_captions() -> None:
     assert len(TESTS) == len({test.text for test in TESTS}) == 1000
     contents = {(test.scene.background, tuple(sorted(test.scene.kinds))) for test in TESTS}
     assert len(contents) == 1000
@@ -19,18 +19,18 @@ def test_one_object_scenes_cover_every_kind() -> None:
     assert set(alone) == {kind.name for kind in KINDS}
 
 
-def test_held_out_scenes_show_only_combinations_that_training_shows() -> None:
+def test_held_out_scenes_have_only_combinations_of_training() -> None:
     assert not {(kind, test.scene.background) for test in TESTS for kind in test.scene.kinds} & kept_out(0)
 
 
-def test_every_unseen_scene_shows_a_combination_that_training_never_shows() -> None:
+def test_every_unseen_scene_has_a_combination_that_is_not_in_training() -> None:
     tests = unseen(0, 500)
     assert len(tests) == 500
     for test in tests:
         assert {(kind, test.scene.background) for kind in test.scene.kinds} & kept_out(0)
 
 
-def test_test_scenes_are_no_scenes_of_the_web() -> None:
+def test_test_scenes_are_not_scenes_of_the_web() -> None:
     sets = [TESTS, unseen(0, 500), *(heldout(0, 200, language) for language in LANGUAGES[1:])]
     numbers = [test.scene.number for tests in sets for test in tests]
     assert len(numbers) == len(set(numbers))

@@ -15,12 +15,12 @@ def test_a_second_demo_in_the_same_folder_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]"])
-def test_a_damaged_note_lets_the_web_be_made_again(tmp_path, monkeypatch, content):
+def test_a_damaged_web_json_makes_the_web_again(tmp_path, monkeypatch, content):
     made = []
     monkeypatch.setattr(run, "make_web", lambda to, **settings: made.append(settings))
     for _ in range(2):
-        run.Road(tmp_path, scenes=100, seed=0).web()
+        run.Demo(tmp_path, scenes=100, seed=0).web()
     assert made == [{"scenes": 100, "seed": 0}]
     (tmp_path / "web.json").write_text(content)
-    run.Road(tmp_path, scenes=100, seed=0).web()
+    run.Demo(tmp_path, scenes=100, seed=0).web()
     assert len(made) == 2

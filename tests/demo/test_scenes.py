@@ -33,23 +33,23 @@ def test_every_drawing_fills_its_frame(kind: str) -> None:
         assert opaque.any(axis=0).mean() > 0.9 and opaque.any(axis=1).mean() > 0.9
 
 
-def test_a_scene_is_the_same_whenever_it_is_asked_for() -> None:
+def test_a_scene_depends_only_on_its_number() -> None:
     assert training_scene(3, 77) == training_scene(3, 77)
     assert paint(training_scene(3, 77)).tobytes() == paint(training_scene(3, 77)).tobytes()
     assert training_scene(3, 77) != training_scene(4, 77)
 
 
-def test_streams_of_a_seed_share_no_numbers() -> None:
+def test_streams_of_a_seed_are_independent() -> None:
     first = {int(random_of(0, stream, number).integers(1 << 62)) for stream in Stream for number in range(50)}
     assert len(first) == 50 * len(Stream)
 
 
-def test_training_scenes_show_no_combination_that_is_kept_out() -> None:
+def test_training_scenes_have_no_combination_that_is_kept_out() -> None:
     shown = {(kind, scene.background) for scene in SCENES for kind in scene.kinds}
     assert not shown & kept_out(0)
 
 
-def test_what_is_kept_out_leaves_each_kind_and_background_in_many_others() -> None:
+def test_each_kind_and_background_has_many_combinations_that_are_kept() -> None:
     out = kept_out(0)
     assert 40 <= len(out) <= 60
     for kind in KINDS:
@@ -84,7 +84,7 @@ def test_no_two_paintings_of_a_background_are_equal(background: str) -> None:
     assert len(painted) == 8
 
 
-def test_a_scene_shows_its_drawing_at_its_place() -> None:
+def test_a_scene_has_its_drawing_at_its_position() -> None:
     scene = arranged(0, 5, ("paper", ("apple",)))
     placed = scene.objects[0]
     middle = np.asarray(paint(scene))[round(placed.y), round(placed.x)]

@@ -77,7 +77,7 @@ def charset_of(body: bytes, content_type: str) -> str:
 
 
 class Images(HTMLParser):
-    """The (address, alt or None) of every <img>, by the standard library's parser."""
+    """The (url, alt or None) of every <img>, by the standard library's parser."""
 
     def __init__(self, url: str, page: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -112,13 +112,13 @@ def test_the_truth_lists_every_image_tag_of_every_page_in_order(crawl: Crawl, tr
     assert listed == {url: Images(url, page).found for url, page in crawl.pages.items()}
 
 
-def test_the_truth_knows_each_image_as_pillow_sees_it(crawl: Crawl, truth: list[dict]) -> None:
+def test_the_truth_has_the_image_sizes_that_pillow_reads(crawl: Crawl, truth: list[dict]) -> None:
     sizes = {url: size_of(data) for url, data in crawl.files.items()}
     for row in truth:
         assert (row["width"], row["height"]) == sizes[row["image"]], row
 
 
-def test_reasons_are_those_that_a_recount_gives(crawl: Crawl, truth: list[dict]) -> None:
+def test_reasons_equal_those_of_a_recount(crawl: Crawl, truth: list[dict]) -> None:
     images, texts = defaultdict(set), defaultdict(set)
     for url, page in crawl.pages.items():
         for image, text in Images(url, page).found:
@@ -150,7 +150,7 @@ def expected_reasons(row: dict, images: dict[str, set[str]], texts: dict[str, se
         yield "near_duplicate_of_test"
 
 
-def test_every_kind_of_noise_is_there_and_most_scenes_have_a_clean_caption(truth: list[dict]) -> None:
+def test_every_kind_of_noise_occurs_and_most_scenes_have_a_clean_caption(truth: list[dict]) -> None:
     kinds = {row["noise"] for row in truth}
     assert kinds >= {"clean", "wrong_caption", "file_name", "boilerplate", "icon", "banner", "broken", "placeholder"}
     clean = {row["scene"] for row in truth if row["noise"] == "clean" and not row["reasons"]}
@@ -165,8 +165,8 @@ def test_the_shared_placeholder_breaks_only_its_own_rule(truth: list[dict]) -> N
 
 
 def test_no_two_scenes_or_test_images_are_equal(web: Path, crawl: Crawl, truth: list[dict]) -> None:
-    addresses = {row["image"] for row in truth if row["scene"] is not None}
-    files = [crawl.files[address] for address in addresses]
+    urls = {row["image"] for row in truth if row["scene"] is not None}
+    files = [crawl.files[url] for url in urls]
     files += [path.read_bytes() for path in web.glob("*/images/*.jpg")]
     assert len({hashlib.sha256(data).digest() for data in files}) == len(files)
 
@@ -177,7 +177,7 @@ def test_hosts_are_reserved_names(crawl: Crawl) -> None:
     assert all(host.endswith(".example") for host in hosts)
 
 
-def test_no_scene_of_the_web_shows_an_unseen_combination(truth: list[dict]) -> None:
+def test_no_scene_of_the_web_has_an_unseen_combination(truth: list[dict]) -> None:
     for number in {row["scene"] for row in truth} - {None}:
         scene = training_scene(5, number)
         assert not {(kind, scene.background) for kind in scene.kinds} & kept_out(5)
@@ -186,7 +186,7 @@ def test_no_scene_of_the_web_shows_an_unseen_combination(truth: list[dict]) -> N
 @pytest.mark.parametrize(
     "name, count", [("heldout", TESTS), ("unseen", TESTS // 2), ("heldout-de", TESTS // 5), ("heldout-pt", TESTS // 5)]
 )
-def test_a_test_set_is_a_table_of_images_that_are_there(web: Path, name: str, count: int) -> None:
+def test_a_test_set_is_a_table_of_existing_images(web: Path, name: str, count: int) -> None:
     with (web / name / "pairs.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == count
@@ -196,7 +196,7 @@ def test_a_test_set_is_a_table_of_images_that_are_there(web: Path, name: str, co
         assert set(row["objects"].split("|")) <= set(artwork.KIND)
 
 
-def test_composed_queries_name_files_that_are_there(web: Path) -> None:
+def test_composed_queries_name_existing_files(web: Path) -> None:
     for line in (web / "composed.jsonl").read_text(encoding="utf-8").splitlines():
         query = json.loads(line)
         assert set(query) == {"image", "plus", "minus", "targets"}
@@ -226,6 +226,6 @@ def test_a_scene_does_not_depend_on_the_size_of_the_web(web: Path, tmp_path: Pat
     assert all(small.files[url] == large.files[url] for url in photos)
 
 
-def test_a_web_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_an_empty_web_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="at least 1 scene"):
         make_web(tmp_path, scenes=0)

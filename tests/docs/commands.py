@@ -54,6 +54,8 @@ def simple_commands(block: str) -> Iterator[list[str]]:
 def reason_not_to_run(words: list[str]) -> str | None:
     """Why this command is not run, if it is not."""
     beginning = " ".join(words) + " "
+    if "--engine spark" in beginning:
+        return "a Spark cluster; tests/curation runs every rule on Spark"
     return next((reason for start, reason in NOT_RUN.items() if beginning.startswith(f"{start} ")), None)
 
 
@@ -99,9 +101,9 @@ def _small_training(arguments: list[str]) -> list[str]:
     """The same training with a few steps of small towers; a new run is not kept from its folder by an older one."""
     if "--resume" in arguments:
         return [SEVERAL_STEPS.sub("steps=8", argument) for argument in arguments]
-    if "--to" in arguments:
-        shutil.rmtree(arguments[arguments.index("--to") + 1], ignore_errors=True)
     recipe = Path(arguments[1])
+    run = arguments[arguments.index("--to") + 1] if "--to" in arguments else f"runs/{recipe.stem}"
+    shutil.rmtree(run, ignore_errors=True)
     fine_tuning = recipe.is_file() and "start_from" in recipe.read_text(encoding="utf-8")
     changes = ("steps=2", "batch_size=8", "workers=0") if fine_tuning else TINY
     return [*arguments, *(word for change in changes for word in ("--set", change))]

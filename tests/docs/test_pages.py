@@ -39,13 +39,17 @@ def test_relative_links_of_the_readme_would_break_on_the_package_page():
 
 
 ROOMS = "commands|curation|data|demo|evaluation|model|search|serve|training"
-NAMED = re.compile(rf"`(?:((?:bench|tests|recipes|examples|findings)/[\w/.-]+)|((?:{ROOMS})/[\w/]+\.py))`")
+MODULE = re.compile(rf"`((?:{ROOMS})/[\w/]+\.py)`")
+FILE = re.compile(
+    r"(?<![\w/.])((?:bench|tests|recipes|examples|findings|docs)/[\w/.-]+\.(?:py|sh|md|toml|jsonl|json|jpg|png))"
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_of_the_repository_that_a_page_names_exist(page):
-    for path, module in NAMED.findall(prose_of(page)):
-        assert (ROOT / (path or f"openalign/{module}")).exists(), path or module
+    text = page.read_text(encoding="utf-8")
+    named = {*FILE.findall(text), *(f"openalign/{module}" for module in MODULE.findall(text))}
+    assert not [path for path in named if not (ROOT / path).exists()]
 
 
 def test_the_page_of_rules_lists_them_in_their_order():

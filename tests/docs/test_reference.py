@@ -1,7 +1,5 @@
 """The reference names everything that is public: functions, classes, commands, settings."""
 
-import sys
-
 import pytest
 from typer.main import get_command
 
@@ -19,7 +17,7 @@ REFERENCE = ROOT / "docs" / "reference"
 def hooks(monkeypatch):
     """The modules that make pages when the site is built; they need the extra `docs`."""
     pytest.importorskip("griffe", reason="the extra `docs` is not installed")
-    monkeypatch.setattr(sys, "path", [str(ROOT / "docs" / "hooks"), *sys.path])
+    monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
 
 
 def test_the_python_page_shows_each_public_name():
@@ -27,12 +25,10 @@ def test_the_python_page_shows_each_public_name():
     assert {name for name in openalign.__all__ if f"::: openalign.{name}\n" in page} == set(openalign.__all__)
 
 
-def test_the_page_of_commands_shows_each_command_with_its_options():
-    sys.path.insert(0, str(ROOT / "docs" / "hooks"))
-    try:
-        from command_pages import commands_page
-    finally:
-        sys.path.pop(0)
+def test_the_page_of_commands_shows_each_command_with_its_options(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
+    from command_pages import commands_page
+
     page = commands_page()
     commands = get_command(app)
     for name in commands.list_commands(None):

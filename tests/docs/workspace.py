@@ -34,6 +34,8 @@ def make_workspace(folder: Path, road: Road) -> Path:
     for name, place in (("shoe", 0), ("apple", 1), ("pear", 2)):
         shutil.copy(photos[place][0], folder / f"{name}.jpg")
     _coco(folder / "coco", photos)
+    shutil.copytree(folder / "coco", folder / "flickr30k")
+    (folder / "flickr30k" / "test.csv").rename(folder / "flickr30k" / "pairs.csv")
     _crawl(folder)
     _models(folder, road)
     _markdown_sites(folder)
@@ -101,7 +103,7 @@ def _add(writer: WARCWriter, url: str, body: bytes, kind: str) -> None:
 
 def _models(folder: Path, road: Road) -> None:
     shutil.copy(road.tokenizer, folder / "tokenizer.json")
-    for name in ("mine", "other"):
+    for name in ("mine", "other", "laptop", "adamw", "lamb"):
         shutil.copytree(road.run, folder / "runs" / name)
     shutil.copytree(road.index, folder / "photos.index")
     tokenizer = Tokenizer.load(road.tokenizer)

@@ -43,13 +43,13 @@ def test_blocked_ranks_equal_ranks_by_sorting(problem, block_scores):
     ]
 
 
-def test_a_model_that_says_the_same_of_everything_gets_the_worst_rank():
+def test_a_model_with_constant_output_gets_the_worst_rank():
     rows = np.tile(np.float32([0.6, 0.8, 0.0]), (1000, 1))
     matches = np.stack([np.arange(1000)] * 2, axis=1)
     assert (ranks(rows, rows, matches) == 1000).all()
 
 
-def test_an_embedding_that_is_not_finite_is_an_error_and_not_a_win():
+def test_an_embedding_that_is_not_finite_is_an_error():
     rows = np.float32([[1.0, 0.0], [np.nan, 0.0]])
     with pytest.raises(OpenAlignError, match="candidate 1 is not finite"):
         ranks(rows[:1], rows, np.array([[0, 0]]))

@@ -16,7 +16,7 @@ def test_the_json_file_holds_what_is_returned(encoder, table, tmp_path):
     assert list(report)[:6] == ["protocol", "data", "model", "metrics", "chance", "count"]
 
 
-def test_where_and_distinct_texts_choose_rows(encoder, table):
+def test_where_and_distinct_texts_select_rows(encoder, table):
     data = table(
         "file,title,split",
         "red-1.png,red cup,val", "red-2.png,red cup,val", "blue.png,blue cup,val", "green.png,green cup,train",
@@ -39,7 +39,7 @@ def test_pairs_that_are_already_open_give_the_same_report(encoder, table):
         ({"where": {"text": "nobody says this"}}, "no row with text=nobody says this"),
     ],
 )
-def test_a_wrong_wish_is_answered_with_what_there_is(encoder, table, options, message):
+def test_a_wrong_option_is_answered_with_the_valid_ones(encoder, table, options, message):
     with pytest.raises(OpenAlignError, match=message):
         evaluate(encoder, table("file,text", "red.png,a red thing"), **options)
 

@@ -33,12 +33,12 @@ def test_classify_gives_probabilities_by_softmax_of_cosine_over_temperature(enco
     ("labels", "message"),
     [([], "at least one"), (["red", " "], "empty"), (["red", "blue", "red"], "'red' is given twice")],
 )
-def test_labels_that_cannot_be_chosen_from_are_refused(encoder, labels, message):
+def test_invalid_labels_are_refused(encoder, labels, message):
     with pytest.raises(OpenAlignError, match=message):
         classify(encoder, [picture((0, 0, 0))], labels)
 
 
-def test_a_label_is_the_mean_of_its_sentences_brought_to_unit_length(encoder):
+def test_a_label_is_the_normalized_mean_of_its_prompts(encoder):
     templates = ("{}", "a {} on red")  # the second names another colour first in the encoder's list
     first, second = encoder.embed_texts(["blue", "a blue on red"])
     expected = (first + second) / np.linalg.norm(first + second)
@@ -59,7 +59,7 @@ def test_accuracy_over_class_folders(encoder, tmp_path):
     assert (report["count"], report["labels"], report["templates"]) == (7, 2, len(TEMPLATES))
 
 
-def test_labels_of_the_users_choice_leave_other_rows_out_and_say_so(encoder, table):
+def test_given_labels_leave_other_rows_out_and_report_it(encoder, table):
     data = table("file,kind", "red.png,red", "blue.png,blue", "green.png,green", "yellow.png,")
     report = evaluate(encoder, data, protocol="zero-shot", label_column="kind", labels=["red", "blue", "violet"])
     assert (report["count"], report["labels"]) == (2, 3)
@@ -71,7 +71,7 @@ def test_a_constant_model_gets_nothing_right(constant_encoder, table):
     assert evaluate(constant_encoder, data, protocol="zero-shot")["metrics"]["top1"] == 0.0
 
 
-def test_a_missing_label_column_is_named_with_the_columns_there_are(encoder, table):
+def test_a_missing_label_column_is_named_with_the_existing_ones(encoder, table):
     with pytest.raises(OpenAlignError, match=r"no column `label`.*--label-column.*kind"):
         evaluate(encoder, table("file,kind", "red.png,red"), protocol="zero-shot")
 
@@ -102,7 +102,7 @@ def test_the_printed_table_lists_the_worst_classes_first(encoder, table):
     assert [line for line in lines if line in ("red", "green", "blue")] == ["blue", "green", "red"]
 
 
-def test_templates_that_are_no_regular_file_are_refused_unopened(tmp_path):
+def test_templates_that_are_not_a_regular_file_are_refused_unopened(tmp_path):
     os.mkfifo(tmp_path / "fifo.txt")
     (tmp_path / "large.txt").write_bytes(b"a {}\n" * 300_000)
     for odd in (tmp_path / "fifo.txt", Path("/dev/zero"), tmp_path):

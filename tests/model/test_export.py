@@ -79,7 +79,7 @@ def test_an_export_with_a_file_of_the_users_is_not_replaced(model, tmp_path):
     (folder / "notes.txt").write_text("mine")
     (tmp_path / "link").symlink_to(folder)
     for to in (folder, tmp_path / "link"):
-        with pytest.raises(OpenAlignError, match=r"onnx also holds notes\.txt, which is no file of an export"):
+        with pytest.raises(OpenAlignError, match=r"onnx also holds notes\.txt, which is not part of an export"):
             export(model, to)
     assert (folder / "notes.txt").read_text() == "mine" and (folder / "image.onnx").exists()
 

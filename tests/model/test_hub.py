@@ -159,7 +159,7 @@ def test_weights_of_another_shape_are_refused_by_name(tokenizer: Tokenizer, tmp_
         hub.load_weights(other, tmp_path / "model" / hub.WEIGHTS)
 
 
-def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match=r"no config\.json"):
         load(tmp_path)
 

@@ -23,7 +23,7 @@ def test_an_unchanged_folder_is_not_embedded_again(index, photos, tmp_path, pain
     assert again.thumbnail(4) == index.thumbnail(4)
 
 
-def test_new_changed_renamed_and_vanished_images_are_told_apart(index, photos, tmp_path, paint_encoder, paint):
+def test_new_changed_renamed_and_missing_images_are_recognised(index, photos, tmp_path, paint_encoder, paint):
     paint(photos / "9-green.png", "green", size=(90, 90))
     paint(photos / "0-red.png", "white", size=(91, 90))
     (photos / "1-green.png").rename(photos / "1-renamed.png")
@@ -55,7 +55,7 @@ def test_images_that_cannot_be_read_are_listed_and_left_out(photos, tmp_path, pa
     assert "truncated PNG" in index.problems[0]
 
 
-def test_nothing_readable_is_an_error_and_leaves_no_index(tmp_path, paint_encoder):
+def test_sources_without_a_readable_image_are_refused_and_leave_no_index(tmp_path, paint_encoder):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(
@@ -77,7 +77,7 @@ def test_a_failed_rebuild_keeps_the_older_index(index, photos, tmp_path, paint_e
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.index"]
 
 
-def test_a_folder_of_something_else_is_never_replaced(photos, tmp_path, paint_encoder):
+def test_a_folder_that_is_not_an_index_is_never_replaced(photos, tmp_path, paint_encoder):
     with pytest.raises(OpenAlignError, match="exists and is not an index; name a new folder with --to"):
         Index.build([photos], model=paint_encoder, to=photos)
     assert len(list(photos.glob("*.png"))) == 8
@@ -95,7 +95,7 @@ def test_several_sources_make_one_index(photos, tmp_path, paint_encoder, paint):
     assert len(index.problems) == 1 and "gone.png" in index.problems[0]
 
 
-def test_images_in_shards_keep_the_address_and_page_they_came_from(tmp_path, paint, paint_encoder):
+def test_images_in_shards_keep_their_url_and_page(tmp_path, paint, paint_encoder):
     image = paint(tmp_path / "a.png", "green").read_bytes()
     with ShardWriter(tmp_path / "curated" / "shards") as writer:
         writer.write("000000000", image, "meadow", {"image": "https://e.org/a.png", "page": "https://e.org/"})
@@ -119,13 +119,13 @@ def test_thumbnails_are_small_upright_and_of_the_same_shape(tmp_path, paint, pai
         assert Image.open(tmp_path / "t.jpg").size == size
 
 
-def test_credits_and_examples_outlive_a_rebuild(index, photos, tmp_path, paint_encoder):
+def test_credits_and_examples_survive_a_rebuild(index, photos, tmp_path, paint_encoder):
     (tmp_path / "photos.index" / "CREDITS").write_text("painted here")
     Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
     assert (tmp_path / "photos.index" / "CREDITS").read_text() == "painted here"
 
 
-def test_the_index_says_what_made_it(index, photos, tmp_path):
+def test_meta_names_the_model_and_the_sources(index, photos, tmp_path):
     meta = json.loads((tmp_path / "photos.index" / "meta.json").read_text())
     assert meta == {
         "rows": 8, "width": 3, "model": "paint", "model_name": "paint", "fingerprint": "0123456789abcdef",

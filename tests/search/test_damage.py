@@ -95,7 +95,7 @@ def test_a_damaged_graph_is_refused_before_the_library_sees_it(with_graph, photo
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_no_changed_byte_goes_unnoticed(with_graph, name):
+def test_every_changed_byte_is_detected(with_graph, name):
     path, chance = with_graph / name, random.Random(name)
     whole = path.read_bytes()
     for place in chance.sample(range(len(whole)), min(25, len(whole))):
@@ -123,14 +123,14 @@ def test_without_checksums_lengths_are_checked(folder, name, how):
         Index.open(folder)
 
 
-def test_without_checksums_nothing_is_taken_into_a_rebuild(folder, photos, paint_encoder, capsys):
+def test_a_rebuild_reuses_nothing_of_an_index_without_checksums(folder, photos, paint_encoder, capsys):
     (folder / "checksums.json").unlink()
     Index.build([photos], model=paint_encoder, to=folder)
     assert paint_encoder.images_embedded == 16
     assert "The existing index cannot be reused" in capsys.readouterr().err
 
 
-def test_checksums_that_leave_a_file_out_are_refused(folder):
+def test_checksums_that_omit_a_file_are_refused(folder):
     (folder / "rows.sqlite").rename(folder / "elsewhere")
     write_checksums(folder)
     (folder / "elsewhere").rename(folder / "rows.sqlite")
@@ -146,7 +146,7 @@ def test_checksums_that_leave_a_file_out_are_refused(folder):
         {"sources": []}, {"extra": 1}, {"model_name": ...},
     ],
 )  # fmt: skip
-def test_a_field_that_cannot_be_is_refused_though_its_checksum_is_right(folder, changes):
+def test_an_invalid_field_is_refused_though_its_checksum_matches(folder, changes):
     fields = json.loads((folder / "meta.json").read_text()) | changes
     fields = {name: value for name, value in fields.items() if value is not ...}
     (folder / "meta.json").write_text(json.dumps(fields))
@@ -158,7 +158,7 @@ def test_a_field_that_cannot_be_is_refused_though_its_checksum_is_right(folder, 
 @pytest.mark.parametrize(
     "content", ["[]", "3", "null", '{"version": 1e400}', "[" * 100_000, "\xff", '{"version": true}']
 )
-def test_a_meta_that_is_no_object_is_a_sentence(folder, content):
+def test_a_meta_that_is_not_an_object_is_refused(folder, content):
     (folder / "meta.json").write_text(content, encoding="latin-1")
     with pytest.raises(OpenAlignError):
         Index.open(folder)
@@ -183,7 +183,7 @@ def test_a_meta_that_is_no_object_is_a_sentence(folder, content):
         "CREATE TRIGGER t AFTER INSERT ON images BEGIN DELETE FROM images; END",
     ],
 )
-def test_a_row_that_cannot_be_is_refused_though_its_checksum_is_right(folder, sql):
+def test_an_invalid_row_is_refused_though_its_checksum_matches(folder, sql):
     table = sqlite3.connect(folder / "rows.sqlite")
     table.execute(sql)
     table.commit()
@@ -193,7 +193,7 @@ def test_a_row_that_cannot_be_is_refused_though_its_checksum_is_right(folder, sq
         Index.open(folder).row(3)
 
 
-def test_a_view_in_the_place_of_a_table_is_refused(folder):
+def test_a_view_in_place_of_a_table_is_refused(folder):
     table = sqlite3.connect(folder / "rows.sqlite")
     table.executescript("ALTER TABLE images RENAME TO others; CREATE VIEW images AS SELECT * FROM others")
     table.close()
@@ -227,7 +227,7 @@ def overwrite(path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("change", ["cut", "overwrite"])
-def test_vectors_changed_while_a_graph_is_searched_are_noticed(with_graph, paint_encoder, change):
+def test_vectors_changed_while_a_graph_is_searched_are_detected(with_graph, paint_encoder, change):
     opened = Index.open(with_graph, paint_encoder)
     content = (with_graph / "vectors.f16").read_bytes()
     overwrite(with_graph / "vectors.f16", content[:4] if change == "cut" else bytes(len(content)))
@@ -239,7 +239,7 @@ def test_vectors_changed_while_a_graph_is_searched_are_noticed(with_graph, paint
         assert len(opened.vectors)
 
 
-def test_small_vectors_and_graphs_answer_on_from_memory(folder, with_graph, paint_encoder):
+def test_small_vectors_and_graphs_are_searched_in_memory(folder, with_graph, paint_encoder):
     for path in (folder / "vectors.f16", with_graph / "graph.usearch"):
         opened = Index.open(path.parent, paint_encoder)
         expected = opened.search("red", top=8)
@@ -247,7 +247,7 @@ def test_small_vectors_and_graphs_answer_on_from_memory(folder, with_graph, pain
         assert opened.search("red", top=8) == expected
 
 
-def test_a_large_graph_that_was_cut_is_not_searched(with_graph, paint_encoder, monkeypatch):
+def test_a_large_graph_that_was_truncated_is_not_searched(with_graph, paint_encoder, monkeypatch):
     monkeypatch.setattr(graph, "_IN_MEMORY", 0)
     opened = Index.open(with_graph, paint_encoder)
     assert len(opened.search("red", top=8)) == 8
@@ -257,7 +257,7 @@ def test_a_large_graph_that_was_cut_is_not_searched(with_graph, paint_encoder, m
 
 
 @pytest.mark.parametrize("change", ["cut", "overwrite"])
-def test_a_table_changed_while_it_is_open_gives_no_row(folder, paint_encoder, change):
+def test_a_table_changed_while_it_is_open_returns_no_row(folder, paint_encoder, change):
     opened = Index.open(folder, paint_encoder)
     opened.row(0)
     content = (folder / "rows.sqlite").read_bytes()
@@ -272,7 +272,7 @@ def test_a_table_changed_while_it_is_open_gives_no_row(folder, paint_encoder, ch
             ask()
 
 
-def test_an_index_that_is_replaced_goes_on_answering(folder, photos, paint_encoder, paint):
+def test_an_opened_index_works_after_it_is_replaced(folder, photos, paint_encoder, paint):
     opened = Index.open(folder, paint_encoder)
     expected = opened.search("red", top=8)
     paint(photos / "0-red.png", "green")
@@ -282,7 +282,7 @@ def test_an_index_that_is_replaced_goes_on_answering(folder, photos, paint_encod
 
 
 @pytest.mark.parametrize("left", [".photos.index.whole", ".photos.index.older"])
-def test_a_kill_between_two_renames_is_mended_by_whoever_opens_the_index(folder, left):
+def test_opening_an_index_repairs_a_kill_between_two_renames(folder, left):
     folder.rename(folder.with_name(left))
     assert len(Index.open(folder)) == 8
 
@@ -313,7 +313,7 @@ def test_other_folders_are_never_replaced(folder, photos, paint_encoder, lost):
 
 
 @pytest.mark.parametrize("name", ["examples.json", "CREDITS"])
-def test_what_users_put_there_is_never_lost_without_a_word(folder, photos, paint_encoder, name):
+def test_files_of_users_are_never_lost_silently(folder, photos, paint_encoder, name):
     (folder / name).write_bytes(b"x" * (2**20 + 1))
     with pytest.raises(OpenAlignError, match=rf"{name} is not a file of at most 1 MB: move it elsewhere"):
         Index.build([photos], model=paint_encoder, to=folder)
@@ -330,7 +330,7 @@ def test_a_link_to_an_index_stays_a_link(folder, photos, paint_encoder):
     assert link.is_symlink() and len(Index.open(link)) == 8
 
 
-def test_an_older_index_that_is_damaged_meanwhile_costs_no_image(folder, photos, paint_encoder):
+def test_damage_to_the_older_index_during_a_rebuild_loses_no_image(folder, photos, paint_encoder):
     class Damaging(type(paint_encoder)):
         def prepare(self, image):
             return super().prepare(image)

@@ -18,7 +18,7 @@ def test_a_text_finds_the_images_that_show_it(index):
     assert colours(index.search("a red thing", top=2)) == ["red", "red"]
 
 
-def test_hits_come_best_first_with_cosines_and_what_the_source_says(index, photos):
+def test_hits_are_best_first_with_cosines_and_the_text_of_the_source(index, photos):
     hits = index.search("blue", top=8)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     assert hits[0].score == pytest.approx(1, abs=0.01)
@@ -28,7 +28,7 @@ def test_hits_come_best_first_with_cosines_and_what_the_source_says(index, photo
     }
 
 
-def test_an_image_finds_its_like_in_every_form_it_can_have(index, photos):
+def test_an_image_in_any_form_finds_similar_ones(index, photos):
     path = photos / "4-violet.png"
     image = Image.open(path)
     for given in (path, str(path), path.read_bytes(), image, np.asarray(image)):
@@ -36,7 +36,7 @@ def test_an_image_finds_its_like_in_every_form_it_can_have(index, photos):
         assert colours(index.search(image=given, top=1)) == ["violet"]
 
 
-def test_a_row_finds_its_like_but_not_itself(index):
+def test_a_row_finds_similar_images_but_not_itself(index):
     red = next(hit.row for hit in index.search("red", top=1))
     hits = index.search(row=red, top=8)
     assert red not in [hit.row for hit in hits]
@@ -51,33 +51,33 @@ def test_an_image_plus_a_text_finds_the_mixture(index, photos):
     )
 
 
-def test_what_is_taken_away_is_found_last(index):
+def test_subtracted_texts_are_found_last(index):
     assert colours(index.search("white", minus=["red"], top=8))[-2:] == ["red", "red"]
     assert set(colours(index.search(minus=["red"], top=8))[-2:]) == {"red"}
 
 
-def test_answers_equal_a_plain_ranking_of_all_vectors(index):
+def test_results_equal_a_plain_ranking_of_all_vectors(index):
     query = index.embed_query("yellow", minus=["green"])
     expected = np.argsort(-(unit(index.vectors.astype(np.float32)) @ query), kind="stable")
     assert [hit.row for hit in index.search("yellow", minus=["green"], top=8)] == list(expected)
 
 
-def test_more_answers_than_images_are_all_images(index):
+def test_asking_for_more_results_than_images_returns_all_images(index):
     assert len(index.search("red", top=100)) == len(index) == 8
 
 
-def test_an_opened_index_answers_as_the_built_one(index, tmp_path, paint_encoder):
+def test_an_opened_index_gives_the_results_of_the_built_one(index, tmp_path, paint_encoder):
     opened = Index.open(tmp_path / "photos.index", model=paint_encoder)
     assert opened.search("green") == index.search("green")
     assert np.array_equal(opened.vectors, index.vectors)
 
 
-def test_the_original_and_a_small_jpeg_are_kept_at_hand(index, photos):
+def test_the_original_and_a_thumbnail_can_be_read(index, photos):
     assert index.original(3) == (photos / "3-yellow.png").read_bytes()
     assert Image.open(io.BytesIO(index.thumbnail(3))).format == "JPEG"
 
 
-def test_an_original_that_changed_is_not_passed_off_as_the_indexed_one(index, photos, paint):
+def test_an_original_that_changed_after_indexing_is_refused(index, photos, paint):
     paint(photos / "3-yellow.png", "red")
     with pytest.raises(OpenAlignError, match=r"3-yellow.png changed after it was indexed"):
         index.original(3)
@@ -89,7 +89,7 @@ def test_an_index_of_another_model_names_both(index, tmp_path, paint_encoder):
         Index.open(tmp_path / "photos.index", model=paint_encoder)
 
 
-def test_a_model_that_is_gone_is_named_with_its_index(index, tmp_path, monkeypatch):
+def test_a_missing_model_is_named_with_its_index(index, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(OpenAlignError, match=r"The model of .*photos\.index cannot be loaded: .*paint"):
         Index.open(tmp_path / "photos.index").search("red")
@@ -104,14 +104,14 @@ def test_a_model_that_is_gone_is_named_with_its_index(index, tmp_path, monkeypat
         ('{"version": 1, "rows": 3}', "is damaged; build the index again"),
     ],
 )
-def test_a_folder_that_is_no_index_is_refused(tmp_path, content, message):
+def test_a_folder_that_is_not_an_index_is_refused(tmp_path, content, message):
     if content is not None:
         (tmp_path / "meta.json").write_text(content)
     with pytest.raises(OpenAlignError, match=message):
         Index.open(tmp_path)
 
 
-def test_an_index_with_a_cut_off_file_is_refused(index, tmp_path):
+def test_an_index_with_a_truncated_file_is_refused(index, tmp_path):
     vectors = tmp_path / "photos.index" / "vectors.f16"
     vectors.write_bytes(vectors.read_bytes()[:-1])
     with pytest.raises(OpenAlignError, match="is damaged"):

@@ -65,7 +65,7 @@ def assert_same_index(to: Path, other: Path) -> None:
     assert contents[0] == contents[1]
 
 
-def test_a_killed_run_goes_on_and_makes_the_same_bytes(photos, left_alone, tmp_path):
+def test_a_killed_run_resumes_and_writes_the_same_bytes(photos, left_alone, tmp_path):
     chance, to = random.Random(time.time_ns()), tmp_path / "photos.index"
     kept: list[str] = []
     for _ in range(2):
@@ -87,7 +87,7 @@ def test_a_killed_run_goes_on_and_makes_the_same_bytes(photos, left_alone, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batches.log", "photos.index"]
 
 
-def test_a_stopped_run_says_what_it_kept(photos, tmp_path):
+def test_a_stopped_run_reports_what_it_kept(photos, tmp_path):
     to = tmp_path / "photos.index"
     process = start(photos, to, seconds=0.5)
     wait_for_batches(process, to, 2)
@@ -100,7 +100,7 @@ def test_a_stopped_run_says_what_it_kept(photos, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".photos.index.work", "batches.log"]
 
 
-def test_a_second_run_into_the_same_folder_is_refused_and_the_first_ends_well(photos, left_alone, tmp_path):
+def test_a_second_run_into_the_same_folder_is_refused_and_the_first_succeeds(photos, left_alone, tmp_path):
     to = tmp_path / "photos.index"
     first = start(photos, to, seconds=0.5)
     wait_for_batches(first, to, 1)

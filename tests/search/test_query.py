@@ -11,20 +11,20 @@ NONE = np.empty((0, 3), np.float32)
 X, Y, Z = np.eye(3, dtype=np.float32)
 
 
-def test_a_text_beside_an_image_counts_twice():
+def test_a_text_with_an_image_has_twice_its_weight():
     np.testing.assert_allclose(compose(X, Y[None], NONE), unit(np.array([1, 2, 0])), atol=1e-6)
 
 
-def test_texts_are_added_and_taken_away_with_the_same_weight():
+def test_texts_are_added_and_subtracted_with_the_same_weight():
     np.testing.assert_allclose(compose(X, NONE, Z[None]), unit(np.array([1, 0, -2])), atol=1e-6)
     np.testing.assert_allclose(compose(None, np.stack([X, Y]), Z[None]), unit(np.array([1, 1, -1])), atol=1e-6)
 
 
-def test_the_text_weight_is_free():
+def test_the_text_weight_can_be_chosen():
     np.testing.assert_allclose(compose(X, Y[None], NONE, text_weight=1.0), unit(np.array([1, 1, 0])), atol=1e-6)
 
 
-def test_an_image_alone_is_itself():
+def test_a_query_of_an_image_alone_is_its_vector():
     np.testing.assert_allclose(compose(5 * X, NONE, NONE), X, atol=1e-6)
 
 
@@ -48,6 +48,6 @@ def test_an_empty_query_is_refused():
         compose(None, NONE, NONE)
 
 
-def test_a_query_that_takes_away_what_it_adds_is_refused():
+def test_a_query_that_subtracts_what_it_adds_is_refused():
     with pytest.raises(OpenAlignError, match="cancels itself out"):
         compose(None, X[None], X[None])

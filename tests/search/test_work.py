@@ -74,7 +74,7 @@ def build(photos: Path, to: Path, model: MixingEncoder) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_interrupted_runs_make_the_same_bytes_and_embed_each_batch_once(photos, tmp_path, seed):
+def test_interrupted_runs_write_the_same_bytes_and_embed_each_batch_once(photos, tmp_path, seed):
     alone, chance = MixingEncoder(), random.Random(seed)
     build(photos, tmp_path / "alone.index", alone)
     model, interruptions = MixingEncoder(), 0
@@ -91,7 +91,7 @@ def test_interrupted_runs_make_the_same_bytes_and_embed_each_batch_once(photos, 
 
 
 @pytest.mark.parametrize("step", [2, 3])
-def test_adding_to_an_index_goes_on_too(photos, tmp_path, step):
+def test_adding_to_an_index_resumes_too(photos, tmp_path, step):
     few = tmp_path / "few"
     few.mkdir()
     for path in sorted(photos.iterdir())[::step]:
@@ -109,7 +109,7 @@ def test_adding_to_an_index_goes_on_too(photos, tmp_path, step):
     assert (resumed_batches, resumed_content) == (batches, content)
 
 
-def test_an_image_that_stands_twice_is_embedded_once(photos, tmp_path):
+def test_an_image_that_occurs_twice_is_embedded_once(photos, tmp_path):
     model = MixingEncoder()
     index = Index.build([photos], model=model, to=tmp_path / "photos.index")
     embedded = sum(len(batch) for batch in model.batches) // (4 * 6)
@@ -120,7 +120,7 @@ def test_an_image_that_stands_twice_is_embedded_once(photos, tmp_path):
     assert all(np.array_equal(index.vectors[row.row], index.vectors[first[row.digest]]) for row in rows)
 
 
-def test_when_images_came_in_between_the_others_are_not_embedded_again(photos, tmp_path, paint):
+def test_images_added_after_an_interruption_are_the_only_ones_embedded(photos, tmp_path, paint):
     model = MixingEncoder()
     model.interrupt_at = 5
     with pytest.raises(KeyboardInterrupt):
@@ -162,7 +162,7 @@ def disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(photos, disk, tmp_path):
+def test_a_full_disk_is_reported_and_the_same_command_resumes(photos, disk, tmp_path):
     alone, model = MixingEncoder(), MixingEncoder()
     build(photos, tmp_path / "alone.index", alone)
     failures = 0
@@ -231,7 +231,7 @@ def test_an_image_without_a_finite_vector_is_listed_and_left_out(photos, tmp_pat
     assert np.isfinite(index.vectors).all()
 
 
-def test_nothing_is_kept_beside_an_index_that_failed_before_it_embedded(tmp_path):
+def test_a_run_that_fails_before_embedding_leaves_nothing_beside_the_index(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.png").write_bytes(b"no image")
     with pytest.raises(OpenAlignError):

@@ -10,7 +10,7 @@ NAMES = ["red", "green", "blue", "yellow", "violet", "white"]
 
 @pytest.fixture
 def index(tmp_path: Path, paint, paint_encoder) -> Index:
-    """48 painted images in a table, with texts, and the page of a hostile address on row 1."""
+    """48 painted images in a table, with texts, and the page of a hostile url on row 1."""
     rows = ["file,text,page"]
     for number in range(48):
         colour = NAMES[number % len(NAMES)]

@@ -30,7 +30,7 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
 
 
-def test_a_text_query_answers_with_pictures_and_scores(client):
+def test_a_text_query_returns_images_and_scores(client):
     reply = client.get("/api/search", params={"text": "blue", "top": 3})
     assert texts(reply) == ["blue"] * 3
     hit = reply.json()["hits"][0]
@@ -75,7 +75,7 @@ def test_labels_of_an_indexed_and_of_an_uploaded_image_agree(client, index):
     assert sum(each["probability"] for each in by_row) == pytest.approx(1)
 
 
-def test_info_tells_what_the_page_shows(client):
+def test_info_has_the_texts_of_the_page(client):
     info = client.get("/api/info").json()
     assert (info["name"], info["rows"], info["model"]) == ("paint", 48, "paint")
     assert info["examples"][1] == {"text": "white", "plus": [], "minus": ["red"], "row": None}
@@ -83,31 +83,31 @@ def test_info_tells_what_the_page_shows(client):
     assert client.get("/health").json() == {"status": "ok", "rows": 48}
 
 
-def test_without_examples_the_texts_of_the_images_serve(index):
+def test_without_examples_texts_of_images_are_suggested(index):
     (index.store.folder / "examples.json").unlink()
     examples = TestClient(create_app(index)).get("/api/info").json()["examples"]
     assert len(examples) == 6
     assert all("paint" in example["text"] for example in examples)
 
 
-def test_browsing_spreads_over_the_index(client):
+def test_browsing_returns_images_at_even_intervals(client):
     assert [image["row"] for image in client.get("/api/browse?count=3").json()["images"]] == [0, 24, 47]
 
 
-def test_only_addresses_with_the_version_of_the_image_are_cached_for_good(client):
+def test_only_urls_with_the_version_of_the_image_are_cached_without_limit(client):
     picture = client.get("/api/rows/5").json()
     for kind in ("thumbnail", "original"):
         assert "immutable" in client.get(picture[kind]).headers["cache-control"]
         assert client.get(picture[kind].split("?")[0]).headers["cache-control"] == "no-cache"
 
 
-def test_only_web_addresses_become_links(client):
+def test_only_http_urls_become_links(client):
     assert client.get("/api/rows/1").json()["page"] is None
     assert client.get("/api/rows/2").json()["page"] == "https://example.org/2"
 
 
 @pytest.mark.parametrize(
-    ("address", "status", "sentence"),
+    ("url", "status", "message"),
     [
         ("/api/search", 400, "The query is empty"),
         ("/api/search?text=red&top=0", 422, "top: Input should be greater than or equal to 1."),
@@ -121,29 +121,29 @@ def test_only_web_addresses_become_links(client):
         ("/api/images/1e3", 422, "row: Input should be a valid integer"),
     ],
 )
-def test_a_mistake_gets_a_status_and_a_sentence(client, address, status, sentence):
-    reply = client.get(address)
+def test_a_bad_request_gets_a_status_and_an_error_message(client, url, status, message):
+    reply = client.get(url)
     assert reply.status_code == status
     assert list(reply.json()) == ["error"]
-    assert sentence in reply.json()["error"]
+    assert message in reply.json()["error"]
 
 
 @pytest.mark.parametrize(
-    ("upload", "sentence"),
+    ("upload", "message"),
     [
         (b"no image at all", "The image cannot be read: not a raster image."),
         (b"", "empty"),
         (png(30_000, 30_000), "30000 x 30000"),
     ],
 )
-def test_what_is_no_image_is_refused(client, upload, sentence):
-    for address, data in (("/api/search", {}), ("/api/classify", {"labels": ["red"]})):
-        reply = client.post(address, files={"image": ("x.png", upload)}, data=data)
+def test_an_upload_that_is_not_an_image_is_refused(client, upload, message):
+    for url, data in (("/api/search", {}), ("/api/classify", {"labels": ["red"]})):
+        reply = client.post(url, files={"image": ("x.png", upload)}, data=data)
         assert reply.status_code == 400
-        assert sentence in reply.json()["error"]
+        assert message in reply.json()["error"]
 
 
-def test_a_large_upload_is_refused_whether_announced_or_not(client):
+def test_a_large_upload_is_refused_with_and_without_content_length(client):
     large = b"x" * (MAX_BODY + 1)
     announced = client.post("/api/search", files={"image": ("x.png", large)})
     pieces = (large[start : start + 2**20] for start in range(0, len(large), 2**20))
@@ -153,13 +153,13 @@ def test_a_large_upload_is_refused_whether_announced_or_not(client):
         assert reply.json() == {"error": "The upload is larger than 20 MB; send a smaller image."}
 
 
-def test_labels_ask_for_one_image_and_at_least_one_label(client):
+def test_classify_needs_one_image_and_at_least_one_label(client):
     assert "either `image` or `row`" in client.post("/api/classify", data={"labels": ["a"]}).json()["error"]
     assert client.post("/api/classify", data={"row": 1}).status_code == 422
     assert "given twice" in client.post("/api/classify", data={"row": 1, "labels": ["red", "red"]}).json()["error"]
 
 
-def test_an_image_that_is_gone_says_so_and_keeps_its_thumbnail(client, index, tmp_path):
+def test_a_missing_image_is_reported_and_keeps_its_thumbnail(client, index, tmp_path):
     (tmp_path / "photos" / "00-red.png").unlink()
     reply = client.get("/api/images/0")
     assert reply.status_code == 400
@@ -167,7 +167,7 @@ def test_an_image_that_is_gone_says_so_and_keeps_its_thumbnail(client, index, tm
     assert Image.open(io.BytesIO(client.get("/api/thumbnails/0").content)).format == "JPEG"
 
 
-def test_a_failing_model_is_a_sentence_not_a_traceback(client):
+def test_a_failing_model_gives_an_error_message_not_a_traceback(client):
     reply = client.get("/api/search?text=colourless")  # not a word of the painted model
     assert reply.status_code == 500
     assert reply.json() == {"error": "The service failed on this request; see its log."}
@@ -191,7 +191,7 @@ def test_a_failing_model_is_a_sentence_not_a_traceback(client):
         ({"host": "elsewhere.example", "origin": "http://localhost:8000"}, 421),
     ],
 )
-def test_a_local_service_answers_its_own_page_only(index, headers, status):
+def test_a_local_service_accepts_requests_of_its_own_page_only(index, headers, status):
     client = TestClient(create_app(index, hosts=LOCAL_NAMES), base_url="http://localhost:8000")
     for reply in (
         client.get("/api/search?text=red", headers=headers),
@@ -201,9 +201,9 @@ def test_a_local_service_answers_its_own_page_only(index, headers, status):
         assert status == 200 or list(reply.json()) == ["error"]
 
 
-def test_every_answer_forbids_what_the_page_does_not_need(client):
-    for address in ("/", "/api/info", "/static/page.js", "/api/search"):
-        headers = client.get(address).headers
+def test_every_response_has_the_security_headers(client):
+    for url in ("/", "/api/info", "/static/page.js", "/api/search"):
+        headers = client.get(url).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
 
@@ -215,7 +215,7 @@ def test_damaged_examples_are_named(index, content):
         create_app(index)
 
 
-def test_a_taken_port_is_named_before_anything_is_loaded(tmp_path):
+def test_a_taken_port_is_reported_before_anything_is_loaded(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OpenAlignError, match=rf"Port {port} on 127.0.0.1 is taken; choose another with --port"):
@@ -223,12 +223,12 @@ def test_a_taken_port_is_named_before_anything_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("203.0.113.1", 8000), ("no such host", 8000)])
-def test_an_impossible_address_is_a_sentence(tmp_path, host, port):
+def test_an_impossible_host_or_port_is_reported(tmp_path, host, port):
     with pytest.raises(OpenAlignError, match=r"--port"):
         serve(tmp_path, host=host, port=port)
 
 
-def test_requests_at_the_same_time_get_their_own_answers(client):
+def test_concurrent_requests_get_their_own_responses(client):
     answers = {}
 
     def ask(number: int) -> None:

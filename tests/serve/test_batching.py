@@ -32,7 +32,7 @@ def shared(paint_encoder):
     shared.close()
 
 
-def test_what_waits_goes_through_the_model_together(paint_encoder):
+def test_waiting_requests_form_one_batch(paint_encoder):
     slow = Slow(paint_encoder)
     shared = SharedModel(paint_encoder)
     colours = ["red", "green", "blue", "yellow", "violet", "white"] * 3

@@ -59,11 +59,11 @@ def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
     process = preloaded.Popen(command, stderr=subprocess.PIPE)
     try:
         said = process.stderr.readline()
-        address = re.search(r"2 images at (http://127\.0\.0\.1:\d+)", said)[1]
-        with urllib.request.urlopen(f"{address}/api/search?text=a%20red%20apple&plus=boat") as reply:
+        url = re.search(r"2 images at (http://127\.0\.0\.1:\d+)", said)[1]
+        with urllib.request.urlopen(f"{url}/api/search?text=a%20red%20apple&plus=boat") as reply:
             assert {Path(hit["image"]).name for hit in json.load(reply)["hits"]} == {"red.jpg", "blue.jpg"}
         for host, status in (("localhost", 200), ("[::1]:80", 200), ("elsewhere.example", 421), ("", 421)):
-            assert status_of(urllib.request.Request(f"{address}/api/info", headers={"Host": host})) == status
+            assert status_of(urllib.request.Request(f"{url}/api/info", headers={"Host": host})) == status
         process.send_signal(signal.SIGINT)
         rest = process.communicate(timeout=60)[1]
     finally:
@@ -71,7 +71,7 @@ def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
     assert (process.returncode, rest) == (0, "")
 
 
-def test_half_sent_requests_take_no_service_down_where_files_are_few(index_folder):
+def test_incomplete_requests_do_not_block_a_service_with_few_open_files(index_folder):
     command = ["bash", "-c", f"ulimit -n 120; exec {sys.executable} -m openalign serve {index_folder} --port 0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
@@ -90,13 +90,13 @@ def test_half_sent_requests_take_no_service_down_where_files_are_few(index_folde
     assert (process.returncode, rest) == (0, "")
 
 
-def test_an_opened_index_finds_its_model_again(index_folder):
+def test_an_opened_index_loads_its_model(index_folder):
     opened = Index.open(index_folder)
     assert opened.model.fingerprint == opened.store.meta.fingerprint
     assert len(opened.search("a blue boat")) == 2
 
 
-def test_an_export_beside_the_model_is_what_answers(index_folder, monkeypatch):
+def test_an_export_in_the_model_folder_is_used(index_folder, monkeypatch):
     opened = Index.open(index_folder)
     model = Path(opened.store.meta.model)
     export(model, model / "onnx")

@@ -83,7 +83,7 @@ def ask(port: int, path: str = "/health") -> bytes:
         b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
 )
-def test_a_client_that_leaves_the_server_waiting_gives_way_to_others(sent):
+def test_a_client_that_keeps_the_server_waiting_is_replaced_by_others(sent):
     with (
         serving(Connections(most=5, head_seconds=LONG, body_seconds=LONG, response_seconds=LONG)) as port,
         ExitStack() as s,
@@ -109,7 +109,7 @@ def test_each_wait_for_a_client_ends_by_its_own_deadline(which, sent):
         assert (b"200 OK" in read_all(client)) == (b"/health" in sent)
 
 
-def test_a_byte_now_and_then_does_not_put_the_deadline_off():
+def test_single_bytes_do_not_extend_the_deadline():
     limits = Connections(most=100, head_seconds=0.5, body_seconds=LONG, response_seconds=LONG)
     with serving(limits) as port, connect(port, b"GET / HTTP/1.1\r\nX: ") as client, pytest.raises(ConnectionError):
         for _ in range(300):
@@ -117,7 +117,7 @@ def test_a_byte_now_and_then_does_not_put_the_deadline_off():
             time.sleep(0.05)
 
 
-def test_an_answer_that_is_not_read_is_given_up(monkeypatch):
+def test_a_response_that_is_not_read_is_abandoned(monkeypatch):
     given_up = threading.Event()
     cut_off = Connection.cut_off
     monkeypatch.setattr(Connection, "cut_off", lambda self: (cut_off(self), given_up.set()))
@@ -127,14 +127,14 @@ def test_an_answer_that_is_not_read_is_given_up(monkeypatch):
         assert len(read_all(client)) < LARGE
 
 
-def test_a_slow_reader_gets_all_of_a_large_answer_although_the_next_head_would_be_overdue():
+def test_a_slow_reader_gets_all_of_a_large_response_past_the_deadline_of_the_next_head():
     limits = Connections(most=100, head_seconds=0.2, body_seconds=0.2, response_seconds=LONG)
     with serving(limits) as port, connect(port, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
         time.sleep(1)
         assert len(read_all(client)) > LARGE
 
 
-def test_whole_requests_are_answered_one_after_another_on_one_connection():
+def test_a_connection_serves_several_requests_in_turn():
     with serving(Connections(most=5)) as port, connect(port) as client:
         for size in (0, 5, 100_000):
             client.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode())
@@ -146,7 +146,7 @@ def test_whole_requests_are_answered_one_after_another_on_one_connection():
                 got += part
 
 
-def test_the_number_of_connections_follows_from_the_open_files():
+def test_the_number_of_connections_depends_on_the_limit_of_open_files():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))

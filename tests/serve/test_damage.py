@@ -37,17 +37,17 @@ def assert_damaged(reply, name: str) -> None:
     assert "Traceback" not in reply.text
 
 
-def test_vectors_cut_under_the_service_are_a_sentence_and_all_else_goes_on(with_graph, paint_encoder):
+def test_vectors_truncated_under_the_service_give_an_error_and_the_rest_works(with_graph, paint_encoder):
     with serve(with_graph, paint_encoder) as client:
         assert client.get("/api/search?text=red").status_code == 200
         cut(with_graph / "vectors.f16")
         assert_damaged(client.get("/api/search?text=red"), "vectors.f16")
         assert_damaged(client.get("/api/search?row=3"), "vectors.f16")
-        for address in ("/health", "/api/info", "/api/rows/3", "/api/thumbnails/3", "/api/images/3", "/"):
-            assert client.get(address).status_code == 200
+        for url in ("/health", "/api/info", "/api/rows/3", "/api/thumbnails/3", "/api/images/3", "/"):
+            assert client.get(url).status_code == 200
 
 
-def test_a_graph_cut_under_the_service_changes_nothing(with_graph, paint_encoder):
+def test_a_graph_truncated_under_the_service_changes_nothing(with_graph, paint_encoder):
     with serve(with_graph, paint_encoder) as client:
         before = client.get("/api/search?text=red").json()["hits"]
         cut(with_graph / "graph.usearch")
@@ -55,17 +55,17 @@ def test_a_graph_cut_under_the_service_changes_nothing(with_graph, paint_encoder
 
 
 @pytest.mark.parametrize("size", [0, 10, 4096, 5000])
-def test_a_table_cut_under_the_service_is_a_sentence(index, paint_encoder, size):
+def test_a_table_truncated_under_the_service_gives_an_error(index, paint_encoder, size):
     folder = index.store.folder
     with serve(folder, paint_encoder) as client:
         os.truncate(folder / "rows.sqlite", size)
-        for address in ("/api/search?text=red", "/api/rows/3", "/api/thumbnails/3", "/api/images/3", "/api/browse"):
-            assert_damaged(client.get(address), "rows.sqlite")
+        for url in ("/api/search?text=red", "/api/rows/3", "/api/thumbnails/3", "/api/images/3", "/api/browse"):
+            assert_damaged(client.get(url), "rows.sqlite")
         assert_damaged(client.post("/api/classify", data={"row": 3, "labels": ["red"]}), "rows.sqlite")
         assert client.get("/health").status_code == client.get("/api/info").status_code == 200
 
 
-def test_a_table_overwritten_under_the_service_gives_no_other_images_row(index, paint_encoder):
+def test_a_table_overwritten_under_the_service_returns_no_wrong_row(index, paint_encoder):
     folder = index.store.folder
     with serve(folder, paint_encoder) as client:
         content = (folder / "rows.sqlite").read_bytes()
@@ -74,20 +74,20 @@ def test_a_table_overwritten_under_the_service_gives_no_other_images_row(index, 
         assert_damaged(client.get("/api/search?text=blue"), "changed after it was opened")
 
 
-def test_an_index_deleted_under_the_service_goes_on_answering(index, paint_encoder):
+def test_a_service_works_after_its_index_is_deleted(index, paint_encoder):
     with serve(index.store.folder, paint_encoder) as client:
         shutil.rmtree(index.store.folder)
-        for address in ("/api/search?text=red", "/api/rows/3", "/api/thumbnails/3", "/api/images/3"):
-            assert client.get(address).status_code == 200
+        for url in ("/api/search?text=red", "/api/rows/3", "/api/thumbnails/3", "/api/images/3"):
+            assert client.get(url).status_code == 200
 
 
-def test_two_services_answer_from_one_index(index, paint_encoder):
+def test_two_services_can_serve_one_index(index, paint_encoder):
     with serve(index.store.folder, paint_encoder) as one, serve(index.store.folder, paint_encoder) as other:
         replies = [client.get("/api/search?text=red").json()["hits"] for client in (one, other, one)]
         assert replies[0] == replies[1] == replies[2]
 
 
-def test_a_vector_that_is_not_finite_is_a_sentence(index, paint_encoder):
+def test_a_vector_that_is_not_finite_gives_an_error(index, paint_encoder):
     path = index.store.folder / "vectors.f16"
     vectors = np.fromfile(path, np.float16)
     vectors[9] = np.nan
@@ -97,7 +97,7 @@ def test_a_vector_that_is_not_finite_is_a_sentence(index, paint_encoder):
         assert_damaged(client.get("/api/search?text=red&top=48"), "the vector of row 3 is not finite")
 
 
-def test_sources_that_vanished_leave_the_search_alive(index, paint_encoder, tmp_path):
+def test_search_works_without_the_sources(index, paint_encoder, tmp_path):
     with serve(index.store.folder, paint_encoder) as client:
         shutil.rmtree(tmp_path / "photos")
         reply = client.get("/api/images/3")
@@ -107,7 +107,7 @@ def test_sources_that_vanished_leave_the_search_alive(index, paint_encoder, tmp_
 
 
 @pytest.mark.parametrize("failure", [MemoryError(), OSError(28, "No space left on device"), RecursionError()])
-def test_a_request_that_fails_does_not_end_the_next(index, paint_encoder, failure, monkeypatch):
+def test_a_failed_request_does_not_affect_the_next(index, paint_encoder, failure, monkeypatch):
     with serve(index.store.folder, paint_encoder) as client:
         whole = paint_encoder._embed_text_batch
 
@@ -121,17 +121,17 @@ def test_a_request_that_fails_does_not_end_the_next(index, paint_encoder, failur
         assert client.get("/api/search?text=red").status_code == 200
 
 
-def test_a_model_that_gives_no_finite_vector_is_a_sentence(index, paint_encoder, monkeypatch):
+def test_a_model_without_finite_vectors_gives_an_error(index, paint_encoder, monkeypatch):
     original = index.original(0)
     monkeypatch.setattr(paint_encoder, "_embed_prepared", lambda images: torch.full((len(images), 3), torch.nan))
     with serve(index.store.folder, paint_encoder) as client:
-        for address, data in (("/api/search", {}), ("/api/classify", {"labels": ["red", "blue"]})):
-            reply = client.post(address, data=data, files={"image": ("x.png", original)})
+        for url, data in (("/api/search", {}), ("/api/classify", {"labels": ["red", "blue"]})):
+            reply = client.post(url, data=data, files={"image": ("x.png", original)})
             assert (reply.status_code, list(reply.json())) == (400, ["error"])
             assert "finite" in reply.json()["error"]
 
 
-def test_credits_that_are_no_text_are_named(index):
+def test_credits_that_are_not_text_are_named(index):
     (index.store.folder / "CREDITS").write_bytes(b"painted by \xff")
     with pytest.raises(OpenAlignError, match=r"CREDITS is not UTF-8 at byte 11"):
         create_app(index)

@@ -17,7 +17,7 @@ PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
-def address(index) -> Iterator[str]:
+def url(index) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(create_app(index), port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -30,7 +30,7 @@ def address(index) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_page(browser, address):
+def open_page(browser, url):
     """Open the page at a size; at the end nothing may stand in the console, nor have been asked of other hosts."""
     opened, complaints, foreseen = [], [], []
 
@@ -41,9 +41,9 @@ def open_page(browser, address):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "request",
-            lambda request: None if request.url.startswith((address, "blob:")) else complaints.append(request.url),
+            lambda request: None if request.url.startswith((url, "blob:")) else complaints.append(request.url),
         )
-        page.goto(address + path)
+        page.goto(url + path)
         expect(page.locator(".tile").first).to_be_visible()
         opened.append(context)
         if refused:  # Chromium notes every refused request by itself
@@ -95,7 +95,7 @@ def test_a_text_an_image_and_both_find_what_they_show_at_any_width(open_page, vi
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_picture_opens_with_its_labels_and_leads_to_others_like_it(open_page, viewport):
+def test_an_image_opens_with_its_labels_and_leads_to_similar_ones(open_page, viewport):
     page = open_page(viewport, "/?text=green")
     page.locator(".tile").first.click()
     viewer = page.get_by_role("dialog")
@@ -112,13 +112,13 @@ def test_a_picture_opens_with_its_labels_and_leads_to_others_like_it(open_page, 
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^green"))
 
 
-def test_the_address_says_the_query_and_back_undoes_it(open_page, address):
+def test_the_url_holds_the_query_and_back_undoes_it(open_page, url):
     page = open_page(path="/?text=white&minus=red&minus=yellow")
     expect(page.get_by_label("Describe a picture")).to_have_value("white")
     expect(page.locator(".chip.minus")).to_have_count(2)
     assert names(page)[0] == "blue"
     page.get_by_role("button", name="Remove − yellow").click()
-    expect(page).to_have_url(f"{address}/?text=white&minus=red")
+    expect(page).to_have_url(f"{url}/?text=white&minus=red")
     page.locator(".tile").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
     page.go_back()
@@ -129,18 +129,18 @@ def test_the_address_says_the_query_and_back_undoes_it(open_page, address):
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^blue"))
 
 
-def test_examples_are_one_click_away_and_the_mark_leads_home(open_page, address):
+def test_an_example_runs_on_click_and_the_logo_leads_home(open_page, url):
     page = open_page()
     expect(page.get_by_text("A look around")).to_be_visible()
     page.get_by_role("button", name="white − red").click()
-    expect(page).to_have_url(f"{address}/?text=white&minus=red")
+    expect(page).to_have_url(f"{url}/?text=white&minus=red")
     expect(page.locator(".tile .score").first).to_be_visible()
     page.get_by_role("link", name="openalign").click()
     expect(page.get_by_text("A look around")).to_be_visible()
     expect(page.get_by_role("link", name="https://example.org/licence")).to_be_visible()
 
 
-def test_more_answers_are_added_below_without_moving_the_others(open_page):
+def test_more_results_are_added_below_without_moving_the_others(open_page):
     page = open_page(path="/?text=red")
     page.evaluate("Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => null)")
     before = names(page)
@@ -192,7 +192,7 @@ def test_everything_can_be_done_from_the_keyboard(open_page):
     assert page.evaluate("document.activeElement.className") == "tile"
 
 
-def test_a_mistake_is_a_sentence_on_the_page(open_page, tmp_path):
+def test_an_error_message_is_shown_on_the_page(open_page, tmp_path):
     page = open_page(refused=True)
     (tmp_path / "notes.png").write_bytes(b"\x89PNG no more")
     with page.expect_response("**/api/search") as answer:
@@ -204,7 +204,7 @@ def test_a_mistake_is_a_sentence_on_the_page(open_page, tmp_path):
     expect(page.get_by_role("alert").first).to_have_text("notes.txt is not an image.")
 
 
-def test_texts_from_the_web_stay_texts(open_page, index):
+def test_texts_from_the_web_are_not_interpreted_as_html(open_page, index):
     page = open_page(path="/?text=<img src=x onerror=alert(1)>red")
     assert page.locator("#text").input_value().startswith("<img")
     page.goto(page.url.split("?")[0] + "?row=1&view=1")
@@ -213,7 +213,7 @@ def test_texts_from_the_web_stay_texts(open_page, index):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_from_their_background(open_page, scheme):
+def test_text_has_enough_contrast(open_page, scheme):
     page = open_page(path="/?text=red&plus=blue&minus=green", color_scheme=scheme)
     for selector in ("#status", ".holdings", ".chip.plus", ".chip.minus", ".go", ".ghost", "footer"):
         assert page.eval_on_selector(selector, CONTRAST) >= 4.5, selector

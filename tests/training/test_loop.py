@@ -59,25 +59,25 @@ def test_a_run_writes_model_checkpoints_log_and_recipe(recipe: Path, tmp_path: P
     assert train(tmp_path / "run" / "recipe.toml", to=tmp_path / "again").loss == result.loss
 
 
-def test_what_was_left_out_of_the_data_is_told(
+def test_pairs_left_out_of_the_data_are_reported(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (tmp_path / "pairs.csv").open("ab") as table:
         table.write(b"0.jpg,x,y\n" * 7)
     train(recipe, to=tmp_path / "run", set={"steps": "1", "workers": "0"})
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Left out: ", "... and"))]
-    assert told[0] == f"Left out: {tmp_path}/pairs.csv row 37 has 3 fields where 2 are expected, and is left out"
-    assert len(told) == 6 and told[5] == "... and 2 more."
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Left out: ", "... and"))]
+    assert shown[0] == f"Left out: {tmp_path}/pairs.csv row 37 has 3 fields where 2 are expected, and is left out"
+    assert len(shown) == 6 and shown[5] == "... and 2 more."
 
 
-def test_what_was_left_out_of_the_held_out_pairs_is_told(
+def test_pairs_left_out_of_the_held_out_data_are_reported(
     recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "heldout.csv").write_bytes((tmp_path / "pairs.csv").read_bytes() + b"0.jpg,x,y\n")
     held_out = {"held_out.data": f'"{tmp_path}/heldout.csv"', "held_out.every_steps": "1"}
     train(recipe, to=tmp_path / "run", set={"steps": "1", "workers": "0"} | held_out)
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Left out: ")]
-    assert told == [f"Left out: {tmp_path}/heldout.csv row 37 has 3 fields where 2 are expected, and is left out"]
+    shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Left out: ")]
+    assert shown == [f"Left out: {tmp_path}/heldout.csv row 37 has 3 fields where 2 are expected, and is left out"]
 
 
 def test_a_short_run_learns_its_pairs(recipe: Path, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, see
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("whole_group", [False, True])
-def test_a_signal_leaves_a_checkpoint_and_says_how_to_go_on(
+def test_a_signal_leaves_a_checkpoint_and_the_command_to_resume(
     recipe: Path, tmp_path: Path, asked: signal.Signals, whole_group: bool
 ) -> None:
     own = recipe.with_name("long.toml")
@@ -183,7 +183,7 @@ def test_a_step_that_is_not_finite_stops_the_run_and_names_step_and_samples(
         train(recipe, to=tmp_path / "run")
 
 
-def test_fewer_pairs_than_a_batch_is_an_error_that_says_what_to_change(recipe: Path, tmp_path: Path) -> None:
+def test_fewer_pairs_than_a_batch_is_an_error_with_advice(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="fewer than one batch of 64"):
         train(recipe, set={"batch_size": "64"}, to=tmp_path / "run")
 

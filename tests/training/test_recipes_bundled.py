@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from openalign.model import scales
+from openalign.recipe_files import bundled_recipes
 from openalign.training.recipe.recipe import Recipe, read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
+NAMES = bundled_recipes()
 FROM_SCRATCH = {
     # name: image tower, text tower, shared width, steps (paper sections 5 and 6)
     "paper": ("l2", "large", 1376, 1_200_000),
@@ -20,14 +21,14 @@ FINE_TUNED = {"finetune-flickr30k": 3_000, "finetune-coco": 6_000}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_reads_by_its_name_and_its_header_tells_the_command(name: str) -> None:
+def test_a_recipe_is_read_by_its_name_and_its_header_has_the_command(name: str) -> None:
     assert isinstance(read_recipe(name), Recipe)
     header = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").split("\n\n")[0]
     assert re.search(rf"train (recipes/)?{name}\b", header.replace("\\\n#", " ").replace("  ", " "))
 
 
 @pytest.mark.parametrize("name", [*FROM_SCRATCH, *FINE_TUNED])
-def test_a_recipe_of_the_paper_says_what_to_expect_and_that_it_was_not_run_here(name: str) -> None:
+def test_a_recipe_of_the_paper_states_what_to_expect_and_that_it_was_not_run(name: str) -> None:
     header = (FOLDER / f"{name}.toml").read_text(encoding="utf-8").partition("\ndata")[0]
     assert "Time:" in header and "Expected" in header and "not run by us" in header
     assert re.search(r"paper (section|tables?) ", header)

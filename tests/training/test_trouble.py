@@ -1,4 +1,4 @@
-"""Runs whose worker, process, terminal or disk goes away, and two runs in one folder: a sentence, and a way on."""
+"""Runs whose worker, process, terminal or disk fails, and two runs in one folder: an error that names the way on."""
 
 import os
 import pty
@@ -20,6 +20,7 @@ from openalign.training.run_folder.checkpoint import checkpoints_of, save_checkp
 from openalign.training.run_folder.log_file import LogFile, Record, read_records
 from openalign.training.run_folder.plan import newest_whole
 from tests import preloaded
+from tests.training.two_processes import end_of_two, start_two
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def logged(run: Path, steps: int = 2) -> Callable[[], bool]:
 
 
 def end(process: "subprocess.Popen[str]") -> str:
-    """What it said until its end; nothing of it lives on."""
+    """Its standard error until it ends; its process group is killed."""
     try:
         return process.communicate(timeout=120)[1]
     finally:
@@ -80,20 +81,20 @@ class Enough(Exception):
     """Ends the run to compare with."""
 
 
-def test_a_killed_loader_worker_is_a_sentence_and_leaves_the_state_of_the_last_step(
+def test_a_killed_loader_worker_is_an_error_and_leaves_the_state_of_the_last_step(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
     process = start([*OPENALIGN, *typed(recipe, run, LONG | {"workers": "2"})])
     wait_for(logged(run), process)
     os.kill(children(process.pid)[0], signal.SIGKILL)
-    said = end(process)
-    assert process.returncode == 1 and "Traceback" not in said and said.count("openalign:") == 1
-    assert "a loader worker was killed" in said and f"go on with --resume --to {run}" in said
+    output = end(process)
+    assert process.returncode == 1 and "Traceback" not in output and output.count("openalign:") == 1
+    assert "a loader worker was killed" in output and f"go on with --resume --to {run}" in output
     (kept,) = checkpoints_of(run)
     assert newest_whole([kept])[0] == kept
     steps = str(int(kept.name.removeprefix("step-")))
-    assert f"Stopped after step {steps}" in said
+    assert f"Stopped after step {steps}" in output
 
     def save_and_end(*given: Any) -> None:
         save_checkpoint(*given)
@@ -106,9 +107,21 @@ def test_a_killed_loader_worker_is_a_sentence_and_leaves_the_state_of_the_last_s
         assert (kept / file).read_bytes() == (tmp_path / "other" / "checkpoints" / kept.name / file).read_bytes()
 
 
-@pytest.mark.parametrize("killed", ["0", "1"])
-def test_a_killed_process_is_a_sentence_of_the_others_that_names_the_last_checkpoint(
-    recipe: Path, tmp_path: Path, killed: str, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_process_is_an_error_of_the_other_that_names_the_last_checkpoint(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    run = tmp_path / "run"
+    processes = start_two([*OPENALIGN, *typed(recipe, run, LONG | {"checkpoint_every_steps": "2", "workers": "0"})])
+    wait_for(lambda: checkpoints_of(run), processes[1])
+    processes[0].kill()
+    output = end_of_two(processes)[1]
+    assert processes[1].returncode != 0
+    assert_names_the_last_checkpoint(output, run, process=1)
+
+
+def test_a_process_killed_under_torchrun_is_an_error_of_the_other_that_names_the_last_checkpoint(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     run, logs = tmp_path / "run", tmp_path / "logs"
@@ -116,15 +129,17 @@ def test_a_killed_process_is_a_sentence_of_the_others_that_names_the_last_checkp
     command = [*TORCHRUN, "--redirects=2", f"--log-dir={logs}", "-m", "openalign", *typed(recipe, run, changes)]
     process = start(command)
     wait_for(lambda: checkpoints_of(run), process)
-    ranks = {rank_of(child): child for child in children(process.pid)}
-    os.kill(ranks[killed], signal.SIGKILL)
+    os.kill({rank_of(child): child for child in children(process.pid)}["1"], signal.SIGKILL)
     end(process)
     assert process.returncode != 0
-    said = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
-    survivor = "1" if killed == "0" else "0"
-    assert f"process {survivor} of 2 stops, since another one has ended; the last checkpoint is" in said[survivor]
-    assert f"go on with --resume --to {run}" in said[survivor]
-    assert not any("Traceback" in text for text in said.values())
+    output = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
+    assert "Traceback" not in output["1"]
+    assert_names_the_last_checkpoint(output["0"], run, process=0)
+
+
+def assert_names_the_last_checkpoint(output: str, run: Path, process: int) -> None:
+    assert f"process {process} of 2 stops, since another one has ended; the last checkpoint is" in output
+    assert f"--resume --to {run}" in output and "Traceback" not in output
     assert newest_whole(checkpoints_of(run))[2] == []
 
 
@@ -175,17 +190,16 @@ def test_all_processes_of_a_second_run_end_with_one_refusal(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    run, logs = tmp_path / "run", tmp_path / "logs"
+    run = tmp_path / "run"
     with locked(run):
-        command = [*TORCHRUN, "--redirects=2", f"--log-dir={logs}", "-m", "openalign", *typed(recipe, run, {})]
-        done = preloaded.run(command)
-    assert done.returncode != 0
-    said = {path.parent.name: path.read_text() for path in logs.rglob("stderr.log")}
-    assert "is being written by another run" in said["0"] and "Traceback" not in said["0"]
-    assert "run" not in said["1"].lower(), said["1"]
+        processes = start_two([*OPENALIGN, *typed(recipe, run, {})])
+        output = end_of_two(processes)
+    assert [process.returncode for process in processes] == [1, 1]
+    assert "is being written by another run" in output[0] and "Traceback" not in output[0]
+    assert "run" not in output[1].lower(), output[1]
 
 
-def test_a_disk_that_is_full_at_a_checkpoint_is_a_sentence_and_leaves_the_older_ones(
+def test_a_disk_that_is_full_at_a_checkpoint_is_an_error_and_leaves_the_older_ones(
     recipe: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -203,7 +217,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_a_sentence_and_leaves_the_older_
 
 
 @pytest.mark.parametrize("size", [0, 3000])
-def test_a_disk_that_is_full_from_the_start_is_a_sentence(recipe: Path, tmp_path: Path, size: int) -> None:
+def test_a_disk_that_is_full_from_the_start_is_an_error(recipe: Path, tmp_path: Path, size: int) -> None:
     command = [
         sys.executable,
         "-c",

@@ -1,8 +1,8 @@
 """Near-duplicates of test images: a perceptual hash finds candidates, aligned thumbnails and colours confirm them.
 
-Both steps are exact searches over numbers that the first and only decoding of an image leaves behind. The hash alone
-would not do: among drawings on plain backgrounds, strangers come as close as cropped copies do. The paper (Appendix A)
-compares embeddings of a separate image model instead.
+Both are exact searches over fingerprints, so no image is decoded again. The hash alone is not enough: hashes of
+different drawings on plain backgrounds are as close as those of cropped copies. The paper (Appendix A) compares
+embeddings of a separate image model instead.
 """
 
 from collections.abc import Iterable
@@ -18,13 +18,13 @@ from openalign.curation.images.fingerprint import SIDE
 
 _COLOURLESS = 1.5  # mean chroma: less is grey, or the noise that JPEG adds to it
 _STEPS = 6  # Gauss-Newton steps; further ones change the correlation of true copies by less than 0.001
-_COMPARED_AT_ONCE = 1 << 22  # pairs of hashes: 32 MB
-_CONFIRMED_AT_ONCE = 512  # pairs of thumbnails
+_HASH_PAIRS_AT_ONCE = 1 << 22  # pairs of hashes: 32 MB
+_THUMBNAIL_PAIRS_AT_ONCE = 512  # pairs of thumbnails
 
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What near-duplicates are found by: one row an image."""
+    """The fingerprints of N images."""
 
     hashes: NDArray[np.uint64]
     """(N,)"""
@@ -59,7 +59,7 @@ def find_near_duplicates(corpus: Fingerprints, test: Fingerprints, settings: Dup
 def find_earlier_duplicates(images: Fingerprints, settings: DuplicateSettings) -> list[Match]:
     """For each image that is a near-duplicate of images before it, the closest of them (as `test`), in order.
 
-    What a near-duplicate is, `find_near_duplicates` says.
+    Near-duplicates are defined as in `find_near_duplicates`.
     """
     candidates = _candidates(images.hashes, images.hashes, settings.duplicate_hash_bits)
     earlier = ((rows[columns < rows], columns[columns < rows]) for rows, columns in candidates)
@@ -72,17 +72,20 @@ def _closest(
     candidates: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
     settings: DuplicateSettings,
 ) -> list[Match]:
-    """Of the candidates (rows, columns) that are near-duplicates, the closest of each row."""
+    """For each row, the closest of its candidates (rows, columns) that is a near-duplicate."""
     best: dict[int, Match] = {}
     for rows, columns in candidates:
         alike = colours_agree(corpus.colours[rows], test.colours[columns], settings.duplicate_colour)
         rows, columns = rows[alike], columns[alike]
-        for start in range(0, len(rows), _CONFIRMED_AT_ONCE):
-            ours, theirs = rows[start : start + _CONFIRMED_AT_ONCE], columns[start : start + _CONFIRMED_AT_ONCE]
-            overall, details = aligned_correlations(test.thumbnails[theirs], corpus.thumbnails[ours])
+        for start in range(0, len(rows), _THUMBNAIL_PAIRS_AT_ONCE):
+            row, column = (
+                rows[start : start + _THUMBNAIL_PAIRS_AT_ONCE],
+                columns[start : start + _THUMBNAIL_PAIRS_AT_ONCE],
+            )
+            overall, details = aligned_correlations(test.thumbnails[column], corpus.thumbnails[row])
             confirmed = (overall >= settings.duplicate_correlation) & (details >= settings.duplicate_detail)
-            for place in np.flatnonzero(confirmed).tolist():
-                match = Match(int(ours[place]), int(theirs[place]), float(overall[place]))
+            for index in np.flatnonzero(confirmed).tolist():
+                match = Match(int(row[index]), int(column[index]), float(overall[index]))
                 if match.corpus not in best or match.correlation > best[match.corpus].correlation:
                     best[match.corpus] = match
     return [best[row] for row in sorted(best)]
@@ -101,7 +104,7 @@ def aligned_correlations(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Overall and detail correlation (N,) of thumbnails (N, 32, 32) with others, shifted and scaled to agree best.
 
-    Detail is what differs from the 5 x 5 pixels around: two skies that pale alike agree overall, yet not there. The
+    Detail is the difference from the mean of the 5 x 5 pixels around: two skies that fade alike agree only overall. The
     alignment (up to a tenth of the side, scale 0.8 to 1.25, x and y apart) undoes crops and borders. It is found by
     Gauss-Newton steps, so it starts only from images that already resemble each other.
     """
@@ -127,11 +130,11 @@ def aligned_correlations(
 
 
 def _sample(moving: torch.Tensor, scale_shift: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """`moving` (N, 3, S, S) scaled and shifted, and (N, S, S) 1 where that lies inside of it."""
+    """`moving` (N, 3, S, S) scaled and shifted, and (N, S, S): 1 where the position is inside `moving`."""
     x_scale, x_shift, y_scale, y_shift = scale_shift.T[:, :, None, None]
-    places = torch.stack([x_scale * _X + x_shift, y_scale * _X.T + y_shift], -1)
-    sampled = F.grid_sample(moving, places, align_corners=False, padding_mode="border")
-    return sampled, (places.abs() <= 1).all(-1).float()
+    positions = torch.stack([x_scale * _X + x_shift, y_scale * _X.T + y_shift], -1)
+    sampled = F.grid_sample(moving, positions, align_corners=False, padding_mode="border")
+    return sampled, (positions.abs() <= 1).all(-1).float()
 
 
 def _moved(scale_shift: torch.Tensor, jacobian: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
@@ -173,7 +176,7 @@ def _detail(values: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
 def _candidates(
     corpus: NDArray[np.uint64], test: NDArray[np.uint64], bits: int
 ) -> Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    block = max(1, _COMPARED_AT_ONCE // max(1, len(test)))
+    block = max(1, _HASH_PAIRS_AT_ONCE // max(1, len(test)))
     for start in range(0, len(corpus), block):
         differing = np.bitwise_count(corpus[start : start + block, None] ^ test[None])
         rows, columns = np.nonzero(differing <= bits)

@@ -11,8 +11,8 @@ from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.engine.cached_map import batches_of
 from openalign.curation.images.embeddings import nearest_test_images
 from openalign.curation.images.fingerprint import COLOUR_SIDE, SIDE
-from openalign.curation.images.inspection import inspect_image
 from openalign.curation.images.settings import ImageSettings, StorageSettings
+from openalign.curation.images.single_image import inspect_image
 from openalign.curation.isolation.records import Problem, RecordError, one_record
 from openalign.data.pairs.pairs import Pairs
 from openalign.progress import track

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from PIL import Image
@@ -65,19 +66,8 @@ def open_classifier(name: str, labels: Sequence[str], setting: str, labels_setti
     Raises OpenAlignError if the model cannot be loaded, or has no class among `labels`.
     """
     import torch
-    from transformers import AutoModelForImageClassification
 
-    from openalign.model.folder import check_folder, folder_of
-    from openalign.model.pretrained import load_model, load_processor
-
-    try:
-        folder = folder_of(name)
-        check_folder(folder)
-        model, processor = load_model(AutoModelForImageClassification, folder), load_processor(folder)
-    except OpenAlignError as error:
-        raise OpenAlignError(
-            f"{setting}: {name} could not be read as an image-classification model: {error}"
-        ) from error
+    model, processor = _load(name, setting)
     classes: dict[int, str] = {number: str(label) for number, label in model.config.id2label.items()}
     chosen = [number for number, label in classes.items() if label.strip().lower() in labels]
     if not chosen:
@@ -97,3 +87,19 @@ def open_classifier(name: str, labels: Sequence[str], setting: str, labels_setti
         return scores
 
     return score
+
+
+def _load(name: str, setting: str) -> tuple[Any, Any]:
+    from transformers import AutoModelForImageClassification
+
+    from openalign.model.folder import check_folder, folder_of
+    from openalign.model.pretrained import load_model, load_processor
+
+    try:
+        folder = folder_of(name)
+        check_folder(folder)
+        return load_model(AutoModelForImageClassification, folder), load_processor(folder)
+    except OpenAlignError as error:
+        raise OpenAlignError(
+            f"{setting}: {name} could not be read as an image-classification model: {error}"
+        ) from error

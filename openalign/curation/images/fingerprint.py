@@ -1,4 +1,4 @@
-"""What near-duplicates are found by: a perceptual hash, a grey thumbnail and a colour thumbnail of each image."""
+"""The fingerprint of an image, for near-duplicates: a perceptual hash, a grey and a colour thumbnail."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,16 +6,16 @@ from numpy.typing import NDArray
 from openalign.data.images.decode import resize, shrink
 
 SIDE = 32
-"""Pixels of a grey thumbnail's side."""
+"""Side of a grey thumbnail, in pixels."""
 COLOUR_SIDE = 8
-"""Of a colour thumbnail's."""
+"""Side of a colour thumbnail, in pixels."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CHROMA = np.array([[-0.168736, 0.5], [-0.331264, -0.418688], [0.5, -0.081312]], np.float32)  # to Cb, Cr
 _FREQUENCIES = 8
 _SHRUNK = 128  # px of the shorter side from which a thumbnail is made; finer detail does not survive to 32 px
-_BORDER_SHARE = 0.1  # of a side: how deep a plain border may be cut off at each edge
-_BORDER_LEVELS = 12  # grey levels by which JPEG's noise makes a plain border uneven
+_BORDER_SHARE = 0.1  # of a side: the widest plain border that is cut off at each edge
+_BORDER_LEVELS = 12  # grey levels; JPEG's noise in a plain border
 
 
 def thumbnails(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
@@ -42,18 +42,18 @@ def _without_border(grey: NDArray[np.int16]) -> tuple[int, int, int, int]:
 
 
 def _plain_lines(grey: NDArray[np.int16]) -> int:
-    """How many lines from the first on are a border: one level, and then a sharp edge. A sky that pales has none."""
+    """The number of lines from the first that are a border: one level, then a sharp edge, unlike a sky that fades."""
     lines = grey[: int(len(grey) * _BORDER_SHARE) + 2]
     differences = np.abs(lines - np.median(lines[0])).max(axis=1)
-    plain = int(np.argmax(differences > _BORDER_LEVELS))  # 0 when all lines are plain: a background, and no border
-    # JPEG smears the edge over the first line after it, so the line beyond shows how sharp it is.
+    plain = int(np.argmax(differences > _BORDER_LEVELS))  # 0 if all lines are plain: a background, not a border
+    # JPEG blurs the edge into the first line after it, so the next line is compared as well.
     return plain if differences[plain : plain + 2].max() > 3 * _BORDER_LEVELS else 0
 
 
 def _dct(size: int, count: int) -> NDArray[np.float64]:
     """The first `count` rows of the DCT-II of `size` points, unnormalised as in scipy.fftpack."""
-    place, frequency = np.arange(size), np.arange(count)[:, None]
-    return np.asarray(2 * np.cos(np.pi * frequency * (2 * place + 1) / (2 * size)), np.float64)
+    position, frequency = np.arange(size), np.arange(count)[:, None]
+    return np.asarray(2 * np.cos(np.pi * frequency * (2 * position + 1) / (2 * size)), np.float64)
 
 
 _DCT = _dct(SIDE, _FREQUENCIES)

@@ -3,28 +3,23 @@
 Plain functions over the batches of a table. A worker writes the JPEGs to a file of its own; only measurements travel.
 """
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
 from openalign.curation.images.settings import StorageSettings
-from openalign.curation.isolation.records import one_record
-from openalign.curation.isolation.time_limit import call_with_time_limit
+from openalign.curation.isolation.records import Problem, one_record
 from openalign.curation.sources.locations import parse_location
 from openalign.curation.sources.storage import PathOrUrl, absolute_name
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.files.walk import file_states
-from openalign.data.images.decode import decode
-from openalign.data.images.header import ImageError, read_header
-from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
+
+if TYPE_CHECKING:
+    from openalign.curation.images.single_image import Inspection
 
 INSPECTED = pa.schema(
     [
@@ -46,78 +41,6 @@ INSPECTED = pa.schema(
 """One row per inspected image. A field that could not be determined is null."""
 
 STORED_COLUMNS = ("stored_in", "stored_at", "stored_size")
-
-_SMALLEST_DECODED = 128  # px of the shorter side of an image that is only measured
-
-# Limits of images that are decoded in about a second at most; pixels of all scans.
-_QUICK_BYTES, _QUICK_PIXELS = 4 << 20, 64_000_000
-_QUICK_FORMATS = ("jpeg", "png", "gif", "webp", "bmp")
-_START_OF_SCAN = b"\xff\xda"
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What was found out about one image; `stored` is the JPEG to keep, None when none was asked for."""
-
-    sha256: str
-    problem: str | None = None
-    format: str | None = None
-    width: int | None = None
-    height: int | None = None
-    hash: int | None = None
-    thumbnail: bytes | None = None
-    colours: bytes | None = None
-    stored: bytes | None = None
-
-
-def inspect_image(data: bytes, wanted: bool, seconds: float, storage: StorageSettings) -> Inspection:
-    """Inspect the bytes of one image; `wanted` asks for a JPEG to store. What is wrong with them is its `problem`.
-
-    An image that cannot be decoded has no size either, whatever its header claims. One that may take long is inspected
-    in the helper process of `isolation.time_limit`. Raises RecordError if that takes more than `seconds` of CPU time.
-    """
-    if _is_quick(data):
-        return inspect_here(data, wanted, storage)
-    return call_with_time_limit(inspect_here, data, wanted, storage, seconds=seconds, setting="image_seconds")
-
-
-def _is_quick(data: bytes) -> bool:
-    """Whether decoding takes about a second at most, by size and format alone."""
-    if len(data) > _QUICK_BYTES:
-        return False
-    try:
-        header = read_header(data)
-    except ImageError:
-        return True  # it is decoded no further
-    # Each scan of a JPEG goes over all its pixels, and a marker starts each.
-    times = max(1, data.count(_START_OF_SCAN)) if header.format == "jpeg" else 1
-    return header.format in _QUICK_FORMATS and header.width * header.height * times <= _QUICK_PIXELS
-
-
-def inspect_here(data: bytes, wanted: bool, storage: StorageSettings) -> Inspection:
-    """`inspect_image` in this process, however long it takes."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    try:
-        header = read_header(data)
-        encoded = wanted and not is_stored_unchanged(header, storage.stored_shorter_side)
-        pixels = decode(data, storage.stored_shorter_side if encoded else _SMALLEST_DECODED)
-    except ImageError as error:
-        return Inspection(sha256, error.reason)
-    grey, colours = thumbnails(pixels)
-    stored = None
-    if wanted:
-        stored = stored_jpeg(data, header, pixels, storage.stored_shorter_side, storage.jpeg_quality)
-    return Inspection(
-        sha256,
-        None,
-        header.format,
-        header.width,
-        header.height,
-        hash=int(np.uint64(perceptual_hash(grey)).astype(np.int64)),
-        thumbnail=grey.tobytes(),
-        colours=colours.tobytes(),
-        stored=stored,
-    )
 
 
 class StoredImages:
@@ -157,7 +80,7 @@ def inspect_batch(rows: pa.Table, beside: Path, seconds: float, storage: Storage
             row = {"image": asked["image"], "location": asked["location"], "problem": asked["problem"]}
             if asked["problem"] is None:
                 found = _inspect(asked["location"], asked["wanted"], seconds, storage)
-                if isinstance(found, Inspection):
+                if not isinstance(found, Problem):
                     row |= {name: getattr(found, name) for name in _MEASURED}
                     if found.stored is not None:
                         values = (stored_in.name, file.tell(), len(found.stored))
@@ -183,7 +106,9 @@ def _states(file: PathOrUrl) -> list[str]:
 
 
 @one_record
-def _inspect(location: str, wanted: bool, seconds: float, storage: StorageSettings) -> Inspection:
+def _inspect(location: str, wanted: bool, seconds: float, storage: StorageSettings) -> "Inspection":
+    from openalign.curation.images.single_image import inspect_image  # imports torch
+
     return inspect_image(parse_location(location).read(), wanted, seconds, storage)
 
 

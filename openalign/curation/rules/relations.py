@@ -12,23 +12,25 @@ from ibis import _
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import cached_map, count_rows
 from openalign.curation.engine.text_batches import problems_of_texts
-from openalign.curation.text.words import bigrams, in_words, is_unspaced, rare_count, space_piece, unigrams
+from openalign.curation.text.words import bigrams, in_words, is_unspaced, rare_count, space_batch, unigrams
 from openalign.progress import bar
 
-_TEXTS_AT_ONCE = 20_000
+_TEXTS_PER_BATCH = 20_000
 _BYTES_OF_CHARACTER = 20  # of a text, that counting its tokens takes: some 80 bytes a token, two tokens a word
 
 
 def collect_pairs(engine: Engine, occurrences: ir.Table) -> ir.Table:
     """One row per distinct (image, text): those two, `page`, `host`, `occurrence` (its first) and `occurrences`."""
-    # Page and host as one value that is never null: of nulls alone engines would not take the first.
-    place = ibis.struct({"page": occurrences.page, "host": occurrences.host})
+    # Page and host as one value that is never null: engines skip nulls when they take the first.
+    origin = ibis.struct({"page": occurrences.page, "host": occurrences.host})
     found = occurrences.group_by("image", text=occurrences.text.nullif("")).agg(
-        place=place.argmin(occurrences.occurrence),
+        origin=origin.argmin(occurrences.occurrence),
         occurrence=occurrences.occurrence.min(),
         occurrences=occurrences.count(),
     )
-    return engine.materialize("pairs", found.mutate(page=found.place["page"], host=found.place["host"]).drop("place"))
+    return engine.materialize(
+        "pairs", found.mutate(page=found.origin["page"], host=found.origin["host"]).drop("origin")
+    )
 
 
 def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: list[str]) -> ir.Table:
@@ -58,9 +60,9 @@ def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: li
 def _with_spaces(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.Table:
     """The texts with `spaced`, where words of scripts that put no space between them stand apart."""
     unspaced = texts.filter(texts.unspaced).select("text")
-    partitions = engine.partition("texts_without_spaces", unspaced, ["text"], _TEXTS_AT_ONCE)
+    partitions = engine.partition("texts_without_spaces", unspaced, ["text"], _TEXTS_PER_BATCH)
     rows = count_rows(partitions)
-    found = cached_map(engine, "words", space_piece, partitions, description="Splitting into words", rows=rows)
+    found = cached_map(engine, "words", space_batch, partitions, description="Splitting into words", rows=rows)
     problems += problems_of_texts(found)
     joined = texts.left_join(engine.read(found), "text").drop("text_right")
     return joined.mutate(spaced=joined.spaced.coalesce(joined.text))

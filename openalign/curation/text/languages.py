@@ -1,4 +1,4 @@
-"""The language of a text, guessed from the text alone: rough on short ones, and the same wherever it is asked."""
+"""The language of a text, guessed from the text alone: rough on short texts, and deterministic."""
 
 from pathlib import Path
 
@@ -12,17 +12,17 @@ from openalign.curation.engine.text_batches import problems_of_texts, table_of_t
 from openalign.curation.isolation.records import one_record
 
 LANGUAGES = pa.schema([("text", pa.string()), ("language", pa.string()), ("problem", pa.string())])
-"""One row a text. Where guessing failed, `language` is null and `problem` says why."""
+"""One row per text. If guessing failed, `language` is null and `problem` is the reason."""
 
-_AT_ONCE = 20_000
+_BATCH = 20_000
 
 
 def language_of(text: str) -> str:
-    """ISO 639 code of the likeliest language, `zxx` where there is nothing to tell it by."""
+    """ISO 639 code of the likeliest language, `zxx` if the text has no letters to guess from."""
     return str(py3langid.classify(text)[0])
 
 
-def classify_piece(rows: pa.Table, beside: Path) -> pa.Table:
+def classify_batch(rows: pa.Table, beside: Path) -> pa.Table:
     """Rows with a column `text` -> `LANGUAGES`; nothing is written `beside`."""
     return table_of_texts(rows["text"], guessed_language, LANGUAGES)
 
@@ -38,8 +38,10 @@ def classify_texts(engine: Engine, texts: ir.Table, problems: list[str]) -> ir.T
 
     A line for each text whose language could not be guessed is added to `problems`; its language is null.
     """
-    partitions = engine.partition("texts_to_classify", texts.select("text"), ["text"], _AT_ONCE)
+    partitions = engine.partition("texts_to_classify", texts.select("text"), ["text"], _BATCH)
+    if not partitions:
+        return engine.from_arrow("no_languages", LANGUAGES.empty_table()).drop("problem")
     rows = count_rows(partitions)
-    files = cached_map(engine, "languages", classify_piece, partitions, description="Guessing languages", rows=rows)
+    files = cached_map(engine, "languages", classify_batch, partitions, description="Guessing languages", rows=rows)
     problems += problems_of_texts(files)
     return engine.read(files).drop("problem")

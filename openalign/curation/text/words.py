@@ -1,12 +1,11 @@
-"""Unigrams and bigrams of a text, as Ibis expressions that any engine runs, and in plain Python.
+"""Unigrams and bigrams of a text, as Ibis expressions that run on any engine.
 
 A unigram is a run of letters, marks and digits in lower case; everything else separates. Where a script puts no space
-between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), ICU's dictionaries first say where its words end, which
-is the word segmentation of Unicode Standard Annex 29. The paper (Section 3.2) does not say what it calls a unigram.
+between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), ICU's dictionaries segment it first, as in Unicode Annex
+29. The paper (section 3.2) does not define a unigram.
 """
 
 import re
-import unicodedata
 from pathlib import Path
 
 import ibis
@@ -35,10 +34,10 @@ _UNSPACED_RANGES = (
 # The \x{...} form and these classes mean the same to RE2 (DuckDB) and to java.util.regex (Spark).
 _UNSPACED = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _UNSPACED_RANGES) + "]"
 _WORD = r"\p{L}\p{M}\p{N}"
-# Runs of what is no part of a word, but for single spaces: those stay as they are, and a match costs more than a byte.
+# Runs of characters outside words, except single spaces: they are kept, since each match costs time.
 _SEPARATORS = rf" *[^{_WORD} ][^{_WORD}]*| {{2,}}"
 _SPACED = pa.schema([("text", pa.string()), ("spaced", pa.string()), ("problem", pa.string())])
-_UNSPACED_HERE = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED_RANGES) + "]")
+_UNSPACED_IN_PYTHON = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED_RANGES) + "]")
 
 
 def is_unspaced(text: ir.StringValue) -> ir.BooleanValue:
@@ -46,8 +45,8 @@ def is_unspaced(text: ir.StringValue) -> ir.BooleanValue:
     return text.re_search(_UNSPACED)
 
 
-def space_piece(rows: pa.Table, beside: Path) -> pa.Table:
-    """Rows with a column `text` -> `text`, `spaced` (with spaces between its words), `problem` (why it has none)."""
+def space_batch(rows: pa.Table, beside: Path) -> pa.Table:
+    """Rows with a column `text` -> `text`, `spaced` (with spaces between its words), `problem` (why this failed)."""
     return table_of_texts(rows["text"], _spaced_text, _SPACED)
 
 
@@ -58,7 +57,7 @@ def _spaced_text(text: str) -> str:
 
 def spaced(text: str) -> str:
     """The text with spaces between its words, where its script puts none."""
-    return " ".join(WordBreaker(text, "root")) if _UNSPACED_HERE.search(text) else text
+    return " ".join(WordBreaker(text, "root")) if _UNSPACED_IN_PYTHON.search(text) else text
 
 
 def in_words(text: ir.StringValue) -> ir.StringValue:
@@ -70,7 +69,7 @@ def in_words(text: ir.StringValue) -> ir.StringValue:
 
 @ibis.udf.scalar.builtin(name="trim")  # type: ignore[untyped-decorator]
 def _trim(text: str) -> str:  # type: ignore[empty-body]
-    """The engine's own, for spaces alone: several times as fast as `strip`, which names every kind of blank."""
+    """The engine's own, which trims only spaces: several times as fast as `strip`, which lists every white space."""
 
 
 def unigrams(words: ir.StringValue) -> ir.ArrayValue:
@@ -80,25 +79,15 @@ def unigrams(words: ir.StringValue) -> ir.ArrayValue:
 
 def bigrams(words: ir.ArrayValue) -> ir.ArrayValue:
     """Neighbouring unigrams joined by a space, in order, as an array of strings."""
-    return ibis.range(0, words.length() - 1).map(lambda place: words[place] + " " + words[place + 1])
-
-
-def split_unigrams(text: str) -> list[str]:
-    """The unigrams of any `text`, in Python: the definition above for those who hold no table."""
-    lowered = spaced(text).lower().replace("ς", "σ")
-    return "".join(character if _is_word(character) else " " for character in lowered).split()
-
-
-def _is_word(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
+    return ibis.range(0, words.length() - 1).map(lambda index: words[index] + " " + words[index + 1])
 
 
 def rare_count(counts: ir.Table, vocabulary: int) -> int:
     """The count below which a token is rare: that of the `vocabulary`-th most frequent one; 0 when none is rare.
 
-    `counts` has one row a token and a column `times`. Tokens with as many occurrences as the last one are all kept, so
-    those that occur once may be missing: where they would be needed, none is rare.
-    Only the frequencies of frequencies leave the engine, so this holds for any number of tokens.
+    `counts` has one row per token and a column `times`. Tokens that tie with the last one are all kept, so those that
+    occur once may be missing: if they were needed, no token would be rare.
+    Only the frequencies of frequencies leave the engine, so the number of tokens does not matter.
     """
     spectrum = counts.group_by("times").agg(tokens=_.count()).to_pyarrow().sort_by([("times", "descending")])
     kept = 0

@@ -1,1 +1,1 @@
-"""What a training run is told: a recipe, and what may change when it resumes."""
+"""The settings of a training run, and which of them may differ when it is resumed."""

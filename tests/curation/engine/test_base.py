@@ -28,10 +28,11 @@ from openalign.curation.rules.evaluation import add_inspected, add_text_passes, 
 from openalign.curation.rules.relations import count_pairs
 from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import rules_that_run
-from openalign.curation.text.languages import classify_piece
-from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, split_unigrams, unigrams
+from openalign.curation.text.languages import classify_batch
+from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, unigrams
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
+from tests.curation.plain_words import split_unigrams
 from tests.curation.site import Server
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17, which is not installed")
@@ -78,7 +79,7 @@ def test_partitions_follow_one_another_and_are_about_as_large_as_asked(engine: E
 def test_results_of_a_cached_map_are_in_the_order_of_the_partitions(engine: Engine) -> None:
     texts = [f"{number:03d} apples" for number in range(500)]
     partitions = engine.partition("partitions", engine.from_arrow("given", pa.table({"text": texts})), ["text"], 50)
-    results = cached_map(engine, "languages", classify_piece, partitions, description="Guessing", rows=500)
+    results = cached_map(engine, "languages", classify_batch, partitions, description="Guessing", rows=500)
     assert [row for batch in batches_of(results, 64) for row in batch["text"].to_pylist()] == texts
     assert engine.read(results).count().execute() == 500
 

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from openalign.curation.images import inspection
-from openalign.curation.images.inspection import inspect_here, inspect_image
+from openalign.curation.images import single_image
 from openalign.curation.images.settings import ImageSettings, StorageSettings
+from openalign.curation.images.single_image import inspect_here, inspect_image
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources.locations import parse_location
@@ -48,8 +48,8 @@ def test_only_an_image_that_may_take_long_needs_the_helper(
     monkeypatch: pytest.MonkeyPatch, data: bytes, apart: bool
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(inspection, "call_with_time_limit", lambda *_, setting, **__: asked.append(setting))
-    monkeypatch.setattr(inspection, "inspect_here", lambda *_: None)
+    monkeypatch.setattr(single_image, "call_with_time_limit", lambda *_, setting, **__: asked.append(setting))
+    monkeypatch.setattr(single_image, "inspect_here", lambda *_: None)
     inspect_image(data, True, *LIMITS)
     assert asked == (["image_seconds"] if apart else [])
 
@@ -67,7 +67,7 @@ def test_an_image_is_the_same_in_this_process_and_in_the_helper() -> None:
 def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_inspected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(inspection, "inspect_here", stand_ins.inspect_slowly)
+    monkeypatch.setattr(single_image, "inspect_here", stand_ins.inspect_slowly)
     for name, end in (("a", b""), ("b", b"SLOW"), ("c", b"")):
         seed = ord(name)
         (tmp_path / f"{name}.tiff").write_bytes(encoded(drawing(seed), "TIFF") + end)

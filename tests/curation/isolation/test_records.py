@@ -238,13 +238,13 @@ def test_without_failures_there_are_no_problems(tmp_path: Path, sources: list[Pa
     assert report["pairs"]["pairs"] == 19
 
 
-def test_an_image_whose_judging_raises_is_unreadable(
+def test_an_image_whose_inspection_raises_is_unreadable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[Path]
 ) -> None:
     for function in ("decode", "thumbnails", "perceptual_hash"):
         with monkeypatch.context() as patched:
             patched.setattr(
-                f"openalign.curation.images.inspection.{function}", partial(raise_, RecursionError("injected"))
+                f"openalign.curation.images.single_image.{function}", partial(raise_, RecursionError("injected"))
             )
             folder = tmp_path / function
             report = curate(sources[:1], to=folder, workers=1, recipe=CurateRecipe.of(download=False))

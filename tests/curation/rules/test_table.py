@@ -20,8 +20,9 @@ from openalign.curation.rules.evaluation import add_inspected, add_text_passes, 
 from openalign.curation.rules.relations import count_pairs
 from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import RULES, rules_that_run
-from openalign.curation.text.words import in_words, is_unspaced, spaced, split_unigrams, unigrams
+from openalign.curation.text.words import in_words, is_unspaced, spaced, unigrams
 from openalign.errors import OpenAlignError
+from tests.curation.plain_words import split_unigrams
 
 PAPER = CurateRecipe.of()
 KNOWN = pa.schema([*INSPECTED, ("unsafe", pa.float64()), ("test_image", pa.string())])

@@ -58,7 +58,7 @@ def test_loss_and_gradients_equal_dense_cross_entropy(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.005, 0.02, 0.1, 2.0])
-@pytest.mark.parametrize(("count", "tile"), [(4099, 1024), (4096, 1024), (1000, 333)])
+@pytest.mark.parametrize(("count", "tile"), [(2051, 512), (2048, 512), (1000, 333)])
 def test_large_batches_equal_dense_cross_entropy(count: int, tile: int, temperature: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiles, "TILE", tile)
@@ -155,9 +155,7 @@ def test_gradient_scales_with_the_gradient_it_is_given() -> None:
         (torch.eye(3), torch.eye(3), torch.ones(3), "temperature must be one number"),
     ],
 )
-def test_unusable_inputs_are_refused_in_a_sentence(
-    images: Tensor, texts: Tensor, temperature: Tensor | float, message: str
-) -> None:
+def test_unusable_inputs_are_refused(images: Tensor, texts: Tensor, temperature: Tensor | float, message: str) -> None:
     with pytest.raises(OpenAlignError, match=message):
         contrastive_loss(images, texts, temperature)
 

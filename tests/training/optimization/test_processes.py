@@ -1,12 +1,8 @@
 """Runs in several processes, as torchrun starts them, on loopback: gloo, or NCCL where each has a GPU."""
 
 import json
-import os
-import random
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from openalign.errors import OpenAlignError
 from openalign.training.loop import train
 from openalign.training.optimization.processes import processes
 from tests import preloaded
+from tests.training.two_processes import end_of_two, start_two
 
 pytestmark = pytest.mark.slow
 
@@ -49,28 +46,10 @@ def run_by_torchrun(recipe: Path, run: Path, changes: dict[str, str]) -> subproc
 
 
 def run_on_two(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The same with preloaded processes, which torchrun cannot start."""
-    command = [sys.executable, "-c", COMMAND, recipe, run, json.dumps(changes)]
-    shared = os.environ | {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}
-    shared["MASTER_PORT"] = str(free_port())
-    with ExitStack() as stack:
-        started = []
-        for rank in ("0", "1"):
-            process = preloaded.Popen(command, stderr=subprocess.PIPE, env=shared | {"RANK": rank, "LOCAL_RANK": rank})
-            stack.enter_context(process)
-            stack.callback(process.kill)
-            started.append(process)
-        errors = "".join(process.communicate(timeout=120)[1] for process in started)
-    return subprocess.CompletedProcess(command, max(abs(process.returncode) for process in started), "", errors)
-
-
-def free_port() -> int:
-    """A port that is free and from which no connection is made, since it is below those that Linux gives out."""
-    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
-        with socket.socket() as trial, suppress(OSError):
-            trial.bind(("localhost", port))
-            return port
-    raise OSError("no free port")
+    """The same without torchrun."""
+    processes = start_two(command := [sys.executable, "-c", COMMAND, recipe, run, json.dumps(changes)])
+    errors = "".join(end_of_two(processes))
+    return subprocess.CompletedProcess(command, max(abs(process.returncode) for process in processes), "", errors)
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -96,7 +75,7 @@ def test_two_processes_equal_one_with_the_same_batch(
     assert_close_weights(tmp_path / "one", tmp_path / "two")
 
 
-def test_a_run_resumed_on_two_processes_goes_on_with_the_same_samples(recipe: Path, tmp_path: Path) -> None:
+def test_a_run_resumed_on_two_processes_sees_the_same_samples(recipe: Path, tmp_path: Path) -> None:
     changes = BASE | {"steps": "6", "checkpoint_every_steps": "3"}
     train(recipe, set=changes, to=tmp_path / "one")
     train(recipe, set=changes, to=tmp_path / "moved")
@@ -153,13 +132,13 @@ def test_a_model_cut_across_processes_is_measured_as_a_whole_one(recipe: Path, t
         assert two == pytest.approx(one, abs=0.06)  # a near tie may fall either way
 
 
-def test_an_uneven_share_is_refused_in_a_sentence(recipe: Path, tmp_path: Path) -> None:
+def test_an_uneven_share_is_refused(recipe: Path, tmp_path: Path) -> None:
     done = run_on_two(recipe, tmp_path / "run", BASE | {"batch_size": "15", "micro_batch_size": "15"})
     assert done.returncode != 0
     assert "batch_size 15 does not divide by 2 processes" in done.stderr
 
 
-def test_a_process_without_a_gpu_of_its_own_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_its_own_gpu_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():

@@ -130,7 +130,7 @@ def test_random_draws_differ_between_steps_and_micro_batches() -> None:
     assert len(draws) == 3
 
 
-def test_equal_texts_count_as_positives_where_the_recipe_says_so(settings: Recipe) -> None:
+def test_equal_texts_are_positives_if_the_recipe_asks_for_it(settings: Recipe) -> None:
     loss = settings.loss.model_copy(update={"equal_pairs_are_positives": True})
     replica, optimizer = fresh(settings)
     plain = train_step(replica, optimizer, batch_of(0), settings).loss

@@ -82,9 +82,7 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_nothing_half_written(
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_a_tokenizer_that_finds_no_room_is_told_as_any_other_file(
-    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tokenizer_on_a_full_disk_is_an_error(state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, tokenizer, model, optimizer = state
     plain = Path.write_text
 

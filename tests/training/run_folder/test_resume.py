@@ -84,14 +84,14 @@ def test_a_damaged_file_of_the_newest_checkpoint_is_named_or_without_effect(
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", MOMENTS, STATE, CHECKSUMS])
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same_bits(
+def test_a_run_resumes_from_the_checkpoint_before_a_damaged_one_to_the_same_bits(
     run: Path, finished: Path, file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cut(newest(run) / file, 1)
     shutil.rmtree(run / "model")
     train(to=run, resume=True)
-    said = capsys.readouterr().err
-    assert file in said and "Going on from step 3" in said and "damaged-step-00000004" in said
+    output = capsys.readouterr().err
+    assert file in output and "Going on from step 3" in output and "damaged-step-00000004" in output
     assert_same_end(run, finished)
     assert names(run) == ["damaged-step-00000004", "step-00000002", "step-00000003", "step-00000004"]
 
@@ -106,7 +106,7 @@ def test_damaged_checkpoints_are_kept_beside_each_other_and_do_not_count(run: Pa
     assert names(run) == [*damaged, "step-00000002", "step-00000003", "step-00000004"]
 
 
-def test_no_whole_checkpoint_is_one_sentence_and_changes_nothing(run: Path) -> None:
+def test_no_whole_checkpoint_is_an_error_and_changes_nothing(run: Path) -> None:
     for checkpoint in checkpoints_of(run):
         flip(checkpoint / "config.json", 3)
     before = sorted(run.rglob("*"))
@@ -121,7 +121,7 @@ def of_an_older_version(run: Path) -> Path:
     return newest(run)
 
 
-def test_checkpoints_of_an_older_version_without_checksums_are_gone_on_from_aloud(
+def test_checkpoints_of_an_older_version_without_checksums_are_resumed_with_a_warning(
     run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(newest(run))
@@ -131,8 +131,8 @@ def test_checkpoints_of_an_older_version_without_checksums_are_gone_on_from_alou
     del state["identity"]
     (newest(run) / STATE).write_text(json.dumps(state))
     train(to=run, resume=True)
-    said = capsys.readouterr().err
-    assert f"{run}/checkpoints/step-00000003: has no checksums" in said and "it is not checked" in said
+    output = capsys.readouterr().err
+    assert f"{run}/checkpoints/step-00000003: has no checksums" in output and "it is not checked" in output
     assert_same_end(run, finished)
     assert names(run) == ["step-00000002", "step-00000003", "step-00000004"]
 
@@ -151,7 +151,7 @@ def deeply_nested() -> str:
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ("[]", "not a JSON object"),
         ("null", "not a JSON object"),
@@ -174,10 +174,10 @@ def deeply_nested() -> str:
         ({"identity": 3}, "`identity`"),
     ],
 )
-def test_an_odd_state_is_a_sentence(run: Path, change: str | dict[str, Any], sentence: str) -> None:
+def test_an_invalid_state_is_an_error(run: Path, change: str | dict[str, Any], message: str) -> None:
     path = of_an_older_version(run) / STATE
     path.write_text(change if isinstance(change, str) else json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(OpenAlignError, match=r"state\.json.*" + sentence):
+    with pytest.raises(OpenAlignError, match=r"state\.json.*" + message):
         read_state(newest(run))
     assert newest_whole(checkpoints_of(run))[0] == checkpoints_of(run)[-2]
 
@@ -193,7 +193,7 @@ def poisoned(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "sentence"),
+    ("file", "change", "message"),
     [
         (MOMENTS, resized, "has shape"),
         (MOMENTS, torch.Tensor.double, "is torch.float64, not float32"),
@@ -203,8 +203,8 @@ def poisoned(tensor: torch.Tensor) -> torch.Tensor:
         ("model.safetensors", resized, "has shape"),
     ],
 )
-def test_odd_tensors_are_a_sentence(
-    run: Path, file: str, change: Callable[[torch.Tensor], torch.Tensor] | None, sentence: str
+def test_invalid_tensors_are_an_error(
+    run: Path, file: str, change: Callable[[torch.Tensor], torch.Tensor] | None, message: str
 ) -> None:
     path = of_an_older_version(run) / file
     tensors = load_file(path)
@@ -213,7 +213,7 @@ def test_odd_tensors_are_a_sentence(
     if change is not None:
         tensors[name] = change(tensor)
     save_file(tensors, path)
-    with pytest.raises(OpenAlignError, match=f"text_projection.weight.*{sentence}"):
+    with pytest.raises(OpenAlignError, match=f"text_projection.weight.*{message}"):
         read_state(newest(run))
 
 
@@ -268,7 +268,7 @@ def test_a_damaged_model_is_put_right_where_no_step_is_left_to_do(run: Path, fin
         (("checkpoints", "recipe.toml", "model"), "a log of 4 steps"),
     ],
 )
-def test_a_run_whose_checkpoints_are_gone_is_neither_overwritten_nor_begun_anew(
+def test_a_run_whose_checkpoints_are_gone_is_neither_overwritten_nor_restarted(
     run: Path, finished: Path, resume: bool, gone: tuple[str, ...], there: str
 ) -> None:
     for name in gone:
@@ -361,8 +361,8 @@ def test_a_run_without_its_recipe_goes_on_with_its_checkpoints(
     shutil.rmtree(newest(run))
     (run / "recipe.toml").unlink()
     train(to=run, resume=True)
-    said = capsys.readouterr().err
-    assert "recipe.toml: is missing. The recipe of its checkpoint is taken instead" in said
+    output = capsys.readouterr().err
+    assert "recipe.toml: is missing. The recipe of its checkpoint is taken instead" in output
     assert_same_end(run, finished)
     assert (run / "recipe.toml").read_bytes() == (finished / "recipe.toml").read_bytes()
 

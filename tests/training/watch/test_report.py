@@ -93,7 +93,7 @@ def test_every_figure_has_its_curve(page: str) -> None:
     assert 'data-values="10|5|3.333' in page
 
 
-def test_heads_settings_checkpoints_problems_and_machine_are_told(page: str) -> None:
+def test_figures_settings_checkpoints_problems_and_machine_are_shown(page: str) -> None:
     assert "Step 40 of 1,100" in page
     assert "<b>80 %</b>" in page  # R@1 image to text
     assert "<b>31 %</b>" in page and "<b>40 min</b>" in page and "<b>2.1 GB</b>" in page
@@ -130,13 +130,13 @@ def test_runs_are_laid_over_each_other(compared: Path) -> None:
     assert not re.search(r'class="differs"><td>optimizer.learning_rate', page)
 
 
-def test_runs_of_equal_names_are_told_apart_by_their_paths(run: Path, tmp_path: Path) -> None:
+def test_runs_with_equal_names_are_shown_by_their_paths(run: Path, tmp_path: Path) -> None:
     twin = write_run(tmp_path / "photos")
     page = report([run, twin], tmp_path / "page.html").read_text(encoding="utf-8")
     assert f'data-run="{run}"' in page and f'data-run="{twin}"' in page
 
 
-def test_what_is_no_run_or_has_not_begun_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_or_without_a_logged_step_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="is not the folder of a run"):
         read_run(tmp_path)
     (tmp_path / "recipe.toml").write_text("steps = 1\n")
@@ -166,7 +166,7 @@ def test_the_page_opens_without_complaint_and_fits_the_width(
     assert complaints == []
 
 
-def test_pointing_at_a_curve_tells_its_value(browser: Browser, run: Path, page: str) -> None:
+def test_pointing_at_a_curve_shows_its_value(browser: Browser, run: Path, page: str) -> None:
     shown, complaints = opened(browser, run / "report.html", 1280)
     box = shown.locator(".chart svg").first.bounding_box()
     shown.mouse.move(box["x"] + box["width"] - 1, box["y"] + 40)
@@ -174,8 +174,8 @@ def test_pointing_at_a_curve_tells_its_value(browser: Browser, run: Path, page: 
     assert shown.locator(".chart .dot").count() == 1
     area = shown.locator(".chart:has(.area) svg")
     area.hover()
-    told = shown.locator(".chart:has(.area) output").inner_text()
-    assert re.fullmatch(r"step \d+: the rest 30 % · decoding 50 % · reading 20 %", told)
+    label = shown.locator(".chart:has(.area) output").inner_text()
+    assert re.fullmatch(r"step \d+: the rest 30 % · decoding 50 % · reading 20 %", label)
     assert complaints == []
 
 
@@ -238,7 +238,7 @@ def test_a_damaged_log_is_drawn_as_far_as_it_can_be(
 
 @pytest.mark.parametrize("name", ["recipe.toml", "machine.json"])
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"[" * 20_000, b"[1]"])
-def test_damaged_files_of_a_run_are_a_sentence_or_drawn(tmp_path: Path, name: str, content: bytes) -> None:
+def test_damaged_files_of_a_run_are_an_error_or_drawn(tmp_path: Path, name: str, content: bytes) -> None:
     run = write_run(tmp_path / "run")
     (run / name).write_bytes(content)
     if name == "recipe.toml" and content == b"[1]":  # an empty table of that name

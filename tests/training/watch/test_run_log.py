@@ -1,4 +1,4 @@
-"""What a run says: one line a logged step, boards, and sentences that name what holds it up."""
+"""The log of a run: records, boards, lines on the console, and advice about bottlenecks."""
 
 import io
 import json
@@ -145,7 +145,9 @@ def test_measuring_recall_does_not_count_as_training(
     assert lines(tmp_path)[1]["seconds"] == 52.0
 
 
-def test_a_resumed_run_cuts_off_what_it_repeats_and_goes_on_counting_seconds(settings: Recipe, tmp_path: Path) -> None:
+def test_a_resumed_run_removes_the_records_it_repeats_and_continues_counting_seconds(
+    settings: Recipe, tmp_path: Path
+) -> None:
     with RunLog(tmp_path, settings, 0, Processes()) as run_log:
         run_log._began -= 1000.0
         for step in range(5):
@@ -219,7 +221,7 @@ def test_a_line_that_finds_no_room_is_not_left_half_written(tmp_path: Path) -> N
     assert disk.getvalue() == b'{"step": 1}\n'
 
 
-def test_a_board_that_fails_is_left_out_and_told_once(
+def test_a_board_that_fails_is_dropped_with_one_warning(
     settings: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     board = boards.TensorBoard(tmp_path, 0)
@@ -279,7 +281,7 @@ def test_lines_and_bars_of_the_papers_run_fit_80_columns(
     assert "waits 100%" in terminal.export_text()
 
 
-def test_a_problem_is_told_once_and_counted_each_time(settings: Recipe, tmp_path: Path, spoken: io.StringIO) -> None:
+def test_a_problem_is_printed_once_and_counted_each_time(settings: Recipe, tmp_path: Path, spoken: io.StringIO) -> None:
     with RunLog(tmp_path, settings, 0, Processes()) as run_log:
         for step in range(2):
             batch = batch_of(step)
@@ -291,7 +293,7 @@ def test_a_problem_is_told_once_and_counted_each_time(settings: Recipe, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("waited", "times", "sentence", "cure"),
+    ("waited", "times", "message", "cure"),
     [
         (1.0, {"disk": 0.3, "decode": 0.1}, "busy reading images", "shuffle_block"),
         (1.0, {"disk": 0.1, "decode": 0.3}, "busy decoding images", "cache_images"),
@@ -306,17 +308,17 @@ def test_the_bottleneck_is_named_once_with_what_to_change(
     spoken: io.StringIO,
     waited: float,
     times: dict[str, float],
-    sentence: str,
+    message: str,
     cure: str,
 ) -> None:
     with RunLog(tmp_path, settings, 0, Processes()) as run_log:
         for step in range(30):
             run_log.add(result(), batch_of(step, build=0.5, **times), waited)
             if step < 14:
-                assert sentence not in spoken.getvalue()
-    said = " ".join(spoken.getvalue().split())
-    assert said.count(sentence) == 1
-    assert cure in said
+                assert message not in spoken.getvalue()
+    output = " ".join(spoken.getvalue().split())
+    assert output.count(message) == 1
+    assert cure in output
 
 
 def test_a_single_slow_record_is_no_bottleneck(settings: Recipe, tmp_path: Path, spoken: io.StringIO) -> None:
@@ -327,7 +329,7 @@ def test_a_single_slow_record_is_no_bottleneck(settings: Recipe, tmp_path: Path,
     assert "The model" not in spoken.getvalue()
 
 
-def test_a_run_says_what_its_mfu_is_a_share_of(settings: Recipe, tmp_path: Path) -> None:
+def test_a_run_records_the_peak_that_its_mfu_is_a_share_of(settings: Recipe, tmp_path: Path) -> None:
     with RunLog(tmp_path, settings, 0, Processes()):
         pass
     machine = json.loads((tmp_path / "machine.json").read_text())
@@ -355,13 +357,13 @@ def write(line):
 
 @pytest.fixture
 def wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An installed package `wandb` that writes what it is told to the file returned."""
+    """An installed package `wandb` that records its calls in the returned file."""
     package = tmp_path / "site" / "wandb"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(FAKE_WANDB)
     monkeypatch.syspath_prepend(str(package.parent))
-    monkeypatch.setenv("FAKE_FILE", str(tmp_path / "told.jsonl"))
-    yield tmp_path / "told.jsonl"
+    monkeypatch.setenv("FAKE_FILE", str(tmp_path / "shown.jsonl"))
+    yield tmp_path / "shown.jsonl"
     sys.modules.pop("wandb", None)
 
 
@@ -378,12 +380,12 @@ def test_weights_and_biases_gets_the_figures_and_resumes_its_run(
     monkeypatch.setenv("WANDB_MODE", "offline")
     short_run(settings, tmp_path / "run")
     short_run(settings, tmp_path / "run", first_step=1)
-    told = [json.loads(line) for line in wandb.read_text().splitlines()]
-    assert told[0]["init"] == "run" and told[0]["batch_size"] == 12
-    assert told[1]["step"] == 1 and told[1]["loss"] == 12.345
-    assert told[2]["recall/text_to_image R@1"] == 0.25
-    assert told[3] == {"finished": True}
-    assert told[4]["id"] == told[0]["id"]
+    shown = [json.loads(line) for line in wandb.read_text().splitlines()]
+    assert shown[0]["init"] == "run" and shown[0]["batch_size"] == 12
+    assert shown[1]["step"] == 1 and shown[1]["loss"] == 12.345
+    assert shown[2]["recall/text_to_image R@1"] == 0.25
+    assert shown[3] == {"finished": True}
+    assert shown[4]["id"] == shown[0]["id"]
 
 
 def test_weights_and_biases_is_left_alone_unless_it_was_set_up(
@@ -396,7 +398,7 @@ def test_weights_and_biases_is_left_alone_unless_it_was_set_up(
     assert not wandb.exists()
 
 
-def test_a_failure_of_weights_and_biases_is_told_once_and_the_run_goes_on(
+def test_a_failure_of_weights_and_biases_is_one_warning_and_the_run_goes_on(
     settings: Recipe, tmp_path: Path, wandb: Path, monkeypatch: pytest.MonkeyPatch, spoken: io.StringIO
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -37,7 +37,7 @@ def test_a_known_card_is_taken_at_its_data_sheet(monkeypatch: pytest.MonkeyPatch
     assert "data sheet" in peak_of(torch.device("cuda"), "float32").source
 
 
-def test_a_processor_is_measured_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_peak_of_a_cpu_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "MEASURING_SECONDS", 0.0)
     peak = peak_of(torch.device("cpu"), "bfloat16")
     assert peak.flops > 1e8

@@ -101,24 +101,24 @@ def test_on_a_terminal_nothing_is_asked(clip: Path) -> None:
     with preloaded.Popen([sys.executable, "-c", code], stdin=theirs, stdout=theirs, stderr=theirs) as child:
         os.write(ours, b"y\ny\ny\n")
         os.close(theirs)
-        said = read_until_end(ours, seconds=100)
+        output = read_until_end(ours, seconds=100)
         child.kill()
-    assert "needs code of its own" in said and "[y/N]" not in said
+    assert "needs code of its own" in output and "[y/N]" not in output
     assert not ran.exists()
 
 
 def read_until_end(terminal: int, seconds: float) -> str:
     """What a child writes to its terminal until it ends; at most `seconds`."""
-    said, end = b"", time.monotonic() + seconds
+    output, end = b"", time.monotonic() + seconds
     while time.monotonic() < end:
         if select.select([terminal], [], [], 1.0)[0]:
             try:
                 part = os.read(terminal, 10_000)
             except OSError:  # Linux says so when the other side has been closed
                 break
-            said += part
+            output += part
     os.close(terminal)
-    return said.decode(errors="replace")
+    return output.decode(errors="replace")
 
 
 def test_only_one_module_calls_from_pretrained_and_none_reads_pickles() -> None:
@@ -134,7 +134,7 @@ def test_only_one_module_calls_from_pretrained_and_none_reads_pickles() -> None:
                 if called.endswith((".from_pretrained", ".from_config")):
                     calls.setdefault(path.name, []).append(ast.unparse(node))
     assert set(calls) == {"pretrained.py"}
-    assert all("trust_remote_code=False" in call or "**_HERE_WITHOUT_CODE" in call for call in calls["pretrained.py"])
+    assert all("trust_remote_code=False" in call or "**_LOCAL_WITHOUT_CODE" in call for call in calls["pretrained.py"])
 
 
 @pytest.mark.parametrize("kind", ["align", "clip"])
@@ -257,7 +257,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(
         load(folder)
 
 
-def test_finite_weights_with_infinite_embeddings_are_told(clip: Path) -> None:
+def test_finite_weights_with_infinite_embeddings_are_an_error(clip: Path) -> None:
     weights = load_file(clip / "model.safetensors")
     for name in weights:
         if name.startswith("text_model"):
