@@ -24,7 +24,7 @@ HTML = """<!doctype html><meta charset="utf-8"><title>Shop</title>
 
 
 def drawing(seed: int, width: int = 320, height: int = 260) -> Image.Image:
-    """Shapes in seeded places and colours, so that no two seeds look alike."""
+    """Shapes at seeded positions and in seeded colours, so that no two seeds look alike."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", (width, height), tuple(int(level) for level in rng.integers(90, 255, 3)))
     draw = ImageDraw.Draw(image)
@@ -60,6 +60,6 @@ def write_crawl(path: Path) -> Path:
     return path
 
 
-def _write(writer: WARCWriter, address: str, body: bytes, kind: str) -> None:
+def _write(writer: WARCWriter, url: str, body: bytes, kind: str) -> None:
     headers = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.1")
-    writer.write_record(writer.create_warc_record(address, "response", io.BytesIO(body), http_headers=headers))
+    writer.write_record(writer.create_warc_record(url, "response", io.BytesIO(body), http_headers=headers))

@@ -1,4 +1,4 @@
-"""Malformed crawls by the thousand: what curation reads from strangers is changed at random, and nothing may raise.
+"""Thousands of malformed crawls: the input of curation is changed at random, and nothing may raise.
 
     python -m tests.curation.fuzz --minutes 5 [--seed 0]
 
@@ -128,24 +128,24 @@ def changed(data: bytes, others: Sequence[bytes], draw: random.Random) -> bytes:
     """`data` with some bytes flipped, cut out, put in twice or replaced, or spliced with another file."""
     buffer = bytearray(data)
     for _ in range(draw.choice((1, 1, 2, 4, 16))):
-        place = draw.randrange(len(buffer) + 1)
+        position = draw.randrange(len(buffer) + 1)
         length = draw.choice((1, 2, 4, 16, 200))
         match draw.randrange(7):
             case 0:
-                buffer[place : place + 1] = bytes([draw.randrange(256)])
+                buffer[position : position + 1] = bytes([draw.randrange(256)])
             case 1:
-                del buffer[place : place + length]
+                del buffer[position : position + length]
             case 2:
-                buffer[place:place] = buffer[place : place + length]
+                buffer[position:position] = buffer[position : position + length]
             case 3:
-                buffer[place:place] = draw.choice(WORDS)
+                buffer[position:position] = draw.choice(WORDS)
             case 4:
-                buffer[place : place + length] = draw.randbytes(length)
+                buffer[position : position + length] = draw.randbytes(length)
             case 5:
-                del buffer[place:]
+                del buffer[position:]
             case _:
                 other = draw.choice(others)
-                buffer[place:] = other[draw.randrange(len(other) + 1) :]
+                buffer[position:] = other[draw.randrange(len(other) + 1) :]
     return bytes(buffer)
 
 
@@ -177,7 +177,7 @@ def _problem(target: str, data: bytes) -> str | None:
     began = time.monotonic()
     try:
         TARGETS[target](data)
-    except Exception as error:  # that is what is looked for
+    except Exception as error:  # what the fuzzer searches for
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__} in {frame.filename}:{frame.lineno}"
     return f"{target} was slow" if time.monotonic() - began > SLOW else None

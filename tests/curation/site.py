@@ -99,7 +99,7 @@ class Server:
         if name == "large.jpg":
             return web.Response(body=JPEG + bytes(200_000))
         if name == "endless.jpg":
-            return web.Response(body=pieces())
+            return web.Response(body=chunks())
         if name in OPTED_OUT:
             return web.Response(body=JPEG, headers=[("X-Robots-Tag", value) for value in OPTED_OUT[name]])
         if name == "bomb.jpg":
@@ -137,7 +137,7 @@ class CutOff(web.Response):
         return None
 
 
-async def pieces() -> AsyncIterator[bytes]:
+async def chunks() -> AsyncIterator[bytes]:
     while True:
         yield JPEG
         await asyncio.sleep(0)

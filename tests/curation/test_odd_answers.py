@@ -1,4 +1,4 @@
-"""Whatever a server sends, and whatever a library makes of it, costs one address and never the run."""
+"""Whatever a server sends, and whatever a library raises on it, costs one URL and never the run."""
 
 import asyncio
 import gzip
@@ -52,8 +52,8 @@ class RawServer:
         with connection:
             connection.settimeout(10)
             request = b""
-            while b"\r\n\r\n" not in request and (piece := connection.recv(4096)):
-                request += piece
+            while b"\r\n\r\n" not in request and (chunk := connection.recv(4096)):
+                request += chunk
             path = request.partition(b" ")[2].partition(b" ")[0].decode("latin-1")
             self.asked[path] += 1
             try:
@@ -206,7 +206,7 @@ def test_an_odd_header_beside_a_good_image_does_not_matter(raw: RawServer, tmp_p
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_answer_costs_its_own_address(
+def test_a_damaged_answer_costs_only_its_own_url(
     raw: RawServer, tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rng = random.Random(seed)
@@ -305,7 +305,7 @@ STEPS: list[tuple[Any, str, bool]] = [  # where, which function, and whether it 
 
 @pytest.mark.parametrize("error", [RuntimeError, UnicodeError, OverflowError, RecursionError, MemoryError])
 @pytest.mark.parametrize(("home", "name", "awaited"), STEPS, ids=[name for _, name, _ in STEPS])
-def test_an_exception_at_any_step_of_one_address_is_its_failure(
+def test_an_exception_at_any_step_of_one_url_is_its_failure(
     server: Server,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -314,7 +314,7 @@ def test_an_exception_at_any_step_of_one_address_is_its_failure(
     awaited: bool,
     error: type[Exception],
 ) -> None:
-    # Every step is taken for the third address, and raises for it alone.
+    # Every step runs for the third URL, and raises for it alone.
     names = ["octets", "moved.jpg", "busy.jpg" if name == "_retry_after" else "moved.jpg?odd", "one.jpg"]
     odd = f"{server.address}/{names[2]}"
     real: Callable[..., Any] = getattr(home, name)
@@ -338,7 +338,7 @@ def test_an_exception_at_any_step_of_one_address_is_its_failure(
 
 
 def task_local(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str | None]:
-    """Which address the running task is dealing with."""
+    """The URL that the running task fetches."""
     dealing: dict[Any, str] = {}
     real = fetcher.Fetcher.fetch
 

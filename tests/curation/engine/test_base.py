@@ -84,7 +84,7 @@ def test_results_of_a_cached_map_are_in_the_order_of_the_partitions(engine: Engi
     assert engine.read(results).count().execute() == 500
 
 
-def test_an_error_of_an_item_is_one_sentence(engine: Engine) -> None:
+def test_an_error_of_an_item_is_one_message(engine: Engine) -> None:
     with pytest.raises(OpenAlignError, match=r"^--memory 7 apples: give a number and a unit"):
         engine.run(parse_memory, ["4GB", "7 apples", "1GB"], "Reading")
 
@@ -195,8 +195,8 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
 ) -> None:
     server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(70)}
     other = server.address.replace("127.0.0.1", "localhost")  # another host, for all that fetching knows
-    addresses = [f"{host}/{name}" for host in (server.address, other) for name in (*server.files, "gone.jpg")]
-    lines = [f"{address},drawing number {number}" for number, address in enumerate(addresses)]
+    urls = [f"{host}/{name}" for host in (server.address, other) for name in (*server.files, "gone.jpg")]
+    lines = [f"{url},drawing number {number}" for number, url in enumerate(urls)]
     (tmp_path / "list.csv").write_text("\n".join(["url,text", *lines]))
     asked = CurateRecipe.of(allow_private_hosts=True)
 
@@ -217,10 +217,10 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
 
     # A run that was killed left images and the ledgers of its tasks.
     downloads = tmp_path / ".again.cache" / "downloads"
-    for url in addresses[:100]:
+    for url in urls[:100]:
         fetch([url], downloads, settings=asked.fetch, ledger=f"ledger.task-{zlib.crc32(url.encode()) % 3}.jsonl")
     asked_for = run("again", "spark")
-    assert sum(count for path, count in asked_for.items() if path != "/robots.txt") == len(addresses) - 100
+    assert sum(count for path, count in asked_for.items() if path != "/robots.txt") == len(urls) - 100
     assert contents(tmp_path / "again")["pairs.parquet"] == local["pairs.parquet"]
 
 
@@ -248,16 +248,16 @@ def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("options", "message"),
     [
         ({"name": "flink"}, "unknown engine 'flink'"),
         ({"name": "local", "master": "spark://host:7077"}, "--master needs --engine spark"),
         ({"name": "local", "memory": "much"}, "a number and a unit"),
     ],
 )
-def test_what_no_engine_can_do_is_refused(asked: dict[str, Any], says: str, tmp_path: Path) -> None:
-    with pytest.raises(OpenAlignError, match=says):
-        open_engine(work=tmp_path, workers=1, **asked)
+def test_what_no_engine_can_do_is_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match=message):
+        open_engine(work=tmp_path, workers=1, **options)
 
 
 @pytest.mark.parametrize(("text", "size"), [("4GB", 4096), ("1.5g", 1536), ("500 MiB", 500), ("1TB", 1 << 20)])

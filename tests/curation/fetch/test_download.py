@@ -32,7 +32,7 @@ def problems(names: list[str], server: Server, to: Path) -> list[str | None]:
     return fetch(urls, to, settings=QUICK.fetch)["problem"].to_pylist()
 
 
-def test_images_are_kept_whole_under_the_hash_of_their_address(server: Server, tmp_path: Path) -> None:
+def test_images_are_kept_whole_under_the_hash_of_their_url(server: Server, tmp_path: Path) -> None:
     urls = [f"{server.address}/{name}" for name in ("one.jpg", "octets", "moved.jpg", "one.jpg")]
     table = fetch(urls, tmp_path, settings=QUICK.fetch)
     assert table.column_names == ["image", "location", "problem"]
@@ -104,7 +104,7 @@ def test_rerun_asks_only_for_what_is_missing(server: Server, tmp_path: Path) -> 
 
 
 def ledger_of(folder: Path, path: Path) -> str:
-    """Return the address whose image lies at `path`, "" if none does."""
+    """The URL whose image is stored at `path`, "" if there is none."""
     for line in (folder / "ledger.jsonl").read_text().splitlines():
         if line.endswith("}") and (entry := json.loads(line))["file"] == path.relative_to(folder).as_posix():
             return str(entry["image"])
@@ -117,7 +117,7 @@ def test_one_host_sees_few_requests_at_once(server: Server, tmp_path: Path) -> N
     assert server.asked["/robots.txt"] == 1
 
 
-def test_dead_host_and_odd_addresses_do_not_raise(server: Server, tmp_path: Path) -> None:
+def test_dead_host_and_odd_urls_do_not_raise(server: Server, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -137,7 +137,7 @@ def test_dead_host_and_odd_addresses_do_not_raise(server: Server, tmp_path: Path
 
 
 class FixedResolver(AbstractResolver):
-    """Says that every name has the same address."""
+    """Resolves every name to the same address."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -178,14 +178,14 @@ def no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
         "224.0.0.1",
     ],
 )
-def test_private_addresses_are_never_asked(tmp_path: Path, host: str) -> None:
+def test_private_addresses_are_never_requested(tmp_path: Path, host: str) -> None:
     [problem] = fetch([f"http://{host}/a.jpg"], tmp_path, settings=PUBLIC.fetch)["problem"].to_pylist()
     assert "not a" in problem and "public address" in problem
 
 
 @pytest.mark.usefixtures("no_connections")
 @pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "::ffff:192.168.0.1"])
-def test_names_that_lead_to_private_addresses_are_never_asked(tmp_path: Path, address: str) -> None:
+def test_names_that_resolve_to_private_addresses_are_never_requested(tmp_path: Path, address: str) -> None:
     table = fetch(["http://images.example/a.jpg"], tmp_path, settings=PUBLIC.fetch, resolver=FixedResolver(address))
     assert table["problem"].to_pylist() == [f"images.example resolves to {address}, which is not a public address"]
 
@@ -198,7 +198,7 @@ def test_redirect_into_a_private_network_is_not_followed(
     assert table["problem"].to_pylist() == ["169.254.169.254 is not a public address"]
 
 
-def test_folder_that_cannot_be_written_is_one_sentence(server: Server, tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_is_one_message(server: Server, tmp_path: Path) -> None:
     name = hashlib.sha256(f"{server.address}/one.jpg".encode()).hexdigest()
     (tmp_path / name[:2]).write_bytes(b"a file where a folder should be")
     with pytest.raises(OpenAlignError, match=f"{tmp_path} could not be written"):

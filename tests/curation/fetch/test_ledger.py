@@ -1,4 +1,4 @@
-"""What a damaged ledger, or a damaged download, costs: the images it was about are fetched again, and it is said."""
+"""A damaged ledger or download: the images concerned are fetched again, with a message."""
 
 import json
 import random
@@ -72,9 +72,9 @@ def test_a_ledger_cut_anywhere_gives_entries_that_were_in_it(tmp_path: Path) -> 
 def test_a_byte_changed_anywhere_never_points_to_another_file(tmp_path: Path) -> None:
     path, rng = tmp_path / "ledger.jsonl", random.Random(0)
     whole = line_of(KEPT) + line_of(REFUSED)
-    for place in range(len(whole)):
+    for position in range(len(whole)):
         damaged = bytearray(whole)
-        damaged[place] ^= rng.randint(1, 255)
+        damaged[position] ^= rng.randint(1, 255)
         path.write_bytes(damaged)
         for entry in read_ledger(path).values():
             assert entry.file in (None, file_of(entry.image))

@@ -1,4 +1,4 @@
-"""What an <img> shows, and what its alt text says."""
+"""The URLs and the text of an <img>."""
 
 import unicodedata
 
@@ -69,18 +69,18 @@ def test_lazy_attribute_is_preferred(lazy: str, src: str) -> None:
 
 def test_largest_of_srcset_comes_before_src() -> None:
     [found] = urls('<img src="s.jpg" srcset="m.jpg 400w, l.jpg 900w" data-srcset="xl.jpg 2000w">')
-    assert [address.rpartition("/")[2] for address in found] == ["xl.jpg", "l.jpg", "m.jpg", "s.jpg"]
+    assert [url.rpartition("/")[2] for url in found] == ["xl.jpg", "l.jpg", "m.jpg", "s.jpg"]
 
 
 def test_picture_sources_count_and_those_for_certain_screens_come_last() -> None:
     html = """<picture><source media="(max-width: 500px)" srcset="crop.jpg"><source type="image/webp"
         srcset="big.webp 1600w, small.webp 400w"><img src="plain.jpg" alt="x"></picture>"""
     [found] = urls(html)
-    names = [address.rpartition("/")[2] for address in found]
+    names = [url.rpartition("/")[2] for url in found]
     assert names == ["big.webp", "small.webp", "plain.jpg", "crop.jpg"]
 
 
-def test_base_address_is_obeyed() -> None:
+def test_base_url_is_obeyed() -> None:
     assert urls('<base href="/img/"><img src="a.jpg">') == [("https://example.org/img/a.jpg",)]
     assert urls('<base href="https://cdn.org/x"><img src="a.jpg">') == [("https://cdn.org/a.jpg",)]
 

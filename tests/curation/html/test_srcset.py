@@ -1,4 +1,4 @@
-"""srcset: the largest candidate first, and commas inside addresses."""
+"""srcset: the largest candidate first, and commas inside URLs."""
 
 import pytest
 from hypothesis import given
@@ -33,18 +33,18 @@ def test_largest_candidate_comes_first(value: str, expected: list[str]) -> None:
 
 
 @given(st.text(alphabet="ab,( )\t\n0123456789.wxe-", max_size=80))
-def test_parsing_never_raises_and_gives_whole_addresses(value: str) -> None:
-    for address in parse_srcset(value):
-        assert address
-        assert not set(address) & set(" \t\n\f\r")
-        assert not address.endswith(",")
-        assert address in value
+def test_parsing_never_raises_and_gives_whole_urls(value: str) -> None:
+    for url in parse_srcset(value):
+        assert url
+        assert not set(url) & set(" \t\n\f\r")
+        assert not url.endswith(",")
+        assert url in value
 
 
-addresses = st.from_regex(r"[a-z]{1,6}(,[a-z]{1,4})?\.jpg", fullmatch=True)
+urls = st.from_regex(r"[a-z]{1,6}(,[a-z]{1,4})?\.jpg", fullmatch=True)
 
 
-@given(st.dictionaries(st.integers(1, 9999), addresses, min_size=1, max_size=6))
+@given(st.dictionaries(st.integers(1, 9999), urls, min_size=1, max_size=6))
 def test_every_written_candidate_is_read_back_by_width(by_width: dict[int, str]) -> None:
-    written = ", ".join(f"{address} {width}w" for width, address in by_width.items())
+    written = ", ".join(f"{url} {width}w" for width, url in by_width.items())
     assert parse_srcset(written) == [by_width[width] for width in sorted(by_width, reverse=True)]

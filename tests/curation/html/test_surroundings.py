@@ -39,7 +39,7 @@ def plain_caption(image: LexborNode) -> str | None:
 
 
 def plain_sources(image: LexborNode) -> tuple[list[str], list[str]] | None:
-    """Likewise: the addresses without and with `media`, the largest first."""
+    """Likewise: the URLs without and with `media`, the largest first."""
     picture = image.parent
     if picture is None or picture.tag != "picture":
         return None
@@ -55,8 +55,8 @@ def plain_sources(image: LexborNode) -> tuple[list[str], list[str]] | None:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
-def test_all_images_have_what_a_search_from_each_finds(pieces: list[str]) -> None:
-    tree = LexborHTMLParser("".join(pieces))
+def test_all_images_have_what_a_search_from_each_finds(parts: list[str]) -> None:
+    tree = LexborHTMLParser("".join(parts))
     around = Surroundings(tree, BASE)
     for image in tree.css("img"):
         assert around.caption(image) == plain_caption(image)

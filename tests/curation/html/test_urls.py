@@ -55,13 +55,13 @@ def test_reference_resolves_as_in_a_browser(reference: str, expected: str | None
 
 
 @given(st.text(max_size=60))
-def test_resolving_never_raises_and_gives_a_normal_address(reference: str) -> None:
-    address = resolve(PAGE, reference)
-    if address is not None:
-        assert address.startswith(("http://", "https://"))
-        assert address.isascii()
-        assert not set(address) & set(" \t\r\n#")
-        assert normalise(address) == address
+def test_resolving_never_raises_and_gives_a_normalised_url(reference: str) -> None:
+    url = resolve(PAGE, reference)
+    if url is not None:
+        assert url.startswith(("http://", "https://"))
+        assert url.isascii()
+        assert not set(url) & set(" \t\r\n#")
+        assert normalise(url) == url
 
 
 def test_host_comes_without_port() -> None:

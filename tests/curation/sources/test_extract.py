@@ -22,7 +22,7 @@ from openalign.errors import OpenAlignError
 from tests.curation.extracted import Extracted, extracted
 
 WEB = Path(__file__).parents[3].parent / "shared" / "data" / "web"
-JPEG = b"\xff\xd8\xff\xe0 not looked into here"
+JPEG = b"\xff\xd8\xff\xe0 not decoded here"
 SITE = "http://example.org/"
 
 
@@ -61,7 +61,7 @@ def test_candidate_that_is_stored_stands_for_the_image_even_in_another_file(tmp_
     assert found.occurrences[0]["host"] == "example.org"
 
 
-def test_image_stored_twice_keeps_its_first_place(tmp_path: Path) -> None:
+def test_image_stored_twice_keeps_its_first_location(tmp_path: Path) -> None:
     page = b'<img src="s.jpg" alt="x">'
     files = [write_warc(tmp_path / f"{n}.warc.gz", {"p": page, "s.jpg": JPEG + b"%d" % n}) for n in range(3)]
     found = extracted(files, tmp_path / "work", workers=2)
@@ -80,7 +80,7 @@ def test_order_and_content_do_not_depend_on_the_workers(tmp_path: Path) -> None:
     assert [text for _, text in shown(one)] == [f"text {n} {i}" for n in range(5) for i in range(20)]
 
 
-def test_table_rows_are_paths_beside_it_or_addresses(tmp_path: Path) -> None:
+def test_table_rows_are_paths_beside_it_or_urls(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(JPEG)
     table = tmp_path / "photos.csv"
     table.write_text("file,text\nx.jpg,An  apple\nHTTP://Example.org/a b.jpg,Pear\n,No image\nlost.jpg,Lost\n")
@@ -153,7 +153,7 @@ def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "sentence"),
+    ("name", "content", "message"),
     [
         ("missing.csv", None, "does not exist"),
         ("none-*.warc.gz", None, "matches no file"),
@@ -165,15 +165,15 @@ def test_page_in_no_encoding_is_a_problem_and_not_the_end(tmp_path: Path) -> Non
         ("empty", "folder", "holds no WARC files, pages, images, tables or shards"),
     ],
 )
-def test_source_without_images_is_one_sentence(
-    tmp_path: Path, name: str, content: bytes | str | None, sentence: str
+def test_source_without_images_is_one_message(
+    tmp_path: Path, name: str, content: bytes | str | None, message: str
 ) -> None:
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content:
         path.mkdir()
-    with pytest.raises(OpenAlignError, match=sentence):
+    with pytest.raises(OpenAlignError, match=message):
         extracted([name if "://" in name else path], tmp_path / "work", workers=1)
     assert not list((tmp_path / "work").rglob("*.parquet"))
 
@@ -239,7 +239,7 @@ def test_a_damaged_index_of_a_good_shard_ends_the_run_with_advice(tmp_path: Path
         extracted([tmp_path / "in"], tmp_path / "work", workers=2)
 
 
-def test_reading_a_lost_image_is_one_sentence(tmp_path: Path) -> None:
+def test_reading_a_missing_image_is_one_message(tmp_path: Path) -> None:
     for location in (f"file://{tmp_path}/x.jpg", f"tar://{tmp_path}/x.tar#0+9", f"warc://{tmp_path}/x.warc#0"):
         with pytest.raises(OpenAlignError, match="No such file"):
             parse_location(location).read()

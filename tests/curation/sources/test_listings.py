@@ -13,7 +13,7 @@ from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from tests.curation.extracted import Extracted, extracted
 
-JPEG = b"\xff\xd8\xff\xe0 not looked into here"
+JPEG = b"\xff\xd8\xff\xe0 not decoded here"
 
 
 def shown(found: Extracted) -> list[tuple[str, str | None]]:
@@ -32,7 +32,7 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             tar.addfile(info, io.BytesIO(data))
 
 
-def test_img2dataset_tars_are_read_in_place_and_named_by_their_address(tmp_path: Path) -> None:
+def test_img2dataset_tars_are_read_in_place_and_named_by_their_url(tmp_path: Path) -> None:
     first = {"0.jpg": JPEG + b"0", "0.txt": b"An  apple", "0.json": json.dumps({"url": "http://a.org/0.jpg"}).encode()}
     write_tar(tmp_path / "00000.tar", first)
     write_tar(tmp_path / "00001.tar", {"1.jpg": JPEG + b"1"})

@@ -13,7 +13,7 @@ from openalign.curation.sources.page_folders import find_image
 from tests.curation.extracted import extracted
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "markdown"
-JPEG = b"\xff\xd8\xff\xe0 not looked into here"
+JPEG = b"\xff\xd8\xff\xe0 not decoded here"
 
 
 @pytest.fixture
@@ -62,17 +62,17 @@ def test_markdown_and_html_pages_show_the_images_of_their_folder(site: Path, tmp
     assert parse_location(f"file://{soup}").read() == JPEG
 
 
-def test_base_url_gives_images_and_pages_their_addresses(site: Path, tmp_path: Path) -> None:
+def test_base_url_gives_images_and_pages_their_urls(site: Path, tmp_path: Path) -> None:
     page = '<img src="https://example.org/content/posts/images/bread%20loaf.jpg" alt="whole">'
     (site / "content" / "whole.html").write_text(page)
     found = extracted([site], tmp_path / "work", workers=1, pages=PageSettings(base_url="https://example.org"))
     by_text = {row["text"]: row for row in found.occurrences}
-    address = "https://example.org/content/posts/images/bread%20loaf.jpg"
-    assert by_text["Bread"]["image"] == by_text["whole"]["image"] == address
+    url = "https://example.org/content/posts/images/bread%20loaf.jpg"
+    assert by_text["Bread"]["image"] == by_text["whole"]["image"] == url
     assert by_text["Bread"]["page"] == "https://example.org/content/posts/cake.md"
     assert by_text["Bread"]["host"] == "example.org"
     assert by_text["A bowl of red soup"]["image"] == "https://example.org/pix/soup.webp"
-    assert by_text["From HTML"]["image"] == address + "?v=2"
+    assert by_text["From HTML"]["image"] == url + "?v=2"
     assert len({row["location"] for row in found.images}) == 2
 
 
@@ -86,7 +86,7 @@ def test_base_url_gives_images_and_pages_their_addresses(site: Path, tmp_path: P
         ("site/content/a.md", "../../etc/passwd", None),
     ],
 )
-def test_image_is_looked_for_where_generators_keep_it(page: str, wanted: str, found: str | None) -> None:
+def test_image_is_found_where_generators_keep_it(page: str, wanted: str, found: str | None) -> None:
     assert find_image(frozenset({"site/static/pix/x.webp", page}), page, wanted) == found
 
 

@@ -27,13 +27,13 @@ def found_in(source: Path, work: Path, **asked: Any) -> Found:
 
 
 def test_images_of_objects_are_named_by_their_path_and_read_in_place(tmp_path: Path) -> None:
-    images = [{"bytes": data, "path": f"{place}.jpg"} for place, data in enumerate(IMAGES)]
+    images = [{"bytes": data, "path": f"{row}.jpg"} for row, data in enumerate(IMAGES)]
     path = tmp_path / "train-00000-of-00001.parquet"
-    texts = [f" a  drawing {place}" for place in range(5)]
+    texts = [f" a  drawing {row}" for row in range(5)]
     pq.write_table(pa.table({"image": images, "caption": texts}), path, row_group_size=2)
     pairs, stored, _ = found_in(tmp_path, tmp_path / "work")
-    assert pairs == [(f"{path}/{place}.jpg", f"a drawing {place}") for place in range(5)]
-    assert stored == {f"{path}/{place}.jpg": data for place, data in enumerate(IMAGES)}
+    assert pairs == [(f"{path}/{row}.jpg", f"a drawing {row}") for row in range(5)]
+    assert stored == {f"{path}/{row}.jpg": data for row, data in enumerate(IMAGES)}
 
 
 def test_plain_bytes_are_named_by_their_row_and_lists_give_several_texts(tmp_path: Path) -> None:
@@ -44,15 +44,15 @@ def test_plain_bytes_are_named_by_their_row_and_lists_give_several_texts(tmp_pat
         path, tmp_path / "work", tables=TableSettings(image_column="png", text_column="captions")
     )
     assert pairs == [(f"{path}/row {row}", text) for row, text in ((1, "one"), (1, "two"), (2, None), (3, "three"))]
-    assert stored == {f"{path}/row {place + 1}": IMAGES[place] for place in range(3)}
+    assert stored == {f"{path}/row {row + 1}": IMAGES[row] for row in range(3)}
 
 
 def test_a_path_that_stands_twice_names_no_image(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    images = [{"bytes": data, "path": f"{place % 2}.jpg"} for place, data in enumerate(IMAGES[:4])]
+    images = [{"bytes": data, "path": f"{row % 2}.jpg"} for row, data in enumerate(IMAGES[:4])]
     pq.write_table(pa.table({"image": images, "text": ["a", "b", "c", "d"]}), path, row_group_size=2)
     _, stored, _ = found_in(path, tmp_path / "work")
-    assert stored == {f"{path}/row {place + 1}": IMAGES[place] for place in range(4)}
+    assert stored == {f"{path}/row {row + 1}": IMAGES[row] for row in range(4)}
 
 
 def test_a_row_without_an_image_is_named_and_left_out(tmp_path: Path) -> None:
@@ -63,6 +63,6 @@ def test_a_row_without_an_image_is_named_and_left_out(tmp_path: Path) -> None:
     assert found.problems == [f"{path} row 2 holds no image."]
 
 
-def test_a_file_that_went_away_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="could not be read"):
         parse_location(f"parquet://{tmp_path}/none.parquet#0+0+0").read()

@@ -1,4 +1,4 @@
-"""Sources at an address give what the same files give on disk."""
+"""Sources at a URL give what the same files give on disk."""
 
 import gzip
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def kept(folder: Path) -> list[dict[str, object]]:
     return rows
 
 
-def test_a_crawl_at_an_address_is_curated_as_on_disk(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+def test_a_crawl_at_a_url_is_curated_as_on_disk(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     crawl = write_crawl(tmp_path / "crawl.warc.gz")
     bucket.pipe("/crawls/a.warc.gz", crawl.read_bytes())
     for source, to in ((str(crawl), "disk"), ("memory://crawls/*.warc.gz", "bucket")):
@@ -52,7 +52,7 @@ def test_a_crawl_at_an_address_is_curated_as_on_disk(bucket: fsspec.AbstractFile
     )
 
 
-def test_a_changed_crawl_at_an_address_is_another_run(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+def test_a_changed_crawl_at_a_url_is_another_run(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     data = write_crawl(tmp_path / "crawl.warc.gz").read_bytes()
     bucket.pipe("/crawls/a.warc.gz", data)
 
@@ -66,23 +66,23 @@ def test_a_changed_crawl_at_an_address_is_another_run(bucket: fsspec.AbstractFil
     assert fingerprint() != first
 
 
-def test_damage_at_an_address_is_passed_over(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+def test_damage_at_a_url_is_passed_over(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     path = write_crawl(tmp_path / "crawl.warc.gz")
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 300] = b"\xa5" * 300
     path.write_bytes(data)
     bucket.pipe("/crawls/a.warc.gz", bytes(data))
-    here, there = ([type(finding) for finding in scan(place)] for place in (path, "memory://crawls/a.warc.gz"))
+    here, there = ([type(content) for content in scan(file)] for file in (path, "memory://crawls/a.warc.gz"))
     assert here == there
 
 
-def test_a_table_at_an_address_names_images_beside_it_and_elsewhere(
+def test_a_table_at_a_url_names_images_beside_it_and_elsewhere(
     bucket: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
     for number in range(3):
         bucket.pipe(f"/photos/jpg/{number}.jpg", encoded(drawing(number)))
     rows = "jpg/0.jpg,a picture beside it\n./jpg/1.jpg,a picture beside it too\n"
-    rows += "memory:///photos/jpg/2.jpg,a picture with an address\njpg/none.jpg,a picture not there\n"
+    rows += "memory:///photos/jpg/2.jpg,a picture with a URL\njpg/none.jpg,a picture not there\n"
     bucket.pipe("/photos/list.csv.gz", gzip.compress(f"image,text\n{rows}".encode()))
     curate(["memory://photos/*.csv.gz"], to=tmp_path / "out", workers=1)
     assert [row["image"] for row in kept(tmp_path / "out")] == [f"memory:///photos/jpg/{n}.jpg" for n in range(3)]
@@ -90,7 +90,7 @@ def test_a_table_at_an_address_names_images_beside_it_and_elsewhere(
     assert (dropped["image"], dropped["reasons"]) == ("memory:///photos/jpg/none.jpg", ["unreadable_image"])
 
 
-def test_a_table_opens_no_other_kind_of_place_than_its_own(
+def test_a_table_opens_only_urls_of_its_own_scheme(
     bucket: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["simplecache::http://127.0.0.1/x.jpg", "ftp://10.0.0.1/x.jpg", "local:///etc/passwd", "http://[::1/x.jpg"]
@@ -106,15 +106,13 @@ def test_a_table_opens_no_other_kind_of_place_than_its_own(
                 parse_location(row["location"]).read()
 
 
-def test_a_table_at_a_web_address_links_to_images_and_does_not_open_them() -> None:
+def test_a_table_at_a_web_url_links_to_images_and_does_not_open_them() -> None:
     assert _file_of_image("https://a.org/sets/list.csv", "jpg/1.jpg") == "https://a.org/sets/jpg/1.jpg"
     assert _file_of_image("s3://b/list.csv", "http://a.org/1.jpg") == "http://a.org/1.jpg"
     assert _file_of_image(Path("list.csv"), "s3://b/1.jpg") == Path("s3://b/1.jpg")
 
 
-def test_parquet_with_images_at_an_address_is_read_where_it_is(
-    bucket: fsspec.AbstractFileSystem, tmp_path: Path
-) -> None:
+def test_parquet_with_images_at_a_url_is_read_where_it_is(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     images = [{"bytes": encoded(drawing(number)), "path": f"{number}.jpg"} for number in range(4)]
     table = pa.table({"image": images, "caption": [f"picture number {number}" for number in range(4)]})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
@@ -134,7 +132,7 @@ SITE = {
 }
 
 
-def test_a_folder_of_pages_at_an_address_is_read_as_on_disk(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+def test_a_folder_of_pages_at_a_url_is_read_as_on_disk(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     for name, data in SITE.items():
         bucket.pipe(f"/site/{name}", data)
         (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +151,7 @@ def test_a_folder_of_pages_at_an_address_is_read_as_on_disk(bucket: fsspec.Abstr
     assert page["location"] == "at://memory://site/posts/2.jpg"
 
 
-def test_a_page_that_changes_in_a_folder_at_an_address_makes_another_run(
+def test_a_page_that_changes_in_a_folder_at_a_url_makes_another_run(
     bucket: fsspec.AbstractFileSystem, tmp_path: Path
 ) -> None:
     for name, data in SITE.items():
@@ -169,9 +167,7 @@ def test_a_page_that_changes_in_a_folder_at_an_address_makes_another_run(
     assert fingerprint() != first
 
 
-def test_shards_and_crawls_are_found_in_folders_at_an_address(
-    bucket: fsspec.AbstractFileSystem, tmp_path: Path
-) -> None:
+def test_shards_and_crawls_are_found_in_folders_at_a_url(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
     bucket.pipe("/crawls/2026/a.warc.gz", write_crawl(tmp_path / "a.warc.gz").read_bytes())
     curate(["memory://crawls"], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     bucket.put(str(tmp_path / "out"), "/curated", recursive=True)
@@ -183,7 +179,7 @@ def test_shards_and_crawls_are_found_in_folders_at_an_address(
 
 
 @pytest.mark.parametrize(
-    ("source", "says"),
+    ("source", "message"),
     [
         ("memory://none/*.warc.gz", "matches no file"),
         ("memory://none/a.warc.gz", "does not exist"),
@@ -192,8 +188,8 @@ def test_shards_and_crawls_are_found_in_folders_at_an_address(
         ("https://example.org/", "make a WARC file"),
     ],
 )
-def test_what_cannot_be_read_at_an_address_is_said(source: str, says: str, tmp_path: Path) -> None:
-    with pytest.raises(OpenAlignError, match=says):
+def test_what_cannot_be_read_at_a_url_is_reported(source: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(OpenAlignError, match=message):
         extracted([source], tmp_path / "work", workers=1)
 
 

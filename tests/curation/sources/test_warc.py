@@ -40,7 +40,7 @@ def frames_with_dictionary(record: bytes) -> tuple[bytes, bytes]:
 
 
 class Crawl:
-    """A WARC file under construction, compressed as its name says."""
+    """A WARC file under construction, compressed according to its suffix."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -72,7 +72,7 @@ def crawl(request: pytest.FixtureRequest, tmp_path: Path) -> Crawl:
     return Crawl(tmp_path / request.param)
 
 
-def test_pages_and_images_are_told_apart_by_their_bytes(crawl: Crawl) -> None:
+def test_pages_and_images_are_distinguished_by_their_bytes(crawl: Crawl) -> None:
     crawl.add("page", HTML, "text/html; charset=UTF-8")
     crawl.add("untyped", b"<!DOCTYPE html>" + HTML)
     crawl.add("picture", PNG, "text/html")
@@ -133,8 +133,8 @@ def test_damaged_record_is_named_and_the_rest_is_read(crawl: Crawl) -> None:
 def test_damage_inside_a_compressed_record_is_named_by_its_offset(tmp_path: Path) -> None:
     path, (_, two, three) = three_images(Crawl(tmp_path / "crawl.warc.gz"))
     data = bytearray(path.read_bytes())
-    for place in range(two + 60, three - 20, 7):
-        data[place] ^= 0x5A
+    for position in range(two + 60, three - 20, 7):
+        data[position] ^= 0x5A
     path.write_bytes(data)
     _, damage, last = scan(path)
     assert isinstance(damage, Damage)

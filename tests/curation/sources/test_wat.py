@@ -63,14 +63,14 @@ def test_a_listed_image_is_what_its_tag_would_be() -> None:
     assert tags(links) == image_tags(html, PAGE)
 
 
-def test_entities_of_older_crawls_are_undone_and_addresses_of_newer_ones_kept() -> None:
+def test_entities_of_older_crawls_are_decoded_and_urls_of_newer_ones_kept() -> None:
     older, newer = image("a?b=1&amp;c=2", alt="Caf&eacute; &quot;X&quot; &#8211;"), image("a?b=1&copy=2", alt="R&D")
     [old, new] = tags([older, newer])
     assert old == ImageTag(("https://example.org/a/a?b=1&c=2",), 'Café "X" –')
     assert new == ImageTag(("https://example.org/a/a?b=1&copy=2",), "R&D")
 
 
-def test_the_base_address_is_obeyed_and_titles_stand_in_where_asked() -> None:
+def test_the_base_url_is_obeyed_and_titles_are_used_on_request() -> None:
     [tag] = tags([image("b.jpg", title="A title", alt="")], "/img/", "alt", "title")
     assert tag == ImageTag(("https://example.org/img/b.jpg",), "A title")
     assert [tag.urls for tag in tags([image("data:image/png;base64,AA"), {"path": "IMG@/src"}])] == [(), ()]
