@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import batches_of
-from openalign.curation.fetch.download import location_in
+from openalign.curation.fetch.entries import location_in
 from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings

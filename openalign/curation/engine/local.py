@@ -32,6 +32,7 @@ class LocalEngine(Engine):
     def __init__(self, work: Path, workers: int, memory: int | None = None) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self.work = work
+        pa.array([0])  # imports pandas if it is installed: here once, rather than in each forked process
         # Fork before DuckDB and progress bars start threads: a forked process would inherit locks held for ever.
         self._pool = ProcessPool(workers) if workers > 1 else None
         limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}

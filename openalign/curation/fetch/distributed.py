@@ -13,7 +13,7 @@ from ibis import _
 
 from openalign.curation.engine.base import Engine, rows_per_partition
 from openalign.curation.engine.cached_map import count_rows
-from openalign.curation.fetch.download import entry_table, fetch, is_settled
+from openalign.curation.fetch.entries import entry_table, is_settled
 from openalign.curation.fetch.ledger import LEDGER, Entry, join_ledgers, mend_ledger, read_ledger
 from openalign.curation.fetch.settings import FetchSettings
 
@@ -46,6 +46,8 @@ def fetch_distributed(engine: Engine, asked: ir.Table, settings: FetchSettings, 
 
 
 def _fetch_partition(file: Path, folder: Path, settings: FetchSettings) -> None:
+    from openalign.curation.fetch.download import fetch  # aiohttp, which takes long to import
+
     urls = pq.read_table(file, columns=["image"])["image"].to_pylist()
     fetch(urls, folder, settings=settings, ledger=f"{Path(LEDGER).stem}.{file.stem}.jsonl")
 

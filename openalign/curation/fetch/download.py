@@ -9,13 +9,12 @@ import aiohttp
 import pyarrow as pa
 from aiohttp.abc import AbstractResolver
 
-from openalign.checksums import Checksum, checksum_of
+from openalign.curation.fetch.entries import entry_table, is_settled
 from openalign.curation.fetch.fetcher import Fetcher
 from openalign.curation.fetch.http_client import USER_AGENT, PublicResolver, Robots
 from openalign.curation.fetch.ledger import LEDGER, Entry, join_ledgers, mend_ledger, open_ledger, write_entry
 from openalign.curation.fetch.schedule import for_each_by_host, run, run_until
 from openalign.curation.fetch.settings import FetchSettings
-from openalign.curation.sources.locations import location_of
 from openalign.progress import console
 
 
@@ -66,33 +65,6 @@ def _take_unsettled(urls: Sequence[str], entries: dict[str, Entry], to: Path) ->
     if damaged:
         console.print(f"{damaged:,} fetched images are missing or damaged: they are fetched again")
     return unsettled
-
-
-def entry_table(entries: Sequence[Entry], folder: Path) -> pa.Table:
-    """Entries of the ledger in `folder` as a table: `image`, `location`, `problem`."""
-    columns = {
-        "image": [entry.image for entry in entries],
-        "location": [location_in(folder, entry) for entry in entries],
-        "problem": [entry.reason for entry in entries],
-    }
-    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-
-
-def location_in(folder: Path, entry: Entry) -> str | None:
-    """The location of a fetched image, as a string; None if the entry has none. `folder` is that of the ledger."""
-    return location_of(folder / entry.file).write() if entry.file else None
-
-
-def is_settled(entry: Entry | None, to: Path) -> bool:
-    """Whether a URL need not be fetched again: it was refused, or its file is intact."""
-    if entry is None or entry.status == "failed":
-        return False
-    if entry.file is None:
-        return True
-    try:
-        return checksum_of(to / entry.file) == Checksum(entry.bytes, entry.sha256 or "")
-    except OSError:
-        return False
 
 
 async def _fetch_all(

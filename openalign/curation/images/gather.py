@@ -16,8 +16,8 @@ from ibis import _
 
 from openalign.curation.engine.base import Engine, rows_per_partition
 from openalign.curation.engine.cached_map import cached_map, count_rows
-from openalign.curation.fetch import download
 from openalign.curation.fetch.distributed import fetch_distributed
+from openalign.curation.fetch.entries import location_in
 from openalign.curation.fetch.ledger import Entry
 from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.images.inspection import file_states_of, inspect_batch
@@ -111,6 +111,8 @@ def _fetched(urls: Sequence[str], folder: Path, settings: FetchSettings) -> Gene
     """Fetch in a thread of its own; the ledger's entries, in the order in which they are settled."""
     if not urls:
         return
+    from openalign.curation.fetch import download  # aiohttp, which takes long to import
+
     stop, entries = Event(), SimpleQueue[Entry | None]()
 
     def fetch() -> None:
@@ -140,6 +142,6 @@ def _fill_in(batch: Path, found: dict[str, Entry], folder: Path) -> None:
     for row in filled:
         if row["fetch"]:
             entry = found.pop(row["image"])
-            row |= {"location": download.location_in(folder, entry), "problem": entry.reason}
+            row |= {"location": location_in(folder, entry), "problem": entry.reason}
     with whole_file(batch) as partial_file:
         pq.write_table(pa.Table.from_pylist(filled, schema=rows.schema), partial_file)
