@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
+from openalign.curation.duplicates.contamination import fingerprints
 from openalign.curation.duplicates.search import find_earlier_duplicates
 from openalign.curation.duplicates.settings import DuplicateSettings
-from openalign.curation.duplicates.test_sets import fingerprints
 from openalign.curation.engine.base import Engine
 
 COPIES = pa.schema([("image", pa.string()), ("earlier_image", pa.string())])

@@ -12,7 +12,7 @@ from openalign.curation.rules.rule import Columns, Corpus, Rule
 
 
 def _test_matches(corpus: Corpus, before: tuple[Rule, ...]) -> pa.Table:
-    from openalign.curation.duplicates.test_sets import match_tests
+    from openalign.curation.duplicates.contamination import match_tests
 
     recipe = corpus.recipe
     return match_tests(corpus.inspected, corpus.test_sets, recipe.duplicates, recipe.image, corpus.problems)

@@ -45,7 +45,7 @@ EXTRACTION = {
 """Functions that reading sources calls: how many pairs are lost when the second call raises."""
 CURATION = {
     "images.inspection._inspect": (1, 1),
-    "duplicates.test_sets._fingerprint_of": (1, 0),
+    "duplicates.contamination._fingerprint_of": (1, 0),
     "text.languages.guessed_language": (1, 0),
     "text.words._spaced_text": (1, 0),
     "images.classifier._scores": (1, 1),
