@@ -13,6 +13,8 @@ Each name is imported when it is first used: `import openalign` loads no torch, 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from openalign.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from openalign.curation.pipeline import curate
     from openalign.errors import OpenAlignError
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from openalign.model.loss.contrastive import contrastive_loss
     from openalign.search.index import Index
     from openalign.training.loop import train
-
-__version__ = "0.1.0"
 
 __all__ = ["Index", "OpenAlignError", "classify", "contrastive_loss", "curate", "evaluate", "load", "train"]
 

@@ -14,7 +14,7 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
+        *("errors version", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],

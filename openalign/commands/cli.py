@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from openalign import __version__
 from openalign.commands.curate import curate
 from openalign.commands.demo import demo
 from openalign.commands.evaluate import classify, evaluate
@@ -16,6 +15,7 @@ from openalign.commands.exit_status import Command, Commands
 from openalign.commands.model import export, scales
 from openalign.commands.search import index, search, serve
 from openalign.commands.train import report, tokenizer, train
+from openalign.version import __version__
 
 app = typer.Typer(
     cls=Commands,

@@ -4,7 +4,6 @@ import glob
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from openalign.data.files.walk import file_states
 from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.progress import bar, say
+from openalign.version import __version__
 
 NAMES = ("shards", "pairs.parquet", "dropped.parquet", "report.html", "report.json")
 """Everything that a curated folder holds, the last one written last; beside it the ledger, if images were fetched."""
@@ -126,7 +126,7 @@ def describe_run(
         "sources": [str(source) for source in sources],
         "test_set": [str(source) for source in test_set],
         "settings": recipe.model_dump(),
-        "version": version("openalign"),
+        "version": __version__,
     }
     return described | {"fingerprint": _fingerprint(described, (*sources, *test_set, *([truth] if truth else [])))}
 
@@ -136,7 +136,7 @@ def describe_sources(sources: Sequence[str | Path], recipe: CurateRecipe) -> str
     described = {
         "sources": [str(source) for source in sources],
         "settings": recipe.model_dump(include={"pages", "tables"}),
-        "version": version("openalign"),
+        "version": __version__,
     }
     return _fingerprint(described, sources)
 

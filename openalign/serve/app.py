@@ -11,7 +11,6 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from openalign import __version__
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.onnx_encoder import exported
@@ -23,6 +22,7 @@ from openalign.serve.failures import answer_failures
 from openalign.serve.guard import LOCAL_NAMES, Guard
 from openalign.serve.log import without_repeats
 from openalign.serve.routes import add_classify, add_page, add_pictures, add_search
+from openalign.version import __version__
 
 
 def create_app(index: Index, model: DualEncoder | None = None, hosts: Collection[str] | None = None) -> FastAPI:

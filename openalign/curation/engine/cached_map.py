@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from openalign.checksums import Checksum, checksum_of
 from openalign.curation.engine.base import Engine
 from openalign.files import whole_file
+from openalign.version import __version__
 
 STEPS = "steps"
 """The folder in an engine's work folder with one folder of results per cached step. It outlives an interrupted run."""
@@ -60,7 +60,7 @@ def cached_map(
         cached_result,
         function=function,
         folder=step_folder(engine.work, step),
-        depends_on={"version": version("openalign"), **(depends_on or {})},
+        depends_on={"version": __version__, **(depends_on or {})},
         state_of=state_of,
     )
     taken: list[Path] = []

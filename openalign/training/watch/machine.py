@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from openalign import __version__
 from openalign.files import whole_file
 from openalign.training.optimization.processes import Processes
 from openalign.training.watch.throughput import Peak
+from openalign.version import __version__
 
 
 def write_machine(run: Path, peak: Peak, processes: Processes) -> None:
