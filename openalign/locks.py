@@ -57,6 +57,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
+        if not path.exists():  # no lock can be created there, which the library cannot tell from one that is held
+            raise OpenAlignError(f"{folder} cannot be written: no lock file can be created beside it") from None
         raise OpenAlignError(_refusal(folder, _read_owner(path))) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:

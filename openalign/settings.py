@@ -55,6 +55,12 @@ class Settings(BaseModel):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
+    def expect_between(self, low: float, high: float, *names: str) -> None:
+        """Raise ValueError for a setting of these that is smaller than `low` or larger than `high`."""
+        for name in names:
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must lie between {low:g} and {high:g}, not at {getattr(self, name)}")
+
     def expect_more_than_0(self, *names: str) -> None:
         """Raise ValueError for a setting of these that is 0 or smaller."""
         for name in names:

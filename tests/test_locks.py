@@ -162,3 +162,12 @@ def test_where_the_file_system_holds_no_locks_the_heartbeat_does(tmp_path, quick
         thread.start()
         thread.join()
         assert len(refused) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_where_no_lock_file_can_be_created_no_other_run_is_blamed() -> None:
+    with (
+        pytest.raises((OpenAlignError, OSError), match=r"cannot be written|Permission|No such file"),
+        locked(Path("/proc/x")),
+    ):
+        pass

@@ -12,13 +12,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openalign.curation.engine.cached_map import STEPS, has_results
+from openalign.curation.engine.cached_map import STEPS, count_results
 from openalign.curation.fetch.ledger import LEDGER
 from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.images.gather import DOWNLOADS
 from openalign.errors import UsageError
 from openalign.files import whole_file
-from openalign.progress import console
+from openalign.progress import say
 
 DEFAULT_LIMIT = "20GB"
 _KEPT = {STEPS, DOWNLOADS}
@@ -40,12 +40,14 @@ def open_cache(folder: Path, fetch: FetchSettings, fresh: bool) -> Iterator[Path
     cache = cache_of(folder)
     _remove(cache, but=() if fresh else _KEPT)
     _check_downloads(cache / DOWNLOADS, fetch)
+    before = count_results(cache)
     try:
         yield cache
     except BaseException:
-        _remove(cache, but=(_KEPT if has_results(cache) else {DOWNLOADS}) - _without_contents(cache))
-        if has_results(cache):
-            console.print(f"Finished work is kept in {cache}: the same command resumes from there.", markup=False)
+        after = count_results(cache)
+        _remove(cache, but=(_KEPT if after else {DOWNLOADS}) - _without_contents(cache))
+        if after > before:
+            say(f"Finished work is kept in {cache}: the same command resumes from there.")
         raise
     _remove(cache, but=_KEPT)
 

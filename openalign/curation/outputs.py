@@ -98,16 +98,15 @@ def write_ledger(downloads: Path, inspected: Sequence[Path], folder: Path) -> No
     entries = read_ledger(downloads / LEDGER)
     if not entries:
         return
-    own: set[str] = set()
+    own: dict[str, None] = {}  # in source order, whatever the order of the responses
     for batch in batches_of(inspected, _ROWS_AT_ONCE, ["image", "location"]):
         for image, location in zip(*(batch[name].to_pylist() for name in ("image", "location")), strict=True):
             if image in entries and location in (None, location_in(downloads, entries[image])):
-                own.add(image)
+                own[image] = None
     if own:
         with (folder / LEDGER).open("w", encoding="utf-8") as lines:
-            for image in entries:
-                if image in own:
-                    write_entry(lines, entries[image])
+            for image in own:
+                write_entry(lines, entries[image])
 
 
 def failed_downloads(folder: Path) -> int:

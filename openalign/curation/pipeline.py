@@ -9,7 +9,7 @@ from typing import Any
 
 from openalign.curation.cache import DEFAULT_LIMIT, cache_of, open_cache, parse_limit, trim_cache
 from openalign.curation.engine.base import Engine
-from openalign.curation.engine.cached_map import has_results, step_folder
+from openalign.curation.engine.cached_map import count_results, step_folder
 from openalign.curation.engine.registry import check_engine, open_engine
 from openalign.curation.images.gather import DOWNLOADS, INSPECTION, inspect_images
 from openalign.curation.outputs import (
@@ -25,6 +25,7 @@ from openalign.curation.recipe import CurateRecipe, resolve_recipe
 from openalign.curation.report.report import write_report
 from openalign.curation.report.summary import Curated
 from openalign.curation.rules.evaluation import add_columns, add_inspected, add_text_passes, evaluate
+from openalign.curation.rules.models import check_models
 from openalign.curation.rules.relations import count_pairs
 from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import rules_that_run
@@ -34,7 +35,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
-from openalign.progress import console
+from openalign.progress import say
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def _curate_into(
         recover_folder(folder)
         run = describe_run(request.sources, request.test_set, request.truth, request.recipe)
         if not again and (standing := standing_report(folder, run)) is not None:
-            console.print(f"{folder} already holds this run: nothing to do", markup=False)
+            say(f"{folder} already holds this run: nothing to do")
             return standing
-        if not has_results(cache_of(folder)):
+        if not count_results(cache_of(folder)):
             import torch  # noqa: F401 - to inspect images: once, before processes are forked that would each import it
         with (
             open_cache(folder, request.recipe.fetch, fresh) as cache,
@@ -122,6 +123,7 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
     recipe, storage = request.recipe, request.recipe.storage
     test_sets = tuple(open_pairs(source, need_text=False) for source in request.test_set)
     rules = rules_that_run(recipe, has_test_set=bool(test_sets))
+    check_models(rules, recipe)
     text_rules = [rule for rule in rules if not rule.of_image]
     image_rules = [rule for rule in rules if rule.of_image]
 
@@ -147,13 +149,10 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
 
 def _print_summary(report: dict[str, Any], folder: Path, cached: int) -> None:
     pairs = report["pairs"]
-    console.print(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}", markup=False)
+    say(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}")
     if not pairs["kept"]:
-        console.print("[bold]Nothing is left: every pair breaks a rule.[/bold] The report says which.")
+        say("Nothing is left: every pair breaks a rule. The report says which.")
     if failed := failed_downloads(folder):
-        console.print(f"{failed:,} images could not be fetched this time; --retry failed asks again")
+        say(f"{failed:,} images could not be fetched this time; --retry failed asks again")
     if cached:
-        console.print(
-            f"{cache_of(folder)} ({cached / 1e6:,.0f} MB) makes another run into this folder cheap; it can be deleted",
-            markup=False,
-        )
+        say(f"{cache_of(folder)} ({cached / 1e6:,.0f} MB) makes another run into this folder cheap; it can be deleted")

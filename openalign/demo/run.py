@@ -22,7 +22,7 @@ from openalign.evaluation.run import evaluate
 from openalign.files import whole_file
 from openalign.locks import locked
 from openalign.model.hub import load
-from openalign.progress import console, display
+from openalign.progress import console, display, say
 from openalign.search.index import Index
 from openalign.training.loop import train
 from openalign.training.run_folder.checkpoint import checkpoints_of
@@ -82,7 +82,7 @@ def run_demo(
     with locked(to):
         _run_all(stages)
     if web_only:
-        console.print(f"The miniature web is in {to}/web, the truth about its pairs in {to}/truth.parquet.")
+        say(f"The miniature web is in {to}/web, the truth about its pairs in {to}/truth.parquet.")
         return None
     results: dict[str, Any] = json.loads((to / "results.json").read_text(encoding="utf-8"))
     console.print(results_table(results))

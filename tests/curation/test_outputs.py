@@ -88,12 +88,12 @@ def entry_of(image: str, status: str) -> Entry:
     return Entry(image, status, "HTTP 404")
 
 
-def test_the_ledger_has_the_images_that_this_run_asked_for(tmp_path: Path) -> None:
+def test_the_ledger_has_the_images_of_this_run_in_source_order(tmp_path: Path) -> None:
     downloads, out = tmp_path / "downloads", tmp_path / "out"
     downloads.mkdir()
     out.mkdir()
     with (downloads / "ledger.jsonl").open("w") as lines:
-        for image, status in (("kept", "kept"), ("refused", "refused"), ("earlier", "kept"), ("at hand", "kept")):
+        for image, status in (("refused", "refused"), ("kept", "kept"), ("earlier", "kept"), ("at hand", "kept")):
             write_entry(lines, entry_of(image, status))
     rows: list[dict[str, Any]] = [
         {"image": "kept", "location": f"file://{downloads.absolute() / file_of('kept')}"},

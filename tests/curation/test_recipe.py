@@ -84,3 +84,17 @@ def test_a_model_beside_the_recipe_is_found_and_a_name_on_the_hub_stays(tmp_path
     recipe = read_curate_recipe(tmp_path / "mine.toml")
     assert recipe.unsafe.unsafe_images == str(tmp_path / "model")
     assert recipe.watermark.watermark_model == "a/b"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"jpeg_quality": 0}, {"jpeg_quality": 101}, {"unsafe_threshold": 1.5}, {"watermark_threshold": -0.1},
+        {"min_shorter_side": -1}, {"max_aspect_ratio": 0.5}, {"duplicate_hash_bits": 65}, {"duplicate_cosine": 1.1},
+        {"similarity_model": "a/b", "min_similarity": 2.0}, {"fetch_per_host": 0}, {"fetch_seconds": 0.0},
+        {"fetch_redirects": -1},
+    ],
+)  # fmt: skip
+def test_a_value_out_of_its_range_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(OpenAlignError, match=[*wrong][-1]):
+        CurateRecipe.of(**wrong)

@@ -1,5 +1,7 @@
 """When two images are near-duplicates."""
 
+from pydantic import model_validator
+
 from openalign.settings import Settings
 
 
@@ -20,3 +22,10 @@ class DuplicateSettings(Settings):
     """A dual encoder (folder or hub name) that finds near-duplicates of test images instead, as in the paper."""
     duplicate_cosine: float = 0.975
     """Cosine of two embeddings of that model; closer images are near-duplicates (Appendix A)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "DuplicateSettings":
+        self.expect_between(0, 64, "duplicate_hash_bits")
+        self.expect_between(-1, 1, "duplicate_correlation", "duplicate_detail", "duplicate_cosine")
+        self.expect_between(0, 256, "duplicate_colour")
+        return self

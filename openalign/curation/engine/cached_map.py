@@ -34,9 +34,9 @@ def step_folder(work: Path, step: str) -> Path:
     return folder
 
 
-def has_results(work: Path) -> bool:
-    """Whether any step has stored a complete result in the work folder."""
-    return any((work / STEPS).rglob("*.json"))
+def count_results(work: Path) -> int:
+    """The number of complete results that all steps have stored in the work folder."""
+    return sum(1 for _ in (work / STEPS).rglob("*.json"))
 
 
 def cached_map(

@@ -15,7 +15,7 @@ from openalign.curation.fetch.http_client import USER_AGENT, PublicResolver, Rob
 from openalign.curation.fetch.ledger import LEDGER, Entry, join_ledgers, mend_ledger, open_ledger, write_entry
 from openalign.curation.fetch.schedule import for_each_by_host, run, run_until
 from openalign.curation.fetch.settings import FetchSettings
-from openalign.progress import console
+from openalign.progress import say
 
 
 def fetch(
@@ -63,7 +63,7 @@ def _take_unsettled(urls: Sequence[str], entries: dict[str, Entry], to: Path) ->
     removed = [entries.pop(url, None) for url in unsettled]
     damaged = sum(entry is not None and entry.file is not None for entry in removed)
     if damaged:
-        console.print(f"{damaged:,} fetched images are missing or damaged: they are fetched again")
+        say(f"{damaged:,} fetched images are missing or damaged: they are fetched again")
     return unsettled
 
 

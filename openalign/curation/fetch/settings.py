@@ -29,5 +29,7 @@ class FetchSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "FetchSettings":
-        self.expect_at_least_1("fetch_at_once", "fetch_max_bytes", "fetch_attempts")
+        self.expect_at_least_1("fetch_at_once", "fetch_per_host", "fetch_max_bytes", "fetch_attempts")
+        self.expect_more_than_0("fetch_seconds")
+        self.expect_between(0, float("inf"), "fetch_redirects", "fetch_longest_wait")
         return self

@@ -17,6 +17,8 @@ class ImageSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "ImageSettings":
+        self.expect_between(0, float("inf"), "min_shorter_side")
+        self.expect_between(1, float("inf"), "max_aspect_ratio")
         self.expect_more_than_0("image_seconds")
         return self
 
@@ -34,6 +36,7 @@ class StorageSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> "StorageSettings":
         self.expect_at_least_1("stored_shorter_side", "pairs_per_shard")
+        self.expect_between(1, 100, "jpeg_quality")
         return self
 
 
@@ -46,6 +49,11 @@ class UnsafeSettings(Settings):
     """The unsafe classes of that model, in upper or lower case; nudenet has no classes to choose from."""
     unsafe_threshold: float = 0.5
     """Sum of the scores of these classes, of 1, from which on an image is dropped."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "UnsafeSettings":
+        self.expect_between(0, 1, "unsafe_threshold")
+        return self
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,6 +70,11 @@ class WatermarkSettings(Settings):
     """The classes of that model whose images are dropped, in upper or lower case."""
     watermark_threshold: float = 0.5
     """Sum of the scores of these classes, of 1, from which on an image is dropped."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "WatermarkSettings":
+        self.expect_between(0, 1, "watermark_threshold")
+        return self
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -81,6 +94,8 @@ class SimilaritySettings(Settings):
     def _check(self) -> "SimilaritySettings":
         if (self.min_similarity is None) != (self.similarity_model is None):
             raise ValueError("similarity_model and min_similarity go together: give both or neither")
+        if self.min_similarity is not None:
+            self.expect_between(-1, 1, "min_similarity")
         return self
 
 

@@ -53,6 +53,7 @@ NEAR_DUPLICATE_OF_TEST = Rule(
     broken=lambda pairs, duplicates: pairs.test_image.notnull(),
     of_image=True,
     columns=Columns("image", _test_matches),
+    model="duplicate_model",
     why_not_run=lambda recipe, has_test_set: None if has_test_set else "no test set was named",
 )
 
@@ -65,6 +66,7 @@ LOW_SIMILARITY = Rule(
     broken=lambda pairs, similarity: pairs.similarity < similarity.min_similarity,
     of_image=True,
     columns=Columns("occurrence", _similarities),
+    model="similarity_model",
     why_not_run=lambda recipe, has_test_set: (
         None if recipe.similarity.similarity_model else "no model that scores pairs was named"
     ),

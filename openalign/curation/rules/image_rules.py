@@ -68,6 +68,7 @@ UNSAFE_IMAGE = Rule(
     broken=lambda pairs, unsafe: pairs.unsafe >= unsafe.unsafe_threshold,
     of_image=True,
     columns=Columns("image", _unsafe_scores),
+    model="unsafe_images",
     why_not_run=lambda recipe, has_test_set: (
         None if recipe.unsafe.unsafe_images else "no model that recognises such images was named"
     ),
@@ -82,6 +83,7 @@ WATERMARK = Rule(
     broken=lambda pairs, watermark: pairs.watermark_score >= watermark.watermark_threshold,
     of_image=True,
     columns=Columns("image", _watermark_scores),
+    model="watermark_model",
     why_not_run=lambda recipe, has_test_set: (
         None if recipe.watermark.watermark_model else "no model that recognises watermarks was named"
     ),

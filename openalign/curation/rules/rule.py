@@ -64,6 +64,8 @@ class Rule:
     of_image: bool = False
     """Whether the image must be inspected first."""
     columns: Columns | None = None
+    model: str | None = None
+    """The setting of `table` that names the model of `columns`, if there is one."""
     why_not_run: Callable[[CurateRecipe, bool], str | None] = _always
     """(recipe, whether there is a test set) -> why the rule does not run; None when it runs."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.pairs.pairs import Pairs
-from openalign.progress import console
+from openalign.progress import log
 
 _CHECKSUM_BYTES = 8
 
@@ -45,7 +45,7 @@ class ImageCache:
         present = sum(file.stat().st_blocks * 512 for file in (pixels, checksums) if file.exists())
         free = _free_bytes(folder)
         if needed - present > free:
-            console.print(
+            log.warning(
                 f"{folder} has {free / 1e9:.1f} GB free, but the decoded images would take {needed / 1e9:.1f} GB: "
                 "images are decoded again in every epoch."
             )

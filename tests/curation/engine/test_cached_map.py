@@ -10,7 +10,7 @@ import pytest
 
 from openalign.curation import pipeline
 from openalign.curation.engine.base import Engine
-from openalign.curation.engine.cached_map import STEPS, batches_of, cached_map, count_rows, has_results, step_folder
+from openalign.curation.engine.cached_map import STEPS, batches_of, cached_map, count_results, count_rows, step_folder
 from openalign.curation.engine.local import LocalEngine
 from openalign.curation.pipeline import curate
 from openalign.curation.sources.extract import extract
@@ -83,17 +83,17 @@ def test_a_damaged_result_alone_is_computed_again(
     assert function.calls == 4
 
 
-def test_a_work_folder_has_results_once_a_partition_is_complete(engine: Engine, tmp_path: Path) -> None:
+def test_results_count_once_their_partition_is_complete(engine: Engine, tmp_path: Path) -> None:
     def fail(rows: pa.Table, beside: Path) -> pa.Table:
         raise ValueError("no result")
 
     partitions = partitions_of(tmp_path / "in")
-    assert not has_results(engine.work)
+    assert count_results(engine.work) == 0
     with pytest.raises(ValueError, match="no result"):
         cached_map(engine, "doubling", fail, partitions, description="Doubling", rows=30)
-    assert not has_results(engine.work)
+    assert count_results(engine.work) == 0
     double(engine, partitions, Doubling())
-    assert has_results(engine.work)
+    assert count_results(engine.work) == len(partitions)
 
 
 def test_rows_are_counted_and_read_in_batches_over_all_files(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.conftest import COLOURS, PaintEncoder
 @pytest.fixture(autouse=True)
 def painter(monkeypatch: pytest.MonkeyPatch, paint_encoder: PaintEncoder) -> PaintEncoder:
     monkeypatch.setattr(hub, "load", lambda name: paint_encoder)
+    monkeypatch.setattr("openalign.curation.pipeline.check_models", lambda rules, recipe: None)
     return paint_encoder
 
 

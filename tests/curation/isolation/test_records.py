@@ -205,6 +205,7 @@ def curated(folder: Path, sources: list[Path], tests: Path) -> tuple[dict[str, A
 @pytest.fixture
 def models(monkeypatch: pytest.MonkeyPatch, paint_encoder: PaintEncoder) -> None:
     monkeypatch.setattr(hub, "load", lambda name: paint_encoder)
+    monkeypatch.setattr("openalign.curation.pipeline.check_models", lambda rules, recipe: None)
     monkeypatch.setattr(image_rules, "open_unsafe_scorer", lambda _: lambda images: [0.0] * len(images))
     monkeypatch.setattr("openalign.curation.text.languages.language_of", lambda text: "en")
 

@@ -17,8 +17,8 @@ from tests.curation.crawl import drawing
 ENGLISH, GERMAN = "a red apple on the wooden table of the kitchen", "ein roter Apfel auf dem hölzernen Tisch der Küche"
 
 
-def test_every_text_gets_its_language_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(languages, "_AT_ONCE", 2)
+def test_every_text_gets_its_language_batch_by_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "_BATCH", 2)
     texts = [ENGLISH, GERMAN, "", "12 345", "苹果在桌子上"]
     with LocalEngine(tmp_path, workers=1) as engine:
         found = classify_texts(engine, engine.from_arrow("given", pa.table({"text": texts})), [])
