@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from ibis import _
 
 from openalign.curation.engine.base import Engine, rows_per_partition
-from openalign.curation.engine.cached_map import cached_map, count_rows
+from openalign.curation.engine.cached_map import cached_map, count_rows, step_folder
 from openalign.curation.fetch.distributed import fetch_distributed
 from openalign.curation.fetch.entries import location_in
 from openalign.curation.fetch.ledger import Entry
 from openalign.curation.fetch.settings import FetchSettings
+from openalign.curation.images.earlier import indexed_results
 from openalign.curation.images.inspection import file_states_of, inspect_batch
 from openalign.curation.images.settings import StorageSettings
 from openalign.files import whole_file
@@ -42,7 +43,8 @@ def inspect_images(
     machine images are inspected while others are fetched; on many machines all are fetched first.
     """
     batches = _cut(engine, pairs, at_hand, fetch)
-    inspect = partial(inspect_batch, seconds=seconds, storage=storage)
+    earlier = indexed_results(step_folder(engine.work, INSPECTION))
+    inspect = partial(inspect_batch, seconds=seconds, storage=storage, earlier=earlier)
     with display(), closing(_as_they_come(engine, batches, fetch)) as coming:
         return cached_map(
             engine,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from openalign.curation.images.earlier import INDEX_SUFFIX, Inspected, finder, index_entry, key_of
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.records import Problem, one_record
 from openalign.curation.sources.locations import parse_location
@@ -17,6 +18,7 @@ from openalign.data.files.open_files import OpenFiles
 from openalign.data.files.walk import file_states
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
+from openalign.version import __version__
 
 if TYPE_CHECKING:
     from openalign.curation.images.single_image import Inspection
@@ -68,28 +70,50 @@ class StoredImages:
         return data
 
 
-def inspect_batch(rows: pa.Table, beside: Path, seconds: float, storage: StorageSettings) -> pa.Table:
+def inspect_batch(
+    rows: pa.Table, beside: Path, seconds: float, storage: StorageSettings, earlier: tuple[str, ...] = ()
+) -> pa.Table:
     """Inspect images (columns `image`, `location`, `wanted`, `problem`): `INSPECTED`. JPEGs go to a file `beside`.
 
-    An image that has a `problem` already keeps it.
+    An image that has a `problem` already keeps it. One that is found in the results called `earlier`, which lie in the
+    same folder, is not inspected again.
     """
-    inspected = []
+    find = finder(beside.parent, earlier)
+    states = file_states_of(rows)
+    depends_on = [__version__, seconds, storage.stored_shorter_side, storage.jpeg_quality]
+    inspected, index = [], []
     stored_in = beside.with_suffix(".images")
     with whole_file(stored_in) as partial_file, partial_file.open("wb") as file:
         for asked in rows.to_pylist():
-            row = {"image": asked["image"], "location": asked["location"], "problem": asked["problem"]}
-            if asked["problem"] is None:
-                found = _inspect(asked["location"], asked["wanted"], seconds, storage)
-                if not isinstance(found, Problem):
-                    row |= {name: getattr(found, name) for name in _MEASURED}
-                    if found.stored is not None:
-                        values = (stored_in.name, file.tell(), len(found.stored))
-                        row |= dict(zip(STORED_COLUMNS, values, strict=True))
-                        file.write(found.stored)
-                else:
-                    row["problem"] = found.reason
+            key = key_of(asked, states.get(_file_name(asked["location"]), []), depends_on)
+            row, jpeg = _known_or_inspected(find(key) if earlier else None, asked, seconds, storage)
+            if jpeg is not None:
+                row |= dict(zip(STORED_COLUMNS, (stored_in.name, file.tell(), len(jpeg)), strict=True))
+                file.write(jpeg)
             inspected.append(row)
+            index.append(index_entry(key, jpeg))
+    with whole_file(beside.with_suffix(INDEX_SUFFIX), durable=False) as partial_file:
+        partial_file.write_bytes(b"".join(index))
     return pa.Table.from_pylist(inspected, schema=INSPECTED)
+
+
+def _known_or_inspected(
+    known: Inspected | None, asked: Mapping[str, Any], seconds: float, storage: StorageSettings
+) -> tuple[dict[str, Any], bytes | None]:
+    """The row of `INSPECTED` but for where the JPEG is stored, and the JPEG to keep, if there is one."""
+    if known is not None:
+        return dict(known.row) | dict.fromkeys(STORED_COLUMNS), known.jpeg
+    row = {"image": asked["image"], "location": asked["location"], "problem": asked["problem"]}
+    if asked["problem"] is not None:
+        return row, None
+    found = _inspect(asked["location"], asked["wanted"], seconds, storage)
+    if isinstance(found, Problem):
+        return row | {"problem": found.reason}, None
+    return row | {name: getattr(found, name) for name in _MEASURED}, found.stored
+
+
+def _file_name(location: str | None) -> str:
+    return "" if location is None else absolute_name(parse_location(location).file)
 
 
 def file_states_of(rows: pa.Table) -> dict[str, list[str]]:
