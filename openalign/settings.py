@@ -1,8 +1,10 @@
 """Settings are data: frozen and strict. An error names the key, where it was given and what is wrong with it."""
 
 import difflib
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -64,11 +66,11 @@ class Settings(BaseModel):
     def expect_more_than_0(self, *names: str) -> None:
         """Raise ValueError for a setting of these that is 0 or smaller."""
         for name in names:
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:  # so that NaN is refused as well
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
 
 
-def changes_of(settings: type[Settings], given: Mapping[str, str], option: str = "--set") -> list[Change]:
+def changes_of(settings: type[Settings], given: Mapping[str, Any], option: str = "--set") -> list[Change]:
     """The changes typed as KEY=VALUE after `option`. A key that is unique among all tables needs no table's name.
 
     Raises:
@@ -76,18 +78,18 @@ def changes_of(settings: type[Settings], given: Mapping[str, str], option: str =
     """
     full = full_keys(settings, given, option)
     return [
-        Change(full_key, _with_tuples(parse_value(text)), f"{option} {key}={text}")
-        for full_key, (key, text) in zip(full, given.items(), strict=True)
+        Change(full_key, _given_value(value), f"{option} {key}={value}")
+        for full_key, (key, value) in zip(full, given.items(), strict=True)
     ]
 
 
-def full_keys(settings: type[Settings], given: Mapping[str, str], option: str = "--set") -> dict[str, str]:
+def full_keys(settings: type[Settings], given: Mapping[str, Any], option: str = "--set") -> dict[str, Any]:
     """The same values under the full names of their keys: `min_shorter_side` becomes `image.min_shorter_side`.
 
     Raises:
         UsageError: a key without a table is in several tables, or a key is given twice.
     """
-    full: dict[str, str] = {}
+    full: dict[str, Any] = {}
     for key, text in given.items():
         typed = f"{option} {key}={text}"
         full_key = _full_key(settings, key, typed)
@@ -95,6 +97,13 @@ def full_keys(settings: type[Settings], given: Mapping[str, str], option: str = 
             raise UsageError(f"{typed}: `{full_key}` is given twice.")
         full[full_key] = text
     return full
+
+
+def _given_value(value: Any) -> Any:
+    """A value as it was typed, or as a Python program gives it: a number, a list, a path."""
+    if isinstance(value, Path):
+        return str(value)
+    return _with_tuples(parse_value(value) if isinstance(value, str) else value)
 
 
 def _full_key(settings: type[Settings], key: str, typed: str) -> str:
@@ -107,8 +116,23 @@ def _full_key(settings: type[Settings], key: str, typed: str) -> str:
     return found[0] if found else key
 
 
+def _key_parts(key: str) -> list[str]:
+    """`where."article type"` -> its table and its key, without the quotation marks that TOML needs there."""
+    if '"' not in key and "'" not in key:
+        return key.split(".")
+    try:
+        table: Any = tomllib.loads(f"{key} = 0")
+    except ValueError:
+        return key.split(".")
+    parts: list[str] = []
+    while isinstance(table, dict):
+        [(name, table)] = table.items()
+        parts.append(name)
+    return parts
+
+
 def _assign(values: dict[str, Any], change: Change) -> None:
-    *tables, last = change.key.split(".")
+    *tables, last = _key_parts(change.key)
     for table in tables:
         values = values.setdefault(table, {})
         if not isinstance(values, dict):

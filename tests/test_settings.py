@@ -1,12 +1,14 @@
 """Settings: an error names the key, the place where it was given and the nearest key; flat names find their table."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import Field, model_validator
 
+from openalign.curation.recipe import read_curate_recipe
 from openalign.errors import OpenAlignError, UsageError
-from openalign.settings import Settings, changes_of, full_keys
+from openalign.settings import Settings, _key_parts, changes_of, full_keys
 
 
 class Image(Settings):
@@ -118,3 +120,25 @@ def test_changes_leave_the_values_that_were_read_alone() -> None:
     values = {"image": {"min_shorter_side": 9}}
     assert read(values, min_shorter_side="50").image.min_shorter_side == 50
     assert values == {"image": {"min_shorter_side": 9}}
+
+
+def test_a_program_gives_numbers_lists_and_paths_as_they_are(tmp_path: Path) -> None:
+    given = {
+        "min_words": 2,
+        "fetch_seconds": 1.5,
+        "download": False,
+        "unsafe_images": tmp_path,
+        "base_url": "http://a.b",
+    }
+    recipe = read_curate_recipe(None, given)
+    assert (recipe.text.min_words, recipe.fetch.fetch_seconds, recipe.fetch.download) == (2, 1.5, False)
+    assert recipe.unsafe.unsafe_images == str(tmp_path)
+    with pytest.raises(UsageError, match="min_words"):
+        read_curate_recipe(None, {"min_words": "two"})
+
+
+def test_a_quoted_key_is_read_as_toml_reads_it() -> None:
+    assert _key_parts('where."article type"') == ["where", "article type"]
+    assert _key_parts("where.'a.b'") == ["where", "a.b"]
+    assert _key_parts("optimizer.name") == ["optimizer", "name"]
+    assert _key_parts('where."broken') == ["where", '"broken']

@@ -49,12 +49,12 @@ class _Request:
 
 
 def curate(
-    sources: Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path],
     *,
     to: str | Path,
     recipe: CurateRecipe | str | Path | None = None,
-    set: Mapping[str, str] | None = None,
-    test_set: Sequence[str | Path] = (),
+    set: Mapping[str, Any] | None = None,
+    test_set: str | Path | Sequence[str | Path] = (),
     truth: Path | None = None,
     engine: str = "local",
     master: str | None = None,
@@ -80,9 +80,14 @@ def curate(
     other files, or another run writes it.
     """
     check_engine(engine, master, memory)
-    request = _Request(sources, test_set, truth, resolve_recipe(recipe, set))
+    request = _Request(_listed(sources), _listed(test_set), truth, resolve_recipe(recipe, set))
     start = partial(open_engine, engine, workers=workers or os.cpu_count() or 1, master=master, memory=memory)
     return _curate_into(Path(to).absolute(), request, start, parse_limit(cache_limit), retry_failed or fresh, fresh)
+
+
+def _listed(paths: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    """One path is a list of one: the characters of a string are none."""
+    return [paths] if isinstance(paths, str | Path) else paths
 
 
 def _curate_into(

@@ -50,7 +50,7 @@ class CurateRecipe(Settings):
         return self.read(self.model_dump(), "recipe", changes)
 
 
-def read_curate_recipe(name: str | Path | None, changes: Mapping[str, str] | None = None) -> CurateRecipe:
+def read_curate_recipe(name: str | Path | None, changes: Mapping[str, Any] | None = None) -> CurateRecipe:
     """Read a recipe file, or the bundled recipe of that name, and apply `--set` changes. None: the defaults.
 
     Models that are folders are named relative to the file, or absolute. The table's name may be left out of the keys of
@@ -72,7 +72,7 @@ def read_curate_recipe(name: str | Path | None, changes: Mapping[str, str] | Non
     return CurateRecipe.read(values, str(file), changed)
 
 
-def resolve_recipe(recipe: CurateRecipe | str | Path | None, changes: Mapping[str, str] | None = None) -> CurateRecipe:
+def resolve_recipe(recipe: CurateRecipe | str | Path | None, changes: Mapping[str, Any] | None = None) -> CurateRecipe:
     """`recipe` with changes, if it is one; else `read_curate_recipe`."""
     if isinstance(recipe, CurateRecipe):
         return CurateRecipe.read(recipe.model_dump(), "recipe", changes_of(CurateRecipe, changes or {}))

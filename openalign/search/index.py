@@ -62,7 +62,9 @@ class Index:
             self.model = model
 
     @classmethod
-    def build(cls, paths: Sequence[str | Path], *, model: str | Path | DualEncoder, to: str | Path) -> Self:
+    def build(
+        cls, paths: str | Path | Sequence[str | Path], *, model: str | Path | DualEncoder, to: str | Path
+    ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
         Over an existing index of the same model, only new and changed images are embedded, and missing ones removed.
@@ -71,6 +73,8 @@ class Index:
         Raises:
             OpenAlignError: `to` is not an index, a path is no DATA, there is no such model, or no image can be read.
         """
+        if isinstance(paths, str | Path):
+            paths = [paths]
         if not paths:
             raise OpenAlignError("Nothing to index: name a folder or table of images.")
         loaded = model if isinstance(model, DualEncoder) else hub.load(model)

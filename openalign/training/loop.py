@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.locks import locked
@@ -20,10 +21,10 @@ from openalign.training.steps import TrainResult, how_to_resume, run_steps
 def train(
     recipe: str | Path | None = None,
     *,
-    set: Mapping[str, str] | None = None,
+    set: Mapping[str, Any] | None = None,
     to: str | Path | None = None,
     resume: bool = False,
-    change: Mapping[str, str] | None = None,
+    change: Mapping[str, Any] | None = None,
 ) -> TrainResult:
     """Train a model from a recipe; under torchrun, every process calls this.
 
@@ -56,8 +57,8 @@ def train(
 
 def _request(
     recipe: str | Path | None,
-    given: Mapping[str, str],
-    change: Mapping[str, str],
+    given: Mapping[str, Any],
+    change: Mapping[str, Any],
     to: str | Path | None,
     resume: bool,
 ) -> Request:

@@ -203,7 +203,7 @@ class Recipe(Settings):
 
 
 def read_recipe(
-    path: str | Path, changes: Mapping[str, str] | None = None, on_purpose: Mapping[str, str] | None = None
+    path: str | Path, changes: Mapping[str, Any] | None = None, on_purpose: Mapping[str, Any] | None = None
 ) -> Recipe:
     """Read a recipe file, or the bundled recipe of that name, and apply changes: `--set`, then `--change`.
 

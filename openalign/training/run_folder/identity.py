@@ -37,7 +37,7 @@ def identity_of(pairs: Pairs, tokenizer: Tokenizer) -> Identity:
     return Identity(pairs=len(pairs), pairs_digest=digest_of(pairs.table), tokenizer_digest=tokenizer.fingerprint())
 
 
-def refuse_other_data(before: Identity | None, now: Identity, recipe: Recipe, changed: Mapping[str, str]) -> None:
+def refuse_other_data(before: Identity | None, now: Identity, recipe: Recipe, changed: Mapping[str, object]) -> None:
     """Refuse to resume with other pairs or another tokenizer under the same name, unless their keys are `changed`.
 
     Raises:

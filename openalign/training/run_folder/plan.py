@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.errors import OpenAlignError
@@ -24,9 +25,9 @@ class Request:
     run: Path
     recipe: str | Path | None
     """None: the recipe of the run that is resumed."""
-    settings: Mapping[str, str]
+    settings: Mapping[str, Any]
     """Changes to it, full keys to TOML values."""
-    changed: Mapping[str, str]
+    changed: Mapping[str, Any]
     """Likewise; these may differ from the run that is resumed."""
     resume: bool
 

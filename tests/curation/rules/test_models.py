@@ -43,7 +43,7 @@ def test_a_model_that_does_not_exist_ends_the_run_before_anything_is_read(
             [tmp_path / "pairs.csv"],
             to=tmp_path / "to",
             recipe=recipe,
-            test_set=[tmp_path / "test" / "a.csv"],
+            test_set=[tmp_path / "test"],
             workers=1,
         )
 
