@@ -63,9 +63,8 @@ def test_dir_help_and_signature_show_the_real_functions():
         assert inspect.getdoc(getattr(openalign, name)).splitlines()[0] in shown
     assert [*inspect.signature(openalign.train).parameters] == ["recipe", "set", "to", "resume", "change"]
     assert inspect.signature(openalign.curate).parameters["to"].kind is inspect.Parameter.KEYWORD_ONLY
-    assert "sources: str | pathlib.Path | Sequence[str | pathlib.Path]" in str(inspect.signature(openalign.curate)).replace(
-        "collections.abc.", ""
-    )
+    signature = str(inspect.signature(openalign.curate)).replace("collections.abc.", "")
+    assert "sources: str | pathlib.Path | Sequence[str | pathlib.Path]" in signature
 
 
 def test_import_is_lazy(road):

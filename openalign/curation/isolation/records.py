@@ -35,7 +35,8 @@ class Problem:
 
     def of(self, source: object) -> str:
         """The error message of the report; `source` names the record (file and offset or row, URL)."""
-        return f"{source}: {self.reason.rstrip('.')}."
+        reason = self.reason.rstrip(".").removeprefix(f"{source}: ")  # errors of other rooms name their row themselves
+        return f"{source}: {reason}."
 
 
 def one_record(function: Callable[Arguments, Result]) -> Callable[Arguments, Result | Problem]:
