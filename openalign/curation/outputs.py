@@ -19,6 +19,7 @@ from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.recipe import CurateRecipe
+from openalign.curation.rules.table import RULES
 from openalign.data.files import remote
 from openalign.data.files.walk import file_states
 from openalign.data.shards.writer import ShardWriter
@@ -127,7 +128,14 @@ def describe_run(
         "settings": recipe.model_dump(),
         "version": __version__,
     }
-    return described | {"fingerprint": _fingerprint(described, (*sources, *test_set, *([truth] if truth else [])))}
+    named = (*sources, *test_set, *([truth] if truth else []), *_local_models(recipe))
+    return described | {"fingerprint": _fingerprint(described, named)}
+
+
+def _local_models(recipe: CurateRecipe) -> list[str]:
+    """The folders of models that rules use; one on the hub counts by its name."""
+    names = (getattr(rule.settings_of(recipe), rule.model) for rule in RULES if rule.model)
+    return [name for name in names if name is not None and Path(name).exists()]
 
 
 def describe_sources(sources: Sequence[str | Path], recipe: CurateRecipe) -> str:
