@@ -67,6 +67,8 @@ def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, li
             mapped = pa.memory_map(str(file)).read_buffer()
             table = pa.ipc.open_stream(pa.BufferReader(mapped)).read_all()
             table.validate(full=True)
+            if any(table.schema.get_field_index(name) < 0 for name in table.column_names):
+                raise ValueError("names of columns are damaged or repeated")
         except Exception as error:  # pyarrow raises most of the built-in exceptions on damaged files
             reason = str(error).partition("\n")[0] or type(error).__name__
             damage = f"{file} cannot be read as a saved dataset ({reason}): save or fetch it again"
