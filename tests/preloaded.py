@@ -37,6 +37,7 @@ class Popen(subprocess.Popen[str]):
         executable, *command = asked["args"]
         assert executable == sys.executable, f"{executable} is not this Python"
         job = {
+            "parent": os.getpid(),
             "command": command,
             "directory": str(asked["cwd"] or Path.cwd()),
             "environment": dict(os.environ if asked["env"] is None else asked["env"]),

@@ -51,6 +51,8 @@ def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 def prepare(job: dict[str, Any], streams: list[int]) -> None:
     """Take the streams, environment, directory and session of a job, and end with the tests if they are killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != job["parent"]:  # killed before it could be waited for
+        os._exit(1)
     if job["new_session"]:
         os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
