@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,21 @@ def test_no_folder_is_crowded():
     folders = {path.parent for path in SOURCES.values()}
     crowded = {str(folder): count for folder in folders if (count := len(list(folder.glob("*.py")))) > MOST_MODULES}
     assert not crowded
+
+
+def test_no_function_is_long():
+    long = [
+        f"{module}.{node.name}"
+        for module, path in SOURCES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= MOST_LINES
+    ]
+    assert not long
+
+
+def test_no_import_is_circular():
+    imports = {module: {name for name, _ in imports_of(path)} & SOURCES.keys() for module, path in SOURCES.items()}
+    TopologicalSorter({module: names - {module} for module, names in imports.items()}).prepare()
 
 
 def loaded_by(statement: str) -> set[str]:
