@@ -1,4 +1,4 @@
-# Two commands: `make demo` ends with a search page, `make test` checks everything; `make quick` the most in a minute.
+# Two commands: `make demo` ends with a search page, `make test` checks everything. `make quick` leaves slow tests out.
 
 VENV := .venv
 PYTHON ?= python3

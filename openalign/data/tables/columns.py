@@ -73,7 +73,7 @@ def _find(names: Sequence[str], given: str | None, usual: Sequence[str], role: s
     if found is None:
         raise OpenAlignError(
             f"{where} has no {role} column ({', '.join(usual)}); its columns are {', '.join(names)}: "
-            f"name one with --{role}-column"
+            f"name one with --{role}-column, or the setting {role}_column"
         )
     return found
 
