@@ -17,6 +17,8 @@ from warcio.warcwriter import WARCWriter
 
 from openalign.commands.cli import app
 
+pytestmark = pytest.mark.slow
+
 
 def type_in(*arguments: object):
     done = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="openalign")

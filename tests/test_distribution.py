@@ -12,6 +12,8 @@ import pytest
 
 import openalign
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(openalign.__file__).parents[1]
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 NOT_OURS = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "site")

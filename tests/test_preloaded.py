@@ -11,6 +11,8 @@ import pytest
 
 from tests import preloaded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "code",

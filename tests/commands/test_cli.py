@@ -15,6 +15,8 @@ import openalign
 from openalign.commands.cli import app
 from tests import preloaded
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "openalign"]
 
 

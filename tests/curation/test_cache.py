@@ -19,6 +19,8 @@ from openalign.errors import UsageError
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server
 
+pytestmark = pytest.mark.slow
+
 OFFLINE = CurateRecipe.of(download=False)
 TEXTS = ("one", "two words", "three short words", "a text of several words", None)
 

@@ -24,6 +24,8 @@ from openalign.curation.recipe import CurateRecipe
 from openalign.errors import OpenAlignError
 from tests.curation.site import JPEG, Server
 
+pytestmark = pytest.mark.slow
+
 ASKED = CurateRecipe.of(
     allow_private_hosts=True, fetch_seconds=10.0, fetch_attempts=2, fetch_longest_wait=0.5, fetch_max_bytes=1 << 20
 )

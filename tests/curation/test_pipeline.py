@@ -27,6 +27,8 @@ from openalign.errors import OpenAlignError
 from tests import preloaded
 from tests.curation.crawl import PAGE, drawing, encoded, write_crawl
 
+pytestmark = pytest.mark.slow
+
 OFFLINE = CurateRecipe.of(download=False)
 
 

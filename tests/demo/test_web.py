@@ -27,6 +27,8 @@ from openalign.demo.scenes import kept_out, training_scene
 from openalign.demo.web import make_web
 from openalign.errors import OpenAlignError
 
+pytestmark = pytest.mark.slow
+
 SCENES, TESTS = 200, 40
 
 

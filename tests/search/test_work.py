@@ -15,6 +15,8 @@ from openalign.model.dual_encoder import DualEncoder, read_image
 from openalign.search import Index
 from openalign.search.work import Embedded, Work
 
+pytestmark = pytest.mark.slow
+
 
 class MixingEncoder(DualEncoder):
     """Gives an image a vector that depends on all images of its batch: equal vectors come of equal batches only."""

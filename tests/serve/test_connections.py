@@ -21,6 +21,8 @@ from openalign.serve.app import server_of
 from openalign.serve.connections import Connection, Connections, most_connections, raise_open_files
 from openalign.serve.log import OnceAMinute, without_repeats
 
+pytestmark = pytest.mark.slow
+
 LARGE = 20 * 2**20
 LONG = 1000
 """Seconds that no test takes."""

@@ -12,6 +12,8 @@ from openalign.model.hub import load
 from openalign.training.loop import train
 from openalign.training.recipe.recipe import read_recipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def trained(recipe: Path, tmp_path: Path) -> Path:

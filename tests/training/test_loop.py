@@ -24,6 +24,8 @@ from openalign.training.optimization.replica import Replica
 from openalign.training.run_folder.checkpoint import checkpoints_of
 from tests import preloaded
 
+pytestmark = pytest.mark.slow
+
 COMMAND = """
 import sys
 from openalign.progress import shown_messages

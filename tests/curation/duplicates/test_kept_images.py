@@ -9,6 +9,8 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from tests.curation.crawl import drawing, encoded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def listing(tmp_path: Path) -> Path:

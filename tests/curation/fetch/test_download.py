@@ -23,6 +23,8 @@ from openalign.errors import OpenAlignError
 from tests import preloaded
 from tests.curation.site import JPEG, Server
 
+pytestmark = pytest.mark.slow
+
 PUBLIC = CurateRecipe.of(fetch_seconds=1.0, fetch_max_bytes=100_000, fetch_longest_wait=1.0)
 QUICK = PUBLIC.replace(allow_private_hosts=True)
 

@@ -16,6 +16,8 @@ from tests.curation.crawl import drawing, encoded
 from tests.curation.extracted import extracted
 from tests.curation.sources.test_extract import SITE, shown, write_warc
 
+pytestmark = pytest.mark.slow
+
 PAGE = b'<img src="a.jpg" alt="An apple">'
 TAGS = [ImageTag((SITE + "a.jpg",), "An apple")]
 LARGE = PAGE + b" " * SMALL

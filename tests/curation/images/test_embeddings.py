@@ -14,6 +14,8 @@ from openalign.errors import OpenAlignError
 from openalign.model import hub
 from tests.conftest import COLOURS, PaintEncoder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def painter(monkeypatch: pytest.MonkeyPatch, paint_encoder: PaintEncoder) -> PaintEncoder:

@@ -17,6 +17,8 @@ from openalign.errors import OpenAlignError
 from tests.curation import stand_ins
 from tests.curation.crawl import drawing, encoded
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = CurateRecipe.of(download=False, image_seconds=0.05)
 LIMITS = (SETTINGS.image.image_seconds, SETTINGS.storage)
 

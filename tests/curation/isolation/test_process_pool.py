@@ -14,6 +14,8 @@ import pytest
 from openalign.curation.isolation.process_pool import ProcessPool
 from tests.curation.isolation.test_time_limit import is_gone
 
+pytestmark = pytest.mark.slow
+
 LIMIT_S = 60.0
 
 PARENT = """

@@ -26,6 +26,8 @@ from tests.curation.extracted import extracted
 from tests.curation.sources.test_extract import write_warc
 from tests.curation.sources.test_wat import body, image, write_wat
 
+pytestmark = pytest.mark.slow
+
 for module in pkgutil.walk_packages(openalign.curation.__path__, "openalign.curation."):
     if module.name != "openalign.curation.engine.spark":  # an extra, which has no such function
         importlib.import_module(module.name)

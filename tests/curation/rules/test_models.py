@@ -12,6 +12,8 @@ from openalign.curation.rules.models import check_models
 from openalign.curation.rules.table import RULES
 from openalign.errors import OpenAlignError
 
+pytestmark = pytest.mark.slow
+
 MODELS = {
     "unsafe_images": {},
     "watermark_model": {},

@@ -21,6 +21,8 @@ from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from tests.curation.extracted import Extracted, extracted
 
+pytestmark = pytest.mark.slow
+
 WEB = Path(__file__).parents[3].parent / "shared" / "data" / "web"
 JPEG = b"\xff\xd8\xff\xe0 not decoded here"
 SITE = "http://example.org/"

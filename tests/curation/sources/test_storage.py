@@ -20,6 +20,8 @@ from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.curation.extracted import extracted
 
+pytestmark = pytest.mark.slow
+
 OFFLINE = CurateRecipe.of(download=False)
 
 

@@ -15,6 +15,8 @@ from openalign.data.files import open_files
 from openalign.data.files.open_files import OpenFiles
 from openalign.errors import OpenAlignError
 
+pytestmark = pytest.mark.slow
+
 COUNT = 20
 
 

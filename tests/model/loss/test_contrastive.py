@@ -66,6 +66,7 @@ def test_large_batches_equal_dense_cross_entropy(count: int, tile: int, temperat
         assert_equals_dense(inputs(count, 64, temperature), 0.1, 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0156, 0.0157, 0.1, 1.0])  # on both sides of the plain exponent
 @pytest.mark.parametrize("count", [2, 257, 4099])
 def test_float32_is_within_a_hundred_thousandth(count: int, temperature: float) -> None:

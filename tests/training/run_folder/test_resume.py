@@ -22,6 +22,8 @@ from openalign.training.run_folder.plan import newest_whole
 from openalign.training.run_folder.prepare import recover
 from openalign.training.run_folder.training_state import read_state
 
+pytestmark = pytest.mark.slow
+
 CHECKPOINT_FILES = (
     "README.md",
     "checksums.json",

@@ -19,6 +19,8 @@ from openalign.training.watch.logged_run import read_run
 from openalign.training.watch.report import report
 from tests.browser import opened
 
+pytestmark = pytest.mark.slow
+
 STEPS = 40
 
 
