@@ -18,8 +18,7 @@ from openalign.curation.fetch.entries import location_in
 from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
-from openalign.curation.recipe import CurateRecipe
-from openalign.curation.rules.table import RULES
+from openalign.curation.recipe import MODEL_KEYS, CurateRecipe
 from openalign.data.files import remote
 from openalign.data.files.walk import file_states
 from openalign.data.shards.writer import ShardWriter
@@ -134,7 +133,7 @@ def describe_run(
 
 def _local_models(recipe: CurateRecipe) -> list[str]:
     """The folders of models that rules use; one on the hub counts by its name."""
-    names = (getattr(rule.settings_of(recipe), rule.model) for rule in RULES if rule.model)
+    names = (getattr(getattr(recipe, table), key) for table, key in MODEL_KEYS)
     return [name for name in names if name is not None and Path(name).exists()]
 
 

@@ -20,7 +20,7 @@ from openalign.checksums import Checksum, checksum_of
 
 INDEX_SUFFIX = ".index"
 _KEY_BYTES = _DIGEST_BYTES = 16
-_MAX_IMAGES = 10_000_000  # in all indexes together, 40 bytes each in every process; of more, none is reused
+_MAX_IMAGES = 10_000_000  # in all indexes together, some 50 bytes each in every process; of more, none is reused
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class _Index:
     """The two halves of each image's key, sorted by the first."""
     order_N: NDArray[np.int64]
     """The number of each image, counted over all results."""
-    digests_N: list[bytes]
-    """Of the JPEGs, by number."""
+    digests_N2: NDArray[np.uint64]
+    """The two halves of the digest of each image's JPEG, by number."""
     starts: list[int]
     """The number of the first image of each result."""
 
@@ -79,7 +79,7 @@ def finder(folder: Path, results: tuple[str, ...]) -> Callable[[bytes], Inspecte
         if row["stored_in"] is None:
             return Inspected(row, None)
         jpeg = _read_jpeg(folder, row)
-        return Inspected(row, jpeg) if _digest(jpeg) == index.digests_N[number] else None
+        return Inspected(row, jpeg) if _digest(jpeg) == index.digests_N2[number].tobytes() else None
 
     return find
 
@@ -90,19 +90,17 @@ def _digest(jpeg: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _read_index(folder: Path, results: tuple[str, ...]) -> _Index:
-    keys, digests, starts, count = [], [], [], 0
+    parts = [np.empty((0, 4), np.uint64)]
+    starts, count = [], 0
     for name in results:
-        data = _intact_bytes(folder, name, INDEX_SUFFIX)
-        entries = [data[at : at + _KEY_BYTES + _DIGEST_BYTES] for at in range(0, len(data), _KEY_BYTES + _DIGEST_BYTES)]
         starts.append(count)
-        count += len(entries)
+        parts.append(np.frombuffer(_intact_bytes(folder, name, INDEX_SUFFIX), np.uint64).reshape(-1, 4))
+        count += len(parts[-1])
         if count > _MAX_IMAGES:
-            return _Index(np.empty((0, 2), np.uint64), np.empty(0, np.int64), [], [0])
-        keys += [entry[:_KEY_BYTES] for entry in entries]
-        digests += [entry[_KEY_BYTES:] for entry in entries]
-    keys_N2 = np.frombuffer(b"".join(keys), np.uint64).reshape(-1, 2)
-    order_N = np.argsort(keys_N2[:, 0], kind="stable")
-    return _Index(keys_N2[order_N], order_N, digests, starts)
+            return _Index(np.empty((0, 2), np.uint64), np.empty(0, np.int64), np.empty((0, 2), np.uint64), [0])
+    entries_N4 = np.concatenate(parts)
+    order_N = np.argsort(entries_N4[:, 0], kind="stable")
+    return _Index(entries_N4[order_N, :2], order_N, entries_N4[:, 2:], starts)
 
 
 def _number_of(index: _Index, key: bytes) -> int | None:

@@ -7,7 +7,7 @@ import pytest
 
 from openalign.curation import pipeline
 from openalign.curation.pipeline import curate
-from openalign.curation.recipe import CurateRecipe
+from openalign.curation.recipe import MODEL_KEYS, CurateRecipe
 from openalign.curation.rules.models import check_models
 from openalign.curation.rules.table import RULES
 from openalign.errors import OpenAlignError
@@ -23,7 +23,8 @@ MODELS = {
 
 
 def test_every_setting_that_names_a_model_is_known() -> None:
-    assert {rule.model for rule in RULES} - {None} == MODELS.keys()
+    assert {(rule.table, rule.model) for rule in RULES if rule.model} == {*MODEL_KEYS}
+    assert {key for _, key in MODEL_KEYS} == MODELS.keys()
 
 
 @pytest.mark.parametrize("setting", MODELS)
