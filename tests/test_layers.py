@@ -18,7 +18,7 @@ ROOMS = {
         *("errors version", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
-    "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
+    "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],
     "openalign.model": ["limits batch_norm", "efficientnet loss"],
     "openalign.curation": [
         *(

@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModel
 
 from openalign.data.files.library_errors import library_errors
-from openalign.data.text.tokenizer import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
+from openalign.data.tokenizer.wordpiece import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
 from openalign.model.limits import MOST_SIDE
