@@ -7,6 +7,8 @@ from typing import TypeVar
 from openalign.errors import OpenAlignError, UsageError
 
 ALL_SPLITS = "all"
+UNNAMED = "unnamed"
+"""The split of files whose names tell none, beside others that do."""
 _WORDS = {
     "train": ("train", "training", "trn"),
     "validation": ("validation", "valid", "val", "dev"),
@@ -40,6 +42,7 @@ def chosen_parts(
         OpenAlignError: there are several and none is chosen.
         UsageError: the chosen one does not exist.
     """
+    splits = {split or UNNAMED: parts for split, parts in splits.items()} if len(splits) > 1 else splits
     known = ", ".join(splits)
     if chosen is None and len(splits) > 1 and not mixing:
         raise OpenAlignError(
