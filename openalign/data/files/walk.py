@@ -10,18 +10,10 @@ from openalign.data.files import remote
 from openalign.data.left_out import Kind, LeftOut
 
 _OF_OTHER_PROGRAMS = frozenset(
-    [
-        "@eadir",
-        "#recycle",
-        "#snapshot",
-        "__macosx",
-        "$recycle.bin",
-        "lost+found",
-        "thumbs.db",
-        "ehthumbs.db",
-        "desktop.ini",
+    {
+        *("@eadir", "#recycle", "$recycle.bin", "lost+found", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"),
         "node_modules",
-    ]
+    }
 )
 """Names, in lower case, that file managers, network drives and package managers give to files of their own."""
 
