@@ -123,15 +123,25 @@ def _of_rows(rows: Sequence[Sequence[str]], ids: Sequence[str]) -> dict[str, str
         place = next((place for place, cell in enumerate(row) if _key(cell) in by_key), None)
         if place is None:
             continue
-        # An unquoted name with a comma is several cells.
-        others = [cell for cell in (row[place + 1 :] if place == 0 else row[:place]) if cell]
-        name = ", ".join(others[:1] if len(row) > 2 and len(set(map(len, rows))) == 1 else others)
+        name = _name_of(row, place, len(set(map(len, rows))) == 1)
         if name:
             names.setdefault(by_key[_key(row[place])], name)
     if names:
         return names
     first = [row[0] for row in rows if row and row[0]]
     return _in_order(first, ids) or _in_order(first[1:], ids)
+
+
+def _name_of(row: Sequence[str], place: int, alike: bool) -> str:
+    """The name in a row with an id at `place`: the first cell with letters, those after the id first.
+
+    `alike`: all rows have as many cells. If not, a name with commas was not quoted, and is several of them.
+    """
+    after = [cell for cell in row[place + 1 :] if cell]
+    if not alike:
+        return ", ".join(after)
+    named = [cell for cell in (*after, *row[:place]) if cell and not _ID.fullmatch(cell)]
+    return next(iter(named), after[0] if after else "")
 
 
 def _of_json(content: Any, ids: Sequence[str]) -> dict[str, str]:

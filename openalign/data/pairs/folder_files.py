@@ -68,6 +68,11 @@ def image_files(files: Iterable[str], folder: Path | None) -> list[str]:
     return [file for file in files if is_image_name(file) and not _is_undecoded(file, folder)]
 
 
+def looks_like_image(file: str) -> bool:
+    """Whether a file is an image by its name, of whatever format."""
+    return is_image_name(file) or _suffix(file) in _OTHER_IMAGES
+
+
 def _is_undecoded(file: str, folder: Path | None) -> bool:
     if _suffix(file) not in _NOT_DECODED:
         return False

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.file_images import FileImages
-from openalign.data.pairs.folder_files import gathered, image_files
+from openalign.data.pairs.folder_files import gathered, image_files, looks_like_image
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
@@ -52,7 +52,8 @@ class CaptionFiles:
             return None
         splits = split_folders({image.rpartition("/")[0] for image in source.images})
         problems = []
-        if alone := beside.alone:
+        alone = texts_beside(filter(looks_like_image, source.files), source.files).alone
+        if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.TEXT_WITHOUT_IMAGE, message, len(alone)))
         return Finding(
