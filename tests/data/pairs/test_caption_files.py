@@ -63,7 +63,7 @@ def test_captions_in_json_alone_are_read_and_may_be_named(tmp_path: Path) -> Non
     (tmp_path / "b.json").write_text('{"caption": ["two", "zwo"], "de": "zwei \\ud800"}')
     assert open_pairs(tmp_path).texts() == ["one", "two", "zwo"]
     assert open_pairs(tmp_path, text_column="de").texts() == ["eins", "zwei \ufffd"]
-    with pytest.raises(OpenAlignError, match="no field 'fr'.*they have caption, de"):
+    with pytest.raises(OpenAlignError, match=r"no field 'fr'.*they have caption, de"):
         open_pairs(tmp_path, text_column="fr")
 
 
