@@ -4,13 +4,13 @@ import os
 import posixpath
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from openalign.data.files.image_value import Form, bytes_of, existing_file, form_of, holds_image, local_path
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 
@@ -28,11 +28,11 @@ class FileImages:
     def image_bytes(self, row: int) -> bytes:
         path: str | None = self._paths[row].as_py()
         if not path:
-            raise OpenAlignError("this row has no image")
+            raise OpenAlignError("this row holds no image")
         if _is_link(path):
             raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
-            return self._read(self.folder / path)
+            return bytes_of(path) if holds_image(path) else self._read(existing_file(self.folder, path))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise OpenAlignError(f"the image file cannot be read ({reason})") from None
@@ -50,16 +50,16 @@ class FileImages:
 
     def location(self, row: int) -> str:
         path: str | None = self._paths[row].as_py()
-        if not path:
+        if not path or holds_image(path):
             return ""
-        return f"at://{path}" if _is_link(path) else f"file://{(self.folder / path).absolute()}"
+        return f"at://{path}" if _is_link(path) else f"file://{existing_file(self.folder, path).absolute()}"
 
     def identity(self) -> bytes:
         return repr([self._size_and_time(path) for path in self._paths.to_pylist()]).encode()
 
     def _size_and_time(self, path: str | None) -> tuple[int, int] | None:
         try:
-            status = (self.folder / (path or "")).stat()
+            status = existing_file(self.folder, path or "").stat()
         except (OSError, ValueError):
             return None
         return status.st_size, status.st_mtime_ns
@@ -84,12 +84,10 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
 
 
 def _normalised(path: str, top: str) -> str:
-    if path.lower().startswith("file:"):
-        path = unquote(urlsplit(path).path)
-    elif "://" in path or path.startswith("data:"):
-        return path
-    return posixpath.normpath(path).removeprefix(top)
+    if form_of(path) in (Form.PATH, Form.FILE_URL):
+        return posixpath.normpath(local_path(path)).removeprefix(top)
+    return path
 
 
 def _is_link(path: str) -> bool:
-    return path.lower().startswith(("http://", "https://"))
+    return form_of(path) in (Form.HTTP_URL, Form.OTHER_URL)

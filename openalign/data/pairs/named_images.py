@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
 
+from openalign.data.files.image_value import Form, form_of, local_path
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.pairs import Pairs
@@ -101,10 +101,7 @@ class NamedImages:
 def _as_path(value: str) -> str | None:
     """The path in a cell, with slashes; None if it is empty or a URL."""
     value = _CAPTION_NUMBER.sub("", value.strip())
-    if value.lower().startswith("file:"):
-        value = unquote(urlsplit(value).path)
-    if not value or "://" in value or value.startswith("data:"):
+    if not value or form_of(value) not in (Form.PATH, Form.FILE_URL):
         return None
-    if "\\" in value and "/" not in value:
-        value = value.replace("\\", "/")
-    return posixpath.normpath(value)
+    path = local_path(value)
+    return posixpath.normpath(path.replace("\\", "/") if "/" not in path else path)

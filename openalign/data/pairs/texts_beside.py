@@ -82,7 +82,7 @@ def read_texts(folder: Path, files: Sequence[str], problems: list[str]) -> dict[
     decoded, charset = decoded_all(list(contents.values()))
     texts: dict[str, str | None] = dict.fromkeys(files) | dict(zip(contents, decoded, strict=True))
     told += [f"{folder / file} is not text" for file in contents if texts[file] is None]
-    problems += listed(Kind.TEXT_NOT_READ, told)
+    problems += listed(Kind.TEXT_NOT_READ, told, folder)
     if charset:
         problems.append(
             f"{folder}: texts that are not UTF-8 are read as {charset}: save them as UTF-8 if that is wrong"
@@ -124,7 +124,7 @@ def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict
             told.append(f"{folder / file} cannot be read ({reason})")
         else:
             fields[file] = {valid(name): value for name, value in found.items()}
-    problems += listed(Kind.METADATA_NOT_READ, told)
+    problems += listed(Kind.METADATA_NOT_READ, told, folder)
     return fields
 
 

@@ -55,7 +55,7 @@ class CaptionFiles:
         alone = texts_beside(filter(looks_like_image, source.files), source.files).alone
         if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
-            problems.append(LeftOut(Kind.TEXT_WITHOUT_IMAGE, message, len(alone)))
+            problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
         return Finding(
             f"it holds {first}", {split: source.children(each) for split, each in splits.items()}, problems=problems
         )
