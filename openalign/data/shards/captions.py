@@ -102,7 +102,11 @@ def usual_field(every: Sequence[Mapping[str, Any]]) -> str | None:
     counts: dict[str, int] = {}
     for fields in every:
         for name, value in fields.items():
-            if name.lower() in CAPTION_FIELDS and isinstance(value, str | list) and any(map(str.strip, captions_of(value) or ())):
+            if (
+                name.lower() in CAPTION_FIELDS
+                and isinstance(value, str | list)
+                and any(map(str.strip, captions_of(value) or ()))
+            ):
                 counts[name] = counts.get(name, 0) + 1
     order: Callable[[str], tuple[int, int]] = lambda name: (-counts[name], CAPTION_FIELDS.index(name.lower()))  # noqa: E731
     return min(counts, key=order, default=None)

@@ -1,7 +1,7 @@
 """The members of a tar by their names: which sample each belongs to, and what of it.
 
-The suffix of a member is what follows the last dot of its name, and its key is what comes before: `a/shop.v2.jpg` is the
-image of `a/shop.v2`. WebDataset cuts at the first dot instead; `grouping` brings names such as `a.seg.png` back to `a`.
+The suffix of a member is what follows the last dot of its name, its key what comes before: `a/shop.v2.jpg` is the image
+of `a/shop.v2`. WebDataset cuts at the first dot instead; `grouping` brings names such as `a.seg.png` back to `a`.
 """
 
 from enum import Enum

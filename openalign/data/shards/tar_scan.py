@@ -2,8 +2,7 @@
 
 import os
 import tarfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, cast
 
@@ -40,14 +39,13 @@ class Scanned:
 
     def problems(self) -> Iterator[LeftOut]:
         """A message for each member that is not among `members`, or for each kind of them."""
-        for member in self.too_large[:_MOST_SINGLE]:
-            most = MAX_IMAGE_BYTES if member.part is Part.IMAGE else MAX_TEXT_BYTES
-            yield LeftOut(
-                _KIND_OF_LARGE[member.part],
-                f"{self.name}: {member.name} has {member.size:,} bytes and is left out: at most {most:,} are read",
-            )
-        for kind, number in Counter(_KIND_OF_LARGE[each.part] for each in self.too_large[_MOST_SINGLE:]).items():
-            yield LeftOut(kind, f"{self.name}: {number:,} more members are too large and are left out", number)
+        for kind in dict.fromkeys(_KIND_OF_LARGE[each.part] for each in self.too_large):
+            messages = [
+                f"{self.name}: {each.name} has {each.size:,} bytes and is left out: at most {_most(kind):,} are read"
+                for each in self.too_large
+                if _KIND_OF_LARGE[each.part] is kind
+            ]
+            yield from first_ones(kind, messages, "members are too large and are left out")
         if self.hidden:
             message = f"{self.name}: {self.hidden:,} hidden members, or files that a system adds, are left out"
             yield LeftOut(Kind.HIDDEN, message, self.hidden)
@@ -57,6 +55,18 @@ class Scanned:
         if self.devices:
             message = f"{self.name}: {self.devices:,} members are not regular files and are left out"
             yield LeftOut(Kind.MEMBER_NOT_USED, message, self.devices)
+
+
+def first_ones(kind: Kind, messages: Sequence[str], more: str) -> list[LeftOut]:
+    """The first messages, one thing each; then one for all others: how many, and `more`, which says what they are."""
+    found = [LeftOut(kind, message) for message in messages[:_MOST_SINGLE]]
+    if rest := len(messages) - len(found):
+        found.append(LeftOut(kind, f"{messages[0].partition(': ')[0]}: {rest:,} more {more}", rest))
+    return found
+
+
+def _most(kind: Kind) -> int:
+    return MAX_IMAGE_BYTES if kind is Kind.IMAGE_NOT_READ else MAX_TEXT_BYTES
 
 
 _KIND_OF_LARGE = {
@@ -114,7 +124,7 @@ def _add(member: tarfile.TarInfo, found: Scanned, stream: IO[bytes], targets: Ma
         return
     content = None
     if part is Part.IMAGE or part in _READ:
-        if member.size > (MAX_IMAGE_BYTES if part is Part.IMAGE else MAX_TEXT_BYTES):
+        if member.size > _most(_KIND_OF_LARGE[part]):
             found.too_large.append(Member(name, key, suffix, part, member.offset_data, member.size))
             return
         if part is not Part.IMAGE:
