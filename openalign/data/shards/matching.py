@@ -24,6 +24,7 @@ _LOOKED_AT = 4
 """Rows of an index with digests whose headers are looked at: a digest finds the others when they are read."""
 _LOOKED_AT_REMOTELY = 2
 _MOST_REMOTELY = 8
+_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _AFTER_THE_LAST = 8
 """Headers that are read after the last image, up to the end of the tar."""
 
@@ -94,13 +95,10 @@ class _Rows:
             header = self._read(offset, _BLOCK)
             if not header.strip(b"\0"):
                 return ""
-            try:
-                member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
-            except tarfile.HeaderError:
-                return ""  # damage: reading the tar would find no more
-            if member.isreg() and not _is_of(header, key):
-                return "the tar has samples after the last one of it"
-            offset, size = offset + _BLOCK, member.size
+            if header[156:157] in _FILES and not _is_of(header, key):
+                # Where the header is damaged, reading the tar would find no more.
+                return "the tar has samples after the last one of it" if _is_intact(header) else ""
+            offset, size = offset + _BLOCK, _size_of(header) or 0
         return ""
 
 
@@ -110,12 +108,24 @@ def _is_of(header: bytes, key: str) -> bool:
     folder = header[345:500].rstrip(b"\0") if header[257:263] == b"ustar\0" else b""
     full = folder + b"/" + name if folder else name
     full = full[2:] if full.startswith(b"./") else full
-    starts = (f"{key}.".encode(errors="replace"), f"{key}.".encode("ascii", "replace"))
+    start = f"{key}.".encode(errors="replace")
+    if full.startswith(start):
+        return True
+    starts = (start, f"{key}.".encode("ascii", "replace"))
     return any(full.startswith(start) or (len(full) >= 100 and start.startswith(full)) for start in starts)
 
 
 def _size_of(header: bytes) -> int | None:
+    """The size that a header states; None if it is damaged, or above 8 GiB, which no image has."""
     try:
-        return int(tarfile.nti(header[124:136]))  # type: ignore[attr-defined]
-    except tarfile.HeaderError:
+        return int(header[124:136].rstrip(b"\0 "), 8)
+    except ValueError:
         return None
+
+
+def _is_intact(header: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True

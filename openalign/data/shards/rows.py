@@ -21,6 +21,7 @@ from openalign.errors import OpenAlignError
 MEMBER = "image_member"
 """The column with the name of the image in the tar, in indexes that were read out of one: unique within it."""
 _OURS = (*INDEX_SCHEMA.names, DIGEST, MEMBER)
+_COLUMN_TYPES = (int, float, bool, type(None))
 _MOST_FIELDS = 1_000
 """Distinct fields that the `.json` files of a tar may have in total; each becomes a column."""
 
@@ -99,7 +100,7 @@ class _Fields:
             row["label"] = label
         others = {suffix: text for suffix, text in sample.texts.items() if suffix != chosen}
         fields = _scalars(row, others | sample.fields)
-        new = [name for name in fields if name not in self._columns]
+        new = fields.keys() - self._columns.keys()
         if len(self._columns) + len(new) > _MOST_FIELDS:
             self.refused.append(
                 f"{self._name}: the fields of sample {sample.key} are left out: "
@@ -115,15 +116,14 @@ def _scalars(row: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
     found = {}
     for name, value in fields.items():
         if isinstance(value, str):
-            value = valid(value)
-        elif not isinstance(value, int | float | None):
+            value = value if value.isascii() else valid(value)
+        elif not isinstance(value, _COLUMN_TYPES):
             continue
-        name = valid(name)
-        if name in _OURS or name in row:
-            if row.get(name) == value or (name == "text" and value is None):
+        if name in row or name in _OURS:
+            if row.get(name) == value or value is None:
                 continue
             name = f"json.{name}"
-        found[name] = value
+        found[name if name.isascii() else valid(name)] = value
     return found
 
 

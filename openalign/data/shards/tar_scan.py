@@ -4,7 +4,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, cast
+from typing import IO, Self, cast
 
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.shards.members import Member, Part, is_hidden, parsed
@@ -89,7 +89,8 @@ def scan(name: str, stream: IO[bytes]) -> Scanned:
     _refuse_compressed(_read(stream, 8))
     stream.seek(0)
     try:
-        opened = tarfile.open(fileobj=cast(IO[bytes], _Headers(stream)), mode="r:")  # noqa: SIM115 - the caller closes the stream
+        headers = cast(IO[bytes], _Headers(stream))
+        opened = tarfile.open(fileobj=headers, mode="r:", tarinfo=_Member)  # noqa: SIM115 - the caller closes the stream
         while (member := opened.next()) is not None:
             if member.size < 0 or member.offset_data + member.size > size:
                 found.is_cut, found.cut_member = True, member.name
@@ -137,6 +138,31 @@ def _refuse_compressed(head: bytes) -> None:
     for start, kind in _COMPRESSED.items():
         if head.startswith(start):
             raise tarfile.ReadError(f"it is compressed with {kind}, so no sample can be read by itself: decompress it")
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header is parsed in half the time where it is that of a plain file: owner and times are unused."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        size = _size_of_plain_file(buf)
+        if size is None:
+            return super().frombuf(buf, encoding, errors)
+        member = cls(buf[:100].partition(b"\0")[0].decode(encoding, errors))
+        member.size = size
+        return member
+
+
+def _size_of_plain_file(header: bytes | bytearray) -> int | None:
+    """The size in an intact header of a regular file whose name is in one part; None for any other header."""
+    if header[156:157] != tarfile.REGTYPE or header[345:346] != b"\0":
+        return None
+    try:
+        checksum, size = int(header[148:154], 8), int(header[124:135], 8)
+    except ValueError:
+        return None
+    is_intact = checksum == sum(header) - sum(header[148:156]) + 8 * ord(" ")
+    return size if is_intact and size >= 0 else None
 
 
 class _Headers:
