@@ -56,9 +56,7 @@ class CaptionFiles:
         if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
-        return Finding(
-            f"it holds {first}", {split: source.children(each) for split, each in splits.items()}, problems=problems
-        )
+        return Finding(f"it holds {first}", source.parts(splits), problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
