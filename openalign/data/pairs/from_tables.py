@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from openalign.data.files.image_folder import folder_of_images
 from openalign.data.files.recorded import check_recorded
-from openalign.data.left_out import Kind, LeftOut
+from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.combine import combined
 from openalign.data.pairs.file_images import FileImages, normalised_paths
 from openalign.data.pairs.named_images import NamedImages
@@ -98,6 +101,7 @@ def _pairs_of_rows(
     else:
         folder = _folder(files[0], table["image"], told)
         table = table.set_column(0, "image", normalised_paths(table["image"], folder))
+    table, rows = _with_images(table, rows, shown, told)
     in_files = FileImages(folder, table["image"])
     images: ImageStore = in_files
     if stored is not None:
@@ -105,6 +109,22 @@ def _pairs_of_rows(
     pairs = replace(Pairs.of(name, table, images, told), source_rows=rows, columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")
+
+
+def _with_images(
+    table: pa.Table, rows: NDArray[np.int64], shown: str, problems: list[str]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows that hold or name an image; the others are counted."""
+    named = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(table["image"])), 0)
+    has_image = pc.fill_null(named, False).to_numpy()
+    if has_image.all():
+        return table, rows
+    without = rows[~has_image]
+    # An image that cannot be decoded out of its text is counted already.
+    if (lost := len(np.unique(without)) - counted(problems).get(Kind.IMAGE_NOT_READ, 0)) > 0:
+        message = f"{shown}: {lost:,} rows have no image and are left out, the first: row {without[0] + 1}"
+        problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, message, lost))
+    return table.filter(pa.array(has_image)), rows[has_image]
 
 
 def _folder(table: Path, images: pa.ChunkedArray, problems: list[str]) -> Path:

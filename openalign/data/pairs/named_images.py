@@ -9,12 +9,16 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from openalign.data.files.image_value import Form, form_of, local_path
+from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.pairs import Pairs
 
 _CAPTION_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
 """`1000.jpg#0`: the number of the caption, as in Flickr8k's token files."""
+
+_ENOUGH = 0.1
+_ENOUGH_WITHOUT_SUFFIX = 0.5
 
 
 class NamedImages:
@@ -54,11 +58,14 @@ class NamedImages:
             found.append(file if whole else self._with_suffix(file))
         return found
 
-    def share(self, values: Sequence[str | None], beside: Path) -> float:
-        """The share of the values that name an image which is there."""
-        if not values:
-            return 0.0
-        return sum(file in self.images for file in self.files_of(values, beside)) / len(values)
+    def are_named_by(self, values: Sequence[str | None], beside: Path) -> bool:
+        """Whether values name images that are there: a tenth of them with the suffix, or half of them without.
+
+        Numbers without a suffix may be the names of images by chance. Of the images some may be lost.
+        """
+        found = [file in self.images for file in self.files_of(values, beside)]
+        needed = _ENOUGH if any(value and is_image_name(value) for value in values) else _ENOUGH_WITHOUT_SUFFIX
+        return any(found) and sum(found) >= needed * sum(bool(value) for value in values)
 
     def with_unnamed(self, pairs: Pairs) -> Pairs:
         """The pairs, with a message on the images that no row named."""

@@ -32,6 +32,8 @@ class Beside:
     """image -> suffix -> text file, for the images that have any."""
     alone: Sequence[str]
     """Text files without an image."""
+    fields_alone: Sequence[str]
+    """JSON files of which neither an image nor a text file has the name."""
 
 
 def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
@@ -51,8 +53,15 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
         for suffix, file in (each for key in keys for each in by_key.get(key, ())):
             texts.setdefault(image, {}).setdefault(suffix, file)
             used.add(file)
-    alone = sorted({file for found in by_key.values() for suffix, file in found if suffix in TEXT_SUFFIXES} - used)
-    return Beside(texts, [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS])
+    every = {file: suffix for found in by_key.values() for suffix, file in found if file not in used}
+    alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES)
+    stems = {file.rpartition(".")[0] for file in alone}
+    fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX)
+    return Beside(
+        texts,
+        [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS],
+        sorted(file for file in fields if file.rpartition(".")[0] not in stems),
+    )
 
 
 def _without(path: str, folders: frozenset[str]) -> str:

@@ -26,8 +26,6 @@ from openalign.errors import OpenAlignError
 
 _PEEKED_BYTES = 1 << 16
 _PEEKED_ROWS = 200
-_ENOUGH = 0.5
-"""Share of the first rows that must name an image which is there."""
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -95,7 +93,7 @@ def _names_images(table: Path, named: NamedImages) -> bool:
         return False
     widest = max(map(len, rows))
     columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
-    return any(named.share(column, table.parent) >= _ENOUGH for column in columns)
+    return any(named.are_named_by(column, table.parent) for column in columns)
 
 
 def _first_rows(table: Path) -> Iterator[list[str]]:
