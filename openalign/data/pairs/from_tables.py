@@ -1,6 +1,6 @@
 """Pairs of tables that name their images or hold them: CSV, TSV, JSON Lines, Parquet, saved Hugging Face datasets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,15 +26,23 @@ from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
 
 
-def pairs_of_table(name: str, path: Path, options: ReadOptions, named: NamedImages | None = None) -> Pairs:
+def pairs_of_table(
+    name: str,
+    path: Path,
+    options: ReadOptions,
+    named: NamedImages | None = None,
+    only: Mapping[str, str] | None = None,
+) -> Pairs:
     """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read.
 
     Rows of which `named`, the images beside the table, does not hold the image are left out and counted; without it,
-    that is found out when an image is read.
+    that is found out when an image is read. `only`: the rows with this value in each of these columns.
     """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, options.image_column, options.text_column, problems)
+    for column, value in (only or {}).items():
+        table = table.filter(pc.equal(table[column], value))
     if named is not None:
         options = replace(options, image_column=image_column_of(table, named, path, options))
     return _pairs_of_rows(name, table, [path], options, problems, named=named)

@@ -233,8 +233,33 @@ def bare_images(samples: Sequence[Sample], to: Path) -> Path:
     return to
 
 
+def coco(samples: Sequence[Sample], to: Path) -> Path:
+    images_in(to / "val2017", samples)
+    images = [{"id": each.number, "file_name": f"{each.name}.png"} for each in samples]
+    annotations = [{"id": 1, "image_id": each.number, "caption": each.caption} for each in samples if each.has_text]
+    content = {"info": {}, "images": images, "annotations": annotations}
+    put(to / "annotations" / "captions_val2017.json", json.dumps(content))
+    put(to / "annotations" / "instances_val2017.json", json.dumps(content | {"annotations": [{"bbox": [1, 2, 3, 4]}]}))
+    return to
+
+
+def karpathy(samples: Sequence[Sample], to: Path) -> Path:
+    images_in(to / "images", samples)
+    images = [
+        {
+            "filename": f"{each.name}.png",
+            "split": "train",
+            "sentences": [{"raw": each.caption}] if each.has_text else [],
+        }
+        for each in samples
+    ]
+    put(to / "dataset_some.json", json.dumps({"images": images, "dataset": "some"}))
+    return to / "dataset_some.json"
+
+
 WRITERS: dict[str, list[Writer]] = {
     "webdataset": [one_tar, tars_below, curated_shards],
+    "coco": [coco, karpathy],
     "table": [*map(table, ("rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet")), base64_table, pairs_folder],
     "metadata": [
         *map(metadata, ("metadata.csv", "metadata.jsonl", "metadata.parquet")),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from openalign.data.pairs.layouts.caption_files import CaptionFiles
 from openalign.data.pairs.layouts.class_folders import ClassFolders
+from openalign.data.pairs.layouts.coco import Coco
 from openalign.data.pairs.layouts.images import Images
 from openalign.data.pairs.layouts.layout import Finding, Layout
 from openalign.data.pairs.layouts.metadata_folder import MetadataFolder
@@ -18,6 +19,7 @@ from openalign.errors import OpenAlignError, UsageError
 
 LAYOUTS: Sequence[Layout] = (
     WebDataset(),
+    Coco(),
     TableFile(),
     MetadataFolder(),
     SavedDataset(),
