@@ -13,8 +13,8 @@ from openalign.curation.sources.locations import ParquetLocation
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, open_parquet
+from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import find_columns, with_named_columns
-from openalign.data.tables.datasets import captions_as_rows
 from openalign.data.tables.image_columns import separate_images
 from openalign.errors import OpenAlignError
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from openalign.data.files.image_value import bytes_of, existing_file, holds_image
 from openalign.data.files.walk import files_below
 from openalign.data.images.formats import is_image_name
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
@@ -25,11 +26,11 @@ class FileImages:
     def image_bytes(self, row: int) -> bytes:
         path: str | None = self._paths[row].as_py()
         if not path:
-            raise OpenAlignError("this row has no image")
+            raise OpenAlignError("this row holds no image")
         if path.lower().startswith(("http://", "https://")):
             raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
-            return self._read(self._folder / path)
+            return bytes_of(path) if holds_image(path) else self._read(existing_file(self._folder, path))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise OpenAlignError(f"the image file cannot be read ({reason})") from None
@@ -50,7 +51,7 @@ class FileImages:
 
     def _size_and_time(self, path: str | None) -> tuple[int, int] | None:
         try:
-            status = (self._folder / (path or "")).stat()
+            status = existing_file(self._folder, path or "").stat()
         except (OSError, ValueError):
             return None
         return status.st_size, status.st_mtime_ns
