@@ -19,6 +19,7 @@ class Kind(StrEnum):
     FILE_NOT_READ = "files that cannot be read"
     FILE_NOT_USED = "files of a kind that is not read"
     MEMBER_NOT_USED = "tar members of a kind that is not read"
+    MEMBER_REPEATED = "tar members of a name that comes more than once"
     SAMPLE_WITHOUT_IMAGE = "samples without an image"
     EXTRA_IMAGE = "further images of a sample"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"

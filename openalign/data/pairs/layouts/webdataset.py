@@ -13,6 +13,7 @@ from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import check_sidecars, read_indexes
 from openalign.data.shards.reader import ShardImages
+from openalign.data.shards.rows import MEMBER, SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
 from openalign.data.tables.combine import concatenated
 from openalign.errors import OpenAlignError
@@ -39,24 +40,39 @@ class WebDataset:
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         problems: list[str] = []
         check_sidecars(parts)
-        tars, indexes = read_indexes(parts, problems)
+        tars, indexes = read_indexes(
+            parts, problems, SampleOptions(options.image_column, options.text_column, options.need_text)
+        )
         if not any(len(index) for index in indexes):
-            raise OpenAlignError(f"{name}: the shards hold no samples with an image")
-        index = concatenated(indexes, name)
-        columns = {"image": index[_image_column(index)], "text": index["text"]}
+            first = f". The first problem: {problems[0]}" if problems else ""
+            raise OpenAlignError(f"{name}: the shards hold no samples with an image{first}")
+        index = concatenated([_named(index, tar, name) for tar, index in zip(tars, indexes, strict=True)], name)
+        columns = {"image": index["image"], "text": index["text"]}
         for other in index.column_names:
-            if other not in ("image", "image_offset", "image_size", DIGEST):
+            if other not in ("image_offset", "image_size", DIGEST, MEMBER):
                 columns.setdefault(other, index[other])
         pairs = Pairs.of(name, pa.table(columns), ShardImages.of(tars, indexes), problems)
-        has_checksum = "sha256" in columns and _is_string(columns["sha256"].type)
-        return replace(pairs, image_key="sha256" if has_checksum else "image")
+        return replace(pairs, image_key="sha256" if _have_checksums(indexes) else "image")
+
+
+def _named(index: pa.Table, tar: PathOrUrl, source: str) -> pa.Table:
+    """The index with the column `image`: TAR/MEMBER relative to the source, or the name in a curated shard."""
+    below = str(tar).removeprefix(f"{source.removeprefix('file://').rstrip('/')}/")
+    names = image_names(index, below if below != str(tar) else PurePosixPath(below).name)
+    if names is None:
+        has_names = "image" in index.column_names and _is_string(index["image"].type)
+        return index if has_names else index.append_column("image", index["key"])
+    fields = {"json.image" if field == "image" else field: index[field] for field in index.column_names}
+    return pa.table({"image": names} | fields)
+
+
+def _have_checksums(indexes: Sequence[pa.Table]) -> bool:
+    """Whether all are indexes of curated shards, whose images have checksums; those of other tools are not trusted."""
+    return all(
+        DIGEST in index.column_names and "sha256" in index.column_names and _is_string(index["sha256"].type)
+        for index in indexes
+    )
 
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _image_column(index: pa.Table) -> str:
-    """The column that names the image: the path or URL it came from, else its key in the tar."""
-    known = (name for name in ("image", "url") if name in index.column_names and pa.types.is_string(index[name].type))
-    return next(known, "key")
