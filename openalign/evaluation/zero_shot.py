@@ -9,12 +9,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rich.table import Table
 
+from openalign.data.images.read import ImageInput
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError, UsageError
 from openalign.evaluation.prompts import TEMPLATES, embed_labels
 from openalign.evaluation.protocol import EvaluateSettings, Protocol, Result, percent
 from openalign.evaluation.ranking import ranks, share_within
-from openalign.model.dual_encoder import DualEncoder, ImageInput, embed_pairs_images
+from openalign.model.dual_encoder import DualEncoder, embed_pairs_images
 
 CLASSES_SHOWN = 12
 """Number of classes in the printed table, the worst ones; the returned object has all."""

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from openalign.errors import OpenAlignError
 from openalign.search.watched import DamagedIndex
 
-VERSION = 1
+VERSION = 2
+"""Raised when vectors or files change: version 1 embedded large JPEGs from a smaller decode."""
 
 
 @dataclass(frozen=True)
