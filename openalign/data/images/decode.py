@@ -70,8 +70,10 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
 def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     try:
         # On damaged bytes the decoder may find another size than `read_header`.
-        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         check_size(width, height)
+        if colours in ("CMYK", "YCCK"):  # libjpeg-turbo rounds its way to RGB differently from Pillow
+            return _decode_with_pillow(data, "jpeg")
         height, width = _scaled_size(height, width, min_side)
         image: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, min_height=height, min_width=width, strict=True)
     except ImageError:
@@ -79,7 +81,7 @@ def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     except Exception as error:
         if "premature" in str(error).lower():
             raise ImageError("truncated JPEG") from None
-        # CMYK, or a harmless irregularity that strict decoding reports: leave it to Pillow.
+        # A harmless irregularity that strict decoding reports: leave it to Pillow.
         return _decode_with_pillow(data, "jpeg")
     return upright(image, _jpeg_orientation(data))
 
