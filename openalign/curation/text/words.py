@@ -1,6 +1,7 @@
 """Unigrams and bigrams of a text, as Ibis expressions that run on any engine.
 
-A unigram is a run of letters, marks and digits in lower case; everything else separates. Where a script puts no space
+A unigram is a run of letters, marks and digits (of Unicode 18, whatever the engine's version) in lower case; everything
+else separates. Where a script puts no space
 between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), ICU's dictionaries segment it first, as in Unicode Annex
 29. The paper (section 3.2) does not define a unigram.
 """
@@ -16,6 +17,7 @@ from icu4py.breakers import WordBreaker
 
 from openalign.curation.engine.text_batches import table_of_texts
 from openalign.curation.isolation.records import one_record
+from openalign.curation.text.newer_characters import ADDED, LOWERED
 
 _UNSPACED_RANGES = (
     (0x0E01, 0x0EFF),  # Thai, Lao
@@ -33,7 +35,7 @@ _UNSPACED_RANGES = (
 )
 # The \x{...} form and these classes mean the same to RE2 (DuckDB) and to java.util.regex (Spark).
 _UNSPACED = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _UNSPACED_RANGES) + "]"
-_WORD = r"\p{L}\p{M}\p{N}"
+_WORD = r"\p{L}\p{M}\p{N}" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in ADDED)
 # Runs of characters outside words, except single spaces: they are kept, since each match costs time.
 _SEPARATORS = rf" *[^{_WORD} ][^{_WORD}]*| {{2,}}"
 _SPACED = pa.schema([("text", pa.string()), ("spaced", pa.string()), ("problem", pa.string())])
@@ -64,6 +66,9 @@ def in_words(text: ir.StringValue) -> ir.StringValue:
     """The unigrams of a `spaced` text in order, with one space between them; null for a null text."""
     # Engines disagree on two letters: whether a dot stays on a lowered İ, and a Σ that ends a word.
     lowered = text.replace("İ", "i\u0307").lower().replace("ς", "σ")
+    # Few texts have letters that are newer than the engine, and `translate` is slow.
+    newer, small = "".join(LOWERED), "".join(LOWERED.values())
+    lowered = ibis.cases((lowered.re_search(f"[{newer}]"), lowered.translate(newer, small)), else_=lowered)
     return _trim(lowered.re_replace(_SEPARATORS, " "))
 
 
