@@ -76,7 +76,8 @@ def _pairs_of_rows(
     table = in_memory(table) if maps else table
     table, rows = captions_as_rows(table, chosen.text or "", options.need_text, told, shown)
     table = with_named_columns(table, shown, chosen.image, chosen.text, options.need_text)
-    in_files = FileImages(_folder(files[0], table["image"], told), table["image"])
+    folder = files[0].parent if stored is not None else _folder(files[0], table["image"], told)
+    in_files = FileImages(folder, table["image"])
     images = in_files if stored is None else stored_images(stored, rows, files, maps, in_files)
     pairs = replace(Pairs.of(name, table, images, told), source_rows=rows, columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.

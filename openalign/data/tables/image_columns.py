@@ -26,8 +26,8 @@ def separate_images(
     """The table with the images in `column` replaced by names, and their bytes; None if the column holds no bytes.
 
     The name is the `path` of the image if all paths differ, else `row N`. A row that has a `path` but no bytes is named
-    by that path; one without both has no name. `data:` URLs and base64 in a column of texts are images as well. Of a list of images the first is
-    taken, and the others are counted in `problems`.
+    by that path; one without both has no name. `data:` URLs and base64 in a column of texts are images as well. Of a
+    list of images the first is taken, and the others are counted in `problems`.
     """
     if column not in table.column_names:
         return table, None
