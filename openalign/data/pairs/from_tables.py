@@ -92,7 +92,8 @@ def _pairs_of_rows(
     table = in_memory(table) if maps else table
     table, rows = captions_as_rows(table, chosen.text or "", options.need_text, told, shown)
     table = with_named_columns(table, shown, chosen.image, chosen.text, options.need_text)
-    in_files = FileImages(_folder(files[0], table["image"], told), table["image"])
+    folder = files[0].parent if stored is not None or named is not None else _folder(files[0], table["image"], told)
+    in_files = FileImages(folder, table["image"])
     images: ImageStore
     if stored is not None:
         images = stored_images(stored, rows, files, maps, chosen.image, in_files)
@@ -101,8 +102,8 @@ def _pairs_of_rows(
         rows = rows[kept]
         images = FileImages(named.folder, table["image"])
     else:
-        table = table.set_column(0, "image", normalised_paths(table["image"], in_files.folder))
-        images = FileImages(in_files.folder, table["image"])
+        table = table.set_column(0, "image", normalised_paths(table["image"], folder))
+        images = FileImages(folder, table["image"])
     pairs = replace(Pairs.of(name, table, images, told), source_rows=rows, columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")
