@@ -14,6 +14,10 @@ Sample = dict[str, Member]
 """The members of one sample by their suffixes."""
 
 
+Numbered = tuple[int, Member]
+"""A member and its place in the tar."""
+
+
 @dataclass
 class Grouped:
     """The samples of a tar in the order of their first members."""
@@ -27,19 +31,29 @@ class Grouped:
 def grouped(members: Iterable[Member]) -> Grouped:
     """Group members by key.
 
-    A name that comes more than once in a tar: members that stand together are a sample each, as where tars were joined;
-    else the first members of each suffix are one, the second ones another, if there are as many of each. What is left
-    is told of, and not used, because it may belong to another image.
+    A name that comes more than once in a tar, as where tars were joined: if all members with its key stand together
+    with an image and a text, each such run is a sample. Else the first members of each suffix are one, the second ones
+    another, if there are as many of each; else runs are samples if the members of all other samples stand together.
+    What is left is told of, and not used, because it may belong to another image.
     """
-    by_key: dict[str, list[tuple[int, Member]]] = {}
+    by_key: dict[str, list[Numbered]] = {}
     for number, member in enumerate(members):
         by_key.setdefault(member.key, []).append((number, member))
     _join_parts(by_key)
     found = Grouped([], [])
     starts = []
+    repeated: list[str] = []
     for key, numbered in by_key.items():
         sample = {member.suffix: member for _, member in numbered}
-        split = [(numbered[0][0], sample)] if len(sample) == len(numbered) else _split(numbered, found.repeated)
+        if len(sample) == len(numbered):
+            found.samples.append((key, sample))
+            starts.append(numbered[0][0])
+        else:
+            repeated.append(key)
+    again = set(repeated)
+    in_runs = bool(repeated) and _stand_together(numbered for key, numbered in by_key.items() if key not in again)
+    for key in repeated:
+        split = _split(by_key[key], in_runs, found.repeated)
         found.samples += [(key, sample) for _, sample in split]
         starts += [start for start, _ in split]
     if starts != sorted(starts):
@@ -56,7 +70,7 @@ def has_words(sample: Iterable[Member]) -> bool:
     return any(member.part in (Part.TEXT, Part.LABEL, Part.FIELDS) for member in sample)
 
 
-def _join_parts(by_key: dict[str, list[tuple[int, Member]]]) -> None:
+def _join_parts(by_key: dict[str, list[Numbered]]) -> None:
     """Bring `a.seg.png` and `a.meta.json` to the sample `a`, unless `a.seg` has an image and a text of its own."""
     for key in [key for key in by_key if "." in key.rpartition("/")[2]]:
         inside = [member for _, member in by_key[key]]
@@ -80,9 +94,15 @@ def _shortened(key: str) -> Iterator[str]:
         yield key
 
 
-def _split(numbered: Sequence[tuple[int, Member]], repeated: list[Member]) -> list[tuple[int, Sample]]:
+def _stand_together(samples: Iterable[Sequence[Numbered]]) -> bool:
+    """Whether the members of each sample stand together; false if no sample has several."""
+    several = [numbered for numbered in samples if len(numbered) > 1]
+    return bool(several) and all(numbered[-1][0] - numbered[0][0] == len(numbered) - 1 for numbered in several)
+
+
+def _split(numbered: Sequence[Numbered], in_runs: bool, repeated: list[Member]) -> list[tuple[int, Sample]]:
     """The samples of a key of which at least one suffix comes more than once, with the number of their first member."""
-    runs: list[list[tuple[int, Member]]] = []
+    runs: list[list[Numbered]] = []
     for number, member in numbered:
         last = runs[-1] if runs else []
         if not last or last[-1][0] != number - 1 or any(each.suffix == member.suffix for _, each in last):
@@ -90,14 +110,12 @@ def _split(numbered: Sequence[tuple[int, Member]], repeated: list[Member]) -> li
         last.append((number, member))
     whole = [run for run in runs if has_image(each for _, each in run) and has_words(each for _, each in run)]
     counts = Counter(member.suffix for _, member in numbered)
-    if whole:
+    chosen = whole if in_runs else []
+    if len(whole) == len(runs):
         chosen = whole
     elif len(set(counts.values())) == 1:
-        most = next(iter(counts.values()))
         by_suffix = {suffix: [each for each in numbered if each[1].suffix == suffix] for suffix in counts}
-        chosen = [[each[place] for each in by_suffix.values()] for place in range(most)]
-    else:
-        chosen = []
+        chosen = [list(each) for each in zip(*by_suffix.values(), strict=True)]
     used = {number for run in chosen for number, _ in run}
     repeated += [member for number, member in numbered if number not in used]
     return [(min(number for number, _ in run), {member.suffix: member for _, member in run}) for run in chosen]
