@@ -26,6 +26,7 @@ ROOMS = {
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],
+    "openalign.data.pairs": ["options reading", "pairs", "file_images", "combine", "from_tables", "layouts"],
     "openalign.model": ["limits batch_norm", "efficientnet loss"],
     "openalign.curation": [
         *(
