@@ -15,7 +15,14 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors version", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
+        *(
+            "errors version",
+            "progress regular extras recipe_files",
+            "checksums locks",
+            "files",
+            "toml validation",
+            "settings",
+        ),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],

@@ -28,8 +28,8 @@ def separate_images(
     """The table with the images in `column` replaced by names, and their bytes; None if the column holds no bytes.
 
     The name is the `path` of the image if all paths differ, else `row N`. A row that has a `path` but no bytes is named
-    by that path; one without both has no name. `data:` URLs and base64 in a column of texts are images as well. Of a list of images the first is
-    taken, and the others are counted in `problems`.
+    by that path; one without both has no name. `data:` URLs and base64 in a column of texts are images as well. Of a
+    list of images the first is taken, and the others are counted in `problems`.
     """
     if column not in table.column_names:
         return table, None
@@ -125,21 +125,21 @@ def stored_images(
     rows: NDArray[np.int64],
     files: Sequence[Path],
     maps: Sequence[pa.Buffer],
-    otherwise: Otherwise | None = None,
     column: str = "",
+    otherwise: Otherwise | None = None,
 ) -> "StoredImages | ArrowImages":
     """The images of a column of bytes read from `files`; `maps` are the memory maps of the files, if they have any.
 
-    A row without bytes is read from `otherwise`, if given. `column` is the name of the column, by which `location`
-    finds its values in a Parquet file.
+    `column` is the name of the column, by which `location` finds its values in a Parquet file. A row without bytes is
+    read from `otherwise`, if given.
     """
     otherwise = otherwise if images.null_count else None
     if not maps:
-        return StoredImages(images, rows, files, otherwise, column)
+        return StoredImages(images, rows, files, column, otherwise)
     found = [_ranges_of(chunk, maps) for chunk in images.chunks]
     ranges = [each for each in found if each is not None]
     if len(ranges) < len(found):  # compressed: the files do not contain the plain bytes
-        return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files, otherwise)
+        return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files, otherwise=otherwise)
     ranges_N3 = np.concatenate([np.empty((0, 3), np.int64), *ranges])
     opened = OpenFiles()
     opened.remember(files)
@@ -173,8 +173,8 @@ class StoredImages:
         images: pa.ChunkedArray,
         rows: NDArray[np.int64],
         files: Sequence[Path],
-        otherwise: Otherwise | None = None,
         column: str = "",
+        otherwise: Otherwise | None = None,
     ) -> None:
         self._column = column
         self._images = images
@@ -188,18 +188,20 @@ class StoredImages:
 
     def select(self, rows: NDArray[np.int64]) -> "StoredImages":
         otherwise = self._otherwise.select(rows) if self._otherwise else None
-        return StoredImages(self._images, self._rows[rows], self._files, otherwise, self._column)
+        return StoredImages(self._images, self._rows[rows], self._files, self._column, otherwise)
 
     def location(self, row: int) -> str:
         """`parquet://FILE#COLUMN+GROUP+ROW`; "" if the images are in no Parquet file."""
-        source_row = int(self._rows[row])
-        if self._otherwise and not self._images[source_row].is_valid:
+        if self._otherwise is not None and not self._images[int(self._rows[row])].is_valid:
             return self._otherwise.location(row)
         if not self._column or len(self._files) != 1 or self._files[0].suffix.lower() != ".parquet":
             return ""
         leaf, firsts, rows = _row_groups(self._files[0], self._column)
-        if leaf < 0 or rows != len(self._images):  # rows were left out, so that numbers in the file differ
+        if leaf < 0 or rows != len(
+            self._images
+        ):  # rows with damaged texts were left out, so that numbers in the file differ
             return ""
+        source_row = int(self._rows[row])
         group = int(np.searchsorted(firsts, source_row, side="right")) - 1
         return f"parquet://{self._files[0].absolute()}#{leaf}+{group}+{source_row - int(firsts[group])}"
 
@@ -252,12 +254,14 @@ def _elsewhere(otherwise: Otherwise | None, row: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _row_groups(file: Path, column: str) -> tuple[int, NDArray[np.int64], int]:
-    """The number of the leaf column that holds the bytes, the first row of each row group, and the number of rows."""
+    """The number of the leaf column that holds the bytes (-1: none does as it is), the first row of each row group, and
+    the number of rows."""
     with pq.ParquetFile(file) as parquet:
         paths = [parquet.schema.column(number).path for number in range(len(parquet.schema))]
         sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-    leaf = next((number for number, path in enumerate(paths) if path in (column, f"{column}.bytes")), -1)
-    return leaf, np.cumsum([0, *sizes[:-1]]), sum(sizes)
+        texts = [parquet.schema.column(number).logical_type.type == "STRING" for number in range(len(paths))]
+    leaves = (n for n, path in enumerate(paths) if path in (column, f"{column}.bytes") and not texts[n])
+    return next(leaves, -1), np.cumsum([0, *sizes[:-1]]), sum(sizes)
 
 
 def _state_of(files: Sequence[Path]) -> bytes:

@@ -22,7 +22,7 @@ CASES = [
 DAMAGED = [case for case in CASES if case.values[0] not in WITHOUT_CAPTIONS and case.values[1] is not curated_shards]
 colours = st.sampled_from(sorted(COLOURS))
 states = st.sampled_from([(True, True), (True, True), (True, False), (False, True)])
-few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def test_every_layout_has_a_writer() -> None:

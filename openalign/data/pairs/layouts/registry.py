@@ -66,7 +66,7 @@ def recognise(source: Source, layout: str | None = None) -> Recognised | None:
     if not found:
         return None
     others = tuple(each.name for each, _ in found[1:])
-    rivals = {each.name: finding.why for each, finding in found[1:] if finding.gives_texts}
+    rivals = {each.name: finding.why for each, finding in found[1:] if finding.gives_texts and source.is_folder}
     return Recognised(*found[0], others, rivals)
 
 

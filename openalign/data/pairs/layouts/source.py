@@ -92,8 +92,6 @@ class Source:
     def images(self) -> list[str]:
         """Those of `files` that are images and can be decoded; the others are told in `skipped`."""
         folder = self.at if isinstance(self.at, Path) else None
-        if not self.is_folder:
-            return []
         self.skipped.extend(unread_files(self.files, folder, self.name))
         return image_files(self.files, folder)
 

@@ -28,6 +28,7 @@ _PEEKED_BYTES = 1 << 16
 _PEEKED_ROWS = 200
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
+_IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -108,6 +109,8 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
     lines = _decoded(start).splitlines()
     lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
     suffix = table_suffix(table)
+    if table.suffix.lower() == ".json" and _IMAGES.search(start):
+        return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
         yield from ([text] for text in _JSON_TEXT.findall("\n".join(lines)) if "." in text)
     elif suffix in (".jsonl", ".ndjson"):
