@@ -13,6 +13,7 @@ from openalign.data.left_out import Kind, listing
 from openalign.data.tables.columns import choose_columns
 from openalign.data.tables.combine import table_of, with_utf8
 from openalign.data.tables.plain_types import with_leaves
+from openalign.errors import OpenAlignError
 
 _MOST_NESTED = 200
 """Lists and objects within each other in a line; a line with more is left out."""
@@ -37,7 +38,12 @@ def read_json_lines(
     except pa.ArrowInvalid:
         return _read_json_line_by_line(source, problems)
     # pyarrow parses strings that look like timestamps as such, which is never meant in these columns.
-    chosen = choose_columns(table.schema, image_column, text_column, need_text=False, where=str(source.path))
+    try:
+        chosen = choose_columns(table.schema, image_column, text_column, need_text=False, where=str(source.path))
+    except OpenAlignError:
+        if image_column or text_column:
+            raise
+        return table  # the images are found by what the rows name, or whoever reads the table raises this
     named = [name for name in (chosen.image, chosen.text) if name]
     fields = [table.schema.field(name) for name in named if name in table.column_names]
     texts = pa.schema([(field.name, _without_times(field.type)) for field in fields])

@@ -17,8 +17,8 @@ from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_tables
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of
-from openalign.data.pairs.named_images import NamedImages
+from openalign.data.pairs.layouts.splits import split_of, standard_split_of
+from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.suffixes import table_suffix
@@ -45,7 +45,7 @@ class TableBeside:
         candidates = _candidates(source)
         if not candidates:
             return None
-        named = NamedImages(source.at, source.files)
+        named = NamedImages(source.at, source.files, split_of=standard_split_of)
         tables = [file for file in candidates if _names_images(source.at / file, named)]
         if not tables:
             return None
@@ -65,7 +65,7 @@ class TableBeside:
             raise OpenAlignError(
                 f"{name} holds several tables that name its images ({listed}): give one of them, as {tables[0]}"
             )
-        named = _images_of(tables)
+        named = _images_of(name, tables)
         pairs = pairs_of_tables(name, tables, options, named)
         return named.with_unnamed(pairs) if _is_alone(tables) else pairs
 
@@ -94,7 +94,7 @@ def _names_images(table: Path, named: NamedImages) -> bool:
         return False
     widest = max(map(len, rows))
     columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
-    return any(named.are_named_by(column, table.parent) for column in columns)
+    return any(named.are_named_by(column, table) for column in columns)
 
 
 def _first_rows(table: Path) -> Iterator[list[str]]:
@@ -139,16 +139,16 @@ def _decoded(content: bytes) -> str:
     return (decode_marked(content) or decode_detected(content) or ("", ""))[0]
 
 
-def _images_of(tables: Sequence[Path]) -> NamedImages:
-    """The images that the tables name: below their folder, else below one above it."""
+def _images_of(source: str, tables: Sequence[Path]) -> NamedImages:
+    """The images that the tables name: below their folder, else below one above it in `source`."""
     folder = _common_folder(tables)
-    for each in (folder, *folder.absolute().parents[:_DEEPEST]):
+    for each in folders_up_to(source, folder):
         base, files = gathered([each])
-        named = NamedImages(base, files)
+        named = NamedImages(base, files, split_of=standard_split_of)
         if all(_names_images(table, named) for table in tables):
             return named
     base, files = gathered([folder])
-    return NamedImages(base, files)
+    return NamedImages(base, files, split_of=standard_split_of)
 
 
 def _common_folder(tables: Sequence[Path]) -> Path:
