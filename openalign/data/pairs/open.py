@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 
 from openalign.data.files import remote
 from openalign.data.left_out import Kind, LeftOut, counted
@@ -13,7 +12,7 @@ from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import Pairs
+from openalign.data.pairs.pairs import Pairs, is_filled
 from openalign.data.pairs.reading import Reading
 from openalign.data.tables.suffixes import TABLE_SUFFIXES
 from openalign.errors import OpenAlignError
@@ -104,13 +103,13 @@ def _with_texts(pairs: Pairs) -> Pairs:
     first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
     if not len(pairs):
         raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
-    has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
-    kept = np.flatnonzero(has_text.to_numpy())
+    has_text = is_filled(pairs.table["text"])
+    kept = np.flatnonzero(has_text)
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
         raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
-    nearest = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
+    nearest = pairs.row_name(int(np.flatnonzero(~has_text)[0]))
     left_out = len(pairs) - len(kept)
     message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))
