@@ -24,6 +24,8 @@ CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 PROGRAMS = {"Chromium": CHROMIUM.exists(), "Java": shutil.which("java") is not None}
 """What tests need that pip does not install, and whether it is here."""
 
+ALL_SLOW = "pytestmark = pytest.mark.slow"
+
 # For this process and those that tests start: their models are too small for threads, and they import this checkout.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -33,6 +35,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=6, help="How much each of tests/torture tries.")
     parser.addoption("--torture-seed", type=int, default=0, help="For other random choices there.")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, unread, the files of which every test is slow, where slow tests are not wanted: imports take long."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return ALL_SLOW in collection_path.read_text(encoding="utf-8").splitlines() or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,6 +76,7 @@ def test_partitions_follow_one_another_and_are_about_as_large_as_asked(engine: E
     assert [row for batch in batches_of(partitions, 64) for row in batch["number"].to_pylist()] == list(range(1000))
 
 
+@pytest.mark.slow
 def test_results_of_a_cached_map_are_in_the_order_of_the_partitions(engine: Engine) -> None:
     texts = [f"{number:03d} apples" for number in range(500)]
     partitions = engine.partition("partitions", engine.from_arrow("given", pa.table({"text": texts})), ["text"], 50)

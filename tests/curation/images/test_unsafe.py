@@ -17,6 +17,8 @@ from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.model.folders import put
 
+pytestmark = pytest.mark.slow
+
 
 def classifier(folder: Path, *labels: str, always: int | None = None) -> Path:
     """A model folder with these classes: random weights, or one that always answers with the class at `always`."""

@@ -13,6 +13,8 @@ from openalign.curation.recipe import CurateRecipe
 from tests.browser import opened
 from tests.curation.crawl import drawing, encoded, write_crawl
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -27,6 +27,7 @@ def test_every_text_gets_its_language_batch_by_batch(tmp_path: Path, monkeypatch
     assert (rows[ENGLISH], rows[GERMAN]) == ("en", "de")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "kept"), [(None, [ENGLISH, GERMAN]), ("de", [GERMAN]), ("en, DE", [ENGLISH, GERMAN])]
 )
