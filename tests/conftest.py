@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.options import typed_options
 from openalign.progress import shown_messages
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def _directions(colours: Sequence[Sequence[float]]) -> torch.Tensor:
 
 @pytest.fixture(scope="session", autouse=True)
 def messages() -> Iterator[None]:
-    """The library's messages on standard error, as the command line shows them."""
-    with shown_messages():
+    """The library's messages on standard error, as the command line shows and words them."""
+    with shown_messages(), typed_options():
         yield
 
 

@@ -247,8 +247,10 @@ def test_an_unknown_key_in_a_recipe_is_named_with_the_nearest_known_one(road, tm
 
 
 def test_a_missing_recipe_is_answered_with_the_bundled_ones(tmp_path):
-    message = refusal("train", "labtop", to=tmp_path / "run")
-    assert "labtop" in message and "laptop" in message
+    message = refusal("train", "labtop.toml", to=tmp_path / "run")
+    assert "labtop.toml" in message and "Did you mean laptop?" in message
+    done = type_in("train", "labtop", "--to", tmp_path / "run")
+    assert done.exit_code == 2 and "Did you mean laptop?" in " ".join(done.stderr.split())
 
 
 def test_a_checkpoint_of_another_shape_is_not_resumed(road, tmp_path):

@@ -15,7 +15,14 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors version", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
+        *(
+            "errors options version comma_list",
+            "progress regular extras recipe_files",
+            "checksums locks",
+            "files",
+            "toml",
+            "settings",
+        ),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],

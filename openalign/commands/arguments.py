@@ -38,11 +38,18 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 
 
 
 def key_values(given: list[str] | None, option: str) -> dict[str, str]:
-    """`["a=1", "b=2"]` -> `{"a": "1", "b": "2"}`."""
+    """`["a=1", "b=2"]` -> `{"a": "1", "b": "2"}`. Raises BadParameter for another form, and for a key given twice."""
+    values: dict[str, str] = {}
     for item in given or ():
-        if not item.partition("=")[0].strip() or "=" not in item:
+        key, equals, value = item.partition("=")
+        key = key.strip()
+        if not key or not equals:
             raise typer.BadParameter(f"{item!r} is not of the form KEY=VALUE.", param_hint=option)
-    return {item.partition("=")[0].strip(): item.partition("=")[2] for item in given or ()}
+        if key in values:
+            both = f"{option} {key}={values[key]} and {option} {item}"
+            raise typer.BadParameter(f"{both} both give `{key}`: leave one of them out.")
+        values[key] = value
+    return values
 
 
 def comma_separated(given: str | None) -> list[str] | None:

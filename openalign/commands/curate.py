@@ -87,10 +87,23 @@ def curate(
     settings = key_values(changes, "--set")
 
     from openalign.curation.pipeline import curate
-    from openalign.toml import format_value
 
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    settings |= {name: format_value(text) for name, text in options.items() if text}
+    settings |= _as_settings({name: text for name, text in options.items() if text}, settings)
     given: dict[str, Any] = {"recipe": recipe, "set": settings, "test_set": test_set or (), "retry_failed": bool(retry)}
     given |= {"engine": engine, "master": master, "memory": memory, "workers": workers}
     terminal.print_curated(curate(sources, to=to, cache_limit=cache_limit, fresh=fresh, **given))
+
+
+def _as_settings(options: dict[str, str], settings: dict[str, str]) -> dict[str, str]:
+    """Settings that have an option of their own, as `--set` gives them. Raises BadParameter for one in `settings`."""
+    from openalign.curation.recipe import CurateRecipe
+    from openalign.settings import full_keys
+    from openalign.toml import format_value
+
+    given = dict(zip(full_keys(CurateRecipe, settings), settings, strict=True))
+    for (name, value), full in zip(options.items(), full_keys(CurateRecipe, options), strict=True):
+        if full in given:
+            both = f"--{name.replace('_', '-')} {value} and --set {given[full]}={settings[given[full]]}"
+            raise typer.BadParameter(f"{both} both give `{full}`: leave one of them out.")
+    return {name: format_value(value) for name, value in options.items()}

@@ -18,6 +18,7 @@ from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.images.gather import DOWNLOADS
 from openalign.errors import UsageError
 from openalign.files import whole_file
+from openalign.options import option
 from openalign.progress import say
 
 DEFAULT_LIMIT = "20GB"
@@ -74,7 +75,9 @@ def parse_limit(text: str) -> int:
     """`20GB`, `500m`, `0` -> bytes. Raises UsageError for any other form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
     if match is None:
-        raise UsageError(f"--cache-limit {text}: give a number and a unit, such as 20GB or 500MB, or 0 for no cache")
+        raise UsageError(
+            f"{option(cache_limit=text)}: give a number and a unit, such as 20GB or 500MB, or 0 for no cache"
+        )
     return int(float(match[1]) * _UNITS[match[2]])
 
 

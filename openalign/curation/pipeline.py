@@ -37,6 +37,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
+from openalign.options import option
 from openalign.progress import say
 
 
@@ -172,6 +173,6 @@ def _print_summary(report: dict[str, Any], folder: Path, cached: int) -> None:
     if not pairs["kept"]:
         say("Nothing is left: every pair breaks a rule. The report says which.")
     if failed := failed_downloads(folder):
-        say(f"{failed:,} images could not be fetched this time; --retry failed asks again")
+        say(f"{failed:,} images could not be fetched this time; {option(retry_failed=True)} asks again")
     if cached:
         say(f"{cache_of(folder)} ({cached / 1e6:,.0f} MB) makes another run into this folder cheap; it can be deleted")

@@ -15,6 +15,7 @@ from openalign.evaluation.prompts import TEMPLATES, embed_labels
 from openalign.evaluation.protocol import EvaluateSettings, Protocol, Result, percent
 from openalign.evaluation.ranking import ranks, share_within
 from openalign.model.dual_encoder import DualEncoder, ImageInput, embed_pairs_images
+from openalign.options import option
 
 CLASSES_SHOWN = 12
 """Number of classes in the printed table, the worst ones; the returned object has all."""
@@ -88,7 +89,9 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[list[str], Ints
     name = settings.label_column
     if name not in pairs.table.column_names:
         known = ", ".join(pairs.table.column_names)
-        raise OpenAlignError(f"{pairs.name} has no column `{name}`; name one with --label-column, of: {known}.")
+        raise OpenAlignError(
+            f"{pairs.name} has no column `{name}`; name one with {option('label_column')}, of: {known}."
+        )
     column = pairs.table[name]
     if pa.types.is_nested(column.type):
         raise OpenAlignError(f"{pairs.name}: the column `{name}` holds lists; zero-shot needs one label a row.")

@@ -2,6 +2,7 @@
 
 from pydantic import model_validator
 
+from openalign.comma_list import CommaList
 from openalign.settings import Settings
 
 
@@ -12,7 +13,7 @@ class TextSettings(Settings):
     """Unigrams; a text with fewer is dropped (section 3.2)."""
     max_words: int = 20
     """Unigrams; a text with more is dropped (section 3.2)."""
-    languages: str | None = None
+    languages: CommaList | None = None
     """Codes such as `en,de`: a text guessed to be in another language is dropped. None, as in the paper: any."""
     max_images_per_text: int = 10
     """Distinct images; a text that more of them share is dropped (section 3.2)."""
@@ -34,4 +35,4 @@ class TextSettings(Settings):
     @property
     def language_codes(self) -> tuple[str, ...]:
         """The codes of `languages`, in lower case."""
-        return tuple(code.strip().lower() for code in (self.languages or "").split(",") if code.strip())
+        return tuple(code.lower() for code in self.languages or ())

@@ -13,7 +13,8 @@ from openalign.errors import OpenAlignError
 from openalign.model.align import AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.scales import image_tower, text_tower
-from openalign.recipe_files import find_recipe
+from openalign.options import option
+from openalign.recipe_files import check_kind, find_recipe
 from openalign.settings import Change, Settings, changes_of
 from openalign.toml import read_toml, write_toml
 
@@ -59,7 +60,7 @@ class LossSettings(Settings):
 class HeldOutSettings(Settings):
     """Pairs that are not trained on; recall on them is measured during the run."""
 
-    data: str
+    data: str = Field(examples=["FOLDER"])
     """Any DATA: a folder of shards or images, or a table."""
     where: dict[str, str] = Field(default_factory=dict)
     image_column: str | None = None
@@ -72,7 +73,7 @@ class HeldOutSettings(Settings):
 class Recipe(Settings):
     """One run. Sizes in pixels are sides of squares; P is the number of processes."""
 
-    data: str
+    data: str = Field(examples=["FOLDER"])
     """Any DATA: a folder of shards or images, or a table."""
     tokenizer: str | None = None
     """`tokenizer.json`, or a folder that holds one. Default: that of `start_from`."""
@@ -84,7 +85,7 @@ class Recipe(Settings):
     """ALIGN model to fine-tune, with its towers, sizes and tokenizer: a folder, or a name on the Hugging Face hub."""
     held_out: HeldOutSettings | None = None
 
-    steps: int = Field(gt=0)
+    steps: int = Field(gt=0, examples=[10_000])
     """Optimizer steps (1.2 million in the paper)."""
     batch_size: int = Field(default=256, ge=2)
     """Pairs per step over all processes, all negatives of each other (16,384 in the paper)."""
@@ -156,7 +157,10 @@ class Recipe(Settings):
         if self.resize_size is not None and self.resize_size < self.image_size:
             raise ValueError(f"resize_size {self.resize_size} must be at least image_size {self.image_size}")
         if self.tokenizer is None and self.start_from is None:
-            raise ValueError("a run from scratch needs `tokenizer`; `openalign tokenizer DATA --to FILE` makes one")
+            raise ValueError(
+                f"a run from scratch needs `tokenizer`: give it with {option(set={'tokenizer': 'FILE'})}; "
+                "`openalign tokenizer DATA --to FILE` makes one"
+            )
         return self
 
     @property
@@ -214,10 +218,11 @@ def read_recipe(
         OpenAlignError: the file is missing or is not TOML; a key of it is unknown, missing or of the wrong type.
     """
     file = find_recipe(path)
-    values = read_toml(file)
-    _expand(values, file.parent)
-    both = [*changes_of(Recipe, changes or {}), *changes_of(Recipe, on_purpose or {}, "--change")]
-    return Recipe.read(values, str(file), [_expanded_change(change) for change in both])
+    values = read_toml(file.path)
+    check_kind(values, file)
+    _expand(values, file.path.parent)
+    both = [*changes_of(Recipe, changes or {}), *changes_of(Recipe, on_purpose or {}, "change")]
+    return Recipe.read(values, file.name, [_expanded_change(change) for change in both])
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:

@@ -31,7 +31,10 @@ def write_run(folder: Path, *, recall: bool = True, changes: dict[str, str] | No
     records = [record_of(step, recall, bare) for step in range(1, STEPS + 1)]
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (folder / "log.jsonl").write_text(lines + '{"step": 41, "lo')
-    write_recipe(read_recipe("laptop", {"steps": "1100", **(changes or {})}), folder / "recipe.toml")
+    write_recipe(
+        read_recipe("laptop", {"data": "a.csv", "tokenizer": "t.json", "steps": "1100", **(changes or {})}),
+        folder / "recipe.toml",
+    )
     if not bare:
         machine = {"device": "a machine", "processes": 2, "peak_flops": 5e10, "peak_source": "measured"}
         versions = {"python": "3", "torch": "2", "openalign": "0"}
