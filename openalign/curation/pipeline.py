@@ -104,7 +104,7 @@ def _curate_into(
         recover_folder(folder)
         run = describe_run(request.sources, request.test_set, request.truth, request.recipe)
         if not again and (standing := standing_report(folder, run)) is not None:
-            say(f"{folder} already holds this run: nothing to do (--fresh, if images that a table names have changed)")
+            say(f"{folder} already holds this run: nothing to do")
             return standing
         if not count_results(cache_of(folder)):
             import torch  # noqa: F401 - to inspect images: once, before processes are forked that would each import it
