@@ -1,6 +1,7 @@
 """Zero-shot classification: the class whose prompts are closest to the image (paper section 5.4, Table 4)."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from openalign.evaluation.prompts import TEMPLATES, embed_labels
 from openalign.evaluation.protocol import EvaluateSettings, Protocol, Result, percent
 from openalign.evaluation.ranking import ranks, share_within
 from openalign.model.dual_encoder import DualEncoder, ImageInput, embed_pairs_images
+from openalign.model.given import given_model
 from openalign.options import option
 
 CLASSES_SHOWN = 12
@@ -24,17 +26,21 @@ Ints = NDArray[np.int64]
 
 
 def classify(
-    model: DualEncoder, images: Sequence[ImageInput], labels: Sequence[str], templates: Sequence[str] = TEMPLATES
+    model: DualEncoder | str | Path,
+    images: Sequence[ImageInput],
+    labels: Sequence[str],
+    templates: Sequence[str] = TEMPLATES,
 ) -> list[list[tuple[str, float]]]:
     """For each image the labels with their probabilities, most probable first.
 
     The probabilities are a softmax of cosine / temperature over these labels, as over a batch in training: they show
-    which label fits best, not whether any of them fits.
+    which label fits best, not whether any of them fits. `model` is a loaded one, or anything `openalign.load` takes.
 
     Raises:
-        OpenAlignError: a label is missing or repeated, a template has no `{}`, or an image cannot be read.
+        OpenAlignError: a label is missing or repeated, a template has no `{}`, or the model or an image cannot be read.
     """
     check_labels(labels)
+    model = given_model(model)
     cosines_NC = model.embed_images(images) @ embed_labels(model, labels, templates).T
     logits_NC = cosines_NC.astype(np.float64) / model.temperature
     weights_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
