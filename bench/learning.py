@@ -133,7 +133,8 @@ def openalign_run(
             f"steps={steps}",
         ]
         given += [f"checkpoint_every_steps={steps}", *changes]
-        settings = [part for setting in given for part in ("--set", setting)]
+        last = dict(setting.split("=", 1) for setting in given)
+        settings = [part for key, value in last.items() for part in ("--set", f"{key}={value}")]
         return [sys.executable, "-m", "openalign", "train", "laptop", *settings, "--to", str(to)]
 
     return timed_run(command, work / f"{name}-{table}-{seed}", budget, steps)

@@ -149,6 +149,18 @@ TINY = (
 """Changes to `recipes/demo.toml` that make a run of a second."""
 
 
+def with_settings(arguments: Sequence[object], *changes: str) -> list[object]:
+    """The arguments of a command with `--set` of each of the changes, instead of others of the same keys."""
+    keys = {change.partition("=")[0] for change in changes}
+    kept: list[object] = []
+    for argument in arguments:
+        if kept and kept[-1] == "--set" and str(argument).partition("=")[0] in keys:
+            kept.pop()
+        else:
+            kept.append(argument)
+    return [*kept, *(part for change in changes for part in ("--set", change))]
+
+
 @dataclass(frozen=True)
 class Road:
     """What each command made of two dozen paintings."""

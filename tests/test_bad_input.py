@@ -16,6 +16,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from openalign.commands.cli import app
+from tests.conftest import with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -196,7 +197,7 @@ def test_a_query_by_a_bad_image_names_it_and_the_problem(photos, road, name, rea
 
 
 def test_training_replaces_or_leaves_out_bad_images_and_reports_it(photos, road, tmp_path):
-    arguments = [*road.training, "--set", f"data={photos}", "--set", "batch_size=4", "--to", tmp_path / "run"]
+    arguments = [*with_settings(road.training, f"data={photos}", "batch_size=4"), "--to", tmp_path / "run"]
     done = type_in(*arguments)
     assert done.exit_code == 0, done.output
     assert "torn.jpg" in done.stderr

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import openalign
 from openalign.commands.cli import app
 from tests import preloaded
+from tests.conftest import with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +95,7 @@ def test_train_leaves_a_model_that_the_other_commands_read(road, tmp_path):
 @pytest.mark.slow
 def test_interrupted_training_is_reported_and_continues_with_resume(road, tmp_path):
     run = tmp_path / "run"
-    typed = [*COMMAND, *road.training, "--set", "steps=100000", "--to", str(run)]
+    typed = [*COMMAND, *map(str, with_settings(road.training, "steps=100000")), "--to", str(run)]
     started = preloaded.Popen(typed, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
     while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():

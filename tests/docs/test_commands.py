@@ -9,7 +9,7 @@ import openalign
 from openalign.curation.recipe import resolve_recipe
 from openalign.training.recipe.recipe import read_recipe
 from tests.conftest import TINY
-from tests.docs.blocks import PAGES, ROOT, blocks_of, name_of, prose_of
+from tests.docs.blocks import PAGES, blocks_of, name_of, prose_of
 from tests.docs.commands import NOT_RUN, app, reason_not_to_run, run, simple_commands
 
 SHELL = ("sh", "bash", "console")
@@ -45,19 +45,6 @@ def test_what_a_page_tells_to_type_runs(page, here, monkeypatch):
             if block.title:
                 (here / block.title).write_text(block.text, encoding="utf-8")
                 _read(block)
-
-
-@pytest.mark.slow
-def test_the_examples_that_help_gives_run(here, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
-    from command_pages import commands_page
-
-    examples = re.findall(r"^```sh\n(.*?)^```$", commands_page(), re.MULTILINE | re.DOTALL)
-    commands = [words for block in examples for words in simple_commands(block)]
-    assert len(commands) > 15
-    for words in commands:
-        if reason_not_to_run(words) is None:
-            run(words, monkeypatch)
 
 
 def _read(block):

@@ -37,8 +37,11 @@ class OptimizerSettings(Settings):
     weight_decay: float = Field(default=1e-5, ge=0)
     """Applied to matrices and filters, not to norms, biases and the temperature."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the running mean of the gradients, per step; of SGD the momentum."""
     beta2: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the running mean of the squared gradients, per step; SGD has none."""
     epsilon: float = Field(default=1e-6, gt=0)
+    """Added to the root of that mean before a gradient is divided by it."""
 
 
 FINE_TUNING = {"learning_rate": 1e-5, "warmup_steps": 0}
@@ -49,6 +52,7 @@ class LossSettings(Settings):
     """The contrastive loss (paper section 4.1)."""
 
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that goes to all pairs of the batch alike (section 5)."""
     temperature: float = Field(default=1.0, gt=0)
     """Initial value; the paper's falls from 1.0 to about 1/64. Ignored with `start_from`: the model has its own."""
     learn_temperature: bool = True
@@ -63,9 +67,13 @@ class HeldOutSettings(Settings):
     data: str = Field(examples=["FOLDER"])
     """Any DATA: a folder of shards or images, or a table."""
     where: dict[str, str] = Field(default_factory=dict)
+    """Keep only rows whose column has this value, such as {split = "val"}."""
     image_column: str | None = None
+    """Column of a table with image paths. Default: the first with a usual name."""
     text_column: str | None = None
+    """Column of a table with texts. Default: the first with a usual name."""
     every_steps: int = Field(default=1000, gt=0)
+    """Steps between two measurements; one more is made at the end."""
     most: int = Field(default=5000, gt=1)
     """Number of pairs, the first ones: papers report recall among 5,000 for COCO."""
 
@@ -80,10 +88,13 @@ class Recipe(Settings):
     where: dict[str, str] = Field(default_factory=dict)
     """Keep only rows whose column has this value, such as {split = "train"}."""
     image_column: str | None = None
+    """Column of a table with image paths. Default: the first with a usual name."""
     text_column: str | None = None
+    """Column of a table with texts. Default: the first with a usual name."""
     start_from: str | None = None
     """ALIGN model to fine-tune, with its towers, sizes and tokenizer: a folder, or a name on the Hugging Face hub."""
     held_out: HeldOutSettings | None = None
+    """Default: nothing is measured during the run."""
 
     steps: int = Field(gt=0, examples=[10_000])
     """Optimizer steps (1.2 million in the paper)."""
@@ -121,10 +132,13 @@ class Recipe(Settings):
     """Gradient checkpointing in both towers: a fraction of the memory for a third more time."""
 
     checkpoint_every_steps: int = Field(default=1000, gt=0)
+    """Steps between two checkpoints; one more is written at the end, and when the run is stopped."""
     checkpoint_every_minutes: float | None = Field(default=None, gt=0)
     """Also write a checkpoint this many minutes after the last one. Default: never."""
     keep_checkpoints: int = Field(default=3, gt=0)
+    """Number of checkpoints that stay, the newest ones."""
     log_every_steps: int = Field(default=10, gt=0)
+    """Steps between two lines of the log; each has the means over them."""
     workers: int = Field(default=1, ge=0)
     """Processes that read and decode images, per training process."""
     cache_images: bool = False
