@@ -3,15 +3,12 @@
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
 
 def _names(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(name for name in (each.strip() for each in value.split(",")) if name)
-    if not isinstance(value, tuple | list):
-        raise PydanticCustomError("comma_list", "Input should be a list of names, or names separated by commas")
-    return tuple(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_names)]

@@ -20,6 +20,14 @@ NEAR_ELSEWHERE = 0.75
 """The same for keys of other tables."""
 
 
+_EXPECTED = {
+    "tuple_type": "input should be a list",
+    "dict_type": "input should be a table",
+    "model_type": "input should be a table",
+}
+"""What pydantic says in the words of Python, in those of TOML."""
+
+
 @dataclass(frozen=True)
 class Change:
     """One setting that replaces the one of a file, such as `--set image.min_shorter_side=50`."""
@@ -196,7 +204,8 @@ def _message(settings: type[Settings], problem: Any) -> str:
         return f"the key `{key}` is missing{''.join(f': give it with {option(set={key: each})}' for each in examples)}."
     if problem["type"] == "value_error":  # raised by a validator, whose message names the keys
         return f"{problem['msg'].removeprefix('Value error, ')}."
-    return f"`{key}` = {problem['input']!r} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+    expected = _EXPECTED.get(problem["type"], problem["msg"][0].lower() + problem["msg"][1:])
+    return f"`{key}` = {problem['input']!r} is not valid: {expected}."
 
 
 def _unknown_key(settings: type[Settings], key: str) -> str:

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+MODELS = "A run's model folder (RUN/model), a Hugging Face folder, or a name on the Hugging Face hub."
+DATA = "A folder of shards or of images, or a table (CSV, TSV, JSONL, Parquet)."
+
 Model = Annotated[
     str,
-    typer.Argument(
-        metavar="MODEL", help="A model folder (RUN/model), or a Hugging Face folder or hub name.", show_default=False
-    ),
+    typer.Argument(metavar="MODEL", help=MODELS, show_default=False),
 ]
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="INDEX", help="A folder written by `openalign index`.", show_default=False)

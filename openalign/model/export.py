@@ -66,7 +66,7 @@ def export(model: str | Path, to: str | Path) -> None:
         OpenAlignError: no such model, another kind of dual encoder, `to` exists and is not an export or also has other
             files, or the results of ONNX Runtime differ from torch's.
     """
-    require("export", "openalign export")
+    require("export", "Exporting a model")
     folder = Path(to)
     folder = folder.resolve() if folder.is_symlink() else folder  # the folder is replaced, not the link to it
     _check_replaceable(folder)

@@ -37,4 +37,4 @@ def check_engine(name: str, master: str | None, memory: str | None) -> None:
     if name == "local" and master is not None:
         raise UsageError(f"{option('master')} needs {option(engine='spark')}")
     if name == "spark":
-        require("spark", option(engine="spark"))
+        require("spark", "Curating on Spark")
