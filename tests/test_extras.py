@@ -25,7 +25,7 @@ WITH_EXTRAS = {
     "serve": ("serve",),
     "demo": ("curate", "serve", "demo"),
 }
-"""The rooms that may import more than the base install brings; `model` does so for `export` in two places."""
+"""The rooms that may import more than the base install brings; `model` does so for `export` in two modules."""
 BROUGHT_ALONG = {"starlette": "fastapi", "triton": "torch"}
 """Modules whose package is a dependency of the one that is declared."""
 

@@ -1,4 +1,4 @@
-"""Settings: an error names the key, the place where it was given and the nearest key; flat names find their table."""
+"""Settings: an error names the key, where it was given and the nearest key; flat names find their table."""
 
 from pathlib import Path
 from typing import Any

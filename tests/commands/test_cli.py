@@ -59,7 +59,7 @@ def test_a_folder_without_write_permission_is_named(road, tmp_path):
     assert "locked" in done.stderr and "ermission" in done.stderr
 
 
-def test_a_file_in_place_of_a_folder_is_named(road, tmp_path):
+def test_a_file_instead_of_a_folder_is_named(road, tmp_path):
     (tmp_path / "file").write_text("")
     done = type_in("tokenizer", road.table, "--to", tmp_path / "file" / "tokenizer.json", status=1)
     assert f"{tmp_path / 'file'}" in done.stderr

@@ -45,7 +45,7 @@ class Server:
         self.stalls_after = 10_000  # requests; later ones for many*.jpg get no answer
         self.busy = 1  # times that busy.jpg is not to be had
         self.robots = "User-agent: *\nDisallow: /secret/\n"
-        self.address = ""
+        self.url = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -63,7 +63,7 @@ class Server:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
-        self.address = f"{'https' if self._tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
 
     def start(self) -> None:
         self._thread.start()

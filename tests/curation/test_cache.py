@@ -182,7 +182,7 @@ def test_what_is_not_a_size_is_refused(text: str) -> None:
 def test_images_that_become_wanted_are_fetched_then_and_others_not_again(server: Server, tmp_path: Path) -> None:
     server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(3)}
     texts = ("one", "two words", "three short words")
-    rows = [f"{server.address}/{number}.jpg,{text}" for number, text in enumerate(texts)]
+    rows = [f"{server.url}/{number}.jpg,{text}" for number, text in enumerate(texts)]
     (tmp_path / "list.csv").write_text("\n".join(["url,text", *rows]))
 
     def fetched(least: int) -> list[str]:

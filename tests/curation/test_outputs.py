@@ -226,7 +226,7 @@ def test_a_folder_holds_a_run_if_all_its_files_are_as_they_were_written(
     assert standing_report(out, {"fingerprint": "a"}) is None
 
 
-def test_a_folder_with_other_files_is_no_place_for_a_curation(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_as_an_output(tmp_path: Path) -> None:
     out = finished(tmp_path / "out", "a")
     (out / "notes.txt").touch()
     with pytest.raises(OpenAlignError, match=r"holds notes\.txt, which no curation wrote"):

@@ -32,14 +32,14 @@ def test_what_a_page_tells_to_type_runs(page, here, monkeypatch):
     monkeypatch.setattr(openalign, "train", train_little(openalign.train))
     names = {"__name__": "example"}
     for block in blocks_of(page):
-        place = f"{name_of(page)}, line {block.line}"
-        assert block.language in LANGUAGES, f"{place}: a block without a language that is known"
+        where = f"{name_of(page)}, line {block.line}"
+        assert block.language in LANGUAGES, f"{where}: a block without a language that is known"
         if block.language in SHELL:
             for words in simple_commands(block.text):
                 if reason_not_to_run(words) is None:
                     run(words, monkeypatch)
         elif block.language == "python":
-            exec(compile(block.text, place, "exec"), names)
+            exec(compile(block.text, where, "exec"), names)
         elif block.language == "toml":
             tomllib.loads(block.text)
             if block.title:

@@ -25,7 +25,7 @@ def classifier(folder: Path, *labels: str, always: int | None = None) -> Path:
     torch.manual_seed(0)
     config = ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=8,
-        id2label=dict(enumerate(labels)), label2id={label: place for place, label in enumerate(labels)},
+        id2label=dict(enumerate(labels)), label2id={label: number for number, label in enumerate(labels)},
     )  # fmt: skip
     model = ViTForImageClassification(config)
     with torch.no_grad():

@@ -74,7 +74,7 @@ def test_report_html_fetches_nothing(curated: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_report_opens_without_complaint_and_fits_the_width(browser: Browser, curated: Path, width: int) -> None:
+def test_report_opens_without_errors_and_fits_the_width(browser: Browser, curated: Path, width: int) -> None:
     page, complaints = opened(browser, curated / "report.html", width)
     assert page.locator("h1").inner_text() == "2 of 8 image-text pairs kept"
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,4 +1,4 @@
-"""Languages: guessed from the text, judged only where they are asked for, and before anything is downloaded."""
+"""Languages: guessed from the text, evaluated only where they are asked for, and before anything is downloaded."""
 
 from pathlib import Path
 
