@@ -1,6 +1,6 @@
 """Opening a DATA argument: find out which layout it has, and read that."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.splits import chosen_parts
+from openalign.data.pairs.layouts.splits import SPLIT_COLUMN, chosen_parts, rows_of_splits
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.pairs.reading import Reading
@@ -52,7 +52,7 @@ def open_pairs(
     recognised = recognise(opened, layout)
     if recognised is None:
         raise _unknown(opened)
-    pairs = _read(opened, recognised, options)
+    pairs = _read(opened, recognised, options, choosing_by_rows=SPLIT_COLUMN not in (where or {}))
     pairs = _with_texts(pairs) if need_text else pairs
     if strict and (lost := counted(pairs.problems)):
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in lost.items())
@@ -61,16 +61,29 @@ def open_pairs(
     return pairs.where(where or {})
 
 
-def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs:
+def _read(source: Source, recognised: Recognised, options: ReadOptions, *, choosing_by_rows: bool) -> Pairs:
+    """The pairs of the chosen split, told apart by files and folders, else by a column `split` (`choosing_by_rows`)."""
     finding = recognised.finding
-    split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
-    pairs = recognised.layout.read(source.name, parts, options)
+    splits: Collection[str] = finding.splits
+    mixing = not options.need_text
+    if any(splits):
+        split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=mixing)
+        pairs = recognised.layout.read(source.name, parts, options)
+    else:
+        parts = [part for parts in finding.splits.values() for part in parts]
+        pairs = recognised.layout.read(source.name, parts, options)
+        rows = rows_of_splits(pairs.table) if choosing_by_rows else {}
+        split, chosen = chosen_parts(
+            source.name, {name: [name] for name in rows} or {"": [""]}, options.split, mixing=mixing
+        )
+        pairs = pairs.select(np.sort(np.concatenate([rows[name] for name in chosen]))) if split and rows else pairs
+        splits = rows
     reading = Reading(
         layout=recognised.layout.name,
         title=recognised.layout.title,
         why=finding.why,
         split=split,
-        splits=tuple(each for each in finding.splits if each),
+        splits=tuple(each for each in splits if each),
         others=recognised.others,
     )
     return replace(pairs, reading=reading, problems=(*source.skipped, *finding.problems, *pairs.problems))
