@@ -38,7 +38,7 @@ def karpathy(*splits: str) -> dict[str, Any]:
             "sentids": [2 * number, 2 * number + 1],
             "sentences": [
                 {"raw": f"image {number}", "tokens": ["image"]},
-                {"raw": f"picture {number}", "imgid": number},
+                {"raw": f"picture {number}"},
             ],
         }
         for number, split in enumerate(splits)
