@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.splits import SPLIT_COLUMN, chosen_parts, rows_of_splits
+from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
+from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.pairs.reading import Reading
@@ -52,32 +53,34 @@ def open_pairs(
     recognised = recognise(opened, layout)
     if recognised is None:
         raise _unknown(opened)
-    pairs = _read(opened, recognised, options, choosing_by_rows=SPLIT_COLUMN not in (where or {}))
+    pairs = _read(opened, recognised, options, by_rows=SPLIT_COLUMN not in (where or {}))
     pairs = _with_texts(pairs) if need_text else pairs
-    if strict and (lost := counted(pairs.problems)):
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in lost.items())
-        first = next(problem for problem in pairs.problems if isinstance(problem, LeftOut))
-        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
+    if strict:
+        _check_whole(pairs)
     return pairs.where(where or {})
 
 
-def _read(source: Source, recognised: Recognised, options: ReadOptions, *, choosing_by_rows: bool) -> Pairs:
-    """The pairs of the chosen split, told apart by files and folders, else by a column `split` (`choosing_by_rows`)."""
+def _check_whole(pairs: Pairs) -> None:
+    """Raise `OpenAlignError` if anything was left out but files that other programs put there for themselves."""
+    left_out = [each for each in pairs.problems if isinstance(each, LeftOut) and each.kind != Kind.HIDDEN]
+    if left_out:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(left_out).items())
+        first = left_out[0]
+        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
+
+
+def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_rows: bool) -> Pairs:
+    """The pairs of the chosen split: told apart by files and folders, else, `by_rows`, by a column `split`."""
     finding = recognised.finding
-    splits: Collection[str] = finding.splits
     mixing = not options.need_text
-    if any(splits):
-        split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=mixing)
-        pairs = recognised.layout.read(source.name, parts, options)
-    else:
-        parts = [part for parts in finding.splits.values() for part in parts]
-        pairs = recognised.layout.read(source.name, parts, options)
-        rows = rows_of_splits(pairs.table) if choosing_by_rows else {}
-        split, chosen = chosen_parts(
-            source.name, {name: [name] for name in rows} or {"": [""]}, options.split, mixing=mixing
-        )
-        pairs = pairs.select(np.sort(np.concatenate([rows[name] for name in chosen]))) if split and rows else pairs
-        splits = rows
+    splits: Collection[str] = finding.splits
+    if options.need_text and options.layout is None:
+        recognised.check_sure(source.name)
+    by_rows = by_rows and not any(splits)
+    split, parts = chosen_parts(source.name, finding.splits, None if by_rows else options.split, mixing=mixing)
+    pairs = recognised.layout.read(source.name, parts, options)
+    if by_rows:
+        pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
     reading = Reading(
         layout=recognised.layout.name,
         title=recognised.layout.title,
@@ -102,14 +105,16 @@ def _unknown(source: Source) -> OpenAlignError:
 
 
 def _with_texts(pairs: Pairs) -> Pairs:
+    first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
+    if not len(pairs):
+        raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
     has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
     kept = np.flatnonzero(has_text.to_numpy())
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
-        first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
         raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
-    first = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
+    nearest = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
     left_out = len(pairs) - len(kept)
-    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {first}"
+    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))

@@ -32,7 +32,7 @@ def read_delimited(
             return dialect.finished(_parsed(source, dialect, left_out, True, block_bytes))
         first = Listing(source.path)
         table = _parsed(source, dialect, first, has_quotes, block_bytes)
-        if has_quotes and _spans_lines(table):
+        if has_quotes and (first.messages or _spans_lines(table)):
             repaired = _repaired(source, dialect, problems)
             if repaired is not source:
                 return dialect.finished(_parsed(repaired, dialect, left_out, True, block_bytes))

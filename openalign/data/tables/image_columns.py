@@ -1,12 +1,14 @@
 """Columns that hold the images themselves: as bytes, as objects of `bytes` and `path`, or written as text."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openalign.data.files.image_value import bytes_of, holds_image
@@ -113,6 +115,8 @@ class Otherwise(Protocol):
 
     def select(self, rows: NDArray[np.int64]) -> "Otherwise": ...
 
+    def location(self, row: int) -> str: ...
+
     def identity(self) -> bytes: ...
 
 
@@ -121,19 +125,21 @@ def stored_images(
     rows: NDArray[np.int64],
     files: Sequence[Path],
     maps: Sequence[pa.Buffer],
+    column: str = "",
     otherwise: Otherwise | None = None,
 ) -> "StoredImages | ArrowImages":
     """The images of a column of bytes read from `files`; `maps` are the memory maps of the files, if they have any.
 
-    A row without bytes is read from `otherwise`, if given.
+    `column` is the name of the column, by which `location` finds its values in a Parquet file. A row without bytes is
+    read from `otherwise`, if given.
     """
     otherwise = otherwise if images.null_count else None
     if not maps:
-        return StoredImages(images, rows, files, otherwise)
+        return StoredImages(images, rows, files, column, otherwise)
     found = [_ranges_of(chunk, maps) for chunk in images.chunks]
     ranges = [each for each in found if each is not None]
     if len(ranges) < len(found):  # compressed: the files do not contain the plain bytes
-        return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files, otherwise)
+        return StoredImages(in_memory(pa.table({"images": images}))["images"], rows, files, otherwise=otherwise)
     ranges_N3 = np.concatenate([np.empty((0, 3), np.int64), *ranges])
     opened = OpenFiles()
     opened.remember(files)
@@ -167,8 +173,10 @@ class StoredImages:
         images: pa.ChunkedArray,
         rows: NDArray[np.int64],
         files: Sequence[Path],
+        column: str = "",
         otherwise: Otherwise | None = None,
     ) -> None:
+        self._column = column
         self._images = images
         self._rows = rows
         self._files = list(files)
@@ -180,7 +188,22 @@ class StoredImages:
 
     def select(self, rows: NDArray[np.int64]) -> "StoredImages":
         otherwise = self._otherwise.select(rows) if self._otherwise else None
-        return StoredImages(self._images, self._rows[rows], self._files, otherwise)
+        return StoredImages(self._images, self._rows[rows], self._files, self._column, otherwise)
+
+    def location(self, row: int) -> str:
+        """`parquet://FILE#COLUMN+GROUP+ROW`; "" if the images are in no Parquet file."""
+        if self._otherwise is not None and not self._images[int(self._rows[row])].is_valid:
+            return self._otherwise.location(row)
+        if not self._column or len(self._files) != 1 or self._files[0].suffix.lower() != ".parquet":
+            return ""
+        leaf, firsts, rows = _row_groups(self._files[0], self._column)
+        if leaf < 0 or rows != len(
+            self._images
+        ):  # rows with damaged texts were left out, so that numbers in the file differ
+            return ""
+        source_row = int(self._rows[row])
+        group = int(np.searchsorted(firsts, source_row, side="right")) - 1
+        return f"parquet://{self._files[0].absolute()}#{leaf}+{group}+{source_row - int(firsts[group])}"
 
     def identity(self) -> bytes:
         return _state_of(self._files) + self._rows.tobytes() + (self._otherwise.identity() if self._otherwise else b"")
@@ -207,6 +230,13 @@ class ArrowImages:
             raise OpenAlignError(f"{self._files[number]} was truncated after it was opened: save or fetch it again")
         return data
 
+    def location(self, row: int) -> str:
+        """`tar://FILE#OFFSET+SIZE`, since the file holds the bytes as they are; "" if the row has no image."""
+        number, offset, size = self._ranges_N3[row].tolist()
+        if size < 0:
+            return self._otherwise.location(row) if self._otherwise else ""
+        return f"tar://{self._files[number].absolute()}#{offset}+{size}"
+
     def select(self, rows: NDArray[np.int64]) -> "ArrowImages":
         otherwise = self._otherwise.select(rows) if self._otherwise else None
         return ArrowImages(self._files, self._ranges_N3[rows], self._opened, otherwise)
@@ -220,6 +250,18 @@ def _elsewhere(otherwise: Otherwise | None, row: int) -> bytes:
     if otherwise is None:
         raise OpenAlignError(_NO_IMAGE)
     return otherwise.image_bytes(row)
+
+
+@lru_cache(maxsize=64)
+def _row_groups(file: Path, column: str) -> tuple[int, NDArray[np.int64], int]:
+    """The number of the leaf column that holds the bytes (-1: none does as it is), the first row of each row group, and
+    the number of rows."""
+    with pq.ParquetFile(file) as parquet:
+        paths = [parquet.schema.column(number).path for number in range(len(parquet.schema))]
+        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+        texts = [parquet.schema.column(number).logical_type.type == "STRING" for number in range(len(paths))]
+    leaves = (n for n, path in enumerate(paths) if path in (column, f"{column}.bytes") and not texts[n])
+    return next(leaves, -1), np.cumsum([0, *sizes[:-1]]), sum(sizes)
 
 
 def _state_of(files: Sequence[Path]) -> bytes:
