@@ -41,7 +41,7 @@ def readers_of(source: PathOrUrl, settings: SourceSettings) -> Iterator[Reader]:
         yield from _folder_readers(source, settings)
     elif is_tar(source):
         yield partial(read_shard, tar=source, settings=settings.tables)
-    elif table_suffix(source):
+    elif table_suffix(source, named=True):
         yield partial(read_listing, file=source, settings=settings.tables)
     elif name.endswith(PAGE_SUFFIXES) and is_folder(folder := sibling(source, "")):
         yield partial(read_pages, folder=folder, pages=[str(source).rpartition("/")[2]], settings=settings.pages)

@@ -1,6 +1,6 @@
 """Opening a DATA argument: find out which layout it has, and read that."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from openalign.data.files import remote
 from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
+from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
@@ -52,7 +53,7 @@ def open_pairs(
     recognised = recognise(opened, layout)
     if recognised is None:
         raise _unknown(opened)
-    pairs = _read(opened, recognised, options)
+    pairs = _read(opened, recognised, options, by_rows=SPLIT_COLUMN not in (where or {}))
     pairs = _with_texts(pairs) if need_text else pairs
     if strict:
         _check_whole(pairs)
@@ -68,18 +69,24 @@ def _check_whole(pairs: Pairs) -> None:
         raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
 
 
-def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs:
+def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_rows: bool) -> Pairs:
+    """The pairs of the chosen split: told apart by files and folders, else, `by_rows`, by a column `split`."""
     finding = recognised.finding
+    mixing = not options.need_text
+    splits: Collection[str] = finding.splits
     if options.need_text and options.layout is None:
         recognised.check_sure(source.name)
-    split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
+    by_rows = by_rows and not any(splits)
+    split, parts = chosen_parts(source.name, finding.splits, None if by_rows else options.split, mixing=mixing)
     pairs = recognised.layout.read(source.name, parts, options)
+    if by_rows:
+        pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
     reading = Reading(
         layout=recognised.layout.name,
         title=recognised.layout.title,
         why=finding.why,
         split=split,
-        splits=tuple(each for each in finding.splits if each),
+        splits=tuple(each for each in splits if each),
         others=recognised.others,
     )
     return replace(pairs, reading=reading, problems=(*source.skipped, *finding.problems, *pairs.problems))

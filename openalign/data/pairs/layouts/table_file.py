@@ -8,16 +8,19 @@ from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
+from openalign.data.tables.suffixes import JSON, PACKINGS, TABLE_SUFFIXES, TEXTS, table_suffix
 from openalign.errors import OpenAlignError
 
 
 class TableFile:
-    """A table: CSV, TSV, JSON Lines or Parquet."""
+    """A table: CSV, TSV, JSON Lines, JSON or Parquet."""
 
     name = "table"
     title = "table"
-    recognised_by = f"a file that ends with {', '.join(TABLE_SUFFIXES)} (text formats also `.gz`), or a `pairs` table"
+    recognised_by = (
+        f"a file that ends with {', '.join((*TABLE_SUFFIXES, *TEXTS, JSON))} (all but Parquet also with "
+        f"{', '.join(PACKINGS)}), or a `pairs` table in a folder"
+    )
 
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder:
