@@ -142,3 +142,23 @@ def test_images_spread_over_folders_are_found_by_their_only_name(tmp_path: Path)
     images(tmp_path, "00/1.jpg", "00/2.jpg", "01/3.jpg")
     (tmp_path / "captions.csv").write_text("id,caption\n1,one\n2,two\n3,three\n")
     assert pairs_in(tmp_path) == {"00/1.jpg": "one", "00/2.jpg": "two", "01/3.jpg": "three"}
+
+
+def test_lists_of_images_and_boxes_are_no_captions(tmp_path: Path) -> None:
+    images(tmp_path, "Images/1.jpg", "Images/2.jpg")
+    (tmp_path / "Flickr8k.token.txt").write_text("1.jpg#0\ta dog , running\n1.jpg#1\ta dog\n2.jpg#0\ta boat , red\n")
+    (tmp_path / "trainImages.txt").write_text("1.jpg\n")
+    (tmp_path / "boxes.csv").write_text("image,x,y\n1.jpg,1,2\n2.jpg,3,4\n")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["a dog , running", "a dog", "a boat , red"]
+    assert len(pairs.one_per_image()[0]) == 2
+
+
+def test_what_is_passed_over_beside_images_is_said(tmp_path: Path) -> None:
+    images(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "cc3m.tsv").write_text("a dog\thttp://a.test/1.jpg\na cat\thttp://a.test/2.jpg\n")
+    (tmp_path / "1.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    pairs = open_pairs(tmp_path, need_text=False)
+    assert counted(pairs.problems) == {Kind.FILE_NOT_USED: 2}
+    with pytest.raises(OpenAlignError, match=r"no texts.*cc3m\.tsv names no image that is there"):
+        open_pairs(tmp_path)

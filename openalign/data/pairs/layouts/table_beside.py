@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 
 from openalign.data.files.charset import decode_detected, decode_marked
 from openalign.data.files.text_source import TableSource
+from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.class_names import are_ids
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_tables
 from openalign.data.pairs.layouts.layout import Finding
@@ -42,17 +44,17 @@ class TableBeside:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path) or not source.images:
             return None
-        candidates = _candidates(source)
-        if not candidates:
+        found = candidates(source)
+        if not found:
             return None
         named = NamedImages(source.at, source.files, split_of=standard_split_of)
-        tables = [file for file in candidates if _names_images(source.at / file, named)]
+        tables = [file for file in found if _names_images(source.at / file, named)]
         if not tables:
             return None
         splits: dict[str, list[PathOrUrl]] = {}
         for file in tables:
             splits.setdefault(split_of(file), []).append(source.child(file))
-        others = [file for file in candidates if file not in tables and not file.lower().endswith((".txt", ".json"))]
+        others = [file for file in found if file not in tables and not file.lower().endswith((".txt", ".json"))]
         problems = [
             LeftOut(Kind.FILE_NOT_USED, f"{source.child(file)} names no image that is there") for file in others
         ]
@@ -70,7 +72,7 @@ class TableBeside:
         return named.with_unnamed(pairs) if _is_alone(tables) else pairs
 
 
-def _candidates(source: Source) -> list[str]:
+def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
     images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
     found = []
@@ -85,7 +87,7 @@ def _candidates(source: Source) -> list[str]:
 
 
 def _names_images(table: Path, named: NamedImages) -> bool:
-    """Whether most of the first rows of a table have a cell that names an image which is there."""
+    """Whether the first rows of a table have a cell that names an image which is there, and one that may be a text."""
     try:
         rows = list(_first_rows(table))
     except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError):
@@ -94,7 +96,18 @@ def _names_images(table: Path, named: NamedImages) -> bool:
         return False
     widest = max(map(len, rows))
     columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
-    return any(named.are_named_by(column, table) for column in columns)
+    naming = [named.are_named_by(column, table) for column in columns]
+    others = [column for column, names_images in zip(columns, naming, strict=True) if not names_images]
+    return any(naming) and (any(map(_could_be_texts, others)) or table.suffix.lower() == ".json")
+
+
+def _could_be_texts(values: Sequence[str | None]) -> bool:
+    """Whether values are neither all ids and numbers nor names of files, as lists of images and boxes have beside them.
+
+    Of JSON only the names are looked at.
+    """
+    filled = [value for value in values if value]
+    return bool(filled) and not are_ids(filled) and not all(is_image_name(value.partition("#")[0]) for value in filled)
 
 
 def _first_rows(table: Path) -> Iterator[list[str]]:
