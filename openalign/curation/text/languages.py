@@ -32,7 +32,8 @@ _MOST = 16
 """A text that may be in more languages has nothing to guess from, such as a name of a file."""
 _LEAST = 1e-30  # a probability that rounding made 0
 _CODES = sorted(SHARES)
-_PLACES = {code: _CODES.index(VARIETIES.get(code, code)) for code in (*SHARES, *VARIETIES)}
+_VARIETIES = sorted(VARIETIES)
+_OF_VARIETIES = [_CODES.index(VARIETIES[variety]) for variety in _VARIETIES]
 _WEIGHTS_L = _WEIGHT * np.log([SHARES[code] for code in _CODES])
 
 
@@ -55,11 +56,13 @@ def likely_languages(text: str) -> list[str]:
 
 
 def _scores(text: str) -> NDArray[np.float64]:
-    """(L,) The logarithm of each language's probability if all were as frequent."""
-    labels, probabilities = zip(*_identifier().rank(text), strict=True)
-    scores_L = np.full(len(_CODES), -np.inf)
-    np.maximum.at(scores_L, [_PLACES[label] for label in labels], np.log(np.maximum(probabilities, _LEAST)))
-    return scores_L
+    """(L,) The logarithm of each language's probability if all were as frequent; of its likeliest variety."""
+    probabilities = dict(_identifier().rank(text))
+    found = [probabilities.get(label, 0.0) for label in (*_CODES, *_VARIETIES)]
+    scores_L = np.array(found[: len(_CODES)])
+    np.maximum.at(scores_L, _OF_VARIETIES, found[len(_CODES) :])
+    logarithms_L: NDArray[np.float64] = np.log(np.maximum(scores_L, _LEAST))
+    return logarithms_L
 
 
 @cache
