@@ -35,6 +35,8 @@ _CODES = sorted(SHARES)
 _VARIETIES = sorted(VARIETIES)
 _OF_VARIETIES = [_CODES.index(VARIETIES[variety]) for variety in _VARIETIES]
 _WEIGHTS_L = _WEIGHT * np.log([SHARES[code] for code in _CODES])
+_SURE = 1 / (1 + np.exp(-_MARGIN - np.ptp(_WEIGHTS_L)))
+"""The identifier's probability above which no weights bring another language within the margin: most captions."""
 
 
 def language_of(text: str) -> str:
@@ -48,6 +50,9 @@ def likely_languages(text: str) -> list[str]:
         return [NONE]
     # Titles With Capitals look like German, and German without them like Dutch: both forms count.
     forms = [text] if text[1:] == text[1:].lower() else [text, text.lower()]
+    first = [_identifier().classify(form) for form in forms]
+    if len({label for label, _ in first}) == 1 and min(probability for _, probability in first) > _SURE:
+        return [VARIETIES.get(first[0][0], first[0][0])]
     scores_FL = np.stack([_scores(form) for form in forms])
     totals_L = scores_FL.mean(axis=0) + _WEIGHTS_L
     ranked = np.argsort(-totals_L, kind="stable")
