@@ -18,8 +18,8 @@ import tokenizers
 from measure import show, write
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
-from openalign.data.text.tokenizer import train_tokenizer
-from openalign.data.text.vocabulary import SPECIAL
+from openalign.data.tokenizer import train_tokenizer
+from openalign.data.tokenizer.vocabulary import SPECIAL
 
 UNSPACED = ("th", "lo", "km", "my", "ja", "zh")
 LANGUAGES = (*UNSPACED, "ko", "fa", "hi", "ta", "ka", "tr", "vi", "de", "en")

@@ -16,7 +16,7 @@ from ibis import _
 from openalign.curation.engine.text_batches import table_of_texts
 from openalign.curation.isolation.records import one_record
 from openalign.curation.text.newer_characters import ADDED, LOWERED
-from openalign.data.text.unspaced import UNSPACED_RANGES, has_unspaced, words_of
+from openalign.data.tokenizer.unspaced import UNSPACED_RANGES, has_unspaced, words_of
 
 # The \x{...} form and these classes mean the same to RE2 (DuckDB) and to java.util.regex (Spark).
 _UNSPACED = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in UNSPACED_RANGES) + "]"

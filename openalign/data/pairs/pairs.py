@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from openalign.data.pairs.reading import Reading
 from openalign.data.shards.reader import ShardImages
 from openalign.errors import OpenAlignError
 
@@ -20,6 +21,14 @@ class ImageStore(Protocol):
     def image_bytes(self, row: int) -> bytes: ...
 
     def select(self, rows: NDArray[np.int64]) -> "ImageStore": ...
+
+    def location(self, row: int) -> str:
+        """Where the bytes are, as `ImageLocation.write` of curation says it; "" if they are in no place of their own.
+
+        `file://PATH`, `at://URL`, `tar://FILE#OFFSET+SIZE+DIGEST` (the digest may be missing; FILE may be any file that
+        holds the bytes as they are) or `parquet://FILE#COLUMN+GROUP+ROW`; paths are absolute.
+        """
+        ...
 
     def identity(self) -> bytes:
         """Bytes that change when a stored image does, found from file sizes and times without reading the images."""
@@ -41,12 +50,24 @@ class Pairs:
     """(N,) row of each pair in its source, from 0."""
     problems: tuple[str, ...] = field(default=())
     image_key: str = "image"
-    """The column in which equal values mean the same image; rows without a value are compared by source row."""
+    """The column in which equal values mean the same image; rows without a value are compared by source row, and so are
+    all if it is ""."""
+    files: tuple[tuple[str, int], ...] = ()
+    """The names of the files that the rows come from, if several, and the source row that each begins with."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What was taken for `image`, `text` and `label`: the name of a column or field, or words (`the folder's name`)."""
+    reading: Reading | None = None
+    """How the data were recognised."""
 
     @classmethod
     def of(cls, name: str, table: pa.Table, images: ImageStore, problems: Sequence[str] = ()) -> "Pairs":
         """Pairs that are the rows of `table`, one to one."""
         return cls(name, table.combine_chunks(), images, np.arange(len(table)), tuple(problems))
+
+    @property
+    def read_as(self) -> str:
+        """How the data were read, in a line: `WebDataset shards, split train, 40 rows (image: jpg, text: txt)`."""
+        return self.reading.sentence(len(self), self.columns) if self.reading else f"{len(self):,} rows"
 
     def __len__(self) -> int:
         return len(self.table)
@@ -62,6 +83,8 @@ class Pairs:
 
         The same in every process and every run.
         """
+        if not self.image_key:
+            return ids_of([f"row {row}" for row in self.source_rows[rows]])
         found: list[str | None] = self.table[self.image_key].take(pa.array(rows)).to_pylist()
         return ids_of([key or f"row {self.source_rows[row]}" for key, row in zip(found, rows, strict=True)])
 
@@ -71,6 +94,21 @@ class Pairs:
             return self.images.image_bytes(row)
         except OpenAlignError as error:
             raise OpenAlignError(f"{self.row_name(row)}: {error}") from None
+
+    def one_per_image(self) -> tuple["Pairs", list[list[str]]]:
+        """The first row of each image (see `image_ids`), in order, and the texts of all of its rows, each once."""
+        _, firsts, image_of_row = np.unique(
+            self.image_ids(np.arange(len(self))), return_index=True, return_inverse=True
+        )
+        order = np.argsort(firsts)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        texts: list[dict[str, None]] = [{} for _ in order]
+        for image, text in zip(place[image_of_row].tolist(), self.texts(), strict=True):
+            if text:
+                texts[image][text] = None
+        pairs = self if len(firsts) == len(self) else self.select(firsts[order])
+        return pairs, [list(each) for each in texts]
 
     def checked_every(self, rows: int) -> "Pairs":
         """The same pairs, with only one image in `rows` compared with its digest (if it has one) when it is read."""
@@ -84,7 +122,9 @@ class Pairs:
 
     def row_name(self, row: int) -> str:
         """The name of a pair in a message: `photos.csv row 12 (x.jpg)`, rows counted from 1 without the header."""
-        return f"{self.name} row {self.source_rows[row] + 1} ({self.table['image'][row].as_py()})"
+        source_row = int(self.source_rows[row])
+        name, first = next((each for each in reversed(self.files) if each[1] <= source_row), (self.name, 0))
+        return f"{name} row {source_row - first + 1} ({self.table['image'][row].as_py()})"
 
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> "Pairs":
         """The pairs of these rows, in this order."""

@@ -18,11 +18,12 @@ import torch
 
 from openalign.data.loading.loader import Batch, BatchLoader
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from tests.data.loading.batches import SETTINGS, batches
 
 
+@pytest.mark.slow
 def test_workers_outlive_a_sigterm_to_the_whole_process_group(pairs: Pairs, tokenizer: Tokenizer) -> None:
     loader = BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=40)
     running = iter(loader)
@@ -56,7 +57,7 @@ from types import SimpleNamespace
 from openalign.data.loading.loader import BatchLoader
 from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 pairs = open_pairs({str(folder)!r})
 tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path({str(tmp_path / "tokenizer.json")!r}), 100))
 settings = LoaderSettings(batch_size=4, seed=1, image_size=24, resize_size=32, workers=2)
@@ -90,6 +91,7 @@ def test_a_worker_killed_at_any_moment_is_one_error_and_leaves_no_process(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_that_dies_before_its_batches_are_fetched_is_reported_as_killed(
     pairs: Pairs, tokenizer: Tokenizer, workers: int

@@ -1,0 +1,90 @@
+"""The splits of a data set, by the usual words in the names of files and folders."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from openalign.errors import OpenAlignError, UsageError
+
+ALL_SPLITS = "all"
+UNNAMED = "unnamed"
+"""The split of files whose names tell none, beside others that do."""
+_WORDS = {
+    "train": ("train", "training", "trn"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "heldout", "holdout"),
+}
+_NAMES = {word: split for split, words in _WORDS.items() for word in words}
+_BETWEEN_WORDS = re.compile(r"[^a-z]+")
+_Part = TypeVar("_Part")
+
+
+def split_of(name: str) -> str:
+    """The split that the name of a file or folder tells: `cc3m-train-0001.tar` -> `train`; "" if it tells none.
+
+    The name is that of the data set: `val2017` -> `val`. Words within words do not count (`trainer`, `contest`).
+    """
+    words = _BETWEEN_WORDS.split(name.lower())
+    return next((word for word in words if word in _NAMES), "")
+
+
+def split_folders(folders: Iterable[str]) -> dict[str, list[str]]:
+    """The folder of each split among folders with images, given as relative paths with slashes.
+
+    A word names a split only where all folders beside it do, or two of them name different ones: a folder `train`
+    beside `airplane` and `boat` holds pictures of trains. Without splits: {"": [the folder that all lie in]}.
+    """
+    paths = [tuple(filter(None, folder.split("/"))) for folder in folders]
+    common = _common(paths)
+    for place in range(len(common)):
+        if split := split_of(common[place]):
+            return {split: ["/".join(common[: place + 1])]}
+    beside = {path[len(common)] if len(path) > len(common) else "" for path in paths}
+    told = {name: split_of(name) for name in sorted(beside) if name}
+    if not any(told.values()) or (
+        not all(told.values()) and len({_NAMES[split] for split in told.values() if split}) < 2
+    ):
+        return {"": ["/".join(common)]}
+    found: dict[str, list[str]] = {}
+    for name, split in told.items():
+        found.setdefault(split, []).append("/".join((*common, name)))
+    return found
+
+
+def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    first, last = min(paths), max(paths)
+    same = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
+    return first[: min(len(first), len(last)) if same is None else same]
+
+
+def same_split(one: str, other: str) -> bool:
+    """Whether two names of splits mean the same one: `val` and `validation`."""
+    return _NAMES.get(one.lower(), one.lower()) == _NAMES.get(other.lower(), other.lower())
+
+
+def chosen_parts(
+    name: str, splits: Mapping[str, Sequence[_Part]], chosen: str | None, *, mixing: bool
+) -> tuple[str, list[_Part]]:
+    """The split that is read, and its parts; `mixing` takes all splits if none is chosen.
+
+    Raises:
+        OpenAlignError: there are several and none is chosen.
+        UsageError: the chosen one does not exist.
+    """
+    splits = {split or UNNAMED: parts for split, parts in splits.items()} if len(splits) > 1 else splits
+    known = ", ".join(splits)
+    if chosen is None and len(splits) > 1 and not mixing:
+        raise OpenAlignError(
+            f"{name} holds several splits ({known}): choose one with --split (the setting `split`), "
+            f"or all of them with --split {ALL_SPLITS}"
+        )
+    if chosen in (None, ALL_SPLITS):
+        only = next(iter(splits), "") if len(splits) == 1 else ALL_SPLITS
+        return only, [part for parts in splits.values() for part in parts]
+    found = next((split for split in splits if same_split(split, chosen or "")), None)
+    if not found:
+        listed = f"its splits are {known}" if any(splits) else "no splits are told apart in it"
+        raise UsageError(f"{name} has no split {chosen!r}: {listed}")
+    return found, list(splits[found])
