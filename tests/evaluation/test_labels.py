@@ -111,7 +111,7 @@ def test_names_with_digits_are_names(values):
     assert (classes.names, numbers, notes) == (tuple(values), {values[0]: 0, values[1]: 1}, [])
 
 
-def test_numbers_mean_the_places_of_a_list():
+def test_numbers_mean_positions_in_a_list():
     classes = Classes(("tench", "missile", "crane", "missile"))
     found, numbers, notes = class_numbers(classes, ["0", "1", "3", "003", "2.0", "-1", "4"], "t")
     assert (found, notes) == (classes, [])
