@@ -40,7 +40,7 @@ def readers_of(source: PathOrUrl, settings: SourceSettings) -> Iterator[Reader]:
     if isinstance(source, Path) and source.is_dir():
         yield from _folder_readers(source, settings)
     elif is_tar(source):
-        yield partial(read_shard, tar=source)
+        yield partial(read_shard, tar=source, settings=settings.tables)
     elif table_suffix(source):
         yield partial(read_listing, file=source, settings=settings.tables)
     elif name.endswith(PAGE_SUFFIXES) and is_folder(folder := sibling(source, "")):
