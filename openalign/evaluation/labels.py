@@ -139,9 +139,11 @@ def class_numbers(
                 "order of the numbers or as a table of ids and names, with labels (--label-file FILE)."
             )
         return Classes(tuple(found), tuple(found)), {value: number for number, value in enumerate(found)}, []
-    if classes.values is not None and (set(classes.values) & set(found) or not set(classes.names) & set(found)):
+    if classes.values is not None and not set(found) & set(classes.values):  # names, from a table beside the data
+        return _classes_by_name(classes, where)
+    if classes.values is not None:
         return classes, {value: number for number, value in enumerate(classes.values)}, []
-    if classes.values is None and all(map(_NUMBER.fullmatch, found)) and not set(found) <= set(classes.names):
+    if all(map(_NUMBER.fullmatch, found)) and not set(found) <= set(classes.names):
         return classes, _numbers_counted_from_0(found, len(classes.names), where), []
     return _classes_by_name(classes, where)
 
