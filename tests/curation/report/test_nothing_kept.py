@@ -6,6 +6,8 @@ import pytest
 
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
+from openalign.curation.report.nothing_kept import why_nothing_is_kept
+from openalign.options import typed_options
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server
 
@@ -31,7 +33,13 @@ def test_images_on_a_private_host_are_told_with_the_setting(
     said = said_of(rows, tmp_path, capsys)
     assert "Pairs that each rule drops: unreadable_image 5;" in said
     assert "5 of 5 images could not be used: 127.0.0.1 is not a public address (5)." in said
-    assert "--set allow_private_hosts=true fetches from such hosts." in said
+    assert "`set={'allow_private_hosts': 'true'}` fetches from such hosts." in said
+
+
+def test_a_command_is_told_the_setting_as_it_is_typed() -> None:
+    report = {"rules": [], "images": {"judged": 1, "readable": 0}, "image_problems": {"x is not a public address": 1}}
+    with typed_options():
+        assert list(why_nothing_is_kept(report))[-1] == "--set allow_private_hosts=true fetches from such hosts."
 
 
 def test_several_reasons_are_counted(tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +55,7 @@ def test_images_that_are_only_linked_to_are_told_where_downloading_is_off(
 ) -> None:
     said = said_of([(f"https://example.org/{text[-1]}.jpg", text) for text in TEXTS], tmp_path, capsys, download=False)
     assert "could not be used: not among the sources, and downloading is off (5)." in said
-    assert "--set download=true fetches images" in said
+    assert "`set={'download': 'true'}` fetches images" in said
 
 
 def test_images_that_can_be_used_are_no_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
