@@ -70,7 +70,10 @@ def rows_of(
         row = rows.row_of(sample, label, chosen)
         rows.complete += [row | {"text": caption} for caption in _rows_for(captions, options)]
     problems += first_ones(Kind.METADATA_NOT_READ, rows.refused, "samples have fields that are left out")
-    table = table_of(rows.complete) if rows.complete else INDEX_SCHEMA.empty_table()
+    if not rows.complete:
+        return Rows(INDEX_SCHEMA.empty_table(), texts.no_such_text)
+    table = table_of(rows.complete)
+    table = table.set_column(table.column_names.index("text"), "text", table["text"].cast(pa.string()))
     return Rows(table, texts.no_such_text)
 
 
