@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from openalign.data.files import remote
 from openalign.data.files.walk import files_below
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.folder_files import image_files, unread_files
 from openalign.data.shards.find import is_pattern, matching
 from openalign.errors import OpenAlignError
 
@@ -79,7 +80,14 @@ class Source:
             return list(self.chosen)
         if isinstance(self.at, str) and self.is_folder and not self._is_listed:
             return [tar.removeprefix(f"{self.at.rstrip('/')}/") for tar in remote.list_tars(self.at)]
-        return files_below(self.at) if self.is_folder else [PurePosixPath(str(self.at)).name]
+        return files_below(self.at, self.skipped) if self.is_folder else [PurePosixPath(str(self.at)).name]
+
+    @cached_property
+    def images(self) -> list[str]:
+        """Those of `files` that are images and can be decoded; the others are told in `skipped`."""
+        folder = self.at if isinstance(self.at, Path) else None
+        self.skipped.extend(unread_files(self.files, folder, self.name))
+        return image_files(self.files, folder)
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:
