@@ -19,7 +19,7 @@ from openalign.data.shards.tar_samples import CLASS_NAMES, samples_of
 from openalign.errors import OpenAlignError
 
 ALL_SAMPLES = SampleOptions(need_text=False)
-"""A row for each image, with the text that is found, if any."""
+"""Every image, also one whose text cannot be read."""
 
 Tar = Path | str
 """A local tar, or the URL of one."""
@@ -46,7 +46,7 @@ def check_sidecars(tars: Iterable[Tar]) -> None:
 
 
 def read_index(tar: Tar, problems: list[str] | None = None, options: SampleOptions = ALL_SAMPLES) -> pa.Table:
-    """The index of one tar, a row for each image, or each caption with `options.need_text`.
+    """The index of one tar, a row for each caption of an image, and one for an image without any.
 
     It is read out of the tar itself if there is no sidecar, or one of another tar; then it has the column `MEMBER`.
     A cut-off tar gives its complete samples. What is left out, and each choice among texts, is added to `problems`.

@@ -35,7 +35,7 @@ class SampleOptions:
     text_column: str | None = None
     """Suffix of the texts to take, or a field of the `.json`, `alt.en` within an object; not split at lines."""
     need_text: bool = True
-    """A row for each caption, and none for a sample whose text cannot be read; else a row for each image."""
+    """No row for a sample whose text cannot be read: it is counted as that, not as a row without a text."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ def rows_of(
         if sample.is_unread and options.need_text and not any(map(str.strip, captions)):
             continue  # it was counted when its text could not be read
         row = rows.row_of(sample, label, chosen)
-        rows.complete += [row | {"text": caption} for caption in _rows_for(captions, options)]
+        rows.complete += [row | {"text": caption} for caption in _rows_for(captions)]
     problems += first_ones(Kind.METADATA_NOT_READ, rows.refused, "samples have fields that are left out")
     if not rows.complete:
         return Rows(INDEX_SCHEMA.empty_table(), texts.no_such_text)
@@ -130,12 +130,9 @@ def _scalars(row: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
     return found
 
 
-def _rows_for(captions: Sequence[str], options: SampleOptions) -> list[str | None]:
-    """The text of each row that a sample gets."""
-    texts = [valid(caption) for caption in captions]
-    if options.need_text and texts:
-        return list(texts)
-    return [texts[0] if texts else None]
+def _rows_for(captions: Sequence[str]) -> Sequence[str | None]:
+    """The text of each row that a sample gets; one without a text gets a row."""
+    return [valid(caption) for caption in captions] or [None]
 
 
 def with_texts_of(index: pa.Table, name: str, options: SampleOptions) -> Rows:
@@ -157,7 +154,7 @@ def with_texts_of(index: pa.Table, name: str, options: SampleOptions) -> Rows:
         if captions is None:
             where = f"the field {column} of row {row + 1}"
             raise OpenAlignError(f"{name}: {where} is an object: name a field in it, as {column}.NAME")
-        taken = _rows_for(captions, options)
+        taken = _rows_for(captions)
         texts += taken
         rows += [row] * len(taken)
     index = index if len(rows) == len(index) else index.take(pa.array(rows, pa.int64()))
