@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -46,6 +46,8 @@ class Rows:
     """A row for each text: the columns of `INDEX_SCHEMA`, `MEMBER`, the fields of the `.json`, and `label`."""
     no_such_text: str = ""
     """Why no sample has the text that was asked for; "" if any has."""
+    taken: Mapping[str, str] = field(default_factory=lambda: {"image": "image", "text": "text"})
+    """What is taken for `image`, `text` and `label`: suffixes (`.jpg`), or fields."""
 
 
 def rows_of(
@@ -62,6 +64,7 @@ def rows_of(
     if not any(texts.of_sample) and any(labels) and class_names is not None and not options.text_column:
         texts.of_sample = [[label] if label else [] for label in labels]
         texts.notes.append(f"{name}: there are no texts, and the names of the classes are taken")
+        texts.taken = "the name of the class"
     problems += texts.notes
     rows = _Fields(name)
     for sample, captions, label, chosen in zip(samples, texts.of_sample, labels, texts.chosen, strict=True):
@@ -74,7 +77,13 @@ def rows_of(
         return Rows(INDEX_SCHEMA.empty_table(), texts.no_such_text)
     table = table_of(rows.complete)
     table = table.set_column(table.column_names.index("text"), "text", table["text"].cast(pa.string()))
-    return Rows(table, texts.no_such_text)
+    return Rows(table, texts.no_such_text, _taken(samples, texts.taken))
+
+
+def _taken(samples: Sequence[TarSample], text: str) -> dict[str, str]:
+    suffixes = Counter(sample.image.suffix for sample in samples)
+    taken = {"image": f".{suffixes.most_common(1)[0][0]}", "text": text}
+    return taken | ({"label": ".cls"} if any(sample.label is not None for sample in samples) else {})
 
 
 class _Fields:
@@ -159,7 +168,7 @@ def with_texts_of(index: pa.Table, name: str, options: SampleOptions) -> Rows:
         rows += [row] * len(taken)
     index = index if len(rows) == len(index) else index.take(pa.array(rows, pa.int64()))
     at = index.column_names.index("text")
-    return Rows(index.set_column(at, "text", pa.array(texts, pa.string())))
+    return Rows(index.set_column(at, "text", pa.array(texts, pa.string())), taken={"image": "image", "text": column})
 
 
 def image_names(index: pa.Table, tar: str) -> pa.ChunkedArray | None:

@@ -122,6 +122,14 @@ def test_captions_in_json_alone_are_found_by_usual_names(tmp_path: Path, name: s
     assert texts == [["zero"], ["one", "uno"], []]
 
 
+def test_what_is_taken_is_told(tmp_path: Path) -> None:
+    tar = captioned(tmp_path)
+    assert open_pairs(tar).columns == {"image": ".jpg", "text": ".txt"}
+    assert open_pairs(tar, text_column="recaption").columns == {"image": ".jpg", "text": "recaption"}
+    tar_of(tar, {"0.png": jpeg(0), "0.json": fields(TEXT="a"), "0.cls": b"dog"})
+    assert open_pairs(tar).columns == {"image": ".png", "text": "TEXT", "label": ".cls"}
+
+
 def test_a_caption_a_line_is_a_row_for_each(tmp_path: Path) -> None:
     members = {"a.jpg": jpeg(0), "a.txt": b"ein Hund\nzwei Hunde\n", "b.jpg": jpeg(1), "b.txt": b"drei Katzen"}
     tar = tar_of(tmp_path / "0.tar", members)
