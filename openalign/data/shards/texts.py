@@ -31,6 +31,8 @@ class Texts:
     of_sample: list[list[str]]
     chosen: list[str | None]
     """The suffix of the member that each text is from; None if it is not from a member."""
+    taken: str = ""
+    """What most texts are taken from, a suffix or a field; "" if there are none."""
     no_such_text: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -38,7 +40,7 @@ class Texts:
 def asked_texts(name: str, samples: Sequence[TarSample], column: str) -> Texts:
     """The texts that the user asked for."""
     suffix = column.lower().removeprefix(".")
-    texts = Texts([], [])
+    texts = Texts([], [], column)
     found = False
     for sample in samples:
         captions: list[str] | None = []
@@ -78,7 +80,9 @@ def found_texts(name: str, samples: Sequence[TarSample]) -> Texts:
             found.append(lines_of(text) if by_line else [text])
         else:
             found.append(captions_of(sample.fields.get(usual)) or [] if usual is not None else [])
-    return Texts(found, chosen, notes=_notes(name, samples, chosen, whole, found if by_line else None, usual))
+    (suffix, _), *_ = Counter(chosen).most_common(1)
+    taken = usual or "" if suffix is None else f".{suffix}"
+    return Texts(found, chosen, taken, notes=_notes(name, samples, chosen, whole, found if by_line else None, usual))
 
 
 def _notes(

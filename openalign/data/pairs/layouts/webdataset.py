@@ -46,9 +46,9 @@ class WebDataset:
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         problems: list[str] = []
         check_sidecars(parts)
-        tars, indexes = read_indexes(
-            parts, problems, SampleOptions(options.image_column, options.text_column, options.need_text)
-        )
+        wanted = SampleOptions(options.image_column, options.text_column, options.need_text)
+        found = read_indexes(parts, problems, wanted)
+        tars, indexes = found.tars, found.tables
         if not any(len(index) for index in indexes):
             first = f". The first problem: {problems[0]}" if problems else ""
             raise OpenAlignError(f"{name}: the shards hold no samples with an image{first}")
@@ -58,7 +58,8 @@ class WebDataset:
             if other not in ("image_offset", "image_size", DIGEST, MEMBER):
                 columns.setdefault(other, index[other])
         pairs = Pairs.of(name, pa.table(columns), ShardImages.of(tars, indexes), problems)
-        return replace(pairs, image_key="sha256" if _have_checksums(indexes) else "image")
+        key = "sha256" if _have_checksums(indexes) else "image"
+        return replace(pairs, image_key=key, columns=found.taken)
 
 
 def _named(index: pa.Table, tar: PathOrUrl, source: str) -> pa.Table:
