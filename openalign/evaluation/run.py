@@ -15,8 +15,8 @@ from openalign.evaluation.labels import Labels, classes_of
 from openalign.evaluation.prompts import read_templates
 from openalign.evaluation.protocol import EvaluateSettings, Protocol
 from openalign.files import whole_file
-from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
+from openalign.model.given import given_model
 
 PROTOCOLS = {protocol.name: protocol for protocol in (retrieval.PROTOCOL, zero_shot.PROTOCOL)}
 
@@ -89,7 +89,7 @@ def _open(
 def _measure(
     model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings
 ) -> dict[str, Any]:
-    encoder = hub.load(model) if isinstance(model, str | Path) else model
+    encoder = given_model(model)
     result = protocol.measure(encoder, pairs, settings)
     return {
         "protocol": protocol.name,
