@@ -9,14 +9,16 @@ from openalign.commands import terminal
 from openalign.commands.arguments import (
     ImageColumn,
     Json,
+    LayoutName,
     Model,
+    Split,
+    Strict,
     Templates,
     TextColumn,
     Where,
     comma_separated,
     key_values,
 )
-from openalign.progress import list_problems
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Data to evaluate on.", show_default=False)]
 ProtocolName = Annotated[Literal["retrieval", "zero-shot"], typer.Option(help="What to measure.")]
@@ -42,6 +44,9 @@ def evaluate(
     templates: Templates = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
+    split: Split = None,
+    layout: LayoutName = None,
+    strict: Strict = False,
     batch_size: BatchSize = 64,
 ) -> None:
     """Measure a model: retrieval in both directions, or zero-shot classification by class names.
@@ -59,10 +64,10 @@ def evaluate(
 
     options: dict[str, Any] = {"image_column": image_column, "text_column": text_column, "label_column": label_column}
     options |= {"where": rows, "distinct_texts": distinct_texts, "batch_size": batch_size, "json": json}
+    options |= {"split": split, "layout": layout, "strict": strict}
     options |= {"labels": comma_separated(labels), "templates": templates}
     report = evaluate(model, data, protocol=protocol, **options)
     terminal.print_table(report_table(report))
-    list_problems(report["problems"])
 
 
 def classify(

@@ -59,7 +59,7 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
 
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
     """Search results for JSON, best first."""
-    return [{name: getattr(hit, name) for name in ("row", "image", "text", "page", "score")} for hit in hits]
+    return [{name: getattr(hit, name) for name in ("row", "image", "text", "texts", "page", "score")} for hit in hits]
 
 
 def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[str, Any]]:

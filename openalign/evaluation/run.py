@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from openalign.data.announce import announce, described, refuse_left_out, tell_left_out
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import UsageError
@@ -34,6 +35,9 @@ def evaluate(
     label_column: str = "label",
     templates: Sequence[str] | Path | None = None,
     batch_size: int = 64,
+    split: str | None = None,
+    layout: str | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Measure `model` on `data`.
 
@@ -46,17 +50,21 @@ def evaluate(
         distinct_texts: keep only the first row of each distinct text.
         image_column, text_column: columns of a table; None finds them by their usual names.
         labels, label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
+        split, layout, strict: see `open_pairs`; with `strict`, an image that cannot be read is an error as well.
 
-    Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "problems"}`; shares between 0 and 1.
+    Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "layout", "split", "columns", "lost",
+    "problems"}`; shares between 0 and 1; `lost` is the number of things of each kind that were left out.
 
-    Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated.
+    Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated; with
+    `strict`, anything that is left out.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
     settings = _settings(labels, label_column, templates, batch_size)
     need_text = PROTOCOLS[protocol].needs_text or distinct_texts
-    pairs = _open(data, image_column, text_column, need_text, where)
-    report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, PROTOCOLS[protocol], settings)
+    options = {"image_column": image_column, "text_column": text_column, "need_text": need_text}
+    pairs = _open(data, where, options | {"split": split, "layout": layout, "strict": strict})
+    report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, PROTOCOLS[protocol], settings, strict)
     if json is not None:
         _write_json(Path(json), report)
     return report
@@ -73,23 +81,23 @@ def _settings(
     )
 
 
-def _open(
-    data: str | Path | Pairs,
-    image_column: str | None,
-    text_column: str | None,
-    need_text: bool,
-    where: Mapping[str, str] | None,
-) -> Pairs:
+def _open(data: str | Path | Pairs, where: Mapping[str, str] | None, options: Mapping[str, Any]) -> Pairs:
     if isinstance(data, Pairs):
         return data.where(where or {})
-    return open_pairs(data, image_column=image_column, text_column=text_column, need_text=need_text, where=where)
+    pairs = open_pairs(data, where=where, **options)
+    announce(pairs)
+    return pairs if options["need_text"] else pairs.one_per_image()[0]  # one vote an image, whatever its captions
 
 
 def _measure(
-    model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings
+    model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings, strict: bool
 ) -> dict[str, Any]:
     encoder = hub.load(model) if isinstance(model, str | Path) else model
     result = protocol.measure(encoder, pairs, settings)
+    if strict:
+        refuse_left_out(pairs.name, result.problems)
+    tell_left_out(result.problems, result.count)
+    reading = described(pairs, result.problems)
     return {
         "protocol": protocol.name,
         "data": pairs.name,
@@ -98,6 +106,7 @@ def _measure(
         "chance": result.chance,
         "count": result.count,
         **result.details,
+        **{name: reading[name] for name in ("read_as", "layout", "split", "columns", "lost")},
         "problems": [*pairs.problems, *result.problems],
     }
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rich.table import Table
 
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError, UsageError
 from openalign.evaluation.prompts import TEMPLATES, embed_labels
@@ -100,9 +101,10 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[list[str], Ints
     if not len(kept):
         example = next((value for value in column.to_pylist() if value), "")
         raise OpenAlignError(f"{pairs.name}: no row of `{name}` holds one of the labels; it holds e.g. {example!r}.")
-    problems = []
+    problems: list[str] = []
     if left_out := len(pairs) - len(kept):
-        problems.append(f"{left_out} rows whose `{name}` is not among the {len(labels)} labels were left out.")
+        message = f"{left_out} rows whose `{name}` is not among the {len(labels)} labels were left out."
+        problems.append(LeftOut(Kind.ROW_OF_OTHER_LABEL, message, left_out))
     return labels, numbers[kept], pairs.select(kept), problems
 
 

@@ -71,7 +71,7 @@ def _pairs_of_rows(
     )
     table, stored = separate_images(table, image)
     table = in_memory(table) if maps else table
-    table, rows = captions_as_rows(table, text or "", options.need_text)
+    table, rows = captions_as_rows(table, text or "", need_text=True)
     table = with_named_columns(table, shown, image, text, options.need_text)
     images = FileImages(files[0].parent, table["image"]) if stored is None else stored_images(stored, rows, files, maps)
     pairs = replace(Pairs.of(name, table, images, problems), source_rows=rows, columns=_taken(image, text))

@@ -64,6 +64,10 @@ class HeldOutSettings(Settings):
     where: dict[str, str] = Field(default_factory=dict)
     image_column: str | None = None
     text_column: str | None = None
+    split: str | None = None
+    """The split to read, of data with several, such as "validation"; "all" for every one."""
+    layout: str | None = None
+    """The layout to read the data in. Default: the one that `openalign inspect` says."""
     every_steps: int = Field(default=1000, gt=0)
     most: int = Field(default=5000, gt=1)
     """Number of pairs, the first ones: papers report recall among 5,000 for COCO."""
@@ -80,6 +84,12 @@ class Recipe(Settings):
     """Keep only rows whose column has this value, such as {split = "train"}."""
     image_column: str | None = None
     text_column: str | None = None
+    split: str | None = None
+    """The split to read, of data with several, such as "train"; "all" for every one."""
+    layout: str | None = None
+    """The layout to read the data in. Default: the one that `openalign inspect` says."""
+    strict: bool = False
+    """End with an error if anything of the data is left out when it is opened."""
     start_from: str | None = None
     """ALIGN model to fine-tune, with its towers, sizes and tokenizer: a folder, or a name on the Hugging Face hub."""
     held_out: HeldOutSettings | None = None
