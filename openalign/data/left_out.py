@@ -1,7 +1,7 @@
 """What was left out of the data that was read: a message for each thing, with its kind and number."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 
@@ -22,6 +22,8 @@ class Kind(StrEnum):
     SAMPLE_WITHOUT_IMAGE = "samples without an image"
     EXTRA_IMAGE = "further images of a sample"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"
+    IMAGE_NOT_NAMED = "images that the table beside them does not name"
+    TEXT_WITHOUT_IMAGE = "texts without an image"
     FILE_MISSING = "files that are announced and missing"
     NAME_NOT_UTF8 = "names that are not UTF-8"
     LINK_NOT_FOLLOWED = "links that are not followed"
@@ -47,6 +49,18 @@ class LeftOut(str):
 
     def __getnewargs__(self) -> tuple[Kind, str, int]:  # type: ignore[override]
         return self.kind, str(self), self.number
+
+
+MOST_MESSAGES = 20
+"""Single messages of a kind; one more says how many things follow."""
+
+
+def listed(kind: Kind, messages: Sequence[str]) -> list[str]:
+    """A message for each thing of a kind, the first `MOST_MESSAGES` of them, and one for all that follow."""
+    told: list[str] = [LeftOut(kind, message) for message in messages[:MOST_MESSAGES]]
+    if more := len(messages) - MOST_MESSAGES:
+        told += [LeftOut(kind, f"... and {more:,} more {kind}", more)] if more > 0 else []
+    return told
 
 
 def counted(problems: Iterable[str]) -> dict[str, int]:

@@ -31,6 +31,9 @@ class CombinedImages:
     def select(self, rows: NDArray[np.int64]) -> "CombinedImages":
         return CombinedImages(self._stores, self._store_N[rows], self._row_N[rows])
 
+    def location(self, row: int) -> str:
+        return self._stores[int(self._store_N[row])].location(int(self._row_N[row]))
+
     def identity(self) -> bytes:
         return b"".join(store.identity() for store in self._stores) + self._store_N.tobytes() + self._row_N.tobytes()
 

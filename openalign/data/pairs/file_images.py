@@ -1,18 +1,24 @@
 """Images in files of their own: named by a table, or in a folder with a text file beside each."""
 
 import os
+import posixpath
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from openalign.data.files.walk import files_below
 from openalign.data.images.formats import is_image_name
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
+
+_ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|/\.{0,2}/|/$"
+"""Matches paths that have a second way to be written."""
 
 
 class FileImages:
@@ -26,7 +32,7 @@ class FileImages:
         path: str | None = self._paths[row].as_py()
         if not path:
             raise OpenAlignError("this row has no image")
-        if path.lower().startswith(("http://", "https://")):
+        if _is_link(path):
             raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
             return self._read(self._folder / path)
@@ -45,6 +51,12 @@ class FileImages:
     def select(self, rows: NDArray[np.int64]) -> "FileImages":
         return FileImages(self._folder, self._paths.take(pa.array(rows)))
 
+    def location(self, row: int) -> str:
+        path: str | None = self._paths[row].as_py()
+        if not path:
+            return ""
+        return f"at://{path}" if _is_link(path) else f"file://{(self._folder / path).absolute()}"
+
     def identity(self) -> bytes:
         return repr([self._size_and_time(path) for path in self._paths.to_pylist()]).encode()
 
@@ -54,6 +66,36 @@ class FileImages:
         except (OSError, ValueError):
             return None
         return status.st_size, status.st_mtime_ns
+
+
+def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
+    """The paths with each file written in one way, so that equal paths are equal files; URLs of the web as they are.
+
+    `./a.jpg`, `x/../a.jpg`, `FOLDER/a.jpg` and `file://FOLDER/a.jpg` all become `a.jpg`, relative to `folder`.
+    """
+    top = f"{os.path.abspath(folder)}{os.sep}"  # noqa: PTH100 - links are not resolved
+    inside = pc.starts_with(paths, top)
+    if pc.any(inside).as_py():
+        paths = pc.if_else(inside, pc.utf8_slice_codeunits(paths, start=len(top)), paths)
+    odd = pc.fill_null(pc.match_substring_regex(paths, _ODD_PATH), False).to_numpy(zero_copy_only=False)
+    if not odd.any():
+        return paths
+    kept: list[str | None] = paths.to_pylist()
+    for row in np.flatnonzero(odd).tolist():
+        kept[row] = _normalised(kept[row] or "", top)
+    return pa.chunked_array([pa.array(kept, pa.string())])
+
+
+def _normalised(path: str, top: str) -> str:
+    if path.lower().startswith("file:"):
+        path = unquote(urlsplit(path).path)
+    elif "://" in path or path.startswith("data:"):
+        return path
+    return posixpath.normpath(path).removeprefix(top)
+
+
+def _is_link(path: str) -> bool:
+    return path.lower().startswith(("http://", "https://"))
 
 
 def image_paths(folder: Path) -> tuple[list[Path], list[str]]:

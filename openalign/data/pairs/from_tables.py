@@ -9,9 +9,9 @@ import pyarrow as pa
 from openalign.data.files.recorded import check_recorded
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.combine import combined
-from openalign.data.pairs.file_images import FileImages
+from openalign.data.pairs.file_images import FileImages, normalised_paths
 from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import Pairs
+from openalign.data.pairs.pairs import ImageStore, Pairs
 from openalign.data.tables.columns import find_columns, with_named_columns
 from openalign.data.tables.datasets import captions_as_rows, in_memory, read_arrow
 from openalign.data.tables.image_columns import separate_images, stored_images
@@ -73,7 +73,11 @@ def _pairs_of_rows(
     table = in_memory(table) if maps else table
     table, rows = captions_as_rows(table, text or "", need_text=True)
     table = with_named_columns(table, shown, image, text, options.need_text)
-    images = FileImages(files[0].parent, table["image"]) if stored is None else stored_images(stored, rows, files, maps)
+    if stored is None:
+        table = table.set_column(0, "image", normalised_paths(table["image"], files[0].parent))
+        images: ImageStore = FileImages(files[0].parent, table["image"])
+    else:
+        images = stored_images(stored, rows, files, maps, image)
     pairs = replace(Pairs.of(name, table, images, problems), source_rows=rows, columns=_taken(image, text))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")

@@ -1,11 +1,13 @@
 """Columns that hold the images themselves: as bytes, or as objects of `bytes` and `path`."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from openalign.data.files.open_files import OpenFiles
@@ -38,11 +40,18 @@ def separate_images(table: pa.Table, column: str) -> tuple[pa.Table, pa.ChunkedA
 
 
 def stored_images(
-    images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path], maps: Sequence[pa.Buffer]
+    images: pa.ChunkedArray,
+    rows: NDArray[np.int64],
+    files: Sequence[Path],
+    maps: Sequence[pa.Buffer],
+    column: str = "",
 ) -> "StoredImages | ArrowImages":
-    """The images of a column of bytes read from `files`; `maps` are the memory maps of the files, if they have any."""
+    """The images of a column of bytes read from `files`; `maps` are the memory maps of the files, if they have any.
+
+    `column` is the name of the column, by which `location` finds its values in a Parquet file.
+    """
     if not maps:
-        return StoredImages(images, rows, files)
+        return StoredImages(images, rows, files, column)
     found = [_ranges_of(chunk, maps) for chunk in images.chunks]
     ranges = [each for each in found if each is not None]
     if len(ranges) < len(found):  # compressed: the files do not contain the plain bytes
@@ -75,7 +84,10 @@ def _ranges_of(images: pa.Array, maps: Sequence[pa.Buffer]) -> NDArray[np.int64]
 class StoredImages:
     """Images in a column of bytes that is held in memory."""
 
-    def __init__(self, images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path]) -> None:
+    def __init__(
+        self, images: pa.ChunkedArray, rows: NDArray[np.int64], files: Sequence[Path], column: str = ""
+    ) -> None:
+        self._column = column
         self._images = images
         self._rows = rows
         self._files = list(files)
@@ -87,7 +99,18 @@ class StoredImages:
         return data
 
     def select(self, rows: NDArray[np.int64]) -> "StoredImages":
-        return StoredImages(self._images, self._rows[rows], self._files)
+        return StoredImages(self._images, self._rows[rows], self._files, self._column)
+
+    def location(self, row: int) -> str:
+        """`parquet://FILE#COLUMN+GROUP+ROW`; "" if the images are in no Parquet file."""
+        if not self._column or len(self._files) != 1 or self._files[0].suffix.lower() != ".parquet":
+            return ""
+        leaf, firsts, rows = _row_groups(self._files[0], self._column)
+        if rows != len(self._images):  # rows with damaged texts were left out, so that numbers in the file differ
+            return ""
+        source_row = int(self._rows[row])
+        group = int(np.searchsorted(firsts, source_row, side="right")) - 1
+        return f"parquet://{self._files[0].absolute()}#{leaf}+{group}+{source_row - int(firsts[group])}"
 
     def identity(self) -> bytes:
         return _state_of(self._files) + self._rows.tobytes()
@@ -111,11 +134,26 @@ class ArrowImages:
             raise OpenAlignError(f"{self._files[number]} was truncated after it was opened: save or fetch it again")
         return data
 
+    def location(self, row: int) -> str:
+        """`tar://FILE#OFFSET+SIZE`, since the file holds the bytes as they are; "" if the row has no image."""
+        number, offset, size = self._ranges_N3[row].tolist()
+        return f"tar://{self._files[number].absolute()}#{offset}+{size}" if size >= 0 else ""
+
     def select(self, rows: NDArray[np.int64]) -> "ArrowImages":
         return ArrowImages(self._files, self._ranges_N3[rows], self._opened)
 
     def identity(self) -> bytes:
         return _state_of(self._files) + self._ranges_N3.tobytes()
+
+
+@lru_cache(maxsize=64)
+def _row_groups(file: Path, column: str) -> tuple[int, NDArray[np.int64], int]:
+    """The number of the leaf column that holds the bytes, the first row of each row group, and the number of rows."""
+    with pq.ParquetFile(file) as parquet:
+        paths = [parquet.schema.column(number).path for number in range(len(parquet.schema))]
+        sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+    leaf = next(number for number, path in enumerate(paths) if path in (column, f"{column}.bytes"))
+    return leaf, np.cumsum([0, *sizes[:-1]]), sum(sizes)
 
 
 def _state_of(files: Sequence[Path]) -> bytes:

@@ -23,7 +23,7 @@ def test_an_image_whose_name_is_not_utf8_is_left_out_and_listed(tmp_path: Path) 
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["one"]
     assert pairs.problems == (
-        f"{tmp_path}: 1 images whose names are not UTF-8 are left out, the first: caf\ufffd.jpg: rename them",
+        f"{tmp_path}: 1 files whose names are not UTF-8 are left out; rename them, the first: caf\ufffd.jpg",
     )
 
 

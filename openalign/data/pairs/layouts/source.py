@@ -45,7 +45,7 @@ class Source:
     @cached_property
     def files(self) -> list[str]:
         """The paths of the files below a folder, relative, with slashes, sorted; of a file, its own name."""
-        return files_below(self.at) if self.is_folder else [PurePosixPath(str(self.at)).name]
+        return files_below(self.at, self.skipped) if self.is_folder else [PurePosixPath(str(self.at)).name]
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:
