@@ -19,6 +19,7 @@ from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.recipe import MODEL_KEYS, CurateRecipe
+from openalign.curation.sources.storage import local_path
 from openalign.data.files import remote
 from openalign.data.files.walk import file_states
 from openalign.data.shards.writer import ShardWriter
@@ -158,6 +159,7 @@ def _fingerprint(described: dict[str, Any], sources: Sequence[str | Path]) -> st
 def _file_states(source: str) -> Iterator[str]:
     """The states of the files that `source` (a file, folder, pattern or URL) stands for, in order of their names."""
     found: Iterable[Path | str]
+    source = local_path(source) if source.startswith("file://") else source
     if remote.is_url(source):
         found = remote.matching(source)
     elif Path(source).exists():

@@ -32,12 +32,13 @@ from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import rules_that_run
 from openalign.curation.rules.text_rules import add_languages
 from openalign.curation.sources.extract import extract
+from openalign.data.announce import announce, tell_left_out
 from openalign.data.files.remote import is_url
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
-from openalign.progress import say
+from openalign.progress import list_problems, say
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ def _curate_into(
         ):
             curated = _curate(engine, request, partial_folder)
             report = write_report(curated, run, request.truth, partial_folder)
+            told = {*curated.extracted.problems, *(problem for each in curated.test_sets for problem in each.problems)}
+            list_problems([problem for problem in report["problems"]["first"] if problem not in told])
         _print_summary(report, folder, trim_cache(cache_of(folder), limit))
     return report
 
@@ -141,6 +144,8 @@ def _check_apart(folder: Path, paths: Sequence[str | Path]) -> None:
 def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
     recipe, storage = request.recipe, request.recipe.storage
     test_sets = tuple(open_pairs(source, need_text=False) for source in request.test_set)
+    for test_set in test_sets:
+        announce(test_set, f"{test_set.name} (test set):")
     rules = rules_that_run(recipe, has_test_set=bool(test_sets))
     check_models(rules, recipe)
     text_rules = [rule for rule in rules if not rule.of_image]
@@ -148,6 +153,9 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
 
     state = describe_sources(request.sources, recipe)
     extracted = extract(engine, request.sources, pages=recipe.pages, tables=recipe.tables, state=state)
+    for line in extracted.readings:
+        say(line)
+    tell_left_out(extracted.problems, extracted.records + extracted.pages)
     problems = [*extracted.problems, *(problem for pairs in test_sets for problem in pairs.problems)]
     pairs = count_pairs(engine, extracted.occurrences, recipe.text.vocabulary, problems)
     corpus = Corpus(engine, recipe, pairs, test_sets, problems=problems)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -22,6 +23,8 @@ class Kind(StrEnum):
     SAMPLE_WITHOUT_IMAGE = "samples without an image"
     EXTRA_IMAGE = "further images of a sample"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"
+    RECORD_NOT_READ = "WARC records that cannot be read"
+    PAGE_NOT_READ = "pages that cannot be read"
     IMAGE_NOT_NAMED = "images that the table beside them does not name"
     TEXT_WITHOUT_IMAGE = "texts without an image"
     FILE_MISSING = "files that are announced and missing"
@@ -49,6 +52,19 @@ class LeftOut(str):
 
     def __getnewargs__(self) -> tuple[Kind, str, int]:  # type: ignore[override]
         return self.kind, str(self), self.number
+
+
+def as_json(problem: str) -> Any:
+    """A problem as JSON holds it, with kind and number."""
+    return [problem.kind.value, str(problem), problem.number] if isinstance(problem, LeftOut) else problem
+
+
+def from_json(stored: Any) -> str:
+    """The problem that `as_json` wrote. Raises ValueError or TypeError for anything else."""
+    if isinstance(stored, str):
+        return stored
+    kind, message, number = stored
+    return LeftOut(Kind(kind), message, number)
 
 
 MOST_MESSAGES = 20

@@ -1,8 +1,7 @@
-"""Sources that are lists of images: tables, folders of images with texts, shards of this and other tools."""
+"""Sources that are lists of images: tables at a URL, shards of this and other tools."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,30 +12,23 @@ from openalign.curation.isolation.columns import values_of
 from openalign.curation.isolation.records import Problem, RecordError, one_record
 from openalign.curation.sources.locations import ImageLocation, TarLocation, location_of
 from openalign.curation.sources.occurrences import PartitionWriter
-from openalign.curation.sources.parquet_images import holds_images, read_parquet_images
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, sibling
-from openalign.data.pairs.open import open_pairs
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.shards.index import read_index
 from openalign.data.shards.sidecar import DIGEST
-from openalign.data.tables.read import read_table
-from openalign.data.tables.suffixes import table_suffix
+from openalign.data.tables.columns import find_columns, with_named_columns
+from openalign.data.tables.datasets import captions_as_rows
+from openalign.data.tables.read import read_raw_table
 
 
-def read_listing(partition: PartitionWriter, file: PathOrUrl, settings: TableSettings) -> None:
-    """Add the rows of a table, which holds the images themselves, or URLs, or paths relative to its folder."""
-    if table_suffix(file) == ".parquet" and holds_images(file, settings.image_column):
-        read_parquet_images(partition, file, settings)
-        return
-    table = read_table(file, settings.image_column, settings.text_column, problems=partition.problems)
-    _add_rows(partition, table, file, f"{file} row")
-
-
-def read_image_folder(partition: PartitionWriter, folder: Path) -> None:
-    """Add the images of a folder, with the texts of same-named .txt files or the names of class folders."""
-    pairs = open_pairs(folder, need_text=False)
-    partition.problems += pairs.problems
-    _add_rows(partition, pairs.table, folder / "any", f"{folder} image")
+def read_listing(partition: PartitionWriter, file: str, settings: TableSettings) -> None:
+    """Add the rows of a table at a URL, which names images by URLs, or by paths relative to its folder."""
+    table = read_raw_table(file, settings.image_column, settings.text_column, partition.problems)
+    image, text = find_columns(table.column_names, settings.image_column, settings.text_column, where=file)
+    table, _ = captions_as_rows(table, text or "", need_text=True)
+    partition.columns = {"image": image} | ({"text": text} if text else {})
+    _add_rows(partition, with_named_columns(table, file, image, text, need_text=True), file, f"{file} row")
 
 
 def read_shard(partition: PartitionWriter, tar: PathOrUrl) -> None:
@@ -48,13 +40,13 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl) -> None:
         partition.records += 1
         found = _sample(dict(zip(columns, values, strict=True)), tar, origin)
         if isinstance(found, Problem):
-            partition.problems.append(found.of(f"{tar} sample {number}"))
+            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, found.of(f"{tar} sample {number}")))
         else:
-            _add(partition, found)
+            add(partition, found)
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
     """A listed image with its text; `location` is None if it has to be fetched, or does not exist."""
 
     name: str
@@ -63,12 +55,12 @@ class _Listed:
 
 
 @one_record
-def _sample(row: dict[str, Any], tar: PathOrUrl, origin: str | None) -> _Listed:
+def _sample(row: dict[str, Any], tar: PathOrUrl, origin: str | None) -> Listed:
     _raise_problems(row.values())
     image = str((row[origin] if origin else None) or f"{tar}/{row['key']}")
     digest = row[DIGEST].hex() if row.get(DIGEST) else ""
     location = TarLocation(tar, row["image_offset"], row["image_size"], digest)
-    return _Listed(normalise(image) or image, _text(row["text"]), location)
+    return Listed(normalise(image) or image, _text(row["text"]), location)
 
 
 def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_name: str) -> None:
@@ -77,30 +69,32 @@ def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_
     for number, (image, text) in enumerate(rows, 1):
         partition.records += 1
         if not image:
-            partition.problems.append(f"{row_name} {number} names no image.")
+            partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} {number} names no image."))
             continue
         found = _row(file, image, text)
         if isinstance(found, Problem):
-            partition.problems.append(found.of(f"{row_name} {number}"))
+            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, found.of(f"{row_name} {number}")))
             continue
-        _add(partition, found)
+        add(partition, found)
         if found.location is None and not normalise(found.name):
-            partition.problems.append(f"{row_name} {number}: there is no file {found.name}.")
+            message = f"{row_name} {number}: there is no file {found.name}."
+            partition.problems.append(LeftOut(Kind.IMAGE_NOT_READ, message))
             partition.is_finished = False  # the next run looks whether it is there by then
 
 
 @one_record
-def _row(file: PathOrUrl, image: Any, text: Any) -> _Listed:
+def _row(file: PathOrUrl, image: Any, text: Any) -> Listed:
     _raise_problems((image, text))
     found = _file_of_image(file, image)
     if linked := normalise(str(found)):
-        return _Listed(linked, _text(text), None)
+        return Listed(linked, _text(text), None)
     # A URL is not checked before it is read: a request per row takes as long as fetching its image.
     exists = isinstance(found, str) or found.is_file()
-    return _Listed(str(found), _text(text), location_of(found) if exists else None)
+    return Listed(str(found), _text(text), location_of(found) if exists else None)
 
 
-def _add(partition: PartitionWriter, listed: _Listed) -> None:
+def add(partition: PartitionWriter, listed: Listed) -> None:
+    """Add a listed image with its text."""
     partition.add_tag([listed.name], listed.text, None)
     if listed.location is not None:
         partition.add_stored(listed.name, listed.location)

@@ -13,7 +13,6 @@ from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.pairs.reading import Reading
 from openalign.data.tables.suffixes import TABLE_SUFFIXES
 from openalign.errors import OpenAlignError
 
@@ -65,15 +64,9 @@ def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs
     finding = recognised.finding
     split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
     pairs = recognised.layout.read(source.name, parts, options)
-    reading = Reading(
-        layout=recognised.layout.name,
-        title=recognised.layout.title,
-        why=finding.why,
-        split=split,
-        splits=tuple(each for each in finding.splits if each),
-        others=recognised.others,
+    return replace(
+        pairs, reading=recognised.reading(split), problems=(*source.skipped, *finding.problems, *pairs.problems)
     )
-    return replace(pairs, reading=reading, problems=(*source.skipped, *finding.problems, *pairs.problems))
 
 
 def _unknown(source: Source) -> OpenAlignError:

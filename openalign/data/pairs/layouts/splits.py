@@ -41,7 +41,9 @@ def split_folders(folders: Iterable[str]) -> dict[str, list[str]]:
             return {split: ["/".join(common[: place + 1])]}
     beside = {path[len(common)] if len(path) > len(common) else "" for path in paths}
     told = {name: split_of(name) for name in sorted(beside) if name}
-    if not any(told.values()) or (not all(told.values()) and len({_NAMES[split] for split in told.values() if split}) < 2):
+    if not any(told.values()) or (
+        not all(told.values()) and len({_NAMES[split] for split in told.values() if split}) < 2
+    ):
         return {"": ["/".join(common)]}
     found: dict[str, list[str]] = {}
     for name, split in told.items():
