@@ -1,11 +1,10 @@
 """What a command says of the data that it reads: one line on how, and a line for each kind of thing left out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.pairs import Pairs
-from openalign.errors import OpenAlignError
 from openalign.progress import list_notes, say, warn
 
 MUCH = 0.1
@@ -43,14 +42,6 @@ def tell_left_out(problems: Sequence[str], rows: int, counts: Mapping[str, int] 
 
 def _is_much(kind: str, number: int, rows: int) -> bool:
     return kind not in {each.value for each in _NEVER_DATA} and number > MUCH * (rows + number)
-
-
-def refuse_left_out(name: str, problems: Iterable[str]) -> None:
-    """Raise `OpenAlignError` if anything was left out, for `--strict`."""
-    lost = [problem for problem in problems if isinstance(problem, LeftOut)]
-    if lost:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(lost).items())
-        raise OpenAlignError(f"{name}: {kinds} would be left out, which --strict forbids. The first: {lost[0]}")
 
 
 def described(pairs: Pairs, problems: Sequence[str] = ()) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
+from openalign.errors import OpenAlignError
+
 
 class Kind(StrEnum):
     """Kinds of things that are left out, as they are counted in `openalign inspect` and in reports."""
@@ -86,3 +88,11 @@ def counted(problems: Iterable[str]) -> dict[str, int]:
         if isinstance(problem, LeftOut):
             counts[problem.kind.value] += problem.number
     return dict(counts.most_common())
+
+
+def refuse_left_out(name: str, problems: Iterable[str]) -> None:
+    """Raise `OpenAlignError` if anything was left out, for `--strict`."""
+    lost = [problem for problem in problems if isinstance(problem, LeftOut)]
+    if lost:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(lost).items())
+        raise OpenAlignError(f"{name}: {kinds} would be left out, which --strict forbids. The first: {lost[0]}")

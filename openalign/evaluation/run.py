@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from openalign.data.announce import announce, described, refuse_left_out, tell_left_out
+from openalign.data.announce import announce, described, tell_left_out
+from openalign.data.left_out import refuse_left_out
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import UsageError
@@ -39,32 +40,29 @@ def evaluate(
     layout: str | None = None,
     strict: bool = False,
 ) -> dict[str, Any]:
-    """Measure `model` on `data`.
+    """Measure `model` (loaded, or anything `openalign.load` takes) on `data` (any DATA, or opened pairs).
 
     Args:
-        model: a loaded model, or anything `openalign.load` takes.
-        data: shards, a folder or a table (see `openalign.data.pairs.open.open_pairs`), or opened pairs.
         protocol: `retrieval` or `zero-shot`.
         json: a file to write the returned object to.
-        where: keep only rows with this value in each named column.
+        where, image_column, text_column, split, layout: see `openalign.data.pairs.open.open_pairs`.
         distinct_texts: keep only the first row of each distinct text.
-        image_column, text_column: columns of a table; None finds them by their usual names.
         labels, label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
-        split, layout, strict: see `open_pairs`; with `strict`, an image that cannot be read is an error as well.
+        strict: raise an error if anything is left out, an image that cannot be read as well.
 
     Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "layout", "split", "columns", "lost",
     "problems"}`; shares between 0 and 1; `lost` is the number of things of each kind that were left out.
 
-    Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated; with
-    `strict`, anything that is left out.
+    Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated.
     """
     if protocol not in PROTOCOLS:
         raise UsageError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
     settings = _settings(labels, label_column, templates, batch_size)
     need_text = PROTOCOLS[protocol].needs_text or distinct_texts
-    options = {"image_column": image_column, "text_column": text_column, "need_text": need_text}
-    pairs = _open(data, where, options | {"split": split, "layout": layout, "strict": strict})
-    report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, PROTOCOLS[protocol], settings, strict)
+    options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
+    pairs = _open(data, where, options | {"need_text": need_text, "strict": strict})
+    pairs = _one_a_text(pairs) if distinct_texts else pairs
+    report = _measure(model, pairs, PROTOCOLS[protocol], settings, strict)
     if json is not None:
         _write_json(Path(json), report)
     return report

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.announce import refuse_left_out, tell_left_out
-from openalign.data.left_out import Kind, LeftOut, counted
+from openalign.data.announce import tell_left_out
+from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
@@ -56,7 +56,7 @@ def build(
 
     An image whose bytes are in the existing index of the same model keeps its vector and thumbnail; so does one that
     an interrupted run embedded. The index is then byte for byte the one that an uninterrupted run writes, except for
-    the graph of a large index, which differs from run to run.
+    the graph of a large index.
 
     Raises:
         OpenAlignError: `to` is not an index, or another run writes it; a path is no DATA; no image can be read; or,
@@ -76,15 +76,23 @@ def build(
             if strict:
                 refuse_left_out(", ".join(map(str, paths)), problems)
             if not writer.rows:
-                tail = f", the first because: {problems[0]}" if problems else "."
-                raise OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
-            made_by = (permanent_name(model.name), model.name, model.fingerprint)
+                raise _nothing_read(paths, problems)
             read_as = [pairs.read_as for pairs in sources]
+            made_by = (permanent_name(model.name), model.name, model.fingerprint)
             meta = Meta(writer.rows, model.width, *made_by, names, dict(options), read_as, counted(problems))
             writer.finish(meta, problems)
-            if writer.copies:
-                say(f"{writer.copies:,} images have the bytes of an earlier one, and are one row with it")
+    _tell(writer, unreadable)
+
+
+def _tell(writer: StoreWriter, unreadable: Sequence[str]) -> None:
+    if writer.copies:
+        say(f"{writer.copies:,} images have the bytes of an earlier one, and are one row with it")
     tell_left_out(unreadable, writer.rows)
+
+
+def _nothing_read(paths: Sequence[str | Path], problems: Sequence[str]) -> OpenAlignError:
+    tail = f", the first because: {problems[0]}" if problems else "."
+    return OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
 
 
 def read_original(pairs: Pairs, row: Row) -> bytes:

@@ -19,11 +19,10 @@ from openalign.curation.sources.occurrences import (
     finished_partition,
     join_partitions,
 )
-from openalign.curation.sources.readers import WEB, Reader, Readers, SourceSettings, is_tar, readers_of
+from openalign.curation.sources.readers import WEB, Reader, Readers, SourceSettings, readers_of
 from openalign.curation.sources.settings import TableSettings
-from openalign.data.announce import refuse_left_out
-from openalign.data.left_out import Kind, LeftOut
-from openalign.data.shards.index import IndexDamage, check_sidecars
+from openalign.data.left_out import Kind, LeftOut, refuse_left_out
+from openalign.data.shards.index import IndexDamage
 from openalign.errors import OpenAlignError
 
 
@@ -58,8 +57,8 @@ def extract(
 ) -> Extracted:
     """Read all `sources` (paths, URLs or glob patterns), in partitions that an interrupted run need not read again.
 
-    They may be WARC files; HTML or Markdown pages and folders of them; tables; shards; folders of images. The rows and
-    their order do not depend on the engine. A file that cannot be read is a problem if there are others.
+    They may be WARC files, HTML or Markdown pages and folders of them, or data sets in any layout that training reads.
+    The rows and their order do not depend on the engine. A file that cannot be read is a problem if there are others.
 
     `state` is a fingerprint of sources and settings: only results that were stored under the same one are used again.
 
@@ -67,7 +66,6 @@ def extract(
     source holds an image.
     """
     files = [file for source in sources for file in storage.matching(str(source))]
-    check_sidecars(filter(is_tar, files))
     found = [readers_of(file, SourceSettings(pages, tables)) for file in files]
     readers = [reader for each in found for reader in each.each]
     folder = step_folder(engine.work, "sources") / state
@@ -79,20 +77,23 @@ def extract(
     problems += [problem for summary in summaries for problem in summary.problems]
     if tables.strict:
         refuse_left_out(", ".join(map(str, sources)), problems)
-    readings = _readings(list(zip(map(str, files), found, strict=True)), summaries)
     if not occurrences.count().to_pyarrow().as_py():
         shutil.rmtree(folder)
-        first = f" The first problem: {problems[0]}" if problems else ""
-        raise OpenAlignError(f"{', '.join(map(str, sources))}: no page or row in it shows an image.{first}")
+        raise _nothing_found(sources, problems)
     return Extracted(
         occurrences,
         images,
         problems,
-        readings,
+        _readings(list(zip(map(str, files), found, strict=True)), summaries),
         pages=sum(summary.pages for summary in summaries),
         records=sum(summary.records for summary in summaries),
         without_url=sum(summary.without_url for summary in summaries),
     )
+
+
+def _nothing_found(sources: Sequence[str | Path], problems: Sequence[str]) -> OpenAlignError:
+    first = f" The first problem: {problems[0]}" if problems else ""
+    return OpenAlignError(f"{', '.join(map(str, sources))}: no page or row in it shows an image.{first}")
 
 
 def _readings(found: Sequence[tuple[str, Readers]], summaries: Sequence[PartitionSummary]) -> list[str]:

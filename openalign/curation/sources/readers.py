@@ -7,8 +7,7 @@ from pathlib import Path
 
 from openalign.curation.html.page import PageSettings
 from openalign.curation.sources.crawls import read_warc
-from openalign.curation.sources.data_sets import read_part
-from openalign.curation.sources.listings import read_listing, read_shard
+from openalign.curation.sources.listings import read_listing, read_part, read_shard
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.page_folders import PAGE_SUFFIXES, read_pages
 from openalign.curation.sources.parquet_images import holds_images, read_parquet_images

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from openalign.data.left_out import Kind, LeftOut, counted
+from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.splits import chosen_parts
@@ -53,10 +53,8 @@ def open_pairs(
         raise _unknown(opened)
     pairs = _read(opened, recognised, options)
     pairs = _with_texts(pairs) if need_text else pairs
-    if strict and (lost := counted(pairs.problems)):
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in lost.items())
-        first = next(problem for problem in pairs.problems if isinstance(problem, LeftOut))
-        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
+    if strict:
+        refuse_left_out(pairs.name, pairs.problems)
     return pairs.where(where or {})
 
 
