@@ -50,22 +50,24 @@ def evaluate(
         labels, label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
         strict: raise an error if anything is left out, an image that cannot be read as well.
 
-    Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "layout", "split", "columns", "lost",
-    "problems"}`; shares between 0 and 1; `lost` is the number of things of each kind that were left out.
+    Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "layout", "columns", "lost", "problems"}`;
+    shares between 0 and 1; `lost` is the number of things of each kind that were left out.
 
     Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated.
     """
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
+    chosen = _protocol(protocol)
     settings = _settings(labels, label_column, templates, batch_size)
-    need_text = PROTOCOLS[protocol].needs_text or distinct_texts
     options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
-    pairs = _open(data, where, options | {"need_text": need_text, "strict": strict})
-    pairs = _one_a_text(pairs) if distinct_texts else pairs
-    report = _measure(model, pairs, PROTOCOLS[protocol], settings, strict)
-    if json is not None:
-        _write_json(Path(json), report)
+    pairs = _open(data, where, options | {"need_text": chosen.needs_text or distinct_texts, "strict": strict})
+    report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, chosen, settings, strict)
+    _write_json(json, report)
     return report
+
+
+def _protocol(name: str) -> Protocol:
+    if name not in PROTOCOLS:
+        raise UsageError(f"There is no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[name]
 
 
 def _settings(
@@ -109,8 +111,10 @@ def _measure(
     }
 
 
-def _write_json(file: Path, report: dict[str, Any]) -> None:
-    with whole_file(file) as partial:
+def _write_json(file: Path | str | None, report: dict[str, Any]) -> None:
+    if file is None:
+        return
+    with whole_file(Path(file)) as partial:
         partial.write_text(json_format.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

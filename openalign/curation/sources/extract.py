@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import ibis.expr.types as ir
@@ -73,8 +74,7 @@ def extract(
     read = partial(_read_partition, folder=folder, is_only_one=len(readers) == 1)
     summaries = engine.run(read, list(enumerate(readers)), "Reading sources")
     occurrences, images = join_partitions(engine, folder, len(summaries))
-    problems = [problem for each in found for problem in each.problems]
-    problems += [problem for summary in summaries for problem in summary.problems]
+    problems = [*chain(*(each.problems for each in found), *(summary.problems for summary in summaries))]
     if tables.strict:
         refuse_left_out(", ".join(map(str, sources)), problems)
     if not occurrences.count().to_pyarrow().as_py():
