@@ -33,14 +33,15 @@ def tell_left_out(problems: Sequence[str], rows: int, counts: Mapping[str, int] 
     counts = counted(problems) if counts is None else counts
     first = {problem.kind.value: problem for problem in reversed(problems) if isinstance(problem, LeftOut)}
     for kind, number in counts.items():
-        tell = warn if _is_much(kind, number, rows) else list_notes
+        tell = warn if is_much(kind, number, rows) else list_notes
         share = f" ({100 * number / (rows + number):.0f} %)" if tell is warn else ""
         more = f": {first[kind]}" if kind in first else ""
         tell([f"Left out: {number:,} {kind}{share}{more}"])
     list_notes([problem for problem in problems if not isinstance(problem, LeftOut)])
 
 
-def _is_much(kind: str, number: int, rows: int) -> bool:
+def is_much(kind: str, number: int, rows: int) -> bool:
+    """Whether the things of a kind that were left out are a large share of the data, of which `rows` were read."""
     return kind not in {each.value for each in _NEVER_DATA} and number > MUCH * (rows + number)
 
 

@@ -91,8 +91,8 @@ def counted(problems: Iterable[str]) -> dict[str, int]:
 
 
 def refuse_left_out(name: str, problems: Iterable[str]) -> None:
-    """Raise `OpenAlignError` if anything was left out, for `--strict`."""
-    lost = [problem for problem in problems if isinstance(problem, LeftOut)]
+    """Raise `OpenAlignError` if anything was left out but files that other programs put there, for `--strict`."""
+    lost = [problem for problem in problems if isinstance(problem, LeftOut) and problem.kind != Kind.HIDDEN]
     if lost:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(lost).items())
         raise OpenAlignError(f"{name}: {kinds} would be left out, which --strict forbids. The first: {lost[0]}")

@@ -114,6 +114,8 @@ def _data_set(source: PathOrUrl, settings: SourceSettings) -> Readers:
 def _in_layout(source: Source, found: Recognised, settings: SourceSettings) -> Readers:
     """A reader for each part of the chosen split."""
     tables = settings.tables
+    if tables.layout is None:
+        found.check_sure(source.name)
     split, parts = chosen_parts(source.name, found.finding.splits, tables.split, mixing=False)
     check_sidecars(filter(is_tar, parts))
     options = ReadOptions(tables.image_column, tables.text_column, True, split, found.layout.name)

@@ -10,6 +10,8 @@ from openalign.data.files.recorded import check_recorded
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.combine import combined
 from openalign.data.pairs.file_images import FileImages, normalised_paths
+from openalign.data.pairs.named_images import NamedImages
+from openalign.data.pairs.named_rows import image_column_of, rows_with_images
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import ImageStore, Pairs
 from openalign.data.tables.columns import find_columns, with_named_columns
@@ -19,31 +21,44 @@ from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
 
 
-def pairs_of_table(name: str, path: Path, options: ReadOptions) -> Pairs:
-    """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read."""
+def pairs_of_table(name: str, path: Path, options: ReadOptions, named: NamedImages | None = None) -> Pairs:
+    """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read.
+
+    Rows of which `named`, the images beside the table, does not hold the image are left out and counted; without it,
+    that is found out when an image is read.
+    """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, options.image_column, options.text_column, problems)
-    return _pairs_of_rows(name, table, [path], options, problems)
+    if named is not None:
+        options = replace(options, image_column=image_column_of(table, named, path, options))
+    return _pairs_of_rows(name, table, [path], options, problems, named=named)
 
 
-def pairs_of_tables(name: str, files: Sequence[Path], options: ReadOptions) -> Pairs:
+def pairs_of_tables(name: str, files: Sequence[Path], options: ReadOptions, named: NamedImages | None = None) -> Pairs:
     """The rows of several tables; those that cannot be read are problems. Raises `OpenAlignError` if all are.
 
-    Images are named relative to the folder that holds all of the tables.
+    Images are named relative to the folder that holds all of the tables, or to that of `named`.
     """
     if len(files) == 1:
-        return pairs_of_table(name, files[0], options)
+        return pairs_of_table(name, files[0], options, named)
+    return combined(name, *pairs_of_each(files, options, named))
+
+
+def pairs_of_each(
+    files: Sequence[Path], options: ReadOptions, named: NamedImages | None = None
+) -> tuple[list[Pairs], list[str]]:
+    """The rows of each table that can be read, and a problem for each of the others; raises if there is none."""
     read: list[Pairs] = []
     problems: list[str] = []
     for file in files:
         try:
-            read.append(pairs_of_table(str(file), file, options))
+            read.append(pairs_of_table(str(file), file, options, named))
         except OpenAlignError as error:
             problems.append(LeftOut(Kind.FILE_NOT_READ, str(error)))
     if not read:
         raise OpenAlignError(problems[0])
-    return combined(name, read, problems)
+    return read, problems
 
 
 def pairs_of_arrow(name: str, files: Sequence[Path], options: ReadOptions) -> Pairs:
@@ -58,8 +73,9 @@ def _pairs_of_rows(
     table: pa.Table,
     files: Sequence[Path],
     options: ReadOptions,
-    problems: Sequence[str],
+    problems: list[str],
     maps: Sequence[pa.Buffer] = (),
+    named: NamedImages | None = None,
 ) -> Pairs:
     """A pair per row, or per caption if the text column holds lists.
 
@@ -73,11 +89,16 @@ def _pairs_of_rows(
     table = in_memory(table) if maps else table
     table, rows = captions_as_rows(table, text or "", need_text=True)
     table = with_named_columns(table, shown, image, text, options.need_text)
-    if stored is None:
-        table = table.set_column(0, "image", normalised_paths(table["image"], files[0].parent))
-        images: ImageStore = FileImages(files[0].parent, table["image"])
-    else:
+    images: ImageStore
+    if stored is not None:
         images = stored_images(stored, rows, files, maps, image)
+    elif named is not None:
+        table, kept = rows_with_images(table, rows, named, files[0], problems)
+        rows = rows[kept]
+        images = FileImages(named.folder, table["image"])
+    else:
+        table = table.set_column(0, "image", normalised_paths(table["image"], files[0].parent))
+        images = FileImages(files[0].parent, table["image"])
     pairs = replace(Pairs.of(name, table, images, problems), source_rows=rows, columns=_taken(image, text))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")

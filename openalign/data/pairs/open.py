@@ -50,9 +50,9 @@ def open_pairs(
     opened = Source.of(source)
     recognised = recognise(opened, layout)
     if recognised is None:
-        raise _unknown(opened)
+        raise unknown(opened)
     pairs = _read(opened, recognised, options)
-    pairs = _with_texts(pairs) if need_text else pairs
+    pairs = with_texts(pairs) if need_text else pairs
     if strict:
         refuse_left_out(pairs.name, pairs.problems)
     return pairs.where(where or {})
@@ -60,6 +60,8 @@ def open_pairs(
 
 def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs:
     finding = recognised.finding
+    if options.need_text and options.layout is None:
+        recognised.check_sure(source.name)
     split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
     pairs = recognised.layout.read(source.name, parts, options)
     return replace(
@@ -67,7 +69,8 @@ def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs
     )
 
 
-def _unknown(source: Source) -> OpenAlignError:
+def unknown(source: Source) -> OpenAlignError:
+    """The error for data of no known layout."""
     looked_for = ", ".join(f"{layout.title} ({layout.name})" for layout in LAYOUTS)
     if source.is_folder:
         return OpenAlignError(f"{source.name} holds no shards, no pairs.csv and no images. Looked for: {looked_for}")
@@ -79,15 +82,18 @@ def _unknown(source: Source) -> OpenAlignError:
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
 
 
-def _with_texts(pairs: Pairs) -> Pairs:
+def with_texts(pairs: Pairs) -> Pairs:
+    """The pairs that have a text; the others are counted. Raises `OpenAlignError` if none has."""
+    first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
+    if not len(pairs):
+        raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
     has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
     kept = np.flatnonzero(has_text.to_numpy())
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
-        first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
         raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
-    first = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
+    nearest = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
     left_out = len(pairs) - len(kept)
-    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {first}"
+    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from openalign.data.files import remote
 from openalign.data.files.walk import files_below
+from openalign.data.pairs.folder_files import image_files, unread_files
 from openalign.errors import OpenAlignError
 
 PathOrUrl = Path | str
@@ -46,6 +47,15 @@ class Source:
     def files(self) -> list[str]:
         """The paths of the files below a folder, relative, with slashes, sorted; of a file, its own name."""
         return files_below(self.at, self.skipped) if self.is_folder else [PurePosixPath(str(self.at)).name]
+
+    @cached_property
+    def images(self) -> list[str]:
+        """Those of `files` that are images and can be decoded; the others are told in `skipped`."""
+        folder = self.at if isinstance(self.at, Path) else None
+        if not self.is_folder:
+            return []
+        self.skipped.extend(unread_files(self.files, folder, self.name))
+        return image_files(self.files, folder)
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:
