@@ -19,7 +19,7 @@ LARGE_BYTES = 64 << 20
 """Tables of more bytes are not read as a whole."""
 _HEAD_BYTES = 4 << 20
 _HEAD_ROWS = 20_000
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 2 << 20
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,8 @@ def _of_data(source: Source, recognised: Recognised, options: ReadOptions) -> In
 def _taken(pairs: Pairs) -> dict[str, str]:
     """What is taken for image, text and label; a column `label` is one wherever there is one."""
     label = {"label": "label"} if "label" in pairs.table.column_names else {}
-    return {role: column for role, column in (label | dict(pairs.columns)).items() if column}
+    taken = label | dict(pairs.columns)
+    return {role: taken[role] for role in ("image", "text", "label") if taken.get(role)}
 
 
 def _read_splits(source: Source, recognised: Recognised, options: ReadOptions) -> dict[str, SplitRead]:

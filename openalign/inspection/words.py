@@ -20,7 +20,7 @@ def headline(found: Inspection) -> str:
 
 def facts(found: Inspection) -> Iterator[tuple[str, str]]:
     """What was found, each with its heading."""
-    yield "layout", f"{found.layout}, since {found.why}"
+    yield "layout", f"{found.layout} ({found.why})"
     if found.splits:
         yield "splits", ", ".join(f"{split} {rows:,}" for split, rows in found.splits.items())
     if found.columns:
