@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.toml import parse_value
+from openalign.validation import requirement, shown
 
 NEAR = 0.6
 """Least similarity (difflib's ratio) of a misspelled key to a key of the same table that is suggested."""
@@ -187,8 +188,8 @@ def _message(settings: type[Settings], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"the key `{key}` is missing."
     if problem["type"] == "value_error":  # raised by a validator, whose message names the keys
-        return f"{problem['msg'].removeprefix('Value error, ')}."
-    return f"`{key}` = {problem['input']!r} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+        return f"{requirement(problem)}."
+    return f"`{key}` = {shown(problem['input'])} is not valid: it {requirement(problem)}."
 
 
 def _unknown_key(settings: type[Settings], key: str) -> str:

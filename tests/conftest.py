@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.data.images.read import read_image
+from openalign.model.dual_encoder import DualEncoder
 from openalign.progress import shown_messages
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class PaintEncoder(DualEncoder):
         self.images_embedded = 0
 
     def prepare(self, image):
-        return read_image(image, min_side=1).mean(axis=(0, 1)).astype(np.float32)
+        return read_image(image).mean(axis=(0, 1)).astype(np.float32)
 
     def _embed_prepared(self, images):
         self.images_embedded += len(images)

@@ -15,20 +15,16 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors version", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
         *(
-            "data",
-            "model",
-            "curation",
-            "evaluation",
-            "training",
-            "search",
-            "inspection",
-            "serve",
-            "demo",
-            "commands",
-            "__main__",
+            "errors version",
+            "progress regular extras recipe_files",
+            "checksums locks",
+            "files",
+            "toml validation",
+            "settings",
         ),
+        *("data", "model", "curation", "evaluation", "training", "search", "inspection", "serve"),
+        *("demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],
     "openalign.data.pairs": [

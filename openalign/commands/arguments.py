@@ -1,4 +1,4 @@
-"""Types of the arguments that several commands share, and the parsing of KEY=VALUE and A,B,C."""
+"""Types of the arguments that several commands share, and the parsing of KEY=VALUE."""
 
 from pathlib import Path
 from typing import Annotated
@@ -52,8 +52,3 @@ def key_values(given: list[str] | None, option: str) -> dict[str, str]:
         if not item.partition("=")[0].strip() or "=" not in item:
             raise typer.BadParameter(f"{item!r} is not of the form KEY=VALUE.", param_hint=option)
     return {item.partition("=")[0].strip(): item.partition("=")[2] for item in given or ()}
-
-
-def comma_separated(given: str | None) -> list[str] | None:
-    """`"a, b"` -> `["a", "b"]`."""
-    return [item.strip() for item in given.split(",")] if given is not None else None

@@ -23,6 +23,7 @@ from openalign.curation.outputs import (
     write_ledger,
 )
 from openalign.curation.recipe import CurateRecipe, resolve_recipe
+from openalign.curation.report.nothing_kept import why_nothing_is_kept
 from openalign.curation.report.report import write_report
 from openalign.curation.report.summary import Curated
 from openalign.curation.rules.evaluation import add_columns, add_inspected, add_text_passes, evaluate
@@ -178,7 +179,8 @@ def _print_summary(report: dict[str, Any], folder: Path, cached: int) -> None:
     pairs = report["pairs"]
     say(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}")
     if not pairs["kept"]:
-        say("Nothing is left: every pair breaks a rule. The report says which.")
+        for message in why_nothing_is_kept(report):
+            say(message)
     if failed := failed_downloads(folder):
         say(f"{failed:,} images could not be fetched this time; --retry failed asks again")
     if cached:

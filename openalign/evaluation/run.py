@@ -13,6 +13,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import UsageError
 from openalign.evaluation import retrieval, zero_shot
+from openalign.evaluation.labels import Labels, classes_of
 from openalign.evaluation.prompts import read_templates
 from openalign.evaluation.protocol import EvaluateSettings, Protocol
 from openalign.files import whole_file
@@ -32,7 +33,7 @@ def evaluate(
     distinct_texts: bool = False,
     image_column: str | None = None,
     text_column: str | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Labels | None = None,
     label_column: str = "label",
     templates: Sequence[str] | Path | None = None,
     batch_size: int = 64,
@@ -47,7 +48,8 @@ def evaluate(
         json: a file to write the returned object to.
         where, image_column, text_column, split, layout: see `openalign.data.pairs.open.open_pairs`.
         distinct_texts: keep only the first row of each distinct text.
-        labels, label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
+        labels: classes: names in the order of their numbers, values -> names, or a file (`labels.read_labels`).
+        label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
         strict: raise an error if anything is left out, an image that cannot be read as well.
 
     Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "layout", "columns", "lost", "problems"}`;
@@ -71,10 +73,10 @@ def _protocol(name: str) -> Protocol:
 
 
 def _settings(
-    labels: Sequence[str] | None, label_column: str, templates: Sequence[str] | Path | None, batch_size: int
+    labels: Labels | None, label_column: str, templates: Sequence[str] | Path | None, batch_size: int
 ) -> EvaluateSettings:
     return EvaluateSettings(
-        labels=tuple(labels) if labels is not None else None,
+        labels=classes_of(labels) if labels is not None else None,
         label_column=label_column,
         templates=read_templates(templates) if isinstance(templates, Path) else tuple(templates or ()),
         batch_size=batch_size,

@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 from openalign.data.files.json_files import read_object
 from openalign.data.files.library_errors import library_errors
 from openalign.data.images.decode import resize
+from openalign.data.images.read import ImageInput, read_image
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align, AlignSettings
 from openalign.model.config import config_from, preprocessor_from, settings_from
-from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
+from openalign.model.dual_encoder import DualEncoder
 from openalign.model.folder import CONFIG, PREPROCESSOR, WEIGHTS, check_folder, fingerprint_of, folder_of
 from openalign.model.limits import check_config
 from openalign.model.transformers_encoder import TransformersEncoder
@@ -55,7 +56,7 @@ class AlignEncoder(DualEncoder):
     def prepare(self, image: ImageInput) -> NDArray[np.uint8]:
         """Resize to a square and crop the centre (paper section 5) -> uint8 (S, S, 3)."""
         return centre_crop(
-            read_image(image, min_side=self.model.settings.resize_size),
+            read_image(image),
             resize_size=self.model.settings.resize_size,
             image_size=self.image_size,
         )

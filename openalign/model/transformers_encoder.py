@@ -11,9 +11,10 @@ from PIL import Image
 from transformers import AutoModel
 
 from openalign.data.files.library_errors import library_errors
+from openalign.data.images.read import ImageInput, read_image
 from openalign.data.tokenizer.wordpiece import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
 from openalign.errors import OpenAlignError
-from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
+from openalign.model.dual_encoder import DualEncoder
 from openalign.model.limits import MOST_SIDE
 from openalign.model.pretrained import load_model, load_processor, load_tokenizer
 
@@ -71,7 +72,7 @@ class TransformersEncoder(DualEncoder):
 
     def prepare(self, image: ImageInput) -> NDArray[np.float32]:
         """Apply the model's image processor -> float32 (3, S, S)."""
-        pixels = Image.fromarray(read_image(image, min_side=1024))
+        pixels = Image.fromarray(read_image(image))
         with library_errors(f"{self.name}: its image processor failed"):
             out: NDArray[np.float32] = self.processor(images=pixels, return_tensors="np")["pixel_values"][0]
         if self.image_size and out.shape != (3, self.image_size, self.image_size):

@@ -18,7 +18,7 @@ from openalign.files import whole_folder
 from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.progress import bar, say
-from openalign.search.meta import Meta
+from openalign.search.meta import VERSION, Meta
 from openalign.search.prepare import (
     THUMBNAIL_QUALITY,
     THUMBNAIL_SIDE,
@@ -155,7 +155,7 @@ def _older(to: Path, model: DualEncoder) -> Iterator[Store | None]:
 @contextmanager
 def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
     """The vectors of this run, kept beside `to` until the block ends without an exception."""
-    depends_on = f"{model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
+    depends_on = f"{VERSION} {model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
     work = Work(to, hashlib.sha256(depends_on.encode()).hexdigest()[:16])
     if len(work):
         say(f"{len(work):,} images were embedded by an interrupted run and are not embedded again")

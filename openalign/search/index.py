@@ -10,10 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from openalign.data.images.read import ImageInput
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model import hub
-from openalign.model.dual_encoder import DualEncoder, ImageInput
+from openalign.model.dual_encoder import DualEncoder
 from openalign.search import build
 from openalign.search.query import compose
 from openalign.search.rows import Row

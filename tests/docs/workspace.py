@@ -39,6 +39,11 @@ def make_workspace(folder: Path, road: Road) -> Path:
     _crawl(folder)
     _models(folder, road)
     _markdown_sites(folder)
+    for name, listed in (
+        ("wnids", ["n02012849", "n03126707"]),
+        ("imagenet_names", ["crane bird", "construction crane"]),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(listed), encoding="utf-8")
     lines = [json.dumps({"file": f"photos/{path.name}", "alt": {"en": text}}) for path, text, _ in photos]
     (folder / "pairs.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     curate([folder / "crawl" / "crawl.warc.gz"], to=folder / "curated", recipe=CurateRecipe.of(download=False))

@@ -28,26 +28,36 @@ from openalign.data.pairs.layouts.registry import layout_called
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import read_index
+from openalign.data.shards.rows import SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
-from openalign.data.tables.columns import find_columns, with_named_columns
-from openalign.data.tables.datasets import captions_as_rows
+from openalign.data.tables.captions import captions_as_rows
+from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.read import read_raw_table
 
 
 def read_listing(partition: PartitionWriter, file: str, settings: TableSettings) -> None:
     """Add the rows of a table at a URL, which names images by URLs, or by paths relative to its folder."""
     table = read_raw_table(file, settings.image_column, settings.text_column, partition.problems)
-    image, text = find_columns(table.column_names, settings.image_column, settings.text_column, where=file)
-    table, _ = captions_as_rows(table, text or "", need_text=True)
+    chosen = choose_columns(table.schema, settings.image_column, settings.text_column, where=file)
+    image, text = chosen.image, chosen.text
+    partition.problems += chosen.notes
+    table, _ = captions_as_rows(table, text or "", True, partition.problems, file)
     partition.columns = {"image": image} | ({"text": text} if text else {})
     _add_rows(partition, with_named_columns(table, file, image, text, need_text=True), file, f"{file} row")
 
 
-def read_shard(partition: PartitionWriter, tar: PathOrUrl) -> None:
-    """Add the samples of one tar, named by their original URL or path, else by the tar and their key."""
-    index = read_index(tar, partition.problems)
-    origin = next((name for name in ("image", "url") if name in index.column_names), None)
+def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettings = TableSettings()) -> None:  # noqa: B008 - frozen
+    """Add the samples of one tar, a row for each text.
+
+    Images of curated shards keep the name that they were curated under; others are named by the tar and the member that
+    holds them, because nobody promises that a URL in a `.json` is that of one image. It is the page if none is named.
+    """
+    index = read_index(tar, partition.problems, SampleOptions(settings.image_column, settings.text_column))
     columns = {name: values_of(index[name]) for name in index.column_names}
+    names = image_names(index, str(tar))
+    if names is not None:
+        columns["image"] = values_of(names)
+    origin = "image" if "image" in columns else None
     for number, values in enumerate(zip(*columns.values(), strict=True), 1):
         partition.records += 1
         found = _sample(dict(zip(columns, values, strict=True)), tar, origin)
@@ -57,6 +67,12 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl) -> None:
             add(partition, found)
 
 
+def _page(row: dict[str, Any]) -> str | None:
+    """The page that shows the image, or where it was found, if the row tells."""
+    found = next((row[name] for name in ("page", "url") if isinstance(row.get(name), str)), None)
+    return normalise(found) if found else None
+
+
 @dataclass(frozen=True)
 class Listed:
     """A listed image with its text; `location` is None if it has to be fetched, or does not exist."""
@@ -64,6 +80,7 @@ class Listed:
     name: str
     text: str | None
     location: ImageLocation | None
+    page: str | None = None
 
 
 @one_record
@@ -72,7 +89,7 @@ def _sample(row: dict[str, Any], tar: PathOrUrl, origin: str | None) -> Listed:
     image = str((row[origin] if origin else None) or f"{tar}/{row['key']}")
     digest = row[DIGEST].hex() if row.get(DIGEST) else ""
     location = TarLocation(tar, row["image_offset"], row["image_size"], digest)
-    return Listed(normalise(image) or image, _text(row["text"]), location)
+    return Listed(normalise(image) or image, _text(row["text"]), location, _page(row))
 
 
 def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_name: str) -> None:
@@ -107,7 +124,7 @@ def _row(file: PathOrUrl, image: Any, text: Any) -> Listed:
 
 def add(partition: PartitionWriter, listed: Listed) -> None:
     """Add a listed image with its text."""
-    partition.add_tag([listed.name], listed.text, None)
+    partition.add_tag([listed.name], listed.text, listed.page)
     if listed.location is not None:
         partition.add_stored(listed.name, listed.location)
 

@@ -125,7 +125,7 @@ def _in_layout(source: Source, found: Recognised, settings: SourceSettings) -> R
 
 def _part_reader(layout: str, name: str, part: PathOrUrl, options: ReadOptions, tables: TableSettings) -> Reader:
     if is_tar(part):
-        return partial(read_shard, tar=part)
+        return partial(read_shard, tar=part, settings=tables)
     # Row group by row group, since such a file may be larger than the memory.
     if table_suffix(part) == ".parquet" and holds_images(part, tables.image_column):
         return partial(read_parquet_images, file=part, settings=tables)

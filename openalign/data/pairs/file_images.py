@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from openalign.data.files.image_value import bytes_of, existing_file, holds_image
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 
@@ -32,7 +33,7 @@ class FileImages:
         if _is_link(path):
             raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
-            return self._read(self.folder / path)
+            return bytes_of(path) if holds_image(path) else self._read(existing_file(self.folder, path))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise OpenAlignError(f"the image file cannot be read ({reason})") from None
@@ -50,16 +51,16 @@ class FileImages:
 
     def location(self, row: int) -> str:
         path: str | None = self._paths[row].as_py()
-        if not path:
+        if not path or holds_image(path):
             return ""
-        return f"at://{path}" if _is_link(path) else f"file://{(self.folder / path).absolute()}"
+        return f"at://{path}" if _is_link(path) else f"file://{existing_file(self.folder, path).absolute()}"
 
     def identity(self) -> bytes:
         return repr([self._size_and_time(path) for path in self._paths.to_pylist()]).encode()
 
     def _size_and_time(self, path: str | None) -> tuple[int, int] | None:
         try:
-            status = (self.folder / (path or "")).stat()
+            status = existing_file(self.folder, path or "").stat()
         except (OSError, ValueError):
             return None
         return status.st_size, status.st_mtime_ns

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.files.image_folder import folder_of_images
 from openalign.data.files.recorded import check_recorded
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.combine import combined
@@ -14,8 +15,9 @@ from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.named_rows import image_column_of, rows_with_images
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import ImageStore, Pairs
-from openalign.data.tables.columns import find_columns, with_named_columns
-from openalign.data.tables.datasets import captions_as_rows, in_memory, read_arrow
+from openalign.data.tables.captions import captions_as_rows
+from openalign.data.tables.columns import Columns, choose_columns, with_named_columns
+from openalign.data.tables.datasets import in_memory, read_arrow
 from openalign.data.tables.image_columns import separate_images, stored_images
 from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
@@ -82,27 +84,40 @@ def _pairs_of_rows(
     `maps` are the memory maps of `files` that the table lies in, if any: all but its images is copied out of them.
     """
     shown = str(files[0]) if len(files) == 1 else name
-    image, text = find_columns(
-        table.column_names, options.image_column, options.text_column, need_text=options.need_text, where=shown
+    chosen = choose_columns(
+        table.schema, options.image_column, options.text_column, need_text=options.need_text, where=shown
     )
-    table, stored = separate_images(table, image)
+    told = [*problems, *chosen.notes]
+    table, stored = separate_images(table, chosen.image, told, shown)
     table = in_memory(table) if maps else table
-    table, rows = captions_as_rows(table, text or "", need_text=True)
-    table = with_named_columns(table, shown, image, text, options.need_text)
+    table, rows = captions_as_rows(table, chosen.text or "", True, told, shown)
+    table = with_named_columns(table, shown, chosen.image, chosen.text, options.need_text)
+    folder = files[0].parent if stored is not None or named is not None else _folder(files[0], table["image"], told)
+    in_files = FileImages(folder, table["image"])
     images: ImageStore
     if stored is not None:
-        images = stored_images(stored, rows, files, maps, image)
+        images = stored_images(stored, rows, files, maps, chosen.image, in_files)
     elif named is not None:
-        table, kept = rows_with_images(table, rows, named, files[0], problems)
+        table, kept = rows_with_images(table, rows, named, files[0], told)
         rows = rows[kept]
         images = FileImages(named.folder, table["image"])
     else:
-        table = table.set_column(0, "image", normalised_paths(table["image"], files[0].parent))
-        images = FileImages(files[0].parent, table["image"])
-    pairs = replace(Pairs.of(name, table, images, problems), source_rows=rows, columns=_taken(image, text))
+        table = table.set_column(0, "image", normalised_paths(table["image"], folder))
+        images = FileImages(folder, table["image"])
+    pairs = replace(Pairs.of(name, table, images, told), source_rows=rows, columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")
 
 
-def _taken(image: str, text: str | None) -> dict[str, str]:
-    return {"image": image} | ({"text": text} if text else {})
+def _folder(table: Path, images: pa.ChunkedArray, problems: list[str]) -> Path:
+    """The folder of the images of a table, with a note if it is not the table's own."""
+    names = (name.as_py() for name in images)
+    folder = folder_of_images(table, names)
+    if folder != table.parent:
+        problems.append(f"{table}: its images are found in {folder}")
+    return folder
+
+
+def _taken(chosen: Columns) -> dict[str, str]:
+    taken = {"image": chosen.image, "text": chosen.text, "label": chosen.label}
+    return {role: column for role, column in taken.items() if column}

@@ -163,7 +163,8 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "Recipe":
-        if self.resize_size is not None and self.resize_size < self.image_size:
+        known = self.start_from is None or "image_size" in self.model_fields_set  # else it is that of the model
+        if known and self.resize_size is not None and self.resize_size < self.image_size:
             raise ValueError(f"resize_size {self.resize_size} must be at least image_size {self.image_size}")
         if self.tokenizer is None and self.start_from is None:
             raise ValueError("a run from scratch needs `tokenizer`; `openalign tokenizer DATA --to FILE` makes one")

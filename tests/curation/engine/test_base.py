@@ -32,7 +32,7 @@ from openalign.curation.text.languages import classify_batch
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, unigrams
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
-from tests.curation.plain_words import split_unigrams
+from tests.curation.plain_words import split_spaced, split_unigrams
 from tests.curation.site import Server
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17, which is not installed")
@@ -111,6 +111,14 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
         assert row["words"] == words
         assert row["unspaced"] or row["spaced"] == row["text"]
         assert row["pairs"] == [f"{one} {after}" for one, after in itertools.pairwise(words)]
+
+
+def test_every_character_is_in_a_word_or_not_on_every_engine_alike(engine: Engine) -> None:
+    codes = [code for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
+    texts = [" ".join(f"a{chr(code)}b" for code in codes[at : at + 300]) for at in range(0, len(codes), 300)]
+    given = engine.from_arrow("every_character", pa.table({"number": range(len(texts)), "text": texts}))
+    found = given.select("number", words=in_words(given.text)).to_pyarrow().sort_by("number")["words"].to_pylist()
+    assert found == [" ".join(split_spaced(text)) for text in texts]
 
 
 def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list[dict[str, Any]]:

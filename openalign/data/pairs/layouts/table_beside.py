@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.data.files.charset import decode_detected, decode_marked
+from openalign.data.files.text_source import TableSource
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_tables
@@ -21,7 +22,6 @@ from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.suffixes import table_suffix
-from openalign.data.tables.text_source import TableSource
 from openalign.errors import OpenAlignError
 
 _PEEKED_BYTES = 1 << 16
