@@ -10,7 +10,7 @@ import pyarrow as pa
 from openalign.curation.html.urls import normalise
 from openalign.curation.html.whitespace import clean_text
 from openalign.curation.isolation.columns import values_of
-from openalign.curation.isolation.records import Problem, RecordError, one_record
+from openalign.curation.isolation.records import Problem, RecordError, RunError, one_record
 from openalign.curation.sources.locations import (
     FileLocation,
     ImageLocation,
@@ -25,6 +25,8 @@ from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, sibling
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import layout_called
+from openalign.data.pairs.layouts.splits import ALL_SPLITS
+from openalign.data.pairs.open import of_split
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import read_index
@@ -33,6 +35,7 @@ from openalign.data.shards.sidecar import DIGEST
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.read import read_raw_table
+from openalign.errors import OpenAlignError
 
 
 def read_listing(partition: PartitionWriter, file: str, settings: TableSettings) -> None:
@@ -158,6 +161,11 @@ def read_part(partition: PartitionWriter, layout: str, name: str, part: PathOrUr
     An image in a file is named by its path, one at a URL by the URL, any other by the part and its name or row there.
     """
     pairs = layout_called(layout).read(name, [part], options)
+    if options.split != ALL_SPLITS:
+        try:
+            _, pairs = of_split(name, pairs, options.split, mixing=False)
+        except OpenAlignError as error:
+            raise RunError(str(error)) from None
     partition.problems += pairs.problems
     partition.columns = dict(pairs.columns)
     base = part if isinstance(part, Path) and part.is_dir() else Path(part).parent

@@ -12,14 +12,14 @@ from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.page_folders import PAGE_SUFFIXES, read_pages
 from openalign.curation.sources.parquet_images import holds_images, read_parquet_images
 from openalign.curation.sources.settings import TableSettings
-from openalign.curation.sources.storage import PathOrUrl, child, is_folder, sibling
+from openalign.curation.sources.storage import PathOrUrl, child, is_folder, open_parquet, sibling
 from openalign.curation.sources.warc import WARC_SUFFIXES, is_warc
 from openalign.data.files.walk import files_below
 from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.splits import chosen_parts
+from openalign.data.pairs.layouts.splits import ALL_SPLITS, SPLIT_COLUMN, chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.reading import Reading
 from openalign.data.shards.index import check_sidecars
@@ -116,9 +116,13 @@ def _in_layout(source: Source, found: Recognised, settings: SourceSettings) -> R
     tables = settings.tables
     if tables.layout is None:
         found.check_sure(source.name)
-    split, parts = chosen_parts(source.name, found.finding.splits, tables.split, mixing=False)
+    if any(found.finding.splits):
+        split, parts = chosen_parts(source.name, found.finding.splits, tables.split, mixing=False)
+    else:  # a column may tell them apart: that is found when a part is read
+        split, parts = tables.split or "", [part for parts in found.finding.splits.values() for part in parts]
     check_sidecars(filter(is_tar, parts))
-    options = ReadOptions(tables.image_column, tables.text_column, True, split, found.layout.name)
+    by_rows = ALL_SPLITS if any(found.finding.splits) else tables.split
+    options = ReadOptions(tables.image_column, tables.text_column, True, by_rows, found.layout.name)
     readers = [_part_reader(found.layout.name, source.name, part, options, tables) for part in parts]
     return Readers(found.reading(split), readers, [*source.skipped, *found.finding.problems])
 
@@ -127,9 +131,9 @@ def _part_reader(layout: str, name: str, part: PathOrUrl, options: ReadOptions, 
     if is_tar(part):
         return partial(read_shard, tar=part, settings=tables)
     # Row group by row group, since such a file may be larger than the memory.
-    if table_suffix(part) == ".parquet" and holds_images(part, tables.image_column):
+    if table_suffix(part) == ".parquet" and holds_images(part, tables.image_column) and not _tells_splits(part):
         return partial(read_parquet_images, file=part, settings=tables)
-    if isinstance(part, str) and table_suffix(part):
+    if isinstance(part, str) and table_suffix(part, named=True):
         return partial(read_listing, file=part, settings=tables)
     if isinstance(part, str):
         raise OpenAlignError(f"{part} is a folder of images at a URL: give a table of image URLs and texts.")
@@ -138,6 +142,10 @@ def _part_reader(layout: str, name: str, part: PathOrUrl, options: ReadOptions, 
 
 def _is_of_kind(problem: str, kind: Kind) -> bool:
     return isinstance(problem, LeftOut) and problem.kind == kind
+
+
+def _tells_splits(file: PathOrUrl) -> bool:
+    return SPLIT_COLUMN in open_parquet(file).schema_arrow.names
 
 
 def _is_list_at_top(file: str) -> bool:
@@ -152,7 +160,7 @@ def _is_list_at_top(file: str) -> bool:
 
 
 def _is_data(name: str) -> bool:
-    return is_tar(name) or table_suffix(name) is not None
+    return is_tar(name) or table_suffix(name, named=True) is not None
 
 
 def is_tar(file: PathOrUrl) -> bool:

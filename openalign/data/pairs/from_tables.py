@@ -63,11 +63,11 @@ def pairs_of_each(
     return read, problems
 
 
-def pairs_of_arrow(name: str, files: Sequence[Path], options: ReadOptions) -> Pairs:
-    """The rows of a dataset that was written with `save_to_disk`."""
-    problems: list[str] = []
-    table, files, maps = read_arrow(files, problems)
-    return _pairs_of_rows(name, table, files, options, problems, maps)
+def pairs_of_arrow(name: str, files: Sequence[Path], options: ReadOptions, problems: Sequence[str] = ()) -> Pairs:
+    """The rows of a dataset that was written with `save_to_disk`; `problems` are those of finding its files."""
+    told = list(problems)
+    table, files, maps = read_arrow(files, told)
+    return _pairs_of_rows(name, table, files, options, told, maps)
 
 
 def _pairs_of_rows(

@@ -1,6 +1,6 @@
 """Opening a DATA argument: find out which layout it has, and read that."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.splits import chosen_parts
+from openalign.data.pairs.layouts.splits import SPLIT_COLUMN, chosen_parts, rows_of_splits
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.suffixes import TABLE_SUFFIXES
@@ -51,22 +51,47 @@ def open_pairs(
     recognised = recognise(opened, layout)
     if recognised is None:
         raise unknown(opened)
-    pairs = _read(opened, recognised, options)
+    pairs = _read(opened, recognised, options, choosing_by_rows=SPLIT_COLUMN not in (where or {}))
     pairs = with_texts(pairs) if need_text else pairs
     if strict:
         refuse_left_out(pairs.name, pairs.problems)
     return pairs.where(where or {})
 
 
-def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs:
+def _read(source: Source, recognised: Recognised, options: ReadOptions, *, choosing_by_rows: bool) -> Pairs:
+    """The pairs of the chosen split, told apart by files and folders, else by a column `split` (`choosing_by_rows`)."""
     finding = recognised.finding
     if options.need_text and options.layout is None:
         recognised.check_sure(source.name)
-    split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
-    pairs = recognised.layout.read(source.name, parts, options)
+    splits: Collection[str] = finding.splits
+    mixing = not options.need_text
+    if any(splits):
+        split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=mixing)
+        pairs = recognised.layout.read(source.name, parts, options)
+    else:
+        parts = [part for parts in finding.splits.values() for part in parts]
+        pairs = recognised.layout.read(source.name, parts, options)
+        split = ""
+        if choosing_by_rows:
+            splits = rows_of_splits(pairs.table)
+            split, pairs = of_split(source.name, pairs, options.split, mixing=mixing)
     return replace(
-        pairs, reading=recognised.reading(split), problems=(*source.skipped, *finding.problems, *pairs.problems)
+        pairs,
+        reading=replace(recognised.reading(split), splits=tuple(each for each in splits if each)),
+        problems=(*source.skipped, *finding.problems, *pairs.problems),
     )
+
+
+def of_split(name: str, pairs: Pairs, chosen: str | None, *, mixing: bool) -> tuple[str, Pairs]:
+    """The split that is read of those that a column `split` tells apart, and its rows; all rows without such a column.
+
+    Raises what `chosen_parts` does.
+    """
+    rows = rows_of_splits(pairs.table)
+    split, names = chosen_parts(name, {each: [each] for each in rows} or {"": [""]}, chosen, mixing=mixing)
+    if not rows or not split or names == list(rows):
+        return split, pairs
+    return split, pairs.select(np.sort(np.concatenate([rows[each] for each in names])))
 
 
 def unknown(source: Source) -> OpenAlignError:

@@ -98,12 +98,10 @@ def _repaired(source: TableSource, dialect: Dialect, problems: list[str]) -> Tab
     at = dialect.image_at
 
     def looks_like_row(fields: list[bytes], before: list[bytes]) -> bool:
-        if dialect.delimiter == "\t":  # rare in prose
-            return True
         if at is None or at >= len(before):
             return any(map(image_like, fields))
-        kind = path_kind(fields[at])
-        return kind != "" and kind == path_kind(before[at])
+        kind = path_kind(before[at])
+        return kind == path_kind(fields[at]) if kind else dialect.delimiter == "\t"  # rare in prose
 
     changed: list[int] = []
     repair = QuoteRepair(dialect.delimiter, len(dialect.names), looks_like_row)
