@@ -30,13 +30,12 @@ class Kind(StrEnum):
     RECORD_NOT_READ = "WARC records that cannot be read"
     PAGE_NOT_READ = "pages that cannot be read"
     IMAGE_NOT_NAMED = "images that the table beside them does not name"
-    TEXT_WITHOUT_IMAGE = "texts without an image"
     FILE_MISSING = "files that are announced and missing"
     NAME_NOT_UTF8 = "names that are not UTF-8"
     LINK_NOT_FOLLOWED = "links that are not followed"
     FOLDER_NOT_READ = "folders that are not read"
     HIDDEN = "hidden files, thumbnails and files of other programs"
-    CAPTION_WITHOUT_IMAGE = "captions of images that are not listed"
+    CAPTION_WITHOUT_IMAGE = "captions of images that are not there"
     LABEL_WITHOUT_NAME = "labels that no class name belongs to"
 
 
@@ -75,18 +74,6 @@ def from_json(stored: Any) -> str:
         return stored
     kind, message, number = stored
     return LeftOut(Kind(kind), message, number)
-
-
-MOST_MESSAGES = 20
-"""Single messages of a kind; one more says how many things follow."""
-
-
-def listed(kind: Kind, messages: Sequence[str]) -> list[str]:
-    """A message for each thing of a kind, the first `MOST_MESSAGES` of them, and one for all that follow."""
-    told: list[str] = [LeftOut(kind, message) for message in messages[:MOST_MESSAGES]]
-    if more := len(messages) - MOST_MESSAGES:
-        told += [LeftOut(kind, f"... and {more:,} more {kind}", more)] if more > 0 else []
-    return told
 
 
 def counted(problems: Iterable[str]) -> dict[str, int]:
@@ -142,3 +129,11 @@ def listing(problems: list[str], where: object) -> Iterator[Listing]:
         yield found
     finally:
         problems += [*found.messages, *found.further()]
+
+
+def listed(kind: Kind, messages: Sequence[str], where: object) -> list[str]:
+    """The messages on things of a kind that were left out of `where`, as `listing` adds them."""
+    found = Listing(where)
+    for message in messages:
+        found.add(kind, message)
+    return [*found.messages, *found.further()]

@@ -4,14 +4,13 @@ import os
 import posixpath
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from openalign.data.files.image_value import bytes_of, existing_file, holds_image
+from openalign.data.files.image_value import Form, bytes_of, existing_file, form_of, holds_image, local_path
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 
@@ -85,12 +84,10 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
 
 
 def _normalised(path: str, top: str) -> str:
-    if path.lower().startswith("file:"):
-        path = unquote(urlsplit(path).path)
-    elif "://" in path or path.startswith("data:"):
-        return path
-    return posixpath.normpath(path).removeprefix(top)
+    if form_of(path) in (Form.PATH, Form.FILE_URL):
+        return posixpath.normpath(local_path(path)).removeprefix(top)
+    return path
 
 
 def _is_link(path: str) -> bool:
-    return path.lower().startswith(("http://", "https://"))
+    return form_of(path) in (Form.HTTP_URL, Form.OTHER_URL)

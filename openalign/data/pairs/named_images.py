@@ -7,14 +7,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
 
+from openalign.data.files.image_value import Form, form_of, local_path
+from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.pairs import Pairs
 
 _CAPTION_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
 """`1000.jpg#0`: the number of the caption, as in Flickr8k's token files."""
+
+_ENOUGH = 0.1
+_ENOUGH_WITHOUT_SUFFIX = 0.5
 
 
 class NamedImages:
@@ -54,11 +58,14 @@ class NamedImages:
             found.append(file if whole else self._with_suffix(file))
         return found
 
-    def share(self, values: Sequence[str | None], beside: Path) -> float:
-        """The share of the values that name an image which is there."""
-        if not values:
-            return 0.0
-        return sum(file in self.images for file in self.files_of(values, beside)) / len(values)
+    def are_named_by(self, values: Sequence[str | None], beside: Path) -> bool:
+        """Whether values name images that are there: a tenth of them with the suffix, or half of them without.
+
+        Numbers without a suffix may be the names of images by chance. Of the images some may be lost.
+        """
+        found = [file in self.images for file in self.files_of(values, beside)]
+        needed = _ENOUGH if any(value and is_image_name(value) for value in values) else _ENOUGH_WITHOUT_SUFFIX
+        return any(found) and sum(found) >= needed * sum(bool(value) for value in values)
 
     def with_unnamed(self, pairs: Pairs) -> Pairs:
         """The pairs, with a message on the images that no row named."""
@@ -101,10 +108,7 @@ class NamedImages:
 def _as_path(value: str) -> str | None:
     """The path in a cell, with slashes; None if it is empty or a URL."""
     value = _CAPTION_NUMBER.sub("", value.strip())
-    if value.lower().startswith("file:"):
-        value = unquote(urlsplit(value).path)
-    if not value or "://" in value or value.startswith("data:"):
+    if not value or form_of(value) not in (Form.PATH, Form.FILE_URL):
         return None
-    if "\\" in value and "/" not in value:
-        value = value.replace("\\", "/")
-    return posixpath.normpath(value)
+    path = local_path(value)
+    return posixpath.normpath(path.replace("\\", "/") if "/" not in path else path)

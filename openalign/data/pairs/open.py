@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
+from openalign.data.files import remote
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
@@ -100,6 +101,8 @@ def unknown(source: Source) -> OpenAlignError:
     if source.is_folder:
         return OpenAlignError(f"{source.name} holds no shards, no pairs.csv and no images. Looked for: {looked_for}")
     if not isinstance(source.at, Path):
+        if not remote.exists(source.at):
+            return OpenAlignError(f"{source.name} does not exist")
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
         return OpenAlignError(f"{source.name} is a crawl: run `openalign curate {source.name} --to DIR`, then give DIR")

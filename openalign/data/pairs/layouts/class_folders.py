@@ -71,7 +71,7 @@ class ClassFolders:
             return None
         some = ", ".join(sorted(classes, key=by_number)[:3])
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
-        return Finding(why, {split: source.children(parts) for split, parts in splits.items()}, False)
+        return Finding(why, source.parts(splits), gives_texts=False)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         local = [part for part in parts if isinstance(part, Path)]

@@ -24,7 +24,7 @@ class Images:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path) or not source.images:
             return None
-        return Finding(f"it holds {source.images[0]}", {"": [source.at]}, gives_texts=False)
+        return Finding(f"it holds {source.images[0]}", source.parts({"": [""]}), gives_texts=False)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from openalign.data.pairs.layouts.caption_files import CaptionFiles
 from openalign.data.pairs.layouts.class_folders import ClassFolders
+from openalign.data.pairs.layouts.coco import Coco
 from openalign.data.pairs.layouts.images import Images
 from openalign.data.pairs.layouts.layout import Finding, Layout
 from openalign.data.pairs.layouts.metadata_folder import MetadataFolder
@@ -19,6 +20,7 @@ from openalign.errors import OpenAlignError, UsageError
 
 LAYOUTS: Sequence[Layout] = (
     WebDataset(),
+    Coco(),
     TableFile(),
     MetadataFolder(),
     SavedDataset(),
@@ -76,7 +78,7 @@ def recognise(source: Source, layout: str | None = None) -> Recognised | None:
     if not found:
         return None
     others = tuple(each.name for each, _ in found[1:])
-    rivals = {each.name: finding.why for each, finding in found[1:] if finding.gives_texts}
+    rivals = {each.name: finding.why for each, finding in found[1:] if finding.gives_texts and source.is_folder}
     return Recognised(*found[0], others, rivals)
 
 

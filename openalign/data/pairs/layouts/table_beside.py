@@ -26,10 +26,9 @@ from openalign.errors import OpenAlignError
 
 _PEEKED_BYTES = 1 << 16
 _PEEKED_ROWS = 200
-_ENOUGH = 0.5
-"""Share of the first rows that must name an image which is there."""
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
+_IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -95,7 +94,7 @@ def _names_images(table: Path, named: NamedImages) -> bool:
         return False
     widest = max(map(len, rows))
     columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
-    return any(named.share(column, table.parent) >= _ENOUGH for column in columns)
+    return any(named.are_named_by(column, table.parent) for column in columns)
 
 
 def _first_rows(table: Path) -> Iterator[list[str]]:
@@ -110,6 +109,8 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
     lines = _decoded(start).splitlines()
     lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
     suffix = table_suffix(table)
+    if table.suffix.lower() == ".json" and _IMAGES.search(start):
+        return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
         yield from ([text] for text in _JSON_TEXT.findall("\n".join(lines)) if "." in text)
     elif suffix in (".jsonl", ".ndjson"):
