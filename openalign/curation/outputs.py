@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
+from openalign.curation.cards import CARD
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import batches_of
 from openalign.curation.fetch.entries import location_in
@@ -180,7 +181,7 @@ def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if not folder.is_dir():
         raise OpenAlignError(f"{folder} is a file: name a folder to curate to")
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER, CHECKSUMS))
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER, CHECKSUMS, CARD))
     if foreign:
         raise OpenAlignError(
             f"{folder} holds {foreign[0]}, which no curation wrote: name a new folder, or move away what is in this one"

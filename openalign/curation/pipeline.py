@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openalign.curation.cache import DEFAULT_LIMIT, cache_of, open_cache, parse_limit, trim_cache
+from openalign.curation.cards import write_cards
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import count_results, step_folder
 from openalign.curation.engine.registry import check_engine, open_engine
@@ -170,6 +171,7 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
     evaluated = evaluate(corpus, rules)
     write_kept(engine, evaluated, step_folder(engine.work, INSPECTION), folder, storage)
     write_dropped(engine, evaluated, folder / "dropped.parquet")
+    write_cards(folder)
     if recipe.fetch.download:
         write_ledger(engine.work / DOWNLOADS, batches, folder)
     return Curated(engine, evaluated, inspected, rules, extracted, test_sets, tuple(problems), folder, recipe)

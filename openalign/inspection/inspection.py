@@ -8,8 +8,8 @@ from typing import Any
 from openalign.data.left_out import counted
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import ALL_SPLITS, UNNAMED, chosen_parts
-from openalign.data.pairs.open import unknown
+from openalign.data.pairs.layouts.splits import ALL_SPLITS, UNNAMED, chosen_parts, rows_of_splits
+from openalign.data.pairs.open import of_split, unknown
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
@@ -159,7 +159,25 @@ def _read_splits(source: Source, recognised: Recognised, options: ReadOptions) -
     if errors:
         name, first = next(iter(read.items()))
         read[name] = SplitRead(first.pairs, first.rows, first.problems, [*first.notes, *map(str, errors)])
-    return read
+    return read if any(read) else _by_rows(source.name, read[""], options)
+
+
+def _by_rows(name: str, read: SplitRead, options: ReadOptions) -> dict[str, SplitRead]:
+    """The splits that a column tells apart, in data whose files tell none."""
+    if options.split is not None:
+        split, pairs = of_split(name, read.pairs, options.split, mixing=True)
+        return {split: SplitRead(pairs, len(pairs), read.problems, read.notes)}
+    rows = rows_of_splits(read.pairs.table)
+    if len(rows) < 2:
+        return {"": read}
+    if read.rows != len(read.pairs):
+        notes = [*read.notes, f"a column tells the splits apart ({', '.join(rows)}): choose one with --split"]
+        return {"": SplitRead(read.pairs, read.rows, read.problems, notes)}
+    problems = {split: read.problems if not place else () for place, split in enumerate(rows)}
+    return {
+        split: SplitRead(read.pairs.select(numbers), len(numbers), problems[split], read.notes)
+        for split, numbers in rows.items()
+    }
 
 
 def _choices(source: Source, recognised: Recognised, options: ReadOptions, splits: list[str]) -> list[str]:
