@@ -142,7 +142,7 @@ def _taken(pairs: Pairs) -> dict[str, str]:
 def _read_splits(source: Source, recognised: Recognised, options: ReadOptions) -> dict[str, SplitRead]:
     """The rows of each split, or of the chosen one; what cannot be read of several is noted."""
     splits: dict[str, Sequence[PathOrUrl]] = dict(recognised.finding.splits)
-    if options.split not in (None, ALL_SPLITS):
+    if any(splits) and options.split not in (None, ALL_SPLITS):
         chosen, parts = chosen_parts(source.name, splits, options.split, mixing=False)
         splits = {chosen: parts}
     elif len(splits) > 1:

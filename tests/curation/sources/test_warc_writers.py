@@ -100,7 +100,7 @@ OTHERS = {
     "request": "WARC-Type: request\nWARC-Target-URI: http://example.org/a.png\nContent-Type: application/http",
     "name lookup of heritrix": "WARC-Type: response\nWARC-Target-URI: dns:example.org\nContent-Type: text/dns",
     "crawl log of wget": (
-        "WARC-Type: resource\nWARC-Target-URI: <metadata://gnu.org/software/wget/warc/wget.log>\nContent-Type: text/plain"
+        "WARC-Type: resource\nWARC-Target-URI: <metadata://gnu.org/wget.log>\nContent-Type: text/plain"
     ),
     "page without a target": "WARC-Type: response\nContent-Type: application/http; msgtype=response",
 }
