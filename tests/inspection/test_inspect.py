@@ -180,9 +180,8 @@ def test_large_tables_are_counted_as_they_are_read(tmp_path, monkeypatch, suffix
     else:
         between = "\t" if suffix == ".tsv" else ","
         lines = [between.join(("image", "text"))]
-        lines += [
-            f'{name}{between}"{text.replace(chr(34), chr(34) * 2)}"' for name, text in zip(names, texts, strict=True)
-        ]
+        quoted = ['"' + text.replace('"', '""') + '"' for text in texts]
+        lines += [between.join(pair) for pair in zip(names, quoted, strict=True)]
         with pa.output_stream(str(file)) as out:
             out.write("\n".join(lines).encode())
     whole = openalign.inspect(file)
