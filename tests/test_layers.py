@@ -16,7 +16,7 @@ PACKAGE = Path(openalign.__file__).parent
 ROOMS = {
     "openalign": [
         *(
-            "errors version",
+            "errors options version comma_list",
             "progress regular extras recipe_files",
             "checksums locks",
             "files",
@@ -92,7 +92,7 @@ def is_late(importer: str, imported: str) -> bool:
     """Whether an import goes against the order of the folder where the two modules' paths part."""
     ours, theirs = importer.split("."), imported.split(".")
     shared = next(
-        (place for place, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]),
+        (index for index, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]),
         min(len(ours), len(theirs)),
     )
     folder = ".".join(ours[:shared])

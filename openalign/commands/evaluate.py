@@ -7,6 +7,7 @@ import typer
 
 from openalign.commands import terminal
 from openalign.commands.arguments import (
+    DATA,
     ImageColumn,
     Json,
     LayoutName,
@@ -24,7 +25,7 @@ from openalign.progress import list_problems
 if TYPE_CHECKING:
     from openalign.evaluation.labels import Classes
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="Data to evaluate on.", show_default=False)]
+Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA, show_default=False)]
 ProtocolName = Annotated[Literal["retrieval", "zero-shot"], typer.Option(help="What to measure.")]
 JsonFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the metrics to this JSON file.")]
 DistinctTexts = Annotated[bool, typer.Option("--distinct-texts", help="Keep only one image of each text.")]
@@ -44,7 +45,7 @@ LabelFile = Annotated[
     ),
 ]
 LabelColumn = Annotated[str, typer.Option(metavar="COLUMN", help="Column with the true class (zero-shot).")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images embedded at once.")]
+BatchSize = Annotated[int, typer.Option(metavar="N", min=1, help="Images embedded at once.")]
 
 
 def evaluate(
@@ -92,7 +93,7 @@ def classify(
     labels: Annotated[str | None, typer.Option(metavar="A,B,C", help="Classes to choose from.")] = None,
     label_file: LabelFile = None,
     templates: Templates = None,
-    top: Annotated[int, typer.Option(min=1, help="Labels shown for each image.")] = 3,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Labels shown for each image.")] = 3,
     json: Json = False,
 ) -> None:
     """Rank the given labels by how well they fit each image.

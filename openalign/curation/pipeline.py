@@ -40,6 +40,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
+from openalign.options import option
 from openalign.progress import list_problems, say
 
 
@@ -106,7 +107,7 @@ def _curate_into(
         recover_folder(folder)
         run = describe_run(request.sources, request.test_set, request.truth, request.recipe)
         if not again and (standing := standing_report(folder, run)) is not None:
-            say(f"{folder} already holds this run: nothing to do (--fresh, if images that a table names have changed)")
+            say(f"{folder} already holds this run: nothing to do")
             return standing
         if not count_results(cache_of(folder)):
             import torch  # noqa: F401 - to inspect images: once, before processes are forked that would each import it
@@ -184,6 +185,6 @@ def _print_summary(report: dict[str, Any], folder: Path, cached: int) -> None:
         for message in why_nothing_is_kept(report):
             say(message)
     if failed := failed_downloads(folder):
-        say(f"{failed:,} images could not be fetched this time; --retry failed asks again")
+        say(f"{failed:,} images could not be fetched this time; {option(retry_failed=True)} asks again")
     if cached:
         say(f"{cache_of(folder)} ({cached / 1e6:,.0f} MB) makes another run into this folder cheap; it can be deleted")

@@ -120,6 +120,8 @@ def class_numbers(
                 "order of the numbers or as a table of ids and names, with labels (--label-file FILE)."
             )
         return Classes(tuple(found), tuple(found)), {value: number for number, value in enumerate(found)}, []
+    if classes.values is not None and not set(found) & set(classes.values):  # names, from a table beside the data
+        return _classes_by_name(classes, where)
     if classes.values is not None:
         return classes, {value: number for number, value in enumerate(classes.values)}, []
     if all(_NUMBER.fullmatch(value) for value in found) and not set(found) <= set(classes.names):

@@ -17,8 +17,8 @@ from openalign.evaluation.labels import Labels, classes_of
 from openalign.evaluation.prompts import read_templates
 from openalign.evaluation.protocol import EvaluateSettings, Protocol
 from openalign.files import whole_file
-from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
+from openalign.model.given import given_model
 
 PROTOCOLS = {protocol.name: protocol for protocol in (retrieval.PROTOCOL, zero_shot.PROTOCOL)}
 
@@ -94,7 +94,7 @@ def _open(data: str | Path | Pairs, where: Mapping[str, str] | None, options: Ma
 def _measure(
     model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings, strict: bool
 ) -> dict[str, Any]:
-    encoder = hub.load(model) if isinstance(model, str | Path) else model
+    encoder = given_model(model)
     result = protocol.measure(encoder, pairs, settings)
     if strict:
         refuse_left_out(pairs.name, result.problems)

@@ -20,6 +20,8 @@ from openalign.evaluation.prompts import TEMPLATES, embed_labels
 from openalign.evaluation.protocol import EvaluateSettings, Protocol, Result, percent
 from openalign.evaluation.ranking import ranks, share_within
 from openalign.model.dual_encoder import DualEncoder, embed_pairs_images
+from openalign.model.given import given_model
+from openalign.options import option
 
 CLASSES_SHOWN = 12
 """Number of classes in the printed table, the worst ones; the returned object has all."""
@@ -30,7 +32,7 @@ Ints = NDArray[np.int64]
 
 
 def classify(
-    model: DualEncoder,
+    model: DualEncoder | str | Path,
     images: Sequence[ImageInput],
     labels: Labels,
     templates: Sequence[str] = TEMPLATES,
@@ -40,7 +42,7 @@ def classify(
     """For each image the labels with their probabilities, most probable first.
 
     The probabilities are a softmax of cosine / temperature over these labels, as over a batch in training: they show
-    which label fits best, not whether any of them fits.
+    which label fits best, not whether any of them fits. `model` is a loaded one, or anything `openalign.load` takes.
 
     Args:
         labels: names, a mapping of values to names, or a file of either (see `evaluation.labels`).
@@ -48,9 +50,11 @@ def classify(
         problems: if given, an image that cannot be read adds a message here and has no labels, instead of raising.
 
     Raises:
-        OpenAlignError: there is no label or an empty one, a template has no `{}`, or an image cannot be read.
+        OpenAlignError: there is no label or an empty one, a template has no `{}`, or the model or an image cannot be
+            read.
     """
     names = classes_of(labels).names
+    model = given_model(model)
     images_ND, readable = _embed_readable(model, images, problems)
     logits_NC = (images_ND @ embed_labels(model, names, templates).T).astype(np.float64) / model.temperature
     weights_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
@@ -142,7 +146,9 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[Classes, Ints, 
     name = settings.label_column
     if name not in pairs.table.column_names:
         known = ", ".join(pairs.table.column_names)
-        raise OpenAlignError(f"{pairs.name} has no column `{name}`; name one with --label-column, of: {known}.")
+        raise OpenAlignError(
+            f"{pairs.name} has no column `{name}`; name one with {option('label_column')}, of: {known}."
+        )
     column = pairs.table[name]
     if pa.types.is_nested(column.type):
         raise OpenAlignError(f"{pairs.name}: the column `{name}` holds lists; zero-shot needs one label a row.")

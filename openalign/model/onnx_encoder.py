@@ -56,7 +56,7 @@ class OnnxEncoder(DualEncoder):
     """
 
     def __init__(self, folder: Path) -> None:
-        require("export", f"the exported model {folder}", ["onnxruntime"])
+        require("export", f"Using the exported model {folder}", ["onnxruntime"])
         check_kinds(folder)
         check_files(folder, [ABOUT, IMAGE_TOWER, TEXT_TOWER, "tokenizer.json"], _ADVICE)
         try:

@@ -15,6 +15,7 @@ from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
+from openalign.model.given import given_model
 from openalign.search import build
 from openalign.search.query import compose
 from openalign.search.rows import Row
@@ -96,7 +97,7 @@ class Index:
             paths = [paths]
         if not paths:
             raise OpenAlignError("Nothing to index: name a folder or table of images.")
-        loaded = model if isinstance(model, DualEncoder) else hub.load(model)
+        loaded = given_model(model)
         columns = {"image_column": image_column, "text_column": text_column}
         options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
         build.build(paths, loaded, Path(to), options, strict=strict)
@@ -112,7 +113,7 @@ class Index:
         store = Store(Path(path))
         if model is None:
             return cls(store)
-        loaded = model if isinstance(model, DualEncoder) else hub.load(model)
+        loaded = given_model(model)
         return cls(store, _same_model(store, loaded))
 
     @cached_property

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import openalign
 from openalign.commands.cli import app
 from tests import preloaded
+from tests.conftest import with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def test_a_folder_without_write_permission_is_named(road, tmp_path):
     assert "locked" in done.stderr and "ermission" in done.stderr
 
 
-def test_a_file_in_place_of_a_folder_is_named(road, tmp_path):
+def test_a_file_instead_of_a_folder_is_named(road, tmp_path):
     (tmp_path / "file").write_text("")
     done = type_in("tokenizer", road.table, "--to", tmp_path / "file" / "tokenizer.json", status=1)
     assert f"{tmp_path / 'file'}" in done.stderr
@@ -95,7 +96,7 @@ def test_train_leaves_a_model_that_the_other_commands_read(road, tmp_path):
 @pytest.mark.slow
 def test_interrupted_training_is_reported_and_continues_with_resume(road, tmp_path):
     run = tmp_path / "run"
-    typed = [*COMMAND, *road.training, "--set", "steps=100000", "--to", str(run)]
+    typed = [*COMMAND, *map(str, with_settings(road.training, "steps=100000")), "--to", str(run)]
     started = preloaded.Popen(typed, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
     while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():

@@ -80,6 +80,7 @@ def test_a_configuration_of_ours_beyond_the_limits_is_refused(
         load(folder)
 
 
+@pytest.mark.slow
 def test_more_parameters_than_the_weight_files_hold_are_not_built(tokenizer: Tokenizer, tmp_path: Path) -> None:
     clip, ours = clip_folder(tmp_path / "clip", tokenizer), align_folder(tmp_path / "ours", tokenizer)
     put(clip / "config.json", "vision_config.intermediate_size", 2**18)

@@ -168,7 +168,7 @@ def test_an_index_without_names_is_refused(clip: Path) -> None:
         load(clip)
 
 
-def test_an_adapter_is_refused_before_its_base_model_is_looked_for(clip: Path) -> None:
+def test_an_adapter_is_refused_before_its_base_model_is_fetched(clip: Path) -> None:
     (clip / "adapter_config.json").write_text('{"base_model_name_or_path": "org/repo"}')
     with pytest.raises(OpenAlignError, match=r"is an adapter \(adapter_config\.json\)"):
         load(clip)

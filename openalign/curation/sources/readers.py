@@ -82,7 +82,7 @@ def _folder(folder: PathOrUrl, settings: SourceSettings) -> Readers:
     crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
     is_site = bool(crawls) or not all(map(_is_about_the_folder, pages))
-    if not is_site or any(map(_is_list_at_top, files)):
+    if not is_site or any(map(is_list_at_top, files)):
         opened = Source(str(folder), folder)
         found = recognise(opened)
         if found is not None:
@@ -148,7 +148,7 @@ def _tells_splits(file: PathOrUrl) -> bool:
     return SPLIT_COLUMN in open_parquet(file).schema_arrow.names
 
 
-def _is_list_at_top(file: str) -> bool:
+def is_list_at_top(file: str) -> bool:
     """Whether a file lists the pairs of a folder: its shards, a table, its Parquet files, a saved dataset."""
     folder, _, name = file.rpartition("/")
     stem = name.partition(".")[0]

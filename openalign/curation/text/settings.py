@@ -2,6 +2,7 @@
 
 from pydantic import model_validator
 
+from openalign.comma_list import CommaList
 from openalign.curation.text.language_codes import SHARES, known_code
 from openalign.settings import Settings
 
@@ -13,7 +14,7 @@ class TextSettings(Settings):
     """Unigrams; a text with fewer is dropped (section 3.2)."""
     max_words: int = 20
     """Unigrams; a text with more is dropped (section 3.2)."""
-    languages: str | None = None
+    languages: CommaList | None = None
     """Codes such as `en,de`: a text that is guessed to be in none of them is dropped. `zxx` stands for texts in no
     language, such as file names. None, as in the paper: any."""
     max_images_per_text: int = 10
@@ -39,5 +40,5 @@ class TextSettings(Settings):
     @property
     def language_codes(self) -> tuple[str, ...]:
         """The codes of `languages` that texts are recognised by, in lower case: `no` for `nb`."""
-        codes = [code.strip().lower() for code in (self.languages or "").split(",") if code.strip()]
+        codes = [code.lower() for code in self.languages or ()]
         return tuple(dict.fromkeys(known_code(code) or code for code in codes))

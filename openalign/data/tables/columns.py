@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.errors import OpenAlignError
+from openalign.options import option
 
 IMAGE_NAMES = (
     *("image", "img", "images", "picture", "photo", "jpg", "jpeg", "png", "webp"),
@@ -179,7 +180,7 @@ def _find(names: Sequence[str], given: str | None, usual: Sequence[str], role: s
     if found is None:
         raise OpenAlignError(
             f"{where} has no {role} column ({', '.join(usual)}); its columns are {', '.join(names)}: "
-            f"name one with --{role}-column, or the setting {role}_column"
+            f"name one with {option(f'{role}_column')}, or the setting {role}_column"
         )
     if list(names).count(found) > 1:
         raise OpenAlignError(f"{where} has two columns called {found!r}: rename one")

@@ -76,6 +76,7 @@ def test_partitions_follow_one_another_and_are_about_as_large_as_asked(engine: E
     assert [row for batch in batches_of(partitions, 64) for row in batch["number"].to_pylist()] == list(range(1000))
 
 
+@pytest.mark.slow
 def test_results_of_a_cached_map_are_in_the_order_of_the_partitions(engine: Engine) -> None:
     texts = [f"{number:03d} apples" for number in range(500)]
     partitions = engine.partition("partitions", engine.from_arrow("given", pa.table({"text": texts})), ["text"], 50)
@@ -202,8 +203,8 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     spark: Engine, server: Server, tmp_path: Path
 ) -> None:
     server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(70)}
-    other = server.address.replace("127.0.0.1", "localhost")  # another host, for all that fetching knows
-    urls = [f"{host}/{name}" for host in (server.address, other) for name in (*server.files, "gone.jpg")]
+    other = server.url.replace("127.0.0.1", "localhost")  # another host, for all that fetching knows
+    urls = [f"{host}/{name}" for host in (server.url, other) for name in (*server.files, "gone.jpg")]
     lines = [f"{url},drawing number {number}" for number, url in enumerate(urls)]
     (tmp_path / "list.csv").write_text("\n".join(["url,text", *lines]))
     asked = CurateRecipe.of(allow_private_hosts=True)

@@ -1,4 +1,4 @@
-"""Languages: guessed from the text, judged only where they are asked for, and before anything is downloaded."""
+"""Languages: guessed from the text, evaluated only where they are asked for, and before anything is downloaded."""
 
 from pathlib import Path
 
@@ -65,6 +65,7 @@ def test_what_is_not_told_apart_is_named_with_the_likeliest_first() -> None:
     assert likely_languages(ENGLISH) == ["en"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "kept"), [(None, [ENGLISH, GERMAN]), ("de", [GERMAN]), ("en, DE", [ENGLISH, GERMAN])]
 )

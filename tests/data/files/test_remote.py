@@ -73,7 +73,7 @@ def serving(folder: Path) -> Iterator[tuple[ThreadingHTTPServer, type[RangeHandl
     handler = type("Handler", (RangeHandler,), {"asked": [], "failures": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder.parent)))
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server, handler
     server.shutdown()
     server.server_close()

@@ -167,6 +167,7 @@ def test_a_list_of_pairs_is_compared_with_the_checksums_of_its_folder(tmp_path: 
             open_pairs(opened)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_a_changed_byte_anywhere_in_an_index_never_gives_other_rows_in_silence(
