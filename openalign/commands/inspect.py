@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from openalign.commands import terminal
-from openalign.commands.arguments import ImageColumn, Json, LayoutName, Split, Strict, TextColumn
+from openalign.commands.arguments import DATA, ImageColumn, Json, LayoutName, Split, Strict, TextColumn
 from openalign.progress import say
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page wi
 
 
 def inspect(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Data to look at.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA, show_default=False)],
     json: Json = False,
     html: Html = None,
     image_column: ImageColumn = None,
