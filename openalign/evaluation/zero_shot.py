@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from openalign.data.images.read import ImageInput
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.evaluation.labels import Classes, Labels, class_numbers, classes_by_id, classes_of
@@ -170,7 +171,8 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[Classes, Ints, 
         example = next((value for value in values if value), "")
         raise OpenAlignError(f"{where} holds none of the {len(classes.names)} labels; it holds e.g. {example!r}.")
     if left_out := len(pairs) - len(kept):
-        problems.append(f"{left_out} rows whose `{name}` is not among the {len(classes.names)} labels were left out.")
+        message = f"{left_out} rows whose `{name}` is not among the {len(classes.names)} labels were left out."
+        problems.append(LeftOut(Kind.ROW_OF_OTHER_LABEL, message, left_out))
     return classes, numbers[kept], pairs.select(kept), problems
 
 
