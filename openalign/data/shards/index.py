@@ -106,7 +106,7 @@ def _read(tar: Tar, problems: list[str], options: SampleOptions) -> Rows:
         sidecar = index_path(tar)
         if _is_asked_for(options) and sidecar.exists():
             index = _parse_sidecar(str(sidecar), sidecar.read_bytes())
-            why, cut_at = mismatch(index, tar)
+            why, cut_at = mismatch(index, sidecar.stat().st_mtime, tar)
             if not why:
                 index = index if cut_at is None else _before(cut_at, index, tar, problems)
                 return with_texts_of(index, str(tar), options)

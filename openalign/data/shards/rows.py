@@ -15,6 +15,7 @@ from openalign.data.shards.sidecar import DIGEST, INDEX_SCHEMA
 from openalign.data.shards.tar_samples import TarSample
 from openalign.data.shards.tar_scan import first_ones
 from openalign.data.shards.texts import asked_texts, found_texts, labels_of
+from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
 
@@ -77,6 +78,8 @@ def rows_of(
         return Rows(INDEX_SCHEMA.empty_table(), texts.no_such_text)
     table = table_of(rows.complete)
     table = table.set_column(table.column_names.index("text"), "text", table["text"].cast(pa.string()))
+    if (rows.complete[0]["text"] or "").startswith("["):
+        table = captions_as_rows(table, "text", need_text=True, problems=problems, where=name)[0]
     return Rows(table, texts.no_such_text, _taken(samples, texts.taken))
 
 

@@ -46,7 +46,7 @@ def asked_texts(name: str, samples: Sequence[TarSample], column: str) -> Texts:
         captions: list[str] | None = []
         chosen = None
         if suffix in sample.texts:
-            captions, chosen, found = [sample.texts[suffix]], suffix, True
+            captions, chosen, found = [" ".join(sample.texts[suffix].split())], suffix, True
         else:
             with suppress(KeyError):
                 captions, found = captions_of(field_at(sample.fields, column)), True
@@ -77,7 +77,7 @@ def found_texts(name: str, samples: Sequence[TarSample]) -> Texts:
     found: list[list[str]] = []
     for sample, suffix, text in zip(samples, chosen, whole, strict=True):
         if text.strip() or (usual is None and suffix is not None):
-            found.append(lines_of(text) if by_line else [text])
+            found.append(lines_of(text) if by_line else [" ".join(text.split())])
         else:
             found.append(captions_of(sample.fields.get(usual)) or [] if usual is not None else [])
     (suffix, _), *_ = Counter(chosen).most_common(1)

@@ -122,6 +122,18 @@ def test_captions_in_json_alone_are_found_by_usual_names(tmp_path: Path, name: s
     assert texts == [["zero"], ["one", "uno"], []]
 
 
+def test_lists_of_captions_in_a_text_or_alone_in_a_json_are_read(tmp_path: Path) -> None:
+    members = {"0.jpg": jpeg(0), "0.txt": b'["a", "b"]\n', "1.jpg": jpeg(1), "1.txt": b'["c"]'}
+    assert pictured(open_pairs(tar_of(tmp_path / "0.tar", members))) == [(0, "a"), (0, "b"), (1, "c")]
+    members = {"0.jpg": jpeg(0), "0.json": b'["a", "b"]', "1.jpg": jpeg(1), "1.json": b'"c"'}
+    assert pictured(open_pairs(tar_of(tmp_path / "0.tar", members))) == [(0, "a"), (0, "b"), (1, "c")]
+    members = {"0.jpg": jpeg(0), "0.txt": b"[a] tag", "1.jpg": jpeg(1), "1.txt": b"plain\n  and wrapped"}
+    assert open_pairs(tar_of(tmp_path / "0.tar", members), text_column="txt").texts() == [
+        "[a] tag",
+        "plain and wrapped",
+    ]
+
+
 def test_what_is_taken_is_told(tmp_path: Path) -> None:
     tar = captioned(tmp_path)
     assert open_pairs(tar).columns == {"image": ".jpg", "text": ".txt"}

@@ -38,6 +38,15 @@ def assert_right(folder: Path | str, numbers: list[int]) -> tuple[str, ...]:
     return pairs.problems
 
 
+def test_a_text_that_was_mended_in_the_tar_is_read_there(tmp_path: Path) -> None:
+    tar = shard(tmp_path)
+    members = [(name, b"mended" if name == "000000004.txt" else data) for name, data in members_of(tar)]
+    tar_of(tar, members)  # all images stay where they were
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts()[3:6] == ["text 3", "mended", "text 5"]
+    assert "the text of its row 5 is another one in the tar" in pairs.problems[0]
+
+
 CHANGES: list[tuple[Callable[[Members], Members], list[int]]] = [
     (lambda all: all[3:], [*range(1, 9)]),
     (lambda all: all[:-3], [*range(8)]),

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
+from openalign.data.files.remote import is_url
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_of
@@ -39,7 +40,7 @@ class WebDataset:
         for file in own or tars:
             splits.setdefault(split_of(file), []).append(source.child(file))
         more = f" and {len(tars) - 1:,} more" if len(tars) > 1 else ""
-        is_whole = source.is_folder and source.chosen is None
+        is_whole = source.is_folder and (source.chosen is None or "*" in source.name)
         problems = [*missing_tars(own or source.files), *beside_tars(source.files)] if is_whole else []
         return Finding(f"it holds {PurePosixPath(tars[0]).name}{more}", splits, problems=problems)
 
@@ -73,10 +74,12 @@ def _named(index: pa.Table, tar: PathOrUrl, source: str) -> pa.Table:
 
 
 def _below(tar: str, source: str) -> str:
-    """The name of a tar relative to the folder that was given, or that a pattern begins with; else its file name."""
+    """The name of a tar relative to the folder that was given, or that a pattern begins with; of the tar itself."""
+    source = source if is_url(source) else str(Path(source))
+    if tar == source:
+        return tar.rpartition("/")[2]
     folder = re.split(r"[*?\[{]", source)[0] if is_pattern(source) else f"{source.rstrip('/')}/"
-    folder = folder[: folder.rfind("/") + 1]
-    return tar.removeprefix(folder) if tar.startswith(folder) and folder else tar.rpartition("/")[2]
+    return tar.removeprefix(folder[: folder.rfind("/") + 1])
 
 
 def _have_checksums(indexes: Sequence[pa.Table]) -> bool:
