@@ -20,12 +20,11 @@ def test_rows_are_chosen_by_the_values_of_columns(tmp_path: Path) -> None:
     assert pairs.row_name(0).endswith("row 4 (a.jpg)")
     assert len(pairs.problems) == 1 and "1 of 4 rows have no text" in pairs.problems[0]
     assert open_pairs(table, need_text=False, where={"year": "2"}).texts() == ["", "four"]
-    assert open_pairs(table, split="all").where({"split": "val", "year": "2"}).table.equals(pairs.table)
+    assert open_pairs(table).where({"split": "val", "year": "2"}).table.equals(pairs.table)
     for where, message in (({"kind": "x"}, "no column `kind`.*image, text, split"), ({"year": "3"}, "row with year=3")):
         with pytest.raises(OpenAlignError, match=message):
-            open_pairs(table, where=where, split="all")
-    with pytest.raises(OpenAlignError, match=r"several splits \(train, val\): choose one with --split"):
-        open_pairs(table)
+            open_pairs(table, where=where)
+    assert f"{table}: all of its splits are read (train, val): choose one with --split" in open_pairs(table).problems
     assert open_pairs(table, split="validation").texts() == ["two", "four"]
 
 
