@@ -79,6 +79,7 @@ def candidates(source: Source) -> list[str]:
     for file in source.files:
         stem = PurePosixPath(file).name.partition(".")[0].lower()
         own = stem in ("metadata", "pairs") or file.endswith((".index.parquet", "_stats.json"))
+        own = own or f"{file.removesuffix('.parquet')}_stats.json" in source.files  # img2dataset's list of downloads
         if own or file.count("/") > _DEEPEST or file.rpartition(".")[0] in images:
             continue
         if table_suffix(file) or file.lower().endswith((".txt", ".json")):
