@@ -19,7 +19,10 @@ ROOMS = {
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
-    "openalign.model": ["limits batch_norm", "efficientnet loss"],
+    "openalign.model": [
+        *("limits batch_norm", "efficientnet loss", "align folder", "config weights dual_encoder"),
+        *("pretrained", "foreign"),
+    ],
     "openalign.curation": [
         *(
             "isolation",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openalign.data.files.json_files import check_file
-from openalign.data.images.decode import decode
+from openalign.data.images.decode import decode, resize
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
@@ -26,9 +26,13 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 Pixels = NDArray[Any]
-"""A prepared image: uint8 (H, W, 3) for ALIGN, float32 (3, H, W) for models with their own image processor."""
+"""A prepared image: uint8 (H, W, 3) for ALIGN; for models with their own image processor float32 (3, H, W), or one
+element of a structured array where the processor makes several arrays of an image."""
 
 ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
+
+Resize = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
+"""An image (H, W, 3), height and width -> the image resampled to these."""
 
 DECODE_THREADS = 4
 MOST_IMAGE_BYTES = 2**29
@@ -200,3 +204,12 @@ def read_image(image: ImageInput, min_side: int) -> NDArray[np.uint8]:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise OpenAlignError(f"An image array must be uint8 of shape (H, W, 3), not {image.dtype} {image.shape}.")
     return image
+
+
+def centre_crop(
+    image: NDArray[np.uint8], *, resize_size: int, image_size: int, resized: Resize = resize
+) -> NDArray[np.uint8]:
+    """Resize to a square of `resize_size` and crop the central `image_size` pixels -> uint8 (S, S, 3)."""
+    offset = (resize_size - image_size) // 2
+    squared = resized(image, resize_size, resize_size)
+    return np.ascontiguousarray(squared[offset : offset + image_size, offset : offset + image_size])

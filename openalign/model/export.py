@@ -73,7 +73,7 @@ def export(model: str | Path, to: str | Path) -> None:
     if not isinstance(encoder, hub.AlignEncoder):
         raise OpenAlignError(f"{model}: only models of the ALIGN kind can be exported; for others there is `optimum`.")
     align = encoder.model.cpu().float()
-    side, pieces = encoder.image_size, align.settings.text_tower.max_pieces
+    side, pieces = encoder.image_size, encoder.max_pieces
     pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     ids = torch.arange(2 * (pieces // 2)).reshape(2, -1) % align.settings.vocabulary
     mask = torch.ones_like(ids)
@@ -83,7 +83,7 @@ def export(model: str | Path, to: str | Path) -> None:
         _write(ImageTower(align), {"pixels": pixels}, {"pixels": {0: batch}}, partial / IMAGE_TOWER)
         shapes = {name: {0: batch, 1: length} for name in ("ids", "mask")}
         _write(TextTower(align), {"ids": ids, "mask": mask}, shapes, partial / TEXT_TOWER)
-        encoder.tokenizer.save(partial)
+        encoder.tokenizer.save(partial, pieces)
         about = ExportSettings(
             name=str(model),
             fingerprint=encoder.fingerprint,

@@ -15,9 +15,8 @@ from openalign.data.files.library_errors import library_errors
 from openalign.data.text.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.extras import require
-from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
+from openalign.model.dual_encoder import DualEncoder, ImageInput, centre_crop, read_image
 from openalign.model.folder import check_kinds
-from openalign.model.hub import centre_crop
 from openalign.model.limits import MOST_PIECES, MOST_SIDE, MOST_WIDTH
 from openalign.settings import Settings
 

@@ -17,7 +17,26 @@ from openalign.model.weights import StoredTensor, check_finite, stored_tensors, 
 
 _LOCAL_WITHOUT_CODE = {"trust_remote_code": False, "local_files_only": True}
 _PROCESSOR = "processor_config.json"
-_TOKENIZER_SETTINGS = "tokenizer_config.json"
+TOKENIZER_SETTINGS = "tokenizer_config.json"
+
+
+def model_class(kind: Any, folder: Path) -> type:
+    """The class that `kind`, an auto class of transformers, builds for a folder that has passed `check_folder`.
+
+    Raises:
+        OpenAlignError: the configuration exceeds the limits, or transformers has no such class.
+    """
+    content = read_object(folder / CONFIG)
+    check_config(content, folder / CONFIG)
+    with library_errors(f"{folder}: cannot be loaded by transformers"):
+        config: Any = AutoConfig.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
+    found = kind._model_mapping.get(type(config), None)
+    if found is None:
+        raise OpenAlignError(
+            f"{folder}: transformers has no model of the type `{content.get('model_type')}` for {kind.__name__}."
+        )
+    chosen: type = found[0] if isinstance(found, tuple) else found
+    return chosen
 
 
 def load_model(kind: Any, folder: Path) -> Any:
@@ -104,6 +123,6 @@ def _check_tokenizer_files(folder: Path) -> None:
             f"{folder}: holds its tokenizer only as {models[0]}; save it with a tokenizer.json, as a transformers "
             "`...TokenizerFast` does."
         )
-    settings = folder / _TOKENIZER_SETTINGS
+    settings = folder / TOKENIZER_SETTINGS
     if settings.exists() and read_object(settings).get("fast_tokenizer_files"):
         raise OpenAlignError(f"{settings}: `fast_tokenizer_files` is not supported; only tokenizer.json is read.")
