@@ -1,6 +1,7 @@
 """All calls of transformers' `from_pretrained`: on checked folders, without network access or their own code."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
 
 from openalign.data.files.json_files import read_object
 from openalign.data.files.library_errors import library_errors
-from openalign.data.text.tokenizer_limits import check_tokenizer
+from openalign.data.text.tokenizer_limits import check_sentencepiece, check_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.folder import CONFIG, PREPROCESSOR
 from openalign.model.limits import check_config, check_preprocessor
@@ -66,7 +67,7 @@ def load_model(kind: Any, folder: Path) -> Any:
             output_loading_info=True,
             **_LOCAL_WITHOUT_CODE,
         )
-    _check_complete(report, files[0])
+    _check_complete(model, report, files[0])
     check_finite(model.state_dict(), files[0])
     return model.eval()
 
@@ -80,15 +81,39 @@ def _check_parameters(model: torch.nn.Module, stored: Mapping[str, StoredTensor]
         )
 
 
-def _check_complete(report: Mapping[str, Any], path: Path) -> None:
-    """Refuse a model with tensors that transformers initialised at random."""
+def _check_complete(model: torch.nn.Module, report: Mapping[str, Any], path: Path) -> None:
+    """Refuse a model with tensors that transformers initialised at random, or that is smaller than the stored one."""
     for name, stored, own in sorted(report["mismatched_keys"]):
         raise OpenAlignError(
             f"{path}: `{name}` has shape {tuple(stored)}, but the configuration asks for {tuple(own)}: it is a model "
             "of another shape."
         )
-    for name in sorted(report["missing_keys"]):
-        raise OpenAlignError(f"{path}: holds no tensor `{name}`: it is a model of another shape.")
+    if missing := sorted(report["missing_keys"]):
+        others = f" and {len(missing) - 1:,} others" if len(missing) > 1 else ""
+        raise OpenAlignError(
+            f"{path}: holds no tensor `{missing[0]}`{others}, which transformers would fill at random: these are the "
+            f"weights of a model of another shape or kind than {type(model).__name__}."
+        )
+    modules = dict(model.named_modules())
+    own = {name for name, _ in model.named_parameters()}
+    for name in sorted(report["unexpected_keys"]):
+        if _other_layer(name, own) or _is_of_a_layer(name, modules):
+            raise OpenAlignError(
+                f"{path}: holds `{name}`, for which the model of config.json has no place although it has the layer "
+                "or the first of its kind: the configuration is of another model."
+            )
+
+
+def _other_layer(name: str, own: Container[str]) -> bool:
+    """Whether the model has a tensor of this name but for the number of the layer, which is 0."""
+    numbers = re.finditer(r"(?<=\.)[1-9][0-9]*(?=\.)", name)
+    return any(f"{name[: number.start()]}0{name[number.end() :]}" in own for number in numbers)
+
+
+def _is_of_a_layer(name: str, modules: Mapping[str, torch.nn.Module]) -> bool:
+    """Whether the tensor would be a parameter, such as a bias, of a layer that has others."""
+    layer = modules.get(name.rpartition(".")[0])
+    return layer is not None and not list(layer.children()) and bool(list(layer.parameters()))
 
 
 def load_processor(folder: Path) -> Any:
@@ -118,11 +143,8 @@ def load_tokenizer(folder: Path) -> Any:
 def _check_tokenizer_files(folder: Path) -> None:
     if (folder / "tokenizer.json").exists():
         check_tokenizer(folder / "tokenizer.json")
-    elif models := sorted(path.name for path in folder.glob("*.model")):
-        raise OpenAlignError(
-            f"{folder}: holds its tokenizer only as {models[0]}; save it with a tokenizer.json, as a transformers "
-            "`...TokenizerFast` does."
-        )
+    for model in sorted(folder.glob("*.model")):
+        check_sentencepiece(model)
     settings = folder / TOKENIZER_SETTINGS
     if settings.exists() and read_object(settings).get("fast_tokenizer_files"):
         raise OpenAlignError(f"{settings}: `fast_tokenizer_files` is not supported; only tokenizer.json is read.")

@@ -19,6 +19,8 @@ from openalign.model.foreign.text_inputs import TextInputs
 from openalign.model.limits import MOST_SIDE
 from openalign.model.pretrained import load_model, load_processor, load_tokenizer, model_class
 
+_ROUNDING = 1e-4
+"""Largest difference of a component that is due to another order of additions."""
 _IMAGES, _TEXTS = "get_image_features", "get_text_features"
 _NO_COMMON_SPACE = {
     "blip-2": "its language model gives a vector for each word piece, and none in the space of the images",
@@ -36,7 +38,8 @@ class TransformersEncoder(DualEncoder):
     def __init__(self, folder: Path, *, name: str, fingerprint: str) -> None:
         self.name = name
         self.fingerprint = fingerprint
-        _check_dual(model_class(AutoModel, folder), name)
+        with library_errors(f"{name}: cannot be loaded by transformers"):  # a class may stand for a missing library
+            _check_dual(model_class(AutoModel, folder), name)
         self.model = load_model(AutoModel, folder)
         self.processor = load_processor(folder)
         tokenizer = load_tokenizer(folder)
@@ -47,7 +50,7 @@ class TransformersEncoder(DualEncoder):
             self._probe()
 
     def _probe(self) -> None:
-        """Find the sizes with one image and two texts of different length, which also tests both towers."""
+        """Find the sizes with one image and two texts of different length, which tests both towers as well."""
         self._prepared: tuple[np.dtype[Any], tuple[int, ...]] | None = None
         blank = self.prepare(np.zeros((64, 64, 3), np.uint8))
         self._prepared = blank.dtype, blank.shape
@@ -56,7 +59,16 @@ class TransformersEncoder(DualEncoder):
             vectors_1D = self._embed_prepared(blank[None])
         self.width = vectors_1D.shape[-1]
         self._checked(vectors_1D, 1)
-        self.embed_texts(["a", "a red apple"])
+        if self._differs_beside_others("a", "a red apple"):
+            # AIMv2: transformers drops a mask without padding, and with it the causal order, except in this mode.
+            self.model.set_attn_implementation("eager")
+            if self._differs_beside_others("a", "a red apple"):
+                raise OpenAlignError(f"{self.name}: gives a text another vector when a longer text is beside it.")
+
+    def _differs_beside_others(self, text: str, longer: str) -> bool:
+        """Whether the vector of a text is another one when it is padded; also tests the text tower."""
+        alone_1D, beside_2D = self.embed_texts([text]), self.embed_texts([text, longer])
+        return bool(np.abs(alone_1D[0] - beside_2D[0]).max() > _ROUNDING)
 
     def _side(self, prepared: NDArray[Any]) -> int:
         """The side in pixels of what the image tower sees: a square, or patches in a number that makes one."""
@@ -130,7 +142,7 @@ def _together(parts: dict[str, NDArray[Any]]) -> NDArray[Any]:
 
 
 def _unit_rows(features: Any) -> torch.Tensor:
-    """Unit rows, in single precision, of what a tower returns; FLAVA returns a vector for each position, [CLS] first."""
+    """Unit rows, in single precision, of what a tower returns; FLAVA returns one for each position, [CLS] first."""
     rows = features if isinstance(features, torch.Tensor) else features.pooler_output
     if not isinstance(rows, torch.Tensor):
         raise OpenAlignError("a tower of it gives no vector of the whole image or text")
