@@ -27,7 +27,7 @@ from openalign.model.align_weights import (
 )
 from openalign.model.config import config_from, preprocessor_from, settings_from
 from openalign.model.dual_encoder import DualEncoder
-from openalign.model.folder import CONFIG, PREPROCESSOR, WEIGHTS, check_folder, fingerprint_of, folder_of
+from openalign.model.folder import CONFIG, PREPROCESSOR, WEIGHTS, check_folder, check_kinds, fingerprint_of, folder_of
 from openalign.model.foreign.align_port import (
     pieces_kept,
     port_sizes,
@@ -100,13 +100,14 @@ def load_align(folder: Path) -> Align:
 
 
 def align_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of an ALIGN folder: its `tokenizer.json`, or what older releases of transformers wrote instead.
+    """The tokenizer of an ALIGN folder, from its `tokenizer.json` or the vocab.txt of older releases; or of a file.
 
     Raises:
         OpenAlignError: there is none, or it is damaged or beyond limits.
     """
     if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
         return Tokenizer.load(folder)
+    check_kinds(folder)
     with library_errors(f"{folder / 'vocab.txt'} is not a vocabulary"):
         return Tokenizer(load_tokenizer(folder).backend_tokenizer)
 

@@ -74,7 +74,7 @@ def set_up(request: Request, world: Processes) -> Training:
     run, recipe = request.run, planned.recipe
     _check_shares(recipe, world)
     pairs = _open_data(recipe)
-    tokenizer = Tokenizer.load(Path(recipe.tokenizer or ""))
+    tokenizer = hub.align_tokenizer(Path(recipe.tokenizer or ""))
     model = _build_model(planned, tokenizer, world)
     identity = world.from_first(lambda: _check_and_prepare(request, planned, pairs, tokenizer))
 

@@ -52,7 +52,8 @@ def setting_unlike_ours(config: Mapping[str, Any], settings: AlignSettings, wher
         general = set(PreTrainedConfig().to_dict())
         for tower in ("text_config", "vision_config"):
             found, known = getattr(theirs, tower).to_dict(), getattr(ours, tower).to_dict()
-            for key in sorted(known.keys() - general - _WITHOUT_EFFECT):
+            declared = type(getattr(ours, tower))().to_dict().keys()
+            for key in sorted(declared - general - _WITHOUT_EFFECT):
                 if _plain(found.get(key)) != _plain(known[key]):
                     return f"`{tower}.{key}` = {found.get(key)!r}, and not {known[key]!r}"
     return None
