@@ -71,7 +71,10 @@ def export(model: str | Path, to: str | Path) -> None:
     _check_replaceable(folder)
     encoder = hub.load(model)
     if not isinstance(encoder, hub.AlignEncoder):
-        raise OpenAlignError(f"{model}: only models of the ALIGN kind can be exported; for others there is `optimum`.")
+        raise OpenAlignError(
+            f"{model}: only models of the ALIGN kind can be exported, with the settings and the image preprocessing "
+            "that openalign has; for others there is `optimum`."
+        )
     align = encoder.model.cpu().float()
     side, pieces = encoder.image_size, encoder.max_pieces
     pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
