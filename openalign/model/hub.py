@@ -100,15 +100,19 @@ def load_align(folder: Path) -> Align:
 
 
 def align_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of an ALIGN folder, from its `tokenizer.json` or the vocab.txt of older releases; or of a file.
+    """The tokenizer of an ALIGN folder, or of a file.
+
+    That of the port is what transformers makes of it: older releases wrote a vocab.txt, and where there is a
+    `tokenizer.json`, some of its settings are those of `tokenizer_config.json` instead.
 
     Raises:
         OpenAlignError: there is none, or it is damaged or beyond limits.
     """
-    if (folder / "tokenizer.json").exists() or not (folder / "vocab.txt").exists():
+    names = [name for name in ("tokenizer.json", "vocab.txt") if (folder / name).exists()]
+    if not names or not (folder / CONFIG).exists() or "openalign" in read_object(folder / CONFIG):
         return Tokenizer.load(folder)
     check_kinds(folder)
-    with library_errors(f"{folder / 'vocab.txt'} is not a vocabulary"):
+    with library_errors(f"{folder / names[0]} is not a tokenizer"):
         return Tokenizer(load_tokenizer(folder).backend_tokenizer)
 
 

@@ -194,6 +194,18 @@ def test_the_slow_tokenizers_settings_count(lower: bool, port: Path) -> None:
     assert same == lower
 
 
+@pytest.mark.parametrize("stated", [True, False, None])
+def test_the_tokenizers_two_files_count_as_they_do_in_transformers(stated: bool | None, port: Path) -> None:
+    AutoTokenizer.from_pretrained(port).save_pretrained(port)
+    (port / "vocab.txt").unlink()
+    put(port / "tokenizer.json", "normalizer.lowercase", False)
+    if stated is None:
+        edit(port / "tokenizer_config.json", lambda content: content.pop("do_lower_case"))
+    else:
+        put(port / "tokenizer_config.json", "do_lower_case", stated)
+    same_as_theirs(port)
+
+
 def test_the_vocabulary_is_part_of_the_fingerprint(port: Path) -> None:
     before = load(port).fingerprint
     put(port / "tokenizer_config.json", "do_lower_case", False)
