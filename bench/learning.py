@@ -29,7 +29,7 @@ from measure import show, write
 from numpy.typing import NDArray
 
 import openalign
-from openalign.data.text.tokenizer import train_tokenizer
+from openalign.data.tokenizer.wordpiece import train_tokenizer
 from openalign.evaluation.ranking import ranks, share_within
 
 PEER = Path(__file__).parent / "peers" / "open_clip_learning.py"

@@ -24,7 +24,7 @@ from torch.nn import functional
 from openalign.data.loading.loader import Batch, BatchLoader
 from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.training.optimization.optim import build_optimizer, learning_rate

@@ -24,7 +24,7 @@ from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.writer import ShardWriter
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 
 COUNT, BATCH, SIDE, SKIPPED = 2_000, 64, 289, 8
 PEER = Path(__file__).parent / "peers" / "webdataset_loader.py"

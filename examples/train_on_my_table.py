@@ -11,7 +11,7 @@ from pathlib import Path
 
 import openalign
 from openalign.data.pairs.open import open_pairs
-from openalign.data.text.tokenizer import train_tokenizer
+from openalign.data.tokenizer.wordpiece import train_tokenizer
 
 
 def main() -> None:

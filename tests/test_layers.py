@@ -18,7 +18,8 @@ ROOMS = {
         *("errors version", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
-    "openalign.data": ["files", "images", "text", "tables", "shards", "pairs", "loading"],
+    "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],
+    "openalign.data.pairs": ["options reading", "pairs", "file_images", "combine", "from_tables", "layouts"],
     "openalign.model": [
         *("limits batch_norm", "efficientnet loss", "align folder", "config weights dual_encoder"),
         *("pretrained", "foreign"),

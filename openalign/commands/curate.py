@@ -7,6 +7,7 @@ import typer
 
 from openalign.commands import terminal
 from openalign.commands.arguments import ImageColumn, Set, TextColumn, key_values
+from openalign.commands.lasting import lasting_objects
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCE", help="WARC files, folders of pages, tables.", show_default=False)
@@ -86,8 +87,11 @@ def curate(
     """
     settings = key_values(changes, "--set")
 
-    from openalign.curation.pipeline import curate
-    from openalign.toml import format_value
+    with lasting_objects():
+        import ibis.backends.duckdb  # noqa: F401 - a third of all that is imported, otherwise when the engine opens
+
+        from openalign.curation.pipeline import curate
+        from openalign.toml import format_value
 
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
     settings |= {name: format_value(text) for name, text in options.items() if text}

@@ -25,7 +25,7 @@ def tokenizer(
     rows = key_values(where, "--where")
 
     from openalign.data.pairs.open import open_pairs
-    from openalign.data.text.tokenizer import train_tokenizer
+    from openalign.data.tokenizer.wordpiece import train_tokenizer
 
     pairs = open_pairs(data, text_column=text_column, where=rows)
     texts = pairs.texts()

@@ -15,7 +15,7 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import train_tokenizer
+from openalign.data.tokenizer.wordpiece import train_tokenizer
 from openalign.demo.captions import PLACES
 from openalign.demo.web import make_web
 from openalign.evaluation.run import evaluate

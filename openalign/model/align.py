@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
-from openalign.data.text.tokenizer import MOST_ENTRIES
+from openalign.data.tokenizer.wordpiece import MOST_ENTRIES
 from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.efficientnet.tower import EfficientNet
 from openalign.model.limits import MOST_LAYERS, MOST_PIECES, MOST_SIDE, MOST_WIDTH

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from openalign.data.images.decode import resize
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.model.align import Align
 from openalign.model.dual_encoder import DualEncoder, ImageInput, Resize, centre_crop, read_image
 

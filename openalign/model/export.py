@@ -69,12 +69,7 @@ def export(model: str | Path, to: str | Path) -> None:
     folder = Path(to)
     folder = folder.resolve() if folder.is_symlink() else folder  # the folder is replaced, not the link to it
     _check_replaceable(folder)
-    encoder = hub.load(model)
-    if not isinstance(encoder, hub.AlignEncoder):
-        raise OpenAlignError(
-            f"{model}: only models of the ALIGN kind can be exported, with the settings and the image preprocessing "
-            "that openalign has; for others there is `optimum`."
-        )
+    encoder = _align_encoder(model)
     align = encoder.model.cpu().float()
     side, pieces = encoder.image_size, encoder.max_pieces
     pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -97,6 +92,16 @@ def export(model: str | Path, to: str | Path) -> None:
             temperature=encoder.temperature,
         )
         (partial / ABOUT).write_text(json.dumps(about.model_dump(), indent=2) + "\n", encoding="utf-8")
+
+
+def _align_encoder(model: str | Path) -> hub.AlignEncoder:
+    encoder = hub.load(model)
+    if not isinstance(encoder, hub.AlignEncoder):
+        raise OpenAlignError(
+            f"{model}: only models of the ALIGN kind can be exported, with the settings and the image preprocessing "
+            "that openalign has; for others there is `optimum`."
+        )
+    return encoder
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from openalign.checksums import check_files, checksum_of, read_checksums
 from openalign.data.files.json_files import check_file, read_object
-from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES
+from openalign.data.tokenizer.limits import MOST_TOKENIZER_BYTES
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from openalign.data.files.json_files import read_object
 from openalign.data.files.library_errors import library_errors
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align import Align, AlignSettings
 from openalign.model.align_encoder import AlignEncoder

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from openalign.data.text.tokenizer import MOST_ENTRIES
+from openalign.data.tokenizer.wordpiece import MOST_ENTRIES
 from openalign.errors import OpenAlignError
 
 MOST_PIECES = 2**20

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from openalign.checksums import check_files
 from openalign.data.files.json_files import check_file, read_object
 from openalign.data.files.library_errors import library_errors
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.extras import require
 from openalign.model.dual_encoder import DualEncoder, ImageInput, centre_crop, read_image

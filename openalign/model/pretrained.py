@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
 
 from openalign.data.files.json_files import read_object
 from openalign.data.files.library_errors import library_errors
-from openalign.data.text.tokenizer_limits import check_sentencepiece, check_tokenizer
+from openalign.data.tokenizer.limits import check_sentencepiece, check_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.folder import CONFIG, PREPROCESSOR
 from openalign.model.limits import check_config, check_preprocessor

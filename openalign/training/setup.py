@@ -9,7 +9,7 @@ from openalign.data.loading.loader import BatchLoader
 from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.align import Align

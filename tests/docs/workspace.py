@@ -14,7 +14,7 @@ from warcio.warcwriter import WARCWriter
 
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from tests.conftest import Road
 from tests.curation.crawl import drawing, encoded
 from tests.model.folders import clip_folder

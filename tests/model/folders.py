@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.hub import save

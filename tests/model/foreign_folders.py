@@ -15,7 +15,7 @@ import transformers
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 
 TEXTS = ["a red apple", "two cats in the snow", "A Dog, it's", "quick brown foxes jump over lazy dogs"]
 SIDE, POSITIONS = 32, 16

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import AlignModel, AutoImageProcessor, AutoTokenizer
 
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align_encoder import AlignEncoder
 from openalign.model.export import export

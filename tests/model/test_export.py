@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings

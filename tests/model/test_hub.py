@@ -8,7 +8,7 @@ import torch
 from transformers import AlignConfig, AlignModel, CLIPImageProcessorPil, CLIPModel
 
 from openalign.checksums import write_checksums
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.model import hub

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align import AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings

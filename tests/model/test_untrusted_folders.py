@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 import openalign
 from openalign.curation.images.classifier import open_classifier
 from openalign.data.files.json_files import MOST_BYTES
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
-from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES
+from openalign.data.tokenizer.limits import MOST_TOKENIZER_BYTES
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import MOST_IMAGE_BYTES

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openalign.data.pairs.open import open_pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.onnx_encoder import exported

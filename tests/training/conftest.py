@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from openalign.data.text.tokenizer import train_tokenizer
+from openalign.data.tokenizer.wordpiece import train_tokenizer
 from openalign.training.loop import train
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 220), "grey": (128, 128, 128)}

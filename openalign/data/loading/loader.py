@@ -27,7 +27,7 @@ from openalign.data.loading.settings import LoaderSettings
 from openalign.data.loading.word_dropout import drop_words
 from openalign.data.loading.workers import results, start_worker, where_raised
 from openalign.data.pairs.pairs import Pairs, ids_of
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.progress import say
 

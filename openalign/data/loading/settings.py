@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from openalign.data.text.tokenizer import MAX_PIECES
+from openalign.data.tokenizer.wordpiece import MAX_PIECES
 from openalign.errors import OpenAlignError
 
 

@@ -1,23 +1,20 @@
 """Opening a DATA argument: find out which layout it has, and read that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from openalign.data.files.remote import is_url, list_tars
-from openalign.data.pairs.file_images import FileImages, image_paths, text_beside
-from openalign.data.pairs.from_tables import WantedColumns, pairs_of_arrow, pairs_of_parquet, pairs_of_table
+from openalign.data.left_out import Kind, LeftOut, counted
+from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
+from openalign.data.pairs.layouts.source import Source
+from openalign.data.pairs.layouts.splits import chosen_parts
+from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.shards.index import Tar, check_sidecars, read_indexes
-from openalign.data.shards.reader import ShardImages
-from openalign.data.shards.sidecar import DIGEST
-from openalign.data.tables.combine import concatenated
-from openalign.data.tables.datasets import arrow_files, parquet_files, visible_files
-from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
+from openalign.data.pairs.reading import Reading
+from openalign.data.tables.suffixes import TABLE_SUFFIXES
 from openalign.errors import OpenAlignError
 
 
@@ -28,121 +25,67 @@ def open_pairs(
     text_column: str | None = None,
     need_text: bool = True,
     where: Mapping[str, str] | None = None,
+    split: str | None = None,
+    layout: str | None = None,
+    strict: bool = False,
 ) -> Pairs:
-    """Open a DATA argument: a folder of shards (or a curated one), of images or of classes, a table, a saved dataset.
+    """Open a DATA argument, in whichever layout it has (see `openalign.data.pairs.layouts.registry.LAYOUTS`).
 
-    Shards may be at a URL that fsspec opens (s3://, gs://, http(s)://); everything else must be local. A file, row or
-    text that cannot be read gets a message in `Pairs.problems`, and the others are read.
+    A file, row or text that cannot be read gets a message in `Pairs.problems`, and the others are read.
 
     Args:
-        source: path or URL.
+        source: path or URL. Shards may be at a URL that fsspec opens (s3://, gs://, http(s)://).
         image_column, text_column: columns of a table; default: the first with a usual name.
         need_text: leave out rows without a text, and count them in `problems`.
         where: keep only the rows with this value in each of these columns.
+        split: the split to read, of data with several; "all" for every one.
+        layout: the name of the layout; default: the first that the data have.
+        strict: raise an error if anything is left out.
 
     Raises:
-        OpenAlignError: the source does not exist, has no images, texts or such columns, or nothing in it is readable.
+        OpenAlignError: the source does not exist, has no images, texts or such columns, holds several splits and
+            texts are needed, or nothing in it is readable; or, with `strict`, anything was left out.
+        UsageError: there is no such layout or split.
     """
-    source = str(source).removeprefix("file://")
-    columns = WantedColumns(image_column, text_column, need_text)
-    pairs = _open_url(source) if is_url(source) else _open_local(source, columns)
+    options = ReadOptions(image_column, text_column, need_text, split, layout)
+    opened = Source.of(source)
+    recognised = recognise(opened, layout)
+    if recognised is None:
+        raise _unknown(opened)
+    pairs = _read(opened, recognised, options)
     pairs = _with_texts(pairs) if need_text else pairs
+    if strict and (lost := counted(pairs.problems)):
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in lost.items())
+        first = next(problem for problem in pairs.problems if isinstance(problem, LeftOut))
+        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
     return pairs.where(where or {})
 
 
-def _open_url(url: str) -> Pairs:
-    if table_suffix(url) is not None:
-        raise OpenAlignError(f"{url} is the URL of a table: download the table and give the file")
-    tars = list_tars(url)
-    if not tars:
-        raise OpenAlignError(f"{url} holds no shards (.tar): only shards can be read from a URL")
-    return _open_shards(url, tars)
+def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs:
+    finding = recognised.finding
+    split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
+    pairs = recognised.layout.read(source.name, parts, options)
+    reading = Reading(
+        layout=recognised.layout.name,
+        title=recognised.layout.title,
+        why=finding.why,
+        split=split,
+        splits=tuple(each for each in finding.splits if each),
+        others=recognised.others,
+    )
+    return replace(pairs, reading=reading, problems=(*source.skipped, *finding.problems, *pairs.problems))
 
 
-def _open_local(name: str, columns: WantedColumns) -> Pairs:
-    path = Path(name)
-    if not path.exists():
-        raise OpenAlignError(f"{path} does not exist")
-    return _open_folder(name, path, columns) if path.is_dir() else _open_file(name, path, columns)
-
-
-def _open_folder(name: str, folder: Path, columns: WantedColumns) -> Pairs:
-    for parent in (folder / "shards", folder):
-        if (table := _table_called("pairs", parent)) is not None:
-            return pairs_of_table(name, table, columns)
-        if tars := visible_files(parent, ".tar"):
-            return _open_shards(name, tars)
-    if (table := _table_called("metadata", folder)) is not None:
-        return pairs_of_table(name, table, columns)
-    if files := arrow_files(folder):
-        return pairs_of_arrow(name, files, columns)
-    if files := parquet_files(folder):
-        return pairs_of_parquet(name, files, columns)
-    return _open_images(name, folder)
-
-
-def _table_called(stem: str, folder: Path) -> Path | None:
-    paths = (folder / f"{stem}{suffix}" for suffix in TABLE_SUFFIXES)
-    return next((path for path in paths if path.exists()), None)
-
-
-def _open_file(name: str, path: Path, columns: WantedColumns) -> Pairs:
-    if path.suffix == ".tar":
-        return _open_shards(name, [path])
-    if table_suffix(path) is not None:
-        return pairs_of_table(name, path, columns)
-    if any(suffix.lower() in (".warc", ".wat") for suffix in path.suffixes):
-        raise OpenAlignError(f"{path} is a crawl: run `openalign curate {path} --to DIR` first, then give DIR")
-    raise OpenAlignError(f"{path} is neither a folder nor a table ({', '.join(TABLE_SUFFIXES)}) nor a shard (.tar)")
-
-
-def _open_shards(name: str, tars: Sequence[Tar]) -> Pairs:
-    problems: list[str] = []
-    check_sidecars(tars)
-    tars, indexes = read_indexes(tars, problems)
-    if not any(len(index) for index in indexes):
-        raise OpenAlignError(f"{name}: the shards hold no samples with an image")
-    index = concatenated(indexes, name)
-    columns = {"image": index[_image_column(index)], "text": index["text"]}
-    for other in index.column_names:
-        if other not in ("image", "image_offset", "image_size", DIGEST):
-            columns.setdefault(other, index[other])
-    pairs = Pairs.of(name, pa.table(columns), ShardImages.of(tars, indexes), problems)
-    has_checksum = "sha256" in columns and _is_string(columns["sha256"].type)
-    return replace(pairs, image_key="sha256" if has_checksum else "image")
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _image_column(index: pa.Table) -> str:
-    """The column that names the image: the path or URL it came from, else its key in the tar."""
-    known = (name for name in ("image", "url") if name in index.column_names and pa.types.is_string(index[name].type))
-    return next(known, "key")
-
-
-def _open_images(name: str, folder: Path) -> Pairs:
-    """All images below `folder`, sorted by path: each with its same-named .txt, or with one sub-folder per class."""
-    paths, problems = image_paths(folder)
-    if not paths:
-        raise OpenAlignError(f"{folder} holds no shards, no pairs.csv and no images")
-    texts = [_text_beside(folder / path, problems) for path in paths]
-    columns = {"image": pa.array([str(path) for path in paths]), "text": pa.array(texts, pa.string())}
-    if all(text is None for text in texts) and all(len(path.parts) == 2 for path in paths):
-        labels = [path.parts[0] for path in paths]
-        words = [" ".join(label.replace("_", " ").replace("-", " ").split()) for label in labels]
-        columns |= {"text": pa.array(words), "label": pa.array(labels)}
-    table = pa.table(columns)
-    return Pairs.of(name, table, FileImages(folder, table["image"]), problems)
-
-
-def _text_beside(image: Path, problems: list[str]) -> str | None:
-    try:
-        return text_beside(image)
-    except OpenAlignError as error:
-        problems.append(str(error))
-        return None
+def _unknown(source: Source) -> OpenAlignError:
+    looked_for = ", ".join(f"{layout.title} ({layout.name})" for layout in LAYOUTS)
+    if source.is_folder:
+        return OpenAlignError(f"{source.name} holds no shards, no pairs.csv and no images. Looked for: {looked_for}")
+    if not isinstance(source.at, Path):
+        return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
+    if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
+        return OpenAlignError(f"{source.name} is a crawl: run `openalign curate {source.name} --to DIR`, then give DIR")
+    tables = ", ".join(TABLE_SUFFIXES)
+    return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
 
 
 def _with_texts(pairs: Pairs) -> Pairs:
@@ -154,5 +97,6 @@ def _with_texts(pairs: Pairs) -> Pairs:
         first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
         raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
     first = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
-    problem = f"{len(pairs) - len(kept)} of {len(pairs)} rows have no text and are left out, the first: {first}"
-    return replace(pairs.select(kept), problems=(*pairs.problems, problem))
+    left_out = len(pairs) - len(kept)
+    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {first}"
+    return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))

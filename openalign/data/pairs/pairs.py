@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from openalign.data.pairs.reading import Reading
 from openalign.data.shards.reader import ShardImages
 from openalign.errors import OpenAlignError
 
@@ -41,12 +42,24 @@ class Pairs:
     """(N,) row of each pair in its source, from 0."""
     problems: tuple[str, ...] = field(default=())
     image_key: str = "image"
-    """The column in which equal values mean the same image; rows without a value are compared by source row."""
+    """The column in which equal values mean the same image; rows without a value are compared by source row, and so are
+    all if it is ""."""
+    files: tuple[tuple[str, int], ...] = ()
+    """The names of the files that the rows come from, if several, and the source row that each begins with."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What was taken for `image`, `text` and `label`: the name of a column or field, or words (`the folder's name`)."""
+    reading: Reading | None = None
+    """How the data were recognised."""
 
     @classmethod
     def of(cls, name: str, table: pa.Table, images: ImageStore, problems: Sequence[str] = ()) -> "Pairs":
         """Pairs that are the rows of `table`, one to one."""
         return cls(name, table.combine_chunks(), images, np.arange(len(table)), tuple(problems))
+
+    @property
+    def read_as(self) -> str:
+        """How the data were read, in a line: `WebDataset shards, split train, 40 rows (image: jpg, text: txt)`."""
+        return self.reading.sentence(len(self), self.columns) if self.reading else f"{len(self):,} rows"
 
     def __len__(self) -> int:
         return len(self.table)
@@ -62,6 +75,8 @@ class Pairs:
 
         The same in every process and every run.
         """
+        if not self.image_key:
+            return ids_of([f"row {row}" for row in self.source_rows[rows]])
         found: list[str | None] = self.table[self.image_key].take(pa.array(rows)).to_pylist()
         return ids_of([key or f"row {self.source_rows[row]}" for key, row in zip(found, rows, strict=True)])
 
@@ -84,7 +99,9 @@ class Pairs:
 
     def row_name(self, row: int) -> str:
         """The name of a pair in a message: `photos.csv row 12 (x.jpg)`, rows counted from 1 without the header."""
-        return f"{self.name} row {self.source_rows[row] + 1} ({self.table['image'][row].as_py()})"
+        source_row = int(self.source_rows[row])
+        name, first = next((each for each in reversed(self.files) if each[1] <= source_row), (self.name, 0))
+        return f"{name} row {source_row - first + 1} ({self.table['image'][row].as_py()})"
 
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> "Pairs":
         """The pairs of these rows, in this order."""

@@ -7,7 +7,7 @@ import torch
 from tokenizers import normalizers
 
 from openalign.data.files.library_errors import library_errors
-from openalign.data.text.tokenizer import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
+from openalign.data.tokenizer.wordpiece import CHARACTERS_PER_PIECE, MOST_ENTRIES, whole_characters
 from openalign.errors import OpenAlignError
 
 _LEAST_PIECES = 3

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.model import hub

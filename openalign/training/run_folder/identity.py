@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.settings import Settings
 from openalign.training.recipe.changes import is_changed

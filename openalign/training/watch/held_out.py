@@ -6,7 +6,7 @@ import torch
 
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.evaluation import retrieval
 from openalign.evaluation.protocol import EvaluateSettings
 from openalign.model.align import Align

@@ -20,7 +20,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import index_path, read_index
 from openalign.data.shards.writer import ShardWriter
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 
 COUNT = 12

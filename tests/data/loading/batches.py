@@ -11,7 +11,7 @@ import torch
 from openalign.data.loading.loader import Batch, BatchLoader
 from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 
 COUNT = 23
 SETTINGS = LoaderSettings(batch_size=8, seed=5, image_size=24, resize_size=32, workers=0)

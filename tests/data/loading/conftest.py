@@ -8,7 +8,7 @@ import pytest
 from openalign.data.images.decode import encode_jpeg, resize
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from tests.data.loading.batches import COUNT
 
 

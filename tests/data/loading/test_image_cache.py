@@ -12,7 +12,7 @@ from openalign.data.loading.image_cache import ImageCache
 from openalign.data.loading.loader import BatchLoader
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from tests.data.loading.batches import COUNT, SETTINGS, assert_equal, batches
 
 

@@ -18,7 +18,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs, ids_of
 from openalign.data.shards.index import read_index
 from openalign.data.shards.writer import ShardWriter
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from tests.data.loading.batches import COUNT, SETTINGS, assert_equal, batches
 

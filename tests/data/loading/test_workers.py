@@ -18,7 +18,7 @@ import torch
 
 from openalign.data.loading.loader import Batch, BatchLoader
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from tests.data.loading.batches import SETTINGS, batches
 
@@ -56,7 +56,7 @@ from types import SimpleNamespace
 from openalign.data.loading.loader import BatchLoader
 from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 pairs = open_pairs({str(folder)!r})
 tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path({str(tmp_path / "tokenizer.json")!r}), 100))
 settings = LoaderSettings(batch_size=4, seed=1, image_size=24, resize_size=32, workers=2)

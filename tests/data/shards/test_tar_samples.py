@@ -143,11 +143,10 @@ def test_a_text_or_json_that_is_not_utf8_costs_its_sample_alone(tmp_path: Path) 
 def test_a_tar_that_cannot_be_read_is_left_out_beside_one_that_can(tmp_path: Path) -> None:
     tar_of(tmp_path / "b.tar", samples())
     (tmp_path / "a.tar").write_bytes(b"no tar" * 1000)
-    (tmp_path / "c.tar").mkdir()
     pairs = open_pairs(tmp_path)
     assert [pairs.image_bytes(row)[0] for row in range(len(pairs))] == [0, 1, 2, 3]
     assert [problem.partition(" (")[0] for problem in pairs.problems] == [
-        f"{tmp_path}/{name}.tar cannot be read as a shard" for name in "ac"
+        f"{tmp_path}/{name}.tar cannot be read as a shard" for name in "a"
     ]
     with pytest.raises(OpenAlignError, match=r"cannot be read as a shard"):
         open_pairs(tmp_path / "a.tar")

@@ -77,7 +77,7 @@ def test_a_dataset_that_cannot_be_opened_is_an_error_with_advice(tmp_path: Path)
     for split in ("test", "train"):
         save_to_disk(both / split, stored(0, 2))
     (both / "dataset_dict.json").write_text("{}")
-    with pytest.raises(OpenAlignError, match=r"several datasets \(test, train\): give one of these folders"):
+    with pytest.raises(OpenAlignError, match=r"several splits \(test, train\): choose one with --split"):
         open_pairs(both)
     (save_to_disk(tmp_path / "empty", stored(0, 2)) / "data-00000-of-00001.arrow").unlink()
     with pytest.raises(OpenAlignError, match=r"without its \.arrow files"):
@@ -89,7 +89,7 @@ def test_a_dataset_that_cannot_be_opened_is_an_error_with_advice(tmp_path: Path)
     (tmp_path / "splits").mkdir()
     for split in ("test", "train"):
         pq.write_table(stored(0, 2), tmp_path / "splits" / f"{split}-00000-of-00001.parquet")
-    with pytest.raises(OpenAlignError, match=r"several splits \(test, train\): move the files of one"):
+    with pytest.raises(OpenAlignError, match=r"several splits \(test, train\): choose one with --split"):
         open_pairs(tmp_path / "splits")
     hole = pa.table({"image": pa.array([JPEGS[0], None]), "text": ["a", "b"]})
     pq.write_table(hole, tmp_path / "hole.parquet")

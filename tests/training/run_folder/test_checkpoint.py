@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.align import Align

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from openalign.checksums import checksum_file
-from openalign.data.text.tokenizer import MOST_ENTRIES, Tokenizer, train_tokenizer, whole_characters
-from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES
+from openalign.data.tokenizer.limits import MOST_TOKENIZER_BYTES
+from openalign.data.tokenizer.wordpiece import MOST_ENTRIES, Tokenizer, train_tokenizer, whole_characters
 from openalign.errors import OpenAlignError
 
 TEXTS = [

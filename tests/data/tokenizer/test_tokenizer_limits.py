@@ -15,8 +15,8 @@ import transformers
 from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
-from openalign.data.text.tokenizer import Tokenizer, train_tokenizer
-from openalign.data.text.tokenizer_limits import MOST_CHARSMAP_CHARACTERS, check_tokenizer
+from openalign.data.tokenizer.limits import MOST_CHARSMAP_CHARACTERS, check_tokenizer
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.pretrained import load_tokenizer
 

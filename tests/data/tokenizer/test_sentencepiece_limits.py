@@ -9,10 +9,10 @@ import pytest
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
-from openalign.data.text.tokenizer_limits import MOST_CHARSMAP_CHARACTERS, check_sentencepiece
+from openalign.data.tokenizer.limits import MOST_CHARSMAP_CHARACTERS, check_sentencepiece
 from openalign.errors import OpenAlignError
 from openalign.model.hub import load
-from tests.data.text.test_tokenizer_limits import charsmap
+from tests.data.tokenizer.test_tokenizer_limits import charsmap
 from tests.model.foreign_folders import TEXTS, siglip_folder
 
 

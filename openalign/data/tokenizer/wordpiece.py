@@ -17,7 +17,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from openalign.checksums import check_beside, checksum_file
 from openalign.data.files.json_files import check_file
 from openalign.data.files.library_errors import library_errors
-from openalign.data.text.tokenizer_limits import MOST_TOKENIZER_BYTES, check_tokenizer
+from openalign.data.tokenizer.limits import MOST_TOKENIZER_BYTES, check_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_checked_file
 

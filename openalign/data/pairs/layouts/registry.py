@@ -1,0 +1,57 @@
+"""All layouts, and which of them data have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from openalign.data.pairs.layouts.images import Images
+from openalign.data.pairs.layouts.layout import Finding, Layout
+from openalign.data.pairs.layouts.metadata_folder import MetadataFolder
+from openalign.data.pairs.layouts.parquet_dataset import ParquetDataset
+from openalign.data.pairs.layouts.saved_dataset import SavedDataset
+from openalign.data.pairs.layouts.source import Source
+from openalign.data.pairs.layouts.table_file import TableFile
+from openalign.data.pairs.layouts.webdataset import WebDataset
+from openalign.errors import UsageError
+
+LAYOUTS: Sequence[Layout] = (
+    WebDataset(),
+    TableFile(),
+    MetadataFolder(),
+    SavedDataset(),
+    ParquetDataset(),
+    Images(),
+)
+"""In order: data that have several of these layouts are read in the first, and the others are named."""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The layout that data are read in."""
+
+    layout: Layout
+    finding: Finding
+    others: tuple[str, ...] = ()
+    """The names of further layouts that the data have."""
+
+
+def recognise(source: Source, layout: str | None = None) -> Recognised | None:
+    """The layout of a source, or that of the given name; None if it has none.
+
+    Raises `UsageError` if there is no layout of that name, or the data do not have it.
+    """
+    if layout is not None:
+        return _asked(source, layout)
+    found = [(each, finding) for each in LAYOUTS if (finding := each.find(source)) is not None]
+    if not found:
+        return None
+    return Recognised(*found[0], others=tuple(each.name for each, _ in found[1:]))
+
+
+def _asked(source: Source, name: str) -> Recognised:
+    layout = next((each for each in LAYOUTS if each.name == name), None)
+    if layout is None:
+        raise UsageError(f"there is no layout {name!r}: choose one of {', '.join(each.name for each in LAYOUTS)}")
+    finding = layout.find(source)
+    if finding is None:
+        raise UsageError(f"{source.name} has not the layout {name} ({layout.recognised_by})")
+    return Recognised(layout, finding)

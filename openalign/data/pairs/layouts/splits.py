@@ -1,0 +1,59 @@
+"""The splits of a data set, by the usual words in the names of files and folders."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from openalign.errors import OpenAlignError, UsageError
+
+ALL_SPLITS = "all"
+UNNAMED = "unnamed"
+"""The split of files whose names tell none, beside others that do."""
+_WORDS = {
+    "train": ("train", "training", "trn"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval", "heldout", "holdout"),
+}
+_NAMES = {word: split for split, words in _WORDS.items() for word in words}
+_BETWEEN_WORDS = re.compile(r"[^a-z]+")
+_Part = TypeVar("_Part")
+
+
+def split_of(name: str) -> str:
+    """The split that the name of a file or folder tells: `cc3m-train-0001.tar` -> `train`; "" if it tells none.
+
+    The name is that of the data set: `val2017` -> `val`. Words within words do not count (`trainer`, `contest`).
+    """
+    words = _BETWEEN_WORDS.split(name.lower())
+    return next((word for word in words if word in _NAMES), "")
+
+
+def same_split(one: str, other: str) -> bool:
+    """Whether two names of splits mean the same one: `val` and `validation`."""
+    return _NAMES.get(one.lower(), one.lower()) == _NAMES.get(other.lower(), other.lower())
+
+
+def chosen_parts(
+    name: str, splits: Mapping[str, Sequence[_Part]], chosen: str | None, *, mixing: bool
+) -> tuple[str, list[_Part]]:
+    """The split that is read, and its parts; `mixing` takes all splits if none is chosen.
+
+    Raises:
+        OpenAlignError: there are several and none is chosen.
+        UsageError: the chosen one does not exist.
+    """
+    splits = {split or UNNAMED: parts for split, parts in splits.items()} if len(splits) > 1 else splits
+    known = ", ".join(splits)
+    if chosen is None and len(splits) > 1 and not mixing:
+        raise OpenAlignError(
+            f"{name} holds several splits ({known}): choose one with --split (the setting `split`), "
+            f"or all of them with --split {ALL_SPLITS}"
+        )
+    if chosen in (None, ALL_SPLITS):
+        only = next(iter(splits), "") if len(splits) == 1 else ALL_SPLITS
+        return only, [part for parts in splits.values() for part in parts]
+    found = next((split for split in splits if same_split(split, chosen or "")), None)
+    if not found:
+        listed = f"its splits are {known}" if any(splits) else "no splits are told apart in it"
+        raise UsageError(f"{name} has no split {chosen!r}: {listed}")
+    return found, list(splits[found])

@@ -1,0 +1,41 @@
+"""One table that names its images or holds them: a file, or the table called `pairs` or `metadata` of a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from openalign.data.pairs.from_tables import pairs_of_table
+from openalign.data.pairs.layouts.layout import Finding
+from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.pairs.pairs import Pairs
+from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
+from openalign.errors import OpenAlignError
+
+
+class TableFile:
+    """A table: CSV, TSV, JSON Lines or Parquet."""
+
+    name = "table"
+    title = "table"
+    recognised_by = f"a file that ends with {', '.join(TABLE_SUFFIXES)} (text formats also `.gz`), or a `pairs` table"
+
+    def find(self, source: Source) -> Finding | None:
+        if not source.is_folder:
+            is_table = table_suffix(str(source.at)) is not None
+            return Finding("by the end of its name", {"": [source.at]}) if is_table else None
+        table = _table_called("pairs", source)
+        return None if table is None else Finding(f"it holds {table}", {"": [source.child(table)]})
+
+    def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
+        (table,) = parts
+        if not isinstance(table, Path):
+            raise OpenAlignError(f"{table} is the URL of a table: download the table and give the file")
+        return pairs_of_table(name, table, options)
+
+
+def _table_called(stem: str, source: Source) -> str | None:
+    for folder in ("shards/", ""):
+        for suffix in TABLE_SUFFIXES:
+            if f"{folder}{stem}{suffix}" in source.files:
+                return f"{folder}{stem}{suffix}"
+    return None

@@ -1,1 +1,0 @@
-"""Texts as padded batches of WordPiece ids."""

@@ -1,0 +1,39 @@
+"""Splits are told by words in names, and one of several must be chosen where it matters."""
+
+import pytest
+
+from openalign.data.pairs.layouts.splits import chosen_parts, split_of
+from openalign.errors import OpenAlignError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("cc3m-train-0001.tar", "train"),
+        ("data/validation-00000-of-00001.parquet", "validation"),
+        ("val2017/1.jpg", "val"),
+        ("TEST/a.csv", "test"),
+        ("trainers/contest.tar", ""),
+        ("00000.tar", ""),
+    ],
+)
+def test_a_split_is_a_whole_word_of_the_name(name: str, split: str) -> None:
+    assert split_of(name) == split
+
+
+def test_one_of_several_splits_must_be_chosen_unless_they_may_be_mixed() -> None:
+    splits = {"train": [1, 2], "val": [3], "": [4]}
+    with pytest.raises(OpenAlignError, match=r"several splits \(train, val, unnamed\): choose one with --split"):
+        chosen_parts("d", splits, None, mixing=False)
+    assert chosen_parts("d", splits, None, mixing=True) == ("all", [1, 2, 3, 4])
+    assert chosen_parts("d", splits, "all", mixing=False) == ("all", [1, 2, 3, 4])
+    assert chosen_parts("d", splits, "validation", mixing=False) == ("val", [3])
+    assert chosen_parts("d", splits, "unnamed", mixing=False) == ("unnamed", [4])
+    assert chosen_parts("d", {"": [1]}, None, mixing=False) == ("", [1])
+
+
+def test_a_split_that_does_not_exist_is_an_error_that_lists_those_that_do() -> None:
+    with pytest.raises(UsageError, match="no split 'tset': its splits are train, val"):
+        chosen_parts("d", {"train": [1], "val": [2]}, "tset", mixing=False)
+    with pytest.raises(UsageError, match="no splits are told apart"):
+        chosen_parts("d", {"": [1]}, "train", mixing=False)
