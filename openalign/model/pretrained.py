@@ -12,12 +12,11 @@ from openalign.data.files.json_files import read_object
 from openalign.data.files.library_errors import library_errors
 from openalign.data.tokenizer.limits import check_sentencepiece, check_tokenizer
 from openalign.errors import OpenAlignError
-from openalign.model.folder import CONFIG, PREPROCESSOR
+from openalign.model.folder import CONFIG, PREPROCESSOR, PROCESSOR
 from openalign.model.limits import check_config, check_preprocessor
 from openalign.model.weights import StoredTensor, check_finite, stored_tensors, weight_files
 
 _LOCAL_WITHOUT_CODE = {"trust_remote_code": False, "local_files_only": True}
-_PROCESSOR = "processor_config.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 
 
@@ -116,13 +115,19 @@ def _is_of_a_layer(name: str, modules: Mapping[str, torch.nn.Module]) -> bool:
     return layer is not None and not list(layer.children()) and bool(list(layer.parameters()))
 
 
+def has_processor(folder: Path) -> bool:
+    """Whether the folder says how images are prepared: releases of transformers from 5 on write `processor_config.json`
+    for a whole processor, older ones `preprocessor_config.json`."""
+    return any((folder / name).exists() for name in (PREPROCESSOR, PROCESSOR))
+
+
 def load_processor(folder: Path) -> Any:
     """The image processor of a folder that has passed `check_folder`.
 
     Raises:
         OpenAlignError: there is none, or its sizes are not valid.
     """
-    for name in (PREPROCESSOR, _PROCESSOR):
+    for name in (PREPROCESSOR, PROCESSOR):
         if (folder / name).exists():
             check_preprocessor(read_object(folder / name), folder / name)
     with library_errors(f"{folder}: its image processor cannot be loaded by transformers"):

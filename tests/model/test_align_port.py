@@ -181,6 +181,18 @@ def test_the_sizes_of_the_image_processor_are_taken(port: Path) -> None:
     assert isinstance(encoder, AlignEncoder) and encoder.image_size == 35
 
 
+def test_a_folder_written_by_this_release_has_its_sizes_in_another_file(port: Path) -> None:
+    parts = AutoImageProcessor.from_pretrained(port), AutoTokenizer.from_pretrained(port)
+    for name in ("preprocessor_config.json", "vocab.txt", "tokenizer_config.json"):
+        (port / name).unlink()
+    transformers.AlignProcessor(*parts).save_pretrained(port)
+    assert not (port / "preprocessor_config.json").exists()
+    encoder = same_as_theirs(port)
+    assert isinstance(encoder, AlignEncoder) and encoder.image_size == 24
+    put(port / "processor_config.json", "image_processor.crop_size", {"height": 21, "width": 21})
+    assert load(port).image_size == 21 and load(port).fingerprint != encoder.fingerprint
+
+
 def test_without_a_stated_length_texts_have_as_many_pieces_as_positions(port: Path) -> None:
     edit(port / "tokenizer_config.json", lambda content: content.pop("model_max_length"))
     assert load(port).max_pieces == 128  # type: ignore[attr-defined]

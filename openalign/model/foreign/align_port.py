@@ -17,9 +17,7 @@ from openalign.data.files.library_errors import library_errors
 from openalign.model.align import AlignSettings
 from openalign.model.config import config_from
 from openalign.model.dual_encoder import centre_crop
-from openalign.model.folder import PREPROCESSOR
-from openalign.model.limits import check_preprocessor
-from openalign.model.pretrained import TOKENIZER_SETTINGS, load_processor
+from openalign.model.pretrained import TOKENIZER_SETTINGS, has_processor, load_processor
 
 PUBLISHED_SIZES = (289, 346)
 """Crop and resized image in pixels, of the published port and of a folder that does not say."""
@@ -64,15 +62,14 @@ def _plain(value: Any) -> Any:
 
 
 def port_sizes(folder: Path) -> tuple[int, int]:
-    """Sides of the crop and of the resized image in pixels, as `preprocessor_config.json` says.
+    """Sides of the crop and of the resized image in pixels, as the image processor's configuration says.
 
     Raises:
-        OpenAlignError: a size is out of limits.
+        OpenAlignError: the image processor cannot be loaded, or a size is out of limits.
     """
-    if not (folder / PREPROCESSOR).exists():
+    if not has_processor(folder):
         return PUBLISHED_SIZES
-    settings = read_object(folder / PREPROCESSOR)
-    check_preprocessor(settings, folder / PREPROCESSOR)
+    settings = load_processor(folder).to_dict()
     resized = _square(settings.get("size")) or PUBLISHED_SIZES[1]
     crop = _square(settings.get("crop_size")) or PUBLISHED_SIZES[0]
     return min(crop, resized), resized
@@ -92,7 +89,7 @@ def pieces_kept(folder: Path, settings: AlignSettings) -> int:
 
 def _square(size: Any) -> int | None:
     """The side of a square in pixels, None for other forms."""
-    if isinstance(size, dict) and size.get("height") == size.get("width"):
+    if isinstance(size, Mapping) and size.get("height") == size.get("width"):
         size = size.get("height")
     return size if isinstance(size, int) else None
 
@@ -105,7 +102,7 @@ def prepares_as_we_do(folder: Path, settings: AlignSettings) -> bool:
     Raises:
         OpenAlignError: the image processor cannot be loaded.
     """
-    if not (folder / PREPROCESSOR).exists():
+    if not has_processor(folder):
         return True
     image_HWC = np.random.default_rng(0).integers(0, 256, (*_ODD_SHAPE, 3), dtype=np.uint8)
     with library_errors(f"{folder}: its image processor failed"):
