@@ -150,6 +150,9 @@ def _check_tokenizer_files(folder: Path) -> None:
         check_tokenizer(folder / "tokenizer.json")
     for model in sorted(folder.glob("*.model")):
         check_sentencepiece(model)
-    settings = folder / TOKENIZER_SETTINGS
-    if settings.exists() and read_object(settings).get("fast_tokenizer_files"):
-        raise OpenAlignError(f"{settings}: `fast_tokenizer_files` is not supported; only tokenizer.json is read.")
+    path = folder / TOKENIZER_SETTINGS
+    settings = read_object(path) if path.exists() else {}
+    if settings.get("fast_tokenizer_files"):
+        raise OpenAlignError(f"{path}: `fast_tokenizer_files` is not supported; only tokenizer.json is read.")
+    if settings.get("tokenizer_class") == "SiglipTokenizer" and not (folder / "spiece.model").exists():
+        raise OpenAlignError(f"{path}: a SiglipTokenizer needs the model's `spiece.model`, which is not in the folder.")

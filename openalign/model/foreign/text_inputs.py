@@ -37,9 +37,10 @@ class TextInputs:
         self.name = name
         self.max_pieces = _longest(model, tokenizer)
         self._vocabulary = int(model.config.text_config.vocab_size)
-        self._tokenizer = lower_cased(tokenizer) if kind == "siglip" else tokenizer
+        siglip = kind in ("siglip", "siglip2")
+        self._tokenizer = lower_cased(tokenizer) if siglip else tokenizer
         # SigLIP was trained with texts padded to full length, and attends to the padding.
-        self._padding: str | bool = "max_length" if kind in ("siglip", "siglip2") else True
+        self._padding: str | bool = "max_length" if siglip else True
 
     def __call__(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Texts -> ids and masks (B, T), by the names that the text tower gives them.
@@ -79,8 +80,8 @@ def _longest(model: Any, tokenizer: Any) -> int:
 def lower_cased(tokenizer: Any) -> Any:
     """The tokenizer of a SigLIP model, changed so that it puts texts in lower case, as the model was trained.
 
-    The SigLIP 2 of one image size have the tokenizer of Gemma, to which transformers leaves capital letters; SigLIP's
-    own tokenizer, and the one for NaFlex, put texts in lower case themselves.
+    SigLIP 2 has the tokenizer of Gemma, with which transformers keeps capital letters (5.0 always, 5.23 for models of
+    one image size); SigLIP's own tokenizer, and the `Siglip2Tokenizer` for NaFlex, put texts in lower case themselves.
     """
     if type(tokenizer).__name__ == "GemmaTokenizer":
         backend = tokenizer.backend_tokenizer

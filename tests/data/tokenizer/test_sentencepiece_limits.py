@@ -77,6 +77,13 @@ def test_a_siglip_folder_with_a_cut_off_model_is_a_message(size: int, tmp_path: 
         load(folder)
 
 
+def test_a_siglip_folder_without_its_model_is_a_message(tmp_path: Path) -> None:
+    folder = siglip_folder(tmp_path / "siglip")
+    (folder / "spiece.model").unlink()
+    with pytest.raises(OpenAlignError, match=r"tokenizer_config\.json: a SiglipTokenizer needs the model's `spiece"):
+        load(folder)
+
+
 def test_the_model_is_part_of_the_fingerprint(tmp_path: Path) -> None:
     folder = siglip_folder(tmp_path / "siglip")
     before = load(folder).fingerprint
