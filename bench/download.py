@@ -1,9 +1,9 @@
-"""Images a second from addresses to shards: fetched from a server on loopback, made small, written as WebDataset tars.
+"""Images a second from URLs to shards: fetched from a server on loopback, made small, written as WebDataset tars.
 
     python bench/download.py IMAGES.tar --peer-python PYTHON [--images 3000]     one that has img2dataset
 
 The server, a process of its own, holds JPEGs of 320 x 240 to 1,024 x 768 px in memory, made from those of the tar. Ours
-is `openalign curate` whole: besides what the peer does, it reads robots.txt, counts and judges by all rules, makes
+is `openalign curate` whole: besides what the peer does, it reads robots.txt, evaluates all rules, makes
 fingerprints, and writes the report. The peer is img2dataset as its documentation suggests, with as many processes as
 there are cores and 64 threads, images of a shorter side of at most 400 px, JPEG quality 90. Runs alternate; medians.
 """
@@ -40,14 +40,14 @@ def main() -> None:
     ports: Queue[int] = Queue()
     server = Process(target=serve, args=(options.tar, ports), daemon=True)
     server.start()
-    address = f"http://127.0.0.1:{ports.get(timeout=300)}"
+    url = f"http://127.0.0.1:{ports.get(timeout=300)}"
     ways = {"openalign curate": ours, "img2dataset": peer}
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in ways}
     for _ in range(PASSES):
         for name, way in ways.items():
             with tempfile.TemporaryDirectory() as folder:
                 table = Path(folder) / "pairs.csv"
-                lines = [f"{address}/{number}.jpg,a picture of number {number}" for number in range(options.images)]
+                lines = [f"{url}/{number}.jpg,a picture of number {number}" for number in range(options.images)]
                 table.write_text("\n".join(["url,text", *lines]) + "\n", encoding="utf-8")
                 began = time.perf_counter()
                 way(table, Path(folder) / "out", options.peer_python)
@@ -60,7 +60,7 @@ def main() -> None:
         rows.append(
             {"way": name, "images": passes[0][1], "s": round(seconds, 1), "images/s": round(passes[0][1] / seconds)}
         )
-    show(f"{options.images:,} images from addresses to shards", rows)
+    show(f"{options.images:,} images from URLs to shards", rows)
     print(f"Wrote {write('download', rows, sizes=SIZES)}")
 
 
@@ -91,7 +91,7 @@ def written(folder: Path) -> int:
 
 
 def serve(tar: Path, ports: "Queue[int]") -> None:
-    """Answer any address with one of some hundred photos."""
+    """Answer any URL with one of some hundred photos."""
     photos = make_photos(tar)
 
     async def answer(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ each second of two cores, so that waiting costs nothing: short runs tell what a 
 schedule is laid over as many steps as the budget holds. The peer is open_clip's CustomTextCLIP with timm's
 EfficientNet-B0 at 64 px and 4 layers of 256 for texts, as it ships but for a context of 32 and our allocator's setting,
 which both make it faster; of several learning rates it takes the best on held-out training titles, after runs of
---search-minutes. Both are judged alike, on the photos of `val`.
+--search-minutes. Both are scored alike, on the photos of `val`.
 """
 
 import argparse
@@ -63,12 +63,12 @@ def main() -> None:
 def figures(work: Path, options: argparse.Namespace, budget: float) -> Iterator[dict[str, Any]]:
     """A row a trained model: ours for each seed, then the peer's."""
     for seed in options.seeds if "ours" in options.of else ():
-        yield {"seed": seed, **judged("openalign", work, openalign_run(work, "train", seed, budget, options.set))}
+        yield {"seed": seed, **scored("openalign", work, openalign_run(work, "train", seed, budget, options.set))}
     if "peer" in options.of:
         rate = best_peer_rate(work, options)
         for seed in options.seeds:
             run = peer_run(work, "train", seed, budget, options.peer_python, rate)
-            yield {"seed": seed, **judged(f"open_clip, lr {rate:g}", work, run)}
+            yield {"seed": seed, **scored(f"open_clip, lr {rate:g}", work, run)}
 
 
 def parse() -> argparse.Namespace:
@@ -133,7 +133,8 @@ def openalign_run(
             f"steps={steps}",
         ]
         given += [f"checkpoint_every_steps={steps}", *changes]
-        settings = [part for setting in given for part in ("--set", setting)]
+        last = dict(setting.split("=", 1) for setting in given)
+        settings = [part for key, value in last.items() for part in ("--set", f"{key}={value}")]
         return [sys.executable, "-m", "openalign", "train", "laptop", *settings, "--to", str(to)]
 
     return timed_run(command, work / f"{name}-{table}-{seed}", budget, steps)
@@ -179,13 +180,13 @@ def best_peer_rate(work: Path, options: argparse.Namespace) -> float:
     found: dict[float, dict[str, Any]] = {}
     for rate in rates:
         run = peer_run(work, "search", 0, options.search_minutes * 60 * CORES, options.peer_python, rate)
-        found[rate] = judged(f"open_clip, lr {rate:g}", work, run, "dev")
+        found[rate] = scored(f"open_clip, lr {rate:g}", work, run, "dev")
         print(found[rate], flush=True)
         write("learning_search", list(found.values()), minutes=options.search_minutes)
     return max(found, key=lambda rate: found[rate]["T2I R@1"] + found[rate]["I2T R@1"])
 
 
-def judged(name: str, work: Path, run: dict[str, Any], table: str = "val") -> dict[str, Any]:
+def scored(name: str, work: Path, run: dict[str, Any], table: str = "val") -> dict[str, Any]:
     """Recall among one photo of each title, and zero-shot accuracy over all article types and over the commonest."""
     with (work / f"{table}.csv").open(encoding="utf-8") as file:
         photos = list(csv.DictReader(file))

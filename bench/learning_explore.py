@@ -2,7 +2,7 @@
 
     python bench/learning_explore.py DATA/fashion NAME [--set KEY=VALUE ...] [--minutes 5 | --steps 600] [--work FOLDER]
 
-A run learns from the training titles less some that stand on one photo each, and is judged on those, never on `val`
+A run learns from the training titles less some that stand on one photo each, and is scored on those, never on `val`
 (bench/learning.py says how, and how a budget becomes steps). One thread, so that two runs side by side do not disturb
 each other; each appends a line to results/learning_explore.jsonl.
 """
@@ -13,7 +13,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from learning import CORES, VOCABULARY, judged, openalign_run, prepare
+from learning import CORES, VOCABULARY, openalign_run, prepare, scored
 from measure import RESULTS, environment, show
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     prepare(options.data, work, options.vocabulary)
     budget = options.minutes * 60 * CORES
     run = openalign_run(work, "search", options.seed, budget, options.set, options.steps, options.name)
-    row = judged(options.name, work, run, "dev")
+    row = scored(options.name, work, run, "dev")
     show("On training titles held out", [row])
     told = {"seed": options.seed, "vocabulary": options.vocabulary, "settings": options.set}
     line = {**row, **told, "date": environment()["date"]}

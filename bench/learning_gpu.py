@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from learning import judged, prepare
+from learning import prepare, scored
 from measure import RESULTS, environment
 from torch import Tensor
 from torch.nn import functional
@@ -49,7 +49,7 @@ def main() -> None:
     for change in options.changes:
         name, _, given = change.partition("|")
         settings = given.split()
-        row = judged(name, work, learned(work, name, settings, options.steps), "dev")
+        row = scored(name, work, learned(work, name, settings, options.steps), "dev")
         row["seconds"] = row.pop("CPU s")  # by the clock: the work is the GPU's
         line = {**row, "settings": settings, "gpu": environment().get("gpu"), "date": environment()["date"]}
         print(json.dumps(line), flush=True)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def learned(work: Path, name: str, settings: list[str], steps: int) -> dict[str, object]:
-    """Train on the titles of `search`; the run, as `judged` wants it."""
+    """Train on the titles of `search`; the run, as `scored` wants it."""
     changes = {"data": str(work / "search.csv"), "tokenizer": str(work / "search.tokenizer.json"), "steps": str(steps)}
     recipe = read_recipe("laptop", changes | dict(setting.split("=", 1) for setting in settings))
     tokenizer = Tokenizer.load(Path(recipe.tokenizer or ""))

@@ -72,11 +72,11 @@ def main() -> None:
     parser.add_argument("--peer-python", required=True)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        shards, cache = Path(place, "shards"), Path(place, "cache")
+    with tempfile.TemporaryDirectory() as work:
+        shards, cache = Path(work, "shards"), Path(work, "cache")
         mean_bytes = write_shards(shards)
         pairs = open_pairs(shards)
-        tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path(place, "tokenizer.json"), 5_000))
+        tokenizer = Tokenizer.load(train_tokenizer(pairs.texts(), Path(work, "tokenizer.json"), 5_000))
         ours(pairs, tokenizer, seed=0, cache=cache)  # fills the cache, and the page cache for all
         rates: dict[str, list[float]] = {"openalign": [], "openalign, cached images": [], "webdataset + Pillow": []}
         for seed in range(1, arguments.repeats + 1):

@@ -46,8 +46,8 @@ def write(name: str, rows: Sequence[Mapping[str, Any]], **more: Any) -> Path:
 def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows as a table, a column a key."""
     table = Table(title=title, title_justify="left")
-    for place, heading in enumerate(rows[0]):
-        table.add_column(heading, justify="right" if place else "left")
+    for column, heading in enumerate(rows[0]):
+        table.add_column(heading, justify="right" if column else "left")
     for row in rows:
         table.add_row(*(f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table)

@@ -82,7 +82,7 @@ def main() -> None:
     for name, claim in ways(tests, corpus):
         began = time.process_time()
         claimed = claim()
-        rows.append({"way": name, **judged(claimed, truth, change_of), "CPU s": round(time.process_time() - began, 1)})
+        rows.append({"way": name, **scored(claimed, truth, change_of), "CPU s": round(time.process_time() - began, 1)})
     figures = [{"": name, **{row["way"]: row[name] for row in rows}} for name in list(rows[0])[1:]]
     show(f"{len(tests)} test images, {len(CHANGES)} changed copies of each, {len(strangers):,} strangers", figures)
     path = write("near_duplicates", rows, tars=[path.parent.name for path in options.tars], tests=len(tests))
@@ -98,9 +98,9 @@ def read_all(tars: list[Path], count: int) -> tuple[list[bytes], list[bytes]]:
             members = sorted((m for m in tar if m.name.lower().endswith(SUFFIXES)), key=lambda member: member.name)
             images = [tar.extractfile(member).read() for member in members]  # type: ignore[union-attr]
         images = [image for image in images if is_readable(image)]
-        chosen = {round(place) for place in np.linspace(0, len(images) - 1, count)}
-        tests += [image for place, image in enumerate(images) if place in chosen]
-        strangers += [image for place, image in enumerate(images) if place not in chosen]
+        chosen = {round(index) for index in np.linspace(0, len(images) - 1, count)}
+        tests += [image for index, image in enumerate(images) if index in chosen]
+        strangers += [image for index, image in enumerate(images) if index not in chosen]
     return tests, strangers
 
 
@@ -142,7 +142,7 @@ def by_hash(tests: list[bytes], corpus: list[bytes], bits: int) -> Claims:
     return np.where(distance_CT.min(1) <= bits, nearest, -1)
 
 
-def judged(claims: Claims, truth: Claims, change_of: NDArray[np.str_]) -> dict[str, object]:
+def scored(claims: Claims, truth: Claims, change_of: NDArray[np.str_]) -> dict[str, object]:
     right = (claims == truth) & (truth >= 0)
     wrong = (claims >= 0) & ~right
     copies = truth >= 0

@@ -1,9 +1,9 @@
-"""Pages a second from a WARC file to pairs of image address and alt text, on one core, beside two common ways.
+"""Pages a second from a WARC file to pairs of image URL and alt text, on one core, beside two common ways.
 
     python bench/pages.py CRAWL.warc.gz... --peer-python PYTHON    one that has warcio, bs4, lxml, fastwarc, resiliparse
 
-Each way reads every successful HTML response and lists (address of the image, alt text) of its img tags. Pages lie in
-files of their own, copied out of the crawl first, so that nobody is measured on images. Ours looks for the address
+Each way reads every successful HTML response and lists (URL of the image, alt text) of its img tags. Pages lie in
+files of their own, copied out of the crawl first, so that nobody is measured on images. Ours takes the URL
 also in lazy-load attributes, `srcset` and `picture`, resolves as browsers do, and finds out the charset; the others
 take `src` and `urljoin`, as such scripts do. Passes alternate, CPU seconds are counted, medians shown.
 """

@@ -69,9 +69,9 @@ def main() -> None:
     arguments = parser.parse_args()
     share = -(-arguments.reads // arguments.threads)
     sys.setswitchinterval(SWITCH_S)
-    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(arguments.threads) as threads:
-        digests = write_shards(Path(place), arguments.shards)
-        tars = sorted(Path(place).glob("*.tar"))
+    with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(arguments.threads) as threads:
+        digests = write_shards(Path(work), arguments.shards)
+        tars = sorted(Path(work).glob("*.tar"))
         images = ShardImages.of(tars, [read_index(tar) for tar in tars]).checked_every(sys.maxsize)
         began = time.perf_counter()
         counts = list(threads.map(lambda seed: read(images, digests, share, seed), range(1, arguments.threads + 1)))

@@ -22,6 +22,10 @@ SIZES = {"cpu": ((64, 256), (224, 32)), "cuda": ((64, 4096), (224, 512))}  # sid
 KEEP = "--keep-freed-memory"
 
 
+Runs = list[tuple[str, str, list[str]]]
+"""Of each way to run: its name, the Python that runs it, and flags."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer-python", help="Python of an environment with open_clip (bench/README.md)")
@@ -29,7 +33,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="timed steps a round")
     parser.add_argument("--device", choices=list(SIZES), default="cpu")
     options = parser.parse_args()
-    runs = [("openalign", sys.executable, [KEEP]), ("AlignModel", sys.executable, [])]
+    runs: Runs = [("openalign", sys.executable, [KEEP]), ("AlignModel", sys.executable, [])]
     if options.peer_python:
         runs.append(("open_clip", options.peer_python, []))
     if options.device == "cpu":
@@ -37,32 +41,41 @@ def main() -> None:
 
     rows = []
     for side, size in SIZES[options.device]:
-        rates: dict[str, list[float]] = {name: [] for name, _, _ in runs}
-        for _ in range(options.rounds):
-            for name, python, flags in runs:
-                framework = name.partition(",")[0].replace("AlignModel", "align")
-                sizes = [str(number) for number in (side, size, options.steps)]
-                command = [python, str(STEP), framework, *sizes, options.device, *flags]
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900)
-                found = json.loads(done.stdout.splitlines()[-1])
-                print(f"{name}, {side} px: {statistics.median(found):,.1f} pairs/s", flush=True)
-                rates[name] += found
-        ours = statistics.median(rates["openalign"])
-        for name, every in rates.items():
-            median = statistics.median(every)
-            rows.append(
-                {
-                    "what": f"{name}, {side} px, batch {size}",
-                    "pairs/s": round(median, 1),
-                    "slowest": round(min(every), 1),
-                    "fastest": round(max(every), 1),
-                    "openalign is": f"{ours / median:.2f}x",
-                }
-            )
+        rates = measured(runs, options.rounds, side, [str(side), str(size), str(options.steps), options.device])
+        rows += rows_of(rates, f"{side} px, batch {size}")
     versions = peer_versions(options.peer_python) if options.peer_python else []
     show("Training step, EfficientNet-B0 + 4 layers of 256, texts of 16 word pieces", rows)
     name = "train_step" if options.device == "cpu" else f"train_step_{options.device}"
     print(f"Wrote {write(name, rows, peer_versions=versions)}")
+
+
+def measured(runs: Runs, rounds: int, side: int, arguments: list[str]) -> dict[str, list[float]]:
+    """Pairs/s of every timed step of each run, the runs taking turns."""
+    rates: dict[str, list[float]] = {name: [] for name, _, _ in runs}
+    for _ in range(rounds):
+        for name, python, flags in runs:
+            framework = name.partition(",")[0].replace("AlignModel", "align")
+            command = [python, str(STEP), framework, *arguments, *flags]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900)
+            found = json.loads(done.stdout.splitlines()[-1])
+            print(f"{name}, {side} px: {statistics.median(found):,.1f} pairs/s", flush=True)
+            rates[name] += found
+    return rates
+
+
+def rows_of(rates: dict[str, list[float]], what: str) -> list[dict[str, object]]:
+    """A row for each run: median, slowest and fastest step, and our median beside its own."""
+    ours = statistics.median(rates["openalign"])
+    return [
+        {
+            "what": f"{name}, {what}",
+            "pairs/s": round(statistics.median(every), 1),
+            "slowest": round(min(every), 1),
+            "fastest": round(max(every), 1),
+            "openalign is": f"{ours / statistics.median(every):.2f}x",
+        }
+        for name, every in rates.items()
+    ]
 
 
 def peer_versions(python: str) -> list[str]:

@@ -29,9 +29,11 @@ def missing(modules: Iterable[str]) -> list[str]:
 
 
 def require(extra: str, feature: str, modules: Iterable[str] = ()) -> None:
-    """Raise MissingExtra unless `modules`, by default all of `extra`, are installed; `feature` is what needs them."""
+    """Raise MissingExtra unless `modules`, by default all of `extra`, are installed.
+
+    `feature` is what the user wants to do: `Curating`, `Exporting a model`.
+    """
     if absent := missing(modules or EXTRAS[extra]):
-        verb = "is" if len(absent) == 1 else "are"
         raise MissingExtra(
-            f"{feature} needs {', '.join(absent)}, which {verb} not installed: pip install 'openalign[{extra}]'"
+            f"{feature} needs packages that are not installed ({', '.join(absent)}): pip install 'openalign[{extra}]'"
         )

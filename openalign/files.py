@@ -52,6 +52,28 @@ def whole_checked_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def cache_in(folder: Path) -> Iterator[None]:
+    """Use the cache in `folder`, whose files the next run makes again if they are removed.
+
+    Raises:
+        OpenAlignError: a file stands where the cache needs a folder, or a folder where it needs a file.
+    """
+    try:
+        yield
+    except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        failed = Path(error.filename2 or error.filename or folder)
+        paths = [path for path in (*reversed(failed.parents), failed) if path.is_relative_to(folder)]
+        if not paths:
+            raise
+        in_the_way = next((path for path in paths if os.path.lexists(path) and not path.is_dir()), failed)
+        found, needed = ("folder", "file") if in_the_way.is_dir() else ("file", "folder")
+        raise OpenAlignError(
+            f"{in_the_way} is a {found}, where the cache needs a {needed}: remove it and run the command again, which "
+            "makes what it needs"
+        ) from None
+
+
+@contextmanager
 def whole_folder(path: Path, carry_over: Callable[[Path], None] | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it replaces `path` (an older folder is removed).
 

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from openalign.errors import OpenAlignError, UsageError
+from openalign.options import as_given, option
 from openalign.toml import parse_value
+from openalign.validation import requirement, shown
 
 NEAR = 0.6
 """Least similarity (difflib's ratio) of a misspelled key to a key of the same table that is suggested."""
@@ -26,7 +29,7 @@ class Change:
     """Full name, with the table: `image.min_shorter_side`."""
     value: Any
     given: str
-    """As the user typed it, with the option."""
+    """As the user gave it, with the option."""
 
 
 class Settings(BaseModel):
@@ -70,32 +73,36 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} must be more than 0, not {getattr(self, name)}")
 
 
-def changes_of(settings: type[Settings], given: Mapping[str, Any], option: str = "--set") -> list[Change]:
-    """The changes typed as KEY=VALUE after `option`. A key that is unique among all tables needs no table's name.
+def changes_of(settings: type[Settings], given: Mapping[str, Any], name: str = "set") -> list[Change]:
+    """The changes given as KEY=VALUE by the option `name`. A key that is unique among all tables needs no table's name.
 
     Raises:
-        UsageError: a key without a table is in several tables, or a key is given twice.
+        UsageError: a key without a table is in several tables, or one change replaces another.
     """
-    full = full_keys(settings, given, option)
+    full = full_keys(settings, given, name)
     return [
-        Change(full_key, _given_value(value), f"{option} {key}={value}")
+        Change(full_key, _given_value(value), as_given(name, key, value))
         for full_key, (key, value) in zip(full, given.items(), strict=True)
     ]
 
 
-def full_keys(settings: type[Settings], given: Mapping[str, Any], option: str = "--set") -> dict[str, Any]:
+def full_keys(settings: type[Settings], given: Mapping[str, Any], name: str = "set") -> dict[str, Any]:
     """The same values under the full names of their keys: `min_shorter_side` becomes `image.min_shorter_side`.
 
+    A table may be followed by changes of single keys in it, but does not replace changes that came before it.
+
     Raises:
-        UsageError: a key without a table is in several tables, or a key is given twice.
+        UsageError: a key without a table is in several tables, or one change replaces another.
     """
     full: dict[str, Any] = {}
-    for key, text in given.items():
-        typed = f"{option} {key}={text}"
+    earlier: dict[str, str] = {}
+    for key, value in given.items():
+        typed = as_given(name, key, value)
         full_key = _full_key(settings, key, typed)
-        if full_key in full:
-            raise UsageError(f"{typed}: `{full_key}` is given twice.")
-        full[full_key] = text
+        for other, other_typed in earlier.items():
+            if f"{other}.".startswith(f"{full_key}."):
+                raise UsageError(f"{other_typed} and {typed} both give `{other}`: leave one of them out.")
+        full[full_key], earlier[full_key] = value, typed
     return full
 
 
@@ -110,7 +117,7 @@ def _full_key(settings: type[Settings], key: str, typed: str) -> str:
     """An unknown key is returned as it is: it fails validation, which suggests another."""
     if key.partition(".")[0] in settings.model_fields:
         return key
-    found = [known for known in _known_keys(settings) if known.endswith(f".{key}")]
+    found = [known for known, _ in _known_fields(settings) if known.endswith(f".{key}")]
     if len(found) > 1:
         raise UsageError(f"{typed}: `{key}` could be {' or '.join(f'`{known}`' for known in found)}: name the table.")
     return found[0] if found else key
@@ -149,7 +156,8 @@ def _with_tuples(value: Any) -> Any:
 
 def _first_problem(error: ValidationError) -> Any:
     # A misspelled key is both unknown and, if it has no default, missing: the first says what to fix.
-    return min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    kinds = {"extra_forbidden": 0, "missing": 2}
+    return min(error.errors(), key=lambda each: kinds.get(each["type"], 1))
 
 
 def _has_problem(settings: type[Settings], values: Mapping[str, Any], problem: Any) -> bool:
@@ -168,14 +176,14 @@ def _error(
     key = _dotted(problem["loc"])
     message = _message(settings, problem)
     for change in reversed(changes):
-        if _overlap(change.key, key):
+        if overlap(change.key, key):
             return UsageError(f"{change.given}: {message}")
     if before or not changes:
         return OpenAlignError(f"{where}: {message}")
     return UsageError(f"{where} with {' '.join(change.given for change in changes)}: {message}")
 
 
-def _overlap(one: str, other: str) -> bool:
+def overlap(one: str, other: str) -> bool:
     """Whether two keys are the same, or one is a table that holds the other."""
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
@@ -185,17 +193,18 @@ def _message(settings: type[Settings], problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return _unknown_key(settings, key)
     if problem["type"] == "missing":
-        return f"the key `{key}` is missing."
+        examples = dict(_known_fields(settings))[key].examples or ()
+        return f"the key `{key}` is missing{''.join(f': give it with {option(set={key: each})}' for each in examples)}."
     if problem["type"] == "value_error":  # raised by a validator, whose message names the keys
-        return f"{problem['msg'].removeprefix('Value error, ')}."
-    return f"`{key}` = {problem['input']!r} is not valid: {problem['msg'][0].lower()}{problem['msg'][1:]}."
+        return f"{requirement(problem)}."
+    return f"`{key}` = {shown(problem['input'])} is not valid: it {requirement(problem)}."
 
 
 def _unknown_key(settings: type[Settings], key: str) -> str:
     table, _, name = key.rpartition(".")
     best, best_ratio = "", 0.0
     beside: list[str] = []
-    for known in _known_keys(settings):
+    for known, _ in _known_fields(settings):
         known_table, _, known_name = known.rpartition(".")
         same_table = known_table == table
         if same_table:
@@ -209,12 +218,12 @@ def _unknown_key(settings: type[Settings], key: str) -> str:
     return f"unknown key `{key}`; {holder} {', '.join(beside)}."
 
 
-def _known_keys(settings: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Full names of all keys, tables included."""
+def _known_fields(settings: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """All fields by the full names of their keys, tables included."""
     for name, field in settings.model_fields.items():
-        yield prefix + name
+        yield prefix + name, field
         if (table := _table_type(field.annotation)) is not None:
-            yield from _known_keys(table, f"{prefix}{name}.")
+            yield from _known_fields(table, f"{prefix}{name}.")
 
 
 def _table_type(annotation: Any) -> type[BaseModel] | None:

@@ -12,7 +12,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.data.images.read import read_image
+from openalign.model.dual_encoder import DualEncoder
+from openalign.options import typed_options
 from openalign.progress import shown_messages
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 PROGRAMS = {"Chromium": CHROMIUM.exists(), "Java": shutil.which("java") is not None}
 """What tests need that pip does not install, and whether it is here."""
 
+ALL_SLOW = "pytestmark = pytest.mark.slow"
+
 # For this process and those that tests start: their models are too small for threads, and they import this checkout.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -33,6 +37,13 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.g
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rounds", type=int, default=6, help="How much each of tests/torture tries.")
     parser.addoption("--torture-seed", type=int, default=0, help="For other random choices there.")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, unread, the files of which every test is slow, where slow tests are not wanted: imports take long."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return ALL_SLOW in collection_path.read_text(encoding="utf-8").splitlines() or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,7 +86,7 @@ class PaintEncoder(DualEncoder):
         self.images_embedded = 0
 
     def prepare(self, image):
-        return read_image(image, min_side=1).mean(axis=(0, 1)).astype(np.float32)
+        return read_image(image).mean(axis=(0, 1)).astype(np.float32)
 
     def _embed_prepared(self, images):
         self.images_embedded += len(images)
@@ -91,8 +102,8 @@ def _directions(colours: Sequence[Sequence[float]]) -> torch.Tensor:
 
 @pytest.fixture(scope="session", autouse=True)
 def messages() -> Iterator[None]:
-    """The library's messages on standard error, as the command line shows them."""
-    with shown_messages():
+    """The library's messages on standard error, as the command line shows and words them."""
+    with shown_messages(), typed_options():
         yield
 
 
@@ -137,6 +148,18 @@ TINY = (
     "image_tower.expansions=[1]",
 )  # fmt: skip
 """Changes to `recipes/demo.toml` that make a run of a second."""
+
+
+def with_settings(arguments: Sequence[object], *changes: str) -> list[object]:
+    """The arguments of a command with `--set` of each of the changes, instead of others of the same keys."""
+    keys = {change.partition("=")[0] for change in changes}
+    kept: list[object] = []
+    for argument in arguments:
+        if kept and kept[-1] == "--set" and str(argument).partition("=")[0] in keys:
+            kept.pop()
+        else:
+            kept.append(argument)
+    return [*kept, *(part for change in changes for part in ("--set", change))]
 
 
 @dataclass(frozen=True)

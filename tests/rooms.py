@@ -67,7 +67,7 @@ def with_drawings(text: str) -> str:
         marked = re.compile(rf"(<!-- rooms {re.escape(folder)} -->\n).*?(<!-- end -->)", re.DOTALL)
         drawn = drawing(folder)
         text, count = marked.subn(lambda found, drawn=drawn: f"{found[1]}{drawn}\n{found[2]}", text)
-        assert count == 1, f"CONTRIBUTING.md has no place for the rooms of {folder}"
+        assert count == 1, f"CONTRIBUTING.md has not one drawing of the rooms of {folder}"
     return text
 
 

@@ -16,6 +16,7 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from openalign.commands.cli import app
+from tests.conftest import with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -196,7 +197,7 @@ def test_a_query_by_a_bad_image_names_it_and_the_problem(photos, road, name, rea
 
 
 def test_training_replaces_or_leaves_out_bad_images_and_reports_it(photos, road, tmp_path):
-    arguments = [*road.training, "--set", f"data={photos}", "--set", "batch_size=4", "--to", tmp_path / "run"]
+    arguments = [*with_settings(road.training, f"data={photos}", "batch_size=4"), "--to", tmp_path / "run"]
     done = type_in(*arguments)
     assert done.exit_code == 0, done.output
     assert "torn.jpg" in done.stderr
@@ -247,8 +248,10 @@ def test_an_unknown_key_in_a_recipe_is_named_with_the_nearest_known_one(road, tm
 
 
 def test_a_missing_recipe_is_answered_with_the_bundled_ones(tmp_path):
-    message = refusal("train", "labtop", to=tmp_path / "run")
-    assert "labtop" in message and "laptop" in message
+    message = refusal("train", "labtop.toml", to=tmp_path / "run")
+    assert "labtop.toml" in message and "Did you mean laptop?" in message
+    done = type_in("train", "labtop", "--to", tmp_path / "run")
+    assert done.exit_code == 2 and "Did you mean laptop?" in " ".join(done.stderr.split())
 
 
 def test_a_checkpoint_of_another_shape_is_not_resumed(road, tmp_path):

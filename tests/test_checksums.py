@@ -83,7 +83,7 @@ def test_a_hard_linked_copy_of_older_checksums_stays_as_it_is(folder, tmp_path):
     assert read_checksums(copy) == {}
 
 
-def test_a_file_that_stands_alone_has_its_checksum_beside_it(tmp_path):
+def test_a_single_file_has_its_checksum_beside_it(tmp_path):
     with whole_checked_file(tmp_path / "a.json") as partial:
         partial.write_text("{}")
     check_beside(tmp_path / "a.json", "")

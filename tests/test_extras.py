@@ -25,7 +25,7 @@ WITH_EXTRAS = {
     "serve": ("serve",),
     "demo": ("curate", "serve", "demo"),
 }
-"""The rooms that may import more than the base install brings; `model` does so for `export` in two places."""
+"""The rooms that may import more than the base install brings; `model` does so for `export` in two modules."""
 BROUGHT_ALONG = {"starlette": "fastapi", "triton": "torch"}
 """Modules whose package is a dependency of the one that is declared."""
 
@@ -81,12 +81,15 @@ def test_the_modules_of_an_extra_are_those_of_its_packages(extra):
     ("extra", "typed"),
     [
         ("curate", "curate crawl.warc.gz --to curated"),
+        ("spark", "curate crawl.warc.gz --to curated --engine spark"),
+        ("nudenet", "curate crawl.warc.gz --to curated --unsafe-images nudenet"),
         ("serve", "serve photos.index"),
         ("demo", "demo"),
     ],
 )
 def test_a_command_without_its_extra_gives_the_command_that_installs_it(extra, typed, tmp_path):
-    hidden = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS[extra]!r}))"
+    modules = {*EXTRAS["curate"], *EXTRAS[extra]} if typed.startswith("curate") else EXTRAS[extra]
+    hidden = f"import sys; sys.modules.update(dict.fromkeys({[*modules]!r}))"
     code = f"{hidden}; sys.argv = ['openalign', *{typed.split()!r}]; from openalign.commands.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
@@ -99,19 +102,23 @@ def test_a_command_without_its_extra_gives_the_command_that_installs_it(extra, t
 
 def test_export_without_its_extra_gives_the_command_that_installs_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingExtra, match=r"^openalign export needs onnx, which is .*'openalign\[export\]'$"):
+    with pytest.raises(MissingExtra, match=r"^Exporting a model needs .* \(onnx\): pip install 'openalign\[export\]'$"):
         export("nowhere", tmp_path)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtra, match=r"needs onnxruntime, which is .*'openalign\[export\]'$"):
+    with pytest.raises(MissingExtra, match=r"^Using the exported model .* \(onnxruntime\): .*'openalign\[export\]'$"):
         OnnxEncoder(tmp_path)
 
 
 def test_spark_and_nudenet_without_their_extras_give_the_command_that_installs_them(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyspark", None)
-    with pytest.raises(MissingExtra, match=r"--engine spark needs pyspark, .*pip install 'openalign\[spark\]'$"):
+    with pytest.raises(
+        MissingExtra, match=r"^Curating on Spark needs .* \(pyspark\): pip install 'openalign\[spark\]'$"
+    ):
         open_engine("spark", tmp_path, workers=1)
     monkeypatch.setitem(sys.modules, "nudenet", None)
-    with pytest.raises(MissingExtra, match=r"unsafe_images=nudenet .*pip install 'openalign\[nudenet\]'$"):
+    with pytest.raises(
+        MissingExtra, match=r"^Finding unsafe images with nudenet needs .*pip install 'openalign\[nudenet\]'$"
+    ):
         unsafe._open_nudenet()
 
 
@@ -126,6 +133,6 @@ def test_the_package_without_curation_hides_curate_and_reports_why():
 
 
 def test_a_missing_extra_is_an_import_error_as_well():
-    with pytest.raises(ImportError, match="a, b, which are not installed") as caught:
+    with pytest.raises(ImportError, match=r"^it needs packages that are not installed \(a, b\)") as caught:
         require("serve", "it", ["a", "b"])
     assert isinstance(caught.value, OpenAlignError)

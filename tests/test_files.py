@@ -7,7 +7,7 @@ import pytest
 from openalign import files
 from openalign.checksums import read_checksums
 from openalign.errors import OpenAlignError
-from openalign.files import recover_folder, whole_file, whole_folder
+from openalign.files import cache_in, recover_folder, whole_file, whole_folder
 from openalign.locks import locked
 
 
@@ -162,3 +162,29 @@ def test_a_mount_point_is_refused_before_any_work(tmp_path, monkeypatch):
     with pytest.raises(OpenAlignError, match="name a folder inside it"), whole_folder(tmp_path / "out"):
         raise AssertionError("no work may begin")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("blocked", ["cache", "cache/step", "cache/step/result"])
+@pytest.mark.parametrize("kind", ["file", "link to nowhere"])
+def test_a_file_where_a_cache_needs_a_folder_is_named(tmp_path, blocked, kind):
+    path = tmp_path / blocked
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("") if kind == "file" else path.symlink_to(tmp_path / "nowhere")
+    wanted = tmp_path / "cache" / "step" / "result"
+    message = rf"{blocked} is a file, where the cache needs a folder: remove it"
+    with pytest.raises(OpenAlignError, match=message), cache_in(tmp_path / "cache"):
+        wanted.mkdir(parents=True, exist_ok=True)
+
+
+def test_a_folder_where_a_cache_needs_a_file_is_named(tmp_path):
+    (tmp_path / "cache" / "result" / "inside").mkdir(parents=True)
+    message = r"cache/result is a folder, where the cache needs a file: remove it"
+    result = tmp_path / "cache" / "result"
+    with pytest.raises(OpenAlignError, match=message), cache_in(result.parent), whole_file(result) as partial:
+        partial.write_text("")
+
+
+def test_what_is_in_the_way_elsewhere_is_no_matter_of_the_cache(tmp_path):
+    (tmp_path / "other").write_text("")
+    with pytest.raises(FileExistsError), cache_in(tmp_path / "cache"):
+        (tmp_path / "other").mkdir()

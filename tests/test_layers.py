@@ -15,11 +15,26 @@ PACKAGE = Path(openalign.__file__).parent
 
 ROOMS = {
     "openalign": [
-        *("errors version", "progress regular extras recipe_files", "checksums locks", "files", "toml", "settings"),
+        *(
+            "errors options version comma_list",
+            "progress regular extras recipe_files",
+            "checksums locks",
+            "files",
+            "toml validation",
+            "settings",
+        ),
         *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],
-    "openalign.data.pairs": ["options reading", "pairs", "file_images", "combine", "from_tables", "layouts"],
+    "openalign.data.pairs": [
+        "options reading folder_files",
+        "pairs",
+        "file_images texts_beside class_names named_images",
+        "named_rows",
+        "combine",
+        "from_tables",
+        "layouts",
+    ],
     "openalign.model": [
         *("limits batch_norm", "efficientnet loss", "align folder", "config weights dual_encoder"),
         *("pretrained", "foreign"),
@@ -79,7 +94,7 @@ def is_late(importer: str, imported: str) -> bool:
     """Whether an import goes against the order of the folder where the two modules' paths part."""
     ours, theirs = importer.split("."), imported.split(".")
     shared = next(
-        (place for place, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]),
+        (index for index, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]),
         min(len(ours), len(theirs)),
     )
     folder = ".".join(ours[:shared])
@@ -91,7 +106,8 @@ def is_late(importer: str, imported: str) -> bool:
 
 
 def test_every_folder_with_rooms_has_an_order():
-    folders = {module_of(path.parent) for path in PACKAGE.glob("*/*/__init__.py")}
+    inner = [path.parent for path in PACKAGE.rglob("__init__.py") if PACKAGE not in (path.parent, path.parent.parent)]
+    folders = {module_of(folder) for folder in inner}
     assert {folder.rpartition(".")[0] for folder in folders} == ROOMS.keys() - {"openalign"}
     for folder, order in ROOMS.items():
         for name in " ".join(order).split():

@@ -1,4 +1,4 @@
-"""Settings: an error names the key, the place where it was given and the nearest key; flat names find their table."""
+"""Settings: an error names the key, where it was given and the nearest key; flat names find their table."""
 
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ class Curation(Settings):
         return self
 
 
+class HeldOut(Settings):
+    data: str = Field(examples=["FOLDER"])
+
+
+class Needy(Settings):
+    data: str = Field(examples=["FOLDER"])
+    most: int = 5
+    held_out: HeldOut | None = None
+
+
 def read(values: dict[str, Any], **changes: str) -> Curation:
     given = {key.replace("__", "."): value for key, value in changes.items()}
     return Curation.read(values, "small.toml", changes_of(Curation, given))
@@ -61,8 +71,32 @@ def test_a_flat_name_in_two_tables_is_refused() -> None:
 
 
 def test_a_key_given_by_both_of_its_names_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"^--set image\.min_shorter_side=2: `image\.min_shorter_side` is given twice"):
+    with pytest.raises(UsageError, match=r"^--set min_shorter_side=1 and --set image\.min_shorter_side=2 both give"):
         full_keys(Curation, {"min_shorter_side": "1", "image.min_shorter_side": "2"})
+
+
+def test_a_table_does_not_replace_the_keys_that_were_given_before_it() -> None:
+    with pytest.raises(
+        UsageError, match=r"^--set image\.model=x and --set image=\{\} both give `image\.model`: leave one"
+    ):
+        changes_of(Curation, {"image.model": "x", "image": "{}"})
+    assert read({}, image="{max_aspect_ratio = 2.0}", image__model="x").image == Image(max_aspect_ratio=2.0, model="x")
+
+
+def test_a_missing_key_says_how_to_give_it() -> None:
+    with pytest.raises(
+        OpenAlignError, match=r"^small\.toml: the key `data` is missing: give it with --set data=FOLDER\.$"
+    ):
+        Needy.read({}, "small.toml")
+    with pytest.raises(
+        OpenAlignError, match=r"the key `held_out\.data` is missing: give it with --set held_out\.data=FOLD"
+    ):
+        Needy.read({"data": "x", "held_out": {}}, "small.toml")
+
+
+def test_a_wrong_change_is_said_before_what_is_missing() -> None:
+    with pytest.raises(UsageError, match=r"^--set most=few: `most` = 'few' is not valid"):
+        Needy.read({}, "small.toml", changes_of(Needy, {"most": "few"}))
 
 
 @pytest.mark.parametrize(
@@ -96,10 +130,12 @@ def test_a_key_of_the_file_is_reported_with_the_file() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"low": "many"}, "--set low=many: `low` = 'many' is not valid: input should be a valid integer"),
-        ({"min_shorter_side": "0"}, "--set min_shorter_side=0: `image.min_shorter_side` = 0 is not valid: input sh"),
+        ({"low": "many"}, "--set low=many: `low` = 'many' is not valid: it must be a whole number."),
+        ({"min_shorter_side": "0"}, "--set min_shorter_side=0: `image.min_shorter_side` = 0 is not valid: it must be "),
         ({"image__sides": "[1, 'x']"}, "--set image.sides=[1, 'x']: `image.sides.1` = 'x' is not valid"),
-        ({"image": "3"}, "--set image=3: `image` = 3 is not valid"),
+        ({"image": "3"}, "--set image=3: `image` = 3 is not valid: input should be a table."),
+        ({"image__sides": "3"}, "--set image.sides=3: `image.sides` = 3 is not valid: input should be a list."),
+        ({"where": "3"}, "--set where=3: `where` = 3 is not valid: input should be a table."),
         ({"name__first": "x"}, "--set name.first=x: `name` = 'crawl' is not a table"),
         ({"low": "10"}, "small.toml with --set low=10: `low` = 10 is above `high` = 9"),
         ({"threshold": "0.7"}, "small.toml with --set threshold=0.7: the key `unsafe.model` is missing"),

@@ -85,7 +85,7 @@ def resident(key: str) -> int:
 
 def main() -> None:
     implementation, device = sys.argv[1], sys.argv[4]
-    count, width, repeats = (int(sys.argv[place]) for place in (2, 3, 5))
+    count, width, repeats = (int(sys.argv[index]) for index in (2, 3, 5))
     loss = {"openalign": openalign, "open_clip": open_clip, "dense": dense}[implementation]()
     seconds(loss, inputs(256, width, device))  # libraries load their parts before anything is measured
     print(json.dumps(measured(loss, inputs(count, width, device), repeats)))

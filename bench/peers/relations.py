@@ -39,7 +39,7 @@ def by_duckdb(what: str, memory: str, rows: str, work: str) -> Outcome:
     database.execute(f"""
         CREATE TABLE texts AS SELECT text, count(*) AS images, {words} AS words FROM pairs GROUP BY text;
         CREATE VIEW tokens AS SELECT text, images, unnest(list_concat(words, list_transform(
-            range(1, len(words)), lambda place: words[place] || ' ' || words[place + 1]))) AS token FROM texts;
+            range(1, len(words)), lambda index: words[index] || ' ' || words[index + 1]))) AS token FROM texts;
         CREATE TABLE counts AS SELECT token, sum(images) AS times FROM tokens GROUP BY token;
     """)
     top = f"SELECT times FROM counts ORDER BY times DESC LIMIT {VOCABULARY}"

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 
 import typer
-from tables import row
+from tables import row, wrapped
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from openalign.commands.cli import app
@@ -16,8 +16,10 @@ def commands_page() -> str:
     lines = [
         "# Commands",
         "",
-        "What `openalign COMMAND --help` prints, on one page. Exit status: 0 done; 1 it could not be done, and one "
-        "message on standard error says why; 2 a mistyped option, choice or setting; 130 stopped by Ctrl-C.",
+        wrapped(
+            "What `openalign COMMAND --help` prints, on one page. Exit status: 0 done; 1 it could not be done, and one "
+            "message on standard error says why; 2 a mistyped option, choice or setting; 130 stopped by Ctrl-C."
+        ),
         "",
     ]
     assert isinstance(group, TyperGroup), "the command line is a group of commands"

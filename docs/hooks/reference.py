@@ -1,41 +1,59 @@
-"""An mkdocs hook: reference pages that are made from the code, so that they cannot differ from it.
+"""Writes the reference pages that are made from the code: `python docs/hooks/reference.py`, and `make docs`.
 
-Nothing of openalign is imported except its command line, which loads no model and no database; settings are read from
-the source by griffe, as mkdocstrings reads it.
+They are committed, so that links to them lead somewhere on GitHub as well; a test fails if they are out of date.
 """
 
 import sys
 from pathlib import Path
-
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
 
-from command_pages import commands_page  # noqa: E402  both need the paths above
+from command_pages import commands_page  # noqa: E402  all need the paths above
 from settings_pages import recipes_page, settings_page  # noqa: E402
 
+from openalign.curation.recipe import CurateRecipe  # noqa: E402
+from openalign.training.recipe.recipe import Recipe  # noqa: E402
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages to the site."""
-    pages = {
+NOTE = "<!-- Made from the code by `python docs/hooks/reference.py`. -->\n\n"
+
+
+def pages() -> dict[str, str]:
+    """The name of each page, without `.md`, and its content."""
+    made = {
         "commands": commands_page(),
         "training-settings": settings_page(
             "Training settings",
-            "openalign.training.recipe.recipe.Recipe",
+            Recipe,
             "Keys of a training recipe (TOML), and of `openalign train --set KEY=VALUE`. A table's key is written with "
             "a dot: `--set optimizer.learning_rate=2e-3`.",
         ),
         "curation-settings": settings_page(
             "Curation settings",
-            "openalign.curation.recipe.CurateRecipe",
+            CurateRecipe,
             "Keys of a curation recipe (TOML), and of `openalign curate --set KEY=VALUE`. A key is unique among all "
-            "tables, so `--set min_shorter_side=50` and `--set image.min_shorter_side=50` are the same.",
+            "tables, so `--set min_shorter_side=50` and `--set image.min_shorter_side=50` are the same. A list of "
+            'names may be written with commas: `--set languages=en,de` is `languages = ["en", "de"]`.',
         ),
         "recipes": recipes_page(ROOT / "recipes"),
     }
-    for name, content in pages.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=content))
-    return files
+    return {name: NOTE + content for name, content in made.items()}
+
+
+def write() -> None:
+    """Write the pages that differ from the files."""
+    for name, content in pages().items():
+        file = ROOT / "docs" / "reference" / f"{name}.md"
+        if not file.exists() or file.read_text(encoding="utf-8") != content:
+            file.write_text(content, encoding="utf-8")
+
+
+def on_pre_build(config: Any) -> None:
+    """Called by mkdocs before it reads the pages."""
+    write()
+
+
+if __name__ == "__main__":
+    write()

@@ -1,21 +1,28 @@
-"""Pages of settings, from the attribute docstrings of their classes, and of the bundled recipes, from their files."""
+"""Pages of settings, from the fields and attribute docstrings of their classes, and of the bundled recipes."""
 
-import re
-from collections.abc import Iterator
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import griffe
-from tables import row
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from tables import row, wrapped
 
-ROOT = Path(__file__).parent.parent.parent
-_PACKAGE = griffe.load("openalign", search_paths=[str(ROOT)])
+from openalign.settings import Settings
+from openalign.toml import format_value
+
+_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
 
-def settings_page(title: str, dotted_path: str, introduction: str) -> str:
+def settings_page(title: str, settings: type[Settings], introduction: str) -> str:
     """Markdown: a table of the settings of a class, then one for each settings class among its fields."""
-    lines = [f"# {title}", "", introduction, ""]
-    lines.extend(_tables(_class(dotted_path), ""))
-    return "\n".join(lines) + "\n"
+    return "\n".join([f"# {title}", "", wrapped(introduction), "", *_tables(settings, "", "")]) + "\n"
 
 
 def recipes_page(folder: Path) -> str:
@@ -31,70 +38,75 @@ def recipes_page(folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _class(dotted_path: str) -> griffe.Class:
-    found = _PACKAGE[dotted_path.removeprefix("openalign.")]
-    found = found.final_target if isinstance(found, griffe.Alias) else found
-    assert isinstance(found, griffe.Class), f"{dotted_path} is no class"
-    return found
-
-
-def _tables(settings: griffe.Class, table: str) -> Iterator[str]:
+def _tables(settings: type[Settings], table: str, meaning: str) -> Iterator[str]:
     if table:
         yield from (f"## `[{table}]`", "")
-        if settings.docstring:
-            yield from (" ".join(settings.docstring.value.split("\n\n")[0].split()), "")
-    fields = {name: field for name, field in settings.attributes.items() if _is_setting(name, field)}
-    nested = {name: inner for name, field in fields.items() if (inner := _settings_class(field)) is not None}
-    if len(fields) > len(nested):
+        about = " ".join([_first_paragraph(settings), meaning]).strip()
+        yield from (wrapped(about), "") if about else ()
+    meanings = meanings_of(settings)
+    nested = {name: inner for name, field in settings.model_fields.items() if (inner := _table_type(field))}
+    if len(settings.model_fields) > len(nested):
         yield from ("| key | type | default | meaning |", "|---|---|---|---|")
-        yield from (_row(name, field) for name, field in fields.items() if name not in nested)
+        for name, field in settings.model_fields.items():
+            if name not in nested:
+                default = _default(field)
+                yield row(f"`{name}`", _type_of(field), f"`{default}`" if default else "required", meanings[name])
         yield ""
     for name, inner in nested.items():
-        yield from _tables(inner, f"{table}.{name}" if table else name)
+        yield from _tables(inner, f"{table}.{name}" if table else name, meanings[name])
 
 
-def _is_setting(name: str, field: griffe.Attribute) -> bool:
-    is_field = field.annotation is not None and "property" not in field.labels
-    return is_field and not name.startswith("_") and "ClassVar" not in str(field.annotation)
+def meanings_of(settings: type[Settings]) -> dict[str, str]:
+    """The docstring under each field of a settings class, on one line; "" where there is none."""
+    [declared] = ast.parse(textwrap.dedent(inspect.getsource(settings))).body
+    assert isinstance(declared, ast.ClassDef), "the source of a class is a class"
+    meanings = dict.fromkeys(settings.model_fields, "")
+    for field, below in pairwise(declared.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            meanings[ast.unparse(field.target)] = " ".join(str(below.value.value).split())
+    return meanings
 
 
-def _settings_class(field: griffe.Attribute) -> griffe.Class | None:
-    """The settings class of this package that a field holds, where it holds one."""
-    names = field.annotation.iterate(flat=True) if isinstance(field.annotation, griffe.Expr) else ()
-    for name in names:
-        if isinstance(name, griffe.ExprName) and name.canonical_path.startswith("openalign."):
-            found = _PACKAGE[name.canonical_path.removeprefix("openalign.")]
-            if found.is_class:
-                return _class(name.canonical_path)
-    return None
+def _first_paragraph(settings: type[Settings]) -> str:
+    return " ".join(inspect.cleandoc(settings.__doc__ or "").split("\n\n")[0].split())
 
 
-def _row(name: str, field: griffe.Attribute) -> str:
-    text = " ".join(field.docstring.value.split()) if field.docstring else ""
-    default, limits = _default_and_limits(field)
-    meaning = f"{text} ({limits})" if text and limits else text or limits
-    return row(f"`{name}`", f"`{field.annotation}`", f"`{default}`" if default else "required", meaning)
+def _table_type(field: FieldInfo) -> type[Settings] | None:
+    """The settings class of a field that is a table."""
+    kinds = (field.annotation, *get_args(field.annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)), None)
 
 
-_SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+def _type_of(field: FieldInfo) -> str:
+    """`integer ≥ 1`, `list of strings`, or the choices."""
+    return " ".join(filter(None, [_plain(field.annotation), _limits(field.metadata)]))
 
 
-def _default_and_limits(field: griffe.Attribute) -> tuple[str, str]:
-    """The default as it is written, "" for none, and the limits that `Field(...)` gives."""
-    value = field.value
-    if not (isinstance(value, griffe.ExprCall) and str(value.function).endswith("Field")):
-        return _written(str(value)) if value is not None else "", ""
-    given = {each.name: str(each.value) for each in value.arguments if isinstance(each, griffe.ExprKeyword)}
-    positional = [str(each) for each in value.arguments if not isinstance(each, griffe.ExprKeyword)]
-    default = given.get("default", positional[0] if positional else "")
-    if "default_factory" in given:
-        default = {"dict": "{}", "list": "[]", "tuple": "()"}.get(given["default_factory"], given["default_factory"])
-    limits = ", ".join(f"{sign} {given[name]}" for name, sign in _SIGNS.items() if name in given)
-    return _written(default), limits
+def _plain(kind: Any, plural: str = "") -> str:
+    origin, parts = get_origin(kind), [each for each in get_args(kind) if each is not NoneType]
+    if origin in (Union, UnionType):
+        return " or ".join(_plain(part, plural) for part in parts)
+    if origin is Annotated:
+        metadata = [each for part in parts[1:] for each in getattr(part, "metadata", [part])]
+        return " ".join(filter(None, [_plain(parts[0], plural), _limits(metadata)]))
+    if origin is Literal:
+        return " or ".join(f"`{format_value(choice)}`" for choice in parts)
+    if origin is tuple:
+        return f"list of {_plain(parts[0], 's')}"
+    if origin is dict:
+        return f"table of {_plain(parts[1], 's')}"
+    return _TYPES[kind] + plural
 
 
-def _written(default: str) -> str:
-    """`8 << 20` as the number it is; strings and names as they are written."""
-    if re.fullmatch(r"\d[\d_]*( (<<|\*) \d[\d_]*)+", default):
-        return str(eval(default))  # digits and two operators, nothing else
-    return default
+def _limits(metadata: Iterable[Any]) -> str:
+    """`≥ 1, ≤ 100`."""
+    found = {name: getattr(each, name) for each in metadata for name in _SIGNS if hasattr(each, name)}
+    return ", ".join(f"{sign} {found[name]:,}" for name, sign in _SIGNS.items() if name in found)
+
+
+def _default(field: FieldInfo) -> str:
+    """As it is written in TOML; `none` for None, "" where a value is required."""
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return ""
+    return "none" if value is None else format_value(value)

@@ -1,15 +1,16 @@
-"""Types of the arguments that several commands share, and the parsing of KEY=VALUE and A,B,C."""
+"""Types of the arguments that several commands share, and the parsing of KEY=VALUE."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+MODELS = "A run's model folder (RUN/model), a Hugging Face folder, or a name on the Hugging Face hub."
+DATA = "A folder of shards or of images, or a table (CSV, TSV, JSONL, Parquet)."
+
 Model = Annotated[
     str,
-    typer.Argument(
-        metavar="MODEL", help="A model folder (RUN/model), or a Hugging Face folder or hub name.", show_default=False
-    ),
+    typer.Argument(metavar="MODEL", help=MODELS, show_default=False),
 ]
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="INDEX", help="A folder written by `openalign index`.", show_default=False)
@@ -38,13 +39,15 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 
 
 
 def key_values(given: list[str] | None, option: str) -> dict[str, str]:
-    """`["a=1", "b=2"]` -> `{"a": "1", "b": "2"}`."""
+    """`["a=1", "b=2"]` -> `{"a": "1", "b": "2"}`. Raises BadParameter for another form, and for a key given twice."""
+    values: dict[str, str] = {}
     for item in given or ():
-        if not item.partition("=")[0].strip() or "=" not in item:
+        key, equals, value = item.partition("=")
+        key = key.strip()
+        if not key or not equals:
             raise typer.BadParameter(f"{item!r} is not of the form KEY=VALUE.", param_hint=option)
-    return {item.partition("=")[0].strip(): item.partition("=")[2] for item in given or ()}
-
-
-def comma_separated(given: str | None) -> list[str] | None:
-    """`"a, b"` -> `["a", "b"]`."""
-    return [item.strip() for item in given.split(",")] if given is not None else None
+        if key in values:
+            both = f"{option} {key}={values[key]} and {option} {item}"
+            raise typer.BadParameter(f"{both} both give `{key}`: leave one of them out.")
+        values[key] = value
+    return values

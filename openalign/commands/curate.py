@@ -8,13 +8,20 @@ import typer
 from openalign.commands import terminal
 from openalign.commands.arguments import ImageColumn, Set, TextColumn, key_values
 from openalign.commands.lasting import lasting_objects
+from openalign.extras import EXTRAS, require
 
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE", help="WARC files, folders of pages, tables.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="SOURCE",
+        help="A WARC file, a folder of pages or of images, a table, or shards; a pattern in quotes, or a URL.",
+        show_default=False,
+    ),
 ]
 To = Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.", show_default=False)]
 TestSets = Annotated[
-    list[str] | None, typer.Option(metavar="DATA", help="Drop near-duplicates of these images; repeatable.")
+    list[str] | None,
+    typer.Option(metavar="DATA", help="Drop near-duplicates of these images; repeatable. Default: none."),
 ]
 UnsafeImages = Annotated[
     str | None,
@@ -24,28 +31,29 @@ UnsafeImages = Annotated[
         "Default: no model.",
     ),
 ]
-EngineName = Annotated[Literal["local", "spark"], typer.Option(help="Run on this machine or on a Spark cluster.")]
+EngineName = Annotated[Literal["local", "spark"], typer.Option(help="This machine, or a Spark cluster.")]
 Master = Annotated[
     str | None, typer.Option(metavar="URL", help="Spark master. Default: that of spark-submit, else this machine.")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Number of processes. Default: one a core.")]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Number of processes. Default: one for each core.")
+]
 Memory = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE", help="Memory limit of DuckDB or Spark's driver, such as 4GB; what exceeds it goes to disk."
+        metavar="SIZE",
+        help="Memory limit of DuckDB or of Spark's driver, such as 4GB; the rest goes to disk. Default: theirs.",
     ),
 ]
 CacheLimit = Annotated[
     str,
     typer.Option(
         metavar="SIZE",
-        help="Size of the cache that stays beside DIR, so that a run with other thresholds is cheap; 0 keeps none.",
+        help="Most disk space for the cache beside DIR, which makes a run with other thresholds cheap; 0: no cache.",
     ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore the cache and a finished run in DIR.")]
-Retry = Annotated[
-    Literal["failed"] | None, typer.Option(help="Fetch again the images that could not be fetched last time.")
-]
+Retry = Annotated[Literal["failed"] | None, typer.Option(help="Fetch again what could not be fetched last time.")]
 RecipeName = Annotated[
     str | None,
     typer.Option(
@@ -86,15 +94,37 @@ def curate(
     ```
     """
     settings = key_values(changes, "--set")
+    _require_extras(engine, unsafe_images)
 
     with lasting_objects():
         import ibis.backends.duckdb  # noqa: F401 - a third of all that is imported, otherwise when the engine opens
 
         from openalign.curation.pipeline import curate
-        from openalign.toml import format_value
 
     options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    settings |= {name: format_value(text) for name, text in options.items() if text}
+    settings |= _as_settings({name: text for name, text in options.items() if text}, settings)
     given: dict[str, Any] = {"recipe": recipe, "set": settings, "test_set": test_set or (), "retry_failed": bool(retry)}
     given |= {"engine": engine, "master": master, "memory": memory, "workers": workers}
     terminal.print_curated(curate(sources, to=to, cache_limit=cache_limit, fresh=fresh, **given))
+
+
+def _require_extras(engine: str, unsafe_images: str | None) -> None:
+    """Raise MissingExtra for one that brings all that is needed, before curation asks for its own."""
+    if engine == "spark":
+        require("spark", "Curating on Spark", (*EXTRAS["curate"], *EXTRAS["spark"]))
+    if unsafe_images == "nudenet":
+        require("nudenet", "Finding unsafe images with nudenet", (*EXTRAS["curate"], *EXTRAS["nudenet"]))
+
+
+def _as_settings(options: dict[str, str], settings: dict[str, str]) -> dict[str, str]:
+    """Settings that have an option of their own, as `--set` gives them. Raises BadParameter for one in `settings`."""
+    from openalign.curation.recipe import CurateRecipe
+    from openalign.settings import full_keys
+    from openalign.toml import format_value
+
+    given = dict(zip(full_keys(CurateRecipe, settings), settings, strict=True))
+    for (name, value), full in zip(options.items(), full_keys(CurateRecipe, options), strict=True):
+        if full in given:
+            both = f"--{name.replace('_', '-')} {value} and --set {given[full]}={settings[given[full]]}"
+            raise typer.BadParameter(f"{both} both give `{full}`: leave one of them out.")
+    return {name: format_value(value) for name, value in options.items()}

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from openalign.errors import OpenAlignError, ReportedElsewhere, UsageError
+from openalign.options import typed_options
 from openalign.progress import say, shown_messages
 
 ADVICE = {
@@ -58,7 +59,7 @@ class Commands(TyperGroup):
     """Turns every other way in which a run ends early, but for bugs, into an error message and an exit status."""
 
     def invoke(self, ctx: Any) -> Any:
-        with shown_messages():
+        with shown_messages(), typed_options():
             return self._invoke(ctx)
 
     def _invoke(self, ctx: Any) -> Any:

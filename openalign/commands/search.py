@@ -6,14 +6,17 @@ from typing import Annotated
 import typer
 
 from openalign.commands import terminal
-from openalign.commands.arguments import Host, IndexFolder, Json, Port
+from openalign.commands.arguments import DATA, MODELS, Host, IndexFolder, Json, Port
 from openalign.progress import list_problems, say
 
 
 def index(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Images, as any DATA.", show_default=False)],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="Model that embeds them.", show_default=False)],
-    to: Annotated[Path, typer.Option(metavar="INDEX", help="Folder to write.", show_default=False)],
+    paths: Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)],
+    model: Annotated[str, typer.Option(metavar="MODEL", help=MODELS, show_default=False)],
+    to: Annotated[
+        Path,
+        typer.Option(metavar="INDEX", help="Folder of the index to write or to bring up to date.", show_default=False),
+    ],
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown, not searched.
 
@@ -32,11 +35,13 @@ def index(
 
 def search(
     index: IndexFolder,
-    text: Annotated[str | None, typer.Argument(help="What the images should show.", show_default=False)] = None,
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="What the images should show.", show_default=False)
+    ] = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
     plus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")] = None,
     minus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Number of results.")] = 10,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")] = 10,
     json: Json = False,
 ) -> None:
     """Find images by a text, by an image, or by an image plus and minus texts.

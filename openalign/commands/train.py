@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from openalign.commands.arguments import Set, TextColumn, Where, key_values
+from openalign.commands.arguments import DATA, Set, TextColumn, Where, key_values
 from openalign.progress import list_problems, say
 
 
 def tokenizer(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Data with the texts to learn from.", show_default=False)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help=DATA, show_default=False)],
     to: Annotated[Path, typer.Option(metavar="FILE", help="Tokenizer file to write.", show_default=False)],
-    size: Annotated[int, typer.Option(min=10, help="Largest number of word pieces.")] = 100_000,
+    size: Annotated[int, typer.Option(metavar="N", min=10, help="Largest number of word pieces.")] = 100_000,
     where: Where = None,
     text_column: TextColumn = None,
 ) -> None:
@@ -37,7 +37,7 @@ RecipeName = Annotated[
     str | None,
     typer.Argument(
         metavar="RECIPE",
-        help="A TOML file, or the name of a bundled recipe such as laptop. With --resume: the run's own recipe.",
+        help="A TOML file, or a bundled recipe such as laptop. Default with --resume: the run's own recipe.",
         show_default=False,
     ),
 ]
@@ -45,7 +45,9 @@ RunFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of t
 Resume = Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint in that folder.")]
 Change = Annotated[
     list[str] | None,
-    typer.Option("--change", metavar="KEY=VALUE", help="Change a setting that --resume would otherwise refuse."),
+    typer.Option(
+        "--change", metavar="KEY=VALUE", help="Change a setting that --resume would refuse from --set; repeatable."
+    ),
 ]
 
 
@@ -56,7 +58,7 @@ def train(
     resume: Resume = False,
     on_purpose: Change = None,
 ) -> None:
-    """Train both towers from scratch on pairs, by a recipe.
+    """Train both towers on pairs, by a recipe: from scratch, or from the model that `start_from` names.
 
     Writes DIR/model (a Hugging Face folder), checkpoints, log.jsonl and TensorBoard files. Ctrl-C writes a checkpoint
     first; --resume continues from it, bit for bit, with the run's own recipe. Settings that affect the weights are

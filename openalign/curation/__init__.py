@@ -2,4 +2,4 @@
 
 from openalign.extras import require
 
-require("curate", "openalign.curation")
+require("curate", "Curating")

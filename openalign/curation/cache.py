@@ -17,7 +17,8 @@ from openalign.curation.fetch.ledger import LEDGER
 from openalign.curation.fetch.settings import FetchSettings
 from openalign.curation.images.gather import DOWNLOADS
 from openalign.errors import UsageError
-from openalign.files import whole_file
+from openalign.files import cache_in, whole_file
+from openalign.options import option
 from openalign.progress import say
 
 DEFAULT_LIMIT = "20GB"
@@ -38,11 +39,13 @@ def open_cache(folder: Path, fetch: FetchSettings, fresh: bool) -> Iterator[Path
     `fresh` removes what earlier runs left. Images fetched under other limits are removed as well.
     """
     cache = cache_of(folder)
-    _remove(cache, but=() if fresh else _KEPT)
-    _check_downloads(cache / DOWNLOADS, fetch)
+    with cache_in(cache):
+        _remove(cache, but=() if fresh else _KEPT)
+        _check_downloads(cache / DOWNLOADS, fetch)
     before = count_results(cache)
     try:
-        yield cache
+        with cache_in(cache):
+            yield cache
     except BaseException:
         after = count_results(cache)
         _remove(cache, but=(_KEPT if after else {DOWNLOADS}) - _without_contents(cache))
@@ -74,7 +77,9 @@ def parse_limit(text: str) -> int:
     """`20GB`, `500m`, `0` -> bytes. Raises UsageError for any other form."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
     if match is None:
-        raise UsageError(f"--cache-limit {text}: give a number and a unit, such as 20GB or 500MB, or 0 for no cache")
+        raise UsageError(
+            f"{option(cache_limit=text)}: give a number and a unit, such as 20GB or 500MB, or 0 for no cache"
+        )
     return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -123,9 +128,9 @@ def _remove(folder: Path, but: Collection[str]) -> None:
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name in but:
             continue
-        if entry.is_dir():
+        if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
+    if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
         folder.rmdir()

@@ -3,7 +3,7 @@
 import glob
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from openalign.curation.fetch.entries import location_in
 from openalign.curation.fetch.ledger import LEDGER, read_ledger, write_entry
 from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
+from openalign.curation.named_files import named_file_states
 from openalign.curation.recipe import MODEL_KEYS, CurateRecipe
 from openalign.data.files import remote
 from openalign.data.files.walk import file_states
@@ -119,7 +120,7 @@ def describe_run(
 ) -> dict[str, Any]:
     """What decides the outputs of a run: `sources`, `test_set`, `settings`, `version`, and a `fingerprint` of it all.
 
-    Files count by path, size and modification time; hidden files do not count.
+    Files count by path, size and modification time, image files that a table names as well; hidden files do not count.
     """
     described = {
         "sources": [str(source) for source in sources],
@@ -128,7 +129,8 @@ def describe_run(
         "version": __version__,
     }
     named = (*sources, *test_set, *([truth] if truth else []), *_local_models(recipe))
-    return described | {"fingerprint": _fingerprint(described, named)}
+    images = [(source, recipe.tables.image_column) for source in sources] + [(source, None) for source in test_set]
+    return described | {"fingerprint": _fingerprint(described, named, images)}
 
 
 def _local_models(recipe: CurateRecipe) -> list[str]:
@@ -147,25 +149,33 @@ def describe_sources(sources: Sequence[str | Path], recipe: CurateRecipe) -> str
     return _fingerprint(described, sources)
 
 
-def _fingerprint(described: dict[str, Any], sources: Sequence[str | Path]) -> str:
+def _fingerprint(
+    described: dict[str, Any], sources: Sequence[str | Path], tables: Sequence[tuple[str | Path, str | None]] = ()
+) -> str:
+    """A digest of a description, the files of `sources`, and the image files that `tables` name in these columns."""
     digest = hashlib.sha256(json.dumps(described).encode())
     for source in sources:
         for state in _file_states(str(source)):
             digest.update(f"{state}\n".encode(errors="surrogateescape"))
+    for source, image_column in tables:
+        for path in _files_of(str(source)):
+            for state in named_file_states(path, image_column) if isinstance(path, Path) else ():
+                digest.update(f"{state}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
 def _file_states(source: str) -> Iterator[str]:
-    """The states of the files that `source` (a file, folder, pattern or URL) stands for, in order of their names."""
-    found: Iterable[Path | str]
-    if remote.is_url(source):
-        found = remote.matching(source)
-    elif Path(source).exists():
-        found = [Path(source)]
-    else:
-        found = sorted(map(Path, glob.glob(source, recursive=True)))  # noqa: PTH207 - the pattern may be absolute
-    for each in found:
+    for each in _files_of(source):
         yield from file_states(each)
+
+
+def _files_of(source: str) -> Sequence[Path | str]:
+    """The files and folders that `source` (a file, folder, pattern or URL) stands for, in order of their names."""
+    if remote.is_url(source):
+        return remote.matching(source)
+    if Path(source).exists():
+        return [Path(source)]
+    return sorted(map(Path, glob.glob(source, recursive=True)))  # noqa: PTH207 - the pattern may be absolute
 
 
 def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from openalign.curation.outputs import (
     write_ledger,
 )
 from openalign.curation.recipe import CurateRecipe, resolve_recipe
+from openalign.curation.report.nothing_kept import why_nothing_is_kept
 from openalign.curation.report.report import write_report
 from openalign.curation.report.summary import Curated
 from openalign.curation.rules.evaluation import add_columns, add_inspected, add_text_passes, evaluate
@@ -37,6 +38,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
+from openalign.options import option
 from openalign.progress import say
 
 
@@ -103,7 +105,7 @@ def _curate_into(
         recover_folder(folder)
         run = describe_run(request.sources, request.test_set, request.truth, request.recipe)
         if not again and (standing := standing_report(folder, run)) is not None:
-            say(f"{folder} already holds this run: nothing to do (--fresh, if images that a table names have changed)")
+            say(f"{folder} already holds this run: nothing to do")
             return standing
         if not count_results(cache_of(folder)):
             import torch  # noqa: F401 - to inspect images: once, before processes are forked that would each import it
@@ -170,8 +172,9 @@ def _print_summary(report: dict[str, Any], folder: Path, cached: int) -> None:
     pairs = report["pairs"]
     say(f"kept {pairs['kept']:,} of {pairs['pairs']:,} pairs; see {folder / 'report.html'}")
     if not pairs["kept"]:
-        say("Nothing is left: every pair breaks a rule. The report says which.")
+        for message in why_nothing_is_kept(report):
+            say(message)
     if failed := failed_downloads(folder):
-        say(f"{failed:,} images could not be fetched this time; --retry failed asks again")
+        say(f"{failed:,} images could not be fetched this time; {option(retry_failed=True)} asks again")
     if cached:
         say(f"{cache_of(folder)} ({cached / 1e6:,.0f} MB) makes another run into this folder cheap; it can be deleted")

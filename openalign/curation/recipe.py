@@ -16,7 +16,7 @@ from openalign.curation.images.settings import (
 )
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.text.settings import TextSettings
-from openalign.recipe_files import find_recipe
+from openalign.recipe_files import check_kind, find_recipe
 from openalign.settings import Change, Settings, changes_of, full_keys
 from openalign.toml import read_toml
 
@@ -64,12 +64,13 @@ def read_curate_recipe(name: str | Path | None, changes: Mapping[str, Any] | Non
     if name is None:
         return CurateRecipe.read({}, "recipe", changed)
     file = find_recipe(name, for_curation=True)
-    values = read_toml(file)
+    values = read_toml(file.path)
+    check_kind(values, file, for_curation=True)
     for table, key in MODEL_KEYS:
         holder = values.get(table)
-        if isinstance(holder, dict) and isinstance(holder.get(key), str) and (file.parent / holder[key]).exists():
-            holder[key] = str((file.parent / holder[key]).resolve())
-    return CurateRecipe.read(values, str(file), changed)
+        if isinstance(holder, dict) and isinstance(holder.get(key), str) and (file.path.parent / holder[key]).exists():
+            holder[key] = str((file.path.parent / holder[key]).resolve())
+    return CurateRecipe.read(values, file.name, changed)
 
 
 def resolve_recipe(recipe: CurateRecipe | str | Path | None, changes: Mapping[str, Any] | None = None) -> CurateRecipe:

@@ -1,7 +1,8 @@
 """What was left out of the data that was read: a message for each thing, with its kind and number."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -18,14 +19,23 @@ class Kind(StrEnum):
     FILE_NOT_READ = "files that cannot be read"
     FILE_NOT_USED = "files of a kind that is not read"
     MEMBER_NOT_USED = "tar members of a kind that is not read"
+    MEMBER_REPEATED = "tar members of a name that comes more than once"
     SAMPLE_WITHOUT_IMAGE = "samples without an image"
     EXTRA_IMAGE = "further images of a sample"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"
+    IMAGE_NOT_NAMED = "images that the table beside them does not name"
+    TEXT_WITHOUT_IMAGE = "texts without an image"
     FILE_MISSING = "files that are announced and missing"
     NAME_NOT_UTF8 = "names that are not UTF-8"
     LINK_NOT_FOLLOWED = "links that are not followed"
     FOLDER_NOT_READ = "folders that are not read"
     HIDDEN = "hidden files, thumbnails and files of other programs"
+    CAPTION_WITHOUT_IMAGE = "captions of images that are not listed"
+    LABEL_WITHOUT_NAME = "labels that no class name belongs to"
+
+
+MOST_SINGLE = 20
+"""Messages on single things of a kind that one file gets; one more says how many others there are."""
 
 
 class LeftOut(str):
@@ -48,6 +58,18 @@ class LeftOut(str):
         return self.kind, str(self), self.number
 
 
+MOST_MESSAGES = 20
+"""Single messages of a kind; one more says how many things follow."""
+
+
+def listed(kind: Kind, messages: Sequence[str]) -> list[str]:
+    """A message for each thing of a kind, the first `MOST_MESSAGES` of them, and one for all that follow."""
+    told: list[str] = [LeftOut(kind, message) for message in messages[:MOST_MESSAGES]]
+    if more := len(messages) - MOST_MESSAGES:
+        told += [LeftOut(kind, f"... and {more:,} more {kind}", more)] if more > 0 else []
+    return told
+
+
 def counted(problems: Iterable[str]) -> dict[str, int]:
     """How many things of each kind were left out, by the messages: kind -> number, the most frequent first."""
     counts: Counter[str] = Counter()
@@ -55,3 +77,41 @@ def counted(problems: Iterable[str]) -> dict[str, int]:
         if isinstance(problem, LeftOut):
             counts[problem.kind.value] += problem.number
     return dict(counts.most_common())
+
+
+class Listing:
+    """The messages of one file about things that were left out: `MOST_SINGLE` of each kind, the others counted."""
+
+    def __init__(self, where: object) -> None:
+        self.messages: list[LeftOut] = []
+        self._where = where
+        self._counts: Counter[Kind] = Counter()
+
+    def add(self, kind: Kind, message: str) -> None:
+        """Note that one thing was left out; the message says which and why."""
+        self._counts[kind] += 1
+        if self._counts[kind] <= MOST_SINGLE:
+            self.messages.append(LeftOut(kind, message))
+
+    def include(self, other: "Listing") -> None:
+        """Add what another listing of the same file has."""
+        room = {kind: MOST_SINGLE - number for kind, number in self._counts.items()}
+        for kind in other._counts:
+            single = [message for message in other.messages if message.kind == kind]
+            self.messages += single[: max(room.get(kind, MOST_SINGLE), 0)]
+        self._counts += other._counts
+
+    def further(self) -> list[LeftOut]:
+        """A message for each kind of which more things were left out than there are messages."""
+        counts = {kind: number - MOST_SINGLE for kind, number in self._counts.items() if number > MOST_SINGLE}
+        return [LeftOut(kind, f"{self._where}: {more:,} more {kind}", more) for kind, more in counts.items()]
+
+
+@contextmanager
+def listing(problems: list[str], where: object) -> Iterator[Listing]:
+    """Collect messages on the things that are left out of the file `where`; they are added to `problems` at the end."""
+    found = Listing(where)
+    try:
+        yield found
+    finally:
+        problems += [*found.messages, *found.further()]

@@ -2,4 +2,4 @@
 
 from openalign.extras import require
 
-require("demo", "openalign.demo")
+require("demo", "The demo")

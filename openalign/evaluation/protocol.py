@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from openalign.data.pairs.pairs import Pairs
+from openalign.evaluation.labels import Classes
 from openalign.model.dual_encoder import DualEncoder
 
 
@@ -14,12 +15,12 @@ from openalign.model.dual_encoder import DualEncoder
 class EvaluateSettings:
     """Settings of all protocols; each uses those it needs."""
 
-    labels: tuple[str, ...] | None = None
+    labels: Classes | None = None
     """The classes to choose from; None takes every value of the label column."""
     label_column: str = "label"
     """The column with the true class; class folders give `label`."""
     templates: tuple[str, ...] = ()
-    """Prompts with `{}` for the class name; if empty, the built-in ones are used."""
+    """Prompts with `{}` or `{c}` for the class name; if empty, the built-in ones are used."""
     batch_size: int = 64
     """Images embedded at once; it affects speed and memory, not the result."""
 

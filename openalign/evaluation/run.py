@@ -11,11 +11,12 @@ from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import UsageError
 from openalign.evaluation import retrieval, zero_shot
+from openalign.evaluation.labels import Labels, classes_of
 from openalign.evaluation.prompts import read_templates
 from openalign.evaluation.protocol import EvaluateSettings, Protocol
 from openalign.files import whole_file
-from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
+from openalign.model.given import given_model
 
 PROTOCOLS = {protocol.name: protocol for protocol in (retrieval.PROTOCOL, zero_shot.PROTOCOL)}
 
@@ -30,7 +31,7 @@ def evaluate(
     distinct_texts: bool = False,
     image_column: str | None = None,
     text_column: str | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Labels | None = None,
     label_column: str = "label",
     templates: Sequence[str] | Path | None = None,
     batch_size: int = 64,
@@ -42,10 +43,10 @@ def evaluate(
         data: shards, a folder or a table (see `openalign.data.pairs.open.open_pairs`), or opened pairs.
         protocol: `retrieval` or `zero-shot`.
         json: a file to write the returned object to.
-        where: keep only rows with this value in each named column.
-        distinct_texts: keep only the first row of each distinct text.
+        where, distinct_texts: keep only rows with this value in each named column; only the first of each text.
         image_column, text_column: columns of a table; None finds them by their usual names.
-        labels, label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
+        labels: classes: names in the order of their numbers, values -> names, or a file (`labels.read_labels`).
+        label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
 
     Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "problems"}`; shares between 0 and 1.
 
@@ -63,10 +64,10 @@ def evaluate(
 
 
 def _settings(
-    labels: Sequence[str] | None, label_column: str, templates: Sequence[str] | Path | None, batch_size: int
+    labels: Labels | None, label_column: str, templates: Sequence[str] | Path | None, batch_size: int
 ) -> EvaluateSettings:
     return EvaluateSettings(
-        labels=tuple(labels) if labels is not None else None,
+        labels=classes_of(labels) if labels is not None else None,
         label_column=label_column,
         templates=read_templates(templates) if isinstance(templates, Path) else tuple(templates or ()),
         batch_size=batch_size,
@@ -88,7 +89,7 @@ def _open(
 def _measure(
     model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings
 ) -> dict[str, Any]:
-    encoder = hub.load(model) if isinstance(model, str | Path) else model
+    encoder = given_model(model)
     result = protocol.measure(encoder, pairs, settings)
     return {
         "protocol": protocol.name,

@@ -20,8 +20,11 @@ class TextTowerSettings(Settings):
     """Shape of a BERT. The defaults are BERT-Base; `openalign scales` lists the other named sizes."""
 
     width: int = Field(default=768, ge=1, le=MOST_WIDTH)
+    """Width of the embeddings and of all layers; a multiple of `heads`."""
     layers: int = Field(default=12, ge=1, le=MOST_LAYERS)
+    """Number of layers."""
     heads: int = Field(default=12, ge=1, le=MOST_WIDTH)
+    """Attention heads of a layer."""
     inner_width: int = Field(default=3072, ge=1, le=MOST_WIDTH)
     """Width of the feed-forward layers."""
     dropout: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from openalign.data.images.decode import resize
+from openalign.data.images.read import ImageInput, read_image
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.model.align import Align
-from openalign.model.dual_encoder import DualEncoder, ImageInput, Resize, centre_crop, read_image
+from openalign.model.dual_encoder import DualEncoder, Resize, centre_crop
 
 
 class AlignEncoder(DualEncoder):
@@ -48,8 +49,7 @@ class AlignEncoder(DualEncoder):
     def prepare(self, image: ImageInput) -> NDArray[np.uint8]:
         """Resize to a square and crop the centre (paper section 5) -> uint8 (S, S, 3)."""
         side = self.model.settings.resize_size
-        pixels = read_image(image, min_side=side)
-        return centre_crop(pixels, resize_size=side, image_size=self.image_size, resized=self._resized)
+        return centre_crop(read_image(image), resize_size=side, image_size=self.image_size, resized=self._resized)
 
     def _embed_prepared(self, images: NDArray[Any]) -> torch.Tensor:
         return self.model.embed_images(torch.from_numpy(images).to(self._device))

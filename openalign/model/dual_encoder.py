@@ -8,16 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from openalign.data.files.json_files import check_file
-from openalign.data.images.decode import decode, resize
+from openalign.data.images.decode import resize
+from openalign.data.images.read import ImageInput
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
@@ -29,14 +27,10 @@ Pixels = NDArray[Any]
 """A prepared image: uint8 (H, W, 3) for ALIGN; for models with their own image processor float32 (3, H, W), or one
 element of a structured array where the processor makes several arrays of an image."""
 
-ImageInput = str | Path | bytes | Image.Image | NDArray[np.uint8]
-
 Resize = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
 """An image (H, W, 3), height and width -> the image resampled to these."""
 
 DECODE_THREADS = 4
-MOST_IMAGE_BYTES = 2**29
-"""Largest image file that is read; 100 million pixels, the most that are decoded, are 400 MB uncompressed."""
 
 
 class NotFinite(OpenAlignError):
@@ -81,7 +75,7 @@ class DualEncoder(ABC):
     def embed_images(
         self, images: Sequence[ImageInput], batch_size: int = 64, *, progress: bool = False
     ) -> NDArray[np.float32]:
-        """Embed images: paths, encoded bytes, PIL images or uint8 arrays (H, W, 3), also mixed.
+        """Embed images: paths, encoded bytes, PIL images or arrays (see `read_image`), also mixed.
 
         Returns:
             float32 of shape (N, D), unit rows, in the order given.
@@ -181,29 +175,6 @@ def _batches(
                 yield batch
                 if running is not None:
                     running.advance(len(batch))
-
-
-def read_image(image: ImageInput, min_side: int) -> NDArray[np.uint8]:
-    """Any kind of image input -> uint8 (H, W, 3), downscaled while decoding where possible.
-
-    Raises:
-        OpenAlignError: the file is missing, too large, not a regular file (a FIFO, a device) or not an image.
-    """
-    if isinstance(image, str | Path):
-        check_file(Path(image), MOST_IMAGE_BYTES)
-        try:
-            return decode(Path(image).read_bytes(), min_side=min_side)
-        except OSError as error:
-            raise OpenAlignError(f"{image}: cannot be read ({error.strerror}).") from None
-        except OpenAlignError as error:
-            raise OpenAlignError(f"{image}: {error}") from None
-    if isinstance(image, bytes):
-        return decode(image, min_side=min_side)
-    if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise OpenAlignError(f"An image array must be uint8 of shape (H, W, 3), not {image.dtype} {image.shape}.")
-    return image
 
 
 def centre_crop(

@@ -25,6 +25,7 @@ from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.onnx_encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportSettings, runtime_session
+from openalign.options import option
 
 TOLERANCE = 1e-4
 """Largest difference of a component of a unit vector between torch and the exported tower."""
@@ -65,7 +66,7 @@ def export(model: str | Path, to: str | Path) -> None:
         OpenAlignError: no such model, another kind of dual encoder, `to` exists and is not an export or also has other
             files, or the results of ONNX Runtime differ from torch's.
     """
-    require("export", "openalign export")
+    require("export", "Exporting a model")
     folder = Path(to)
     folder = folder.resolve() if folder.is_symlink() else folder  # the folder is replaced, not the link to it
     _check_replaceable(folder)
@@ -110,11 +111,11 @@ def _check_replaceable(folder: Path) -> None:
         return
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if len(names & _MAIN_FILES) < 2:  # of three, so that one may be missing; other programs also write a text.onnx
-        raise OpenAlignError(f"{folder} exists and is not an export; name a new folder with --to.")
+        raise OpenAlignError(f"{folder} exists and is not an export; name a new folder with {option('to')}.")
     if others := sorted(names - _FILES):
         raise OpenAlignError(
             f"{folder} also holds {others[0]}, which is not part of an export and would be lost: move it elsewhere, or "
-            "name a new folder with --to."
+            f"name a new folder with {option('to')}."
         )
 
 

@@ -12,10 +12,11 @@ from pydantic import Field, model_validator
 from openalign.checksums import check_files
 from openalign.data.files.json_files import check_file, read_object
 from openalign.data.files.library_errors import library_errors
+from openalign.data.images.read import ImageInput, read_image
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.extras import require
-from openalign.model.dual_encoder import DualEncoder, ImageInput, centre_crop, read_image
+from openalign.model.dual_encoder import DualEncoder, centre_crop
 from openalign.model.folder import check_kinds
 from openalign.model.limits import MOST_PIECES, MOST_SIDE, MOST_WIDTH
 from openalign.settings import Settings
@@ -54,7 +55,7 @@ class OnnxEncoder(DualEncoder):
     """
 
     def __init__(self, folder: Path) -> None:
-        require("export", f"the exported model {folder}", ["onnxruntime"])
+        require("export", f"Using the exported model {folder}", ["onnxruntime"])
         check_kinds(folder)
         check_files(folder, [ABOUT, IMAGE_TOWER, TEXT_TOWER, "tokenizer.json"], _ADVICE)
         try:
@@ -70,7 +71,7 @@ class OnnxEncoder(DualEncoder):
 
     def prepare(self, image: ImageInput) -> NDArray[Any]:
         """Resize to a square and crop the centre, as the exported model does -> uint8 (S, S, 3)."""
-        pixels = read_image(image, min_side=self._resize_size)
+        pixels = read_image(image)
         return centre_crop(pixels, resize_size=self._resize_size, image_size=self.image_size)
 
     def _embed_prepared(self, images: NDArray[Any]) -> torch.Tensor:

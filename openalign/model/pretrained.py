@@ -1,12 +1,15 @@
 """All calls of transformers' `from_pretrained`: on checked folders, without network access or their own code."""
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import utils as hub_utils
 from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from openalign.data.files.json_files import read_object
 from openalign.data.files.library_errors import library_errors
@@ -53,7 +56,7 @@ def load_model(kind: Any, folder: Path) -> Any:
     files = weight_files(folder)
     stored = stored_tensors(files)
     check_config(read_object(folder / CONFIG), folder / CONFIG, tensors=len(stored))
-    with library_errors(f"{folder}: cannot be loaded by transformers"):
+    with library_errors(f"{folder}: cannot be loaded by transformers"), _without_bars():
         config: Any = AutoConfig.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
         with torch.device("meta"):  # without allocating memory
             _check_parameters(kind.from_config(config, trust_remote_code=False), stored, folder)
@@ -69,6 +72,23 @@ def load_model(kind: Any, folder: Path) -> Any:
     _check_complete(model, report, files[0])
     check_finite(model.state_dict(), files[0])
     return model.eval()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Hide the progress bars of transformers, which a program around us may want for its own models."""
+    if not transformers_logging.is_progress_bar_enabled():
+        yield
+        return
+    hub: Any = hub_utils  # whose bars transformers switches with its own
+    hub_was_silent = hub.are_progress_bars_disabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        if hub_was_silent:
+            hub.disable_progress_bars()
 
 
 def _check_parameters(model: torch.nn.Module, stored: Mapping[str, StoredTensor], folder: Path) -> None:

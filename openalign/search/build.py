@@ -17,8 +17,9 @@ from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
 from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder, NotFinite
+from openalign.options import option
 from openalign.progress import bar, say
-from openalign.search.meta import Meta
+from openalign.search.meta import VERSION, Meta
 from openalign.search.prepare import (
     THUMBNAIL_QUALITY,
     THUMBNAIL_SIDE,
@@ -85,11 +86,11 @@ def _check_replaceable(to: Path) -> None:
     # Files left by a killed `whole_file` do not count.
     names = {path.name for path in to.iterdir() if not _PARTIAL.match(path.name)} if to.is_dir() else set()
     if len(names & _TYPICAL_FILES) < 2:  # one may be missing; other programs also write a meta.json
-        raise OpenAlignError(f"{to} exists and is not an index; name a new folder with --to.")
+        raise OpenAlignError(f"{to} exists and is not an index; name a new folder with {option('to')}.")
     if others := sorted(names - {*FILES, GRAPH, CHECKSUMS, *_USERS_FILES}):
         raise OpenAlignError(
             f"{to} also holds {others[0]}, which is not part of an index and would be lost: move it elsewhere, or "
-            "name a new folder with --to."
+            f"name a new folder with {option('to')}."
         )
 
 
@@ -127,7 +128,7 @@ def _older(to: Path, model: DualEncoder) -> Iterator[Store | None]:
 @contextmanager
 def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
     """The vectors of this run, kept beside `to` until the block ends without an exception."""
-    depends_on = f"{model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
+    depends_on = f"{VERSION} {model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
     work = Work(to, hashlib.sha256(depends_on.encode()).hexdigest()[:16])
     if len(work):
         say(f"{len(work):,} images were embedded by an interrupted run and are not embedded again")

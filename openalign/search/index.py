@@ -10,11 +10,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from openalign.data.images.read import ImageInput
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model import hub
-from openalign.model.dual_encoder import DualEncoder, ImageInput
+from openalign.model.dual_encoder import DualEncoder
+from openalign.model.given import given_model
 from openalign.search import build
 from openalign.search.query import compose
 from openalign.search.rows import Row
@@ -77,7 +79,7 @@ class Index:
             paths = [paths]
         if not paths:
             raise OpenAlignError("Nothing to index: name a folder or table of images.")
-        loaded = model if isinstance(model, DualEncoder) else hub.load(model)
+        loaded = given_model(model)
         build.build(paths, loaded, Path(to))
         return cls(Store(Path(to)), loaded)
 
@@ -91,7 +93,7 @@ class Index:
         store = Store(Path(path))
         if model is None:
             return cls(store)
-        loaded = model if isinstance(model, DualEncoder) else hub.load(model)
+        loaded = given_model(model)
         return cls(store, _same_model(store, loaded))
 
     @cached_property

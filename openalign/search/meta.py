@@ -9,8 +9,10 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from openalign.errors import OpenAlignError
 from openalign.search.watched import DamagedIndex
+from openalign.validation import requirement
 
-VERSION = 1
+VERSION = 2
+"""Raised when vectors or files change: version 1 embedded large JPEGs from a smaller decode."""
 
 
 @dataclass(frozen=True)
@@ -58,4 +60,4 @@ def read_meta(folder: Path) -> Meta:
     except ValidationError as error:
         problem = error.errors()[0]
         field = ".".join(map(str, problem["loc"]))
-        raise DamagedIndex(f"{path} is damaged; build the index again (`{field}`: {problem['msg']}).") from None
+        raise DamagedIndex(f"{path} is damaged; build the index again (`{field}` {requirement(problem)}).") from None

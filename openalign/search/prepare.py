@@ -8,11 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from openalign.data.images.decode import decode, encode_jpeg, shrink
-from openalign.data.images.header import read_header
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
@@ -88,22 +84,16 @@ def _prepare(pairs: Pairs, source_row: int, source: int, model: DualEncoder, kno
         if before is not None:
             thumbnail, size, pixels = before.thumbnail, (before.width, before.height), None
         else:
-            small = shrink(decode(data, min_side=THUMBNAIL_SIDE), THUMBNAIL_SIDE)
-            thumbnail, size = encode_jpeg(small, THUMBNAIL_QUALITY), _shown_size(data, small)
-            pixels = model.prepare(data)
+            image = decode(data)
+            size = (image.shape[1], image.shape[0])
+            thumbnail = encode_jpeg(shrink(image, THUMBNAIL_SIDE), THUMBNAIL_QUALITY)
+            pixels = model.prepare(image)
     except OpenAlignError as error:
         message = str(error)
         return message if name in message else f"{name}: {message}"
     text, label, page = (_cell(pairs, column, source_row) for column in ("text", "label", "page"))
     row = Row(_UNNUMBERED, _image_name(pairs, source_row), text or label, page, *size, source, source_row, digest)
     return Prepared(row, name, thumbnail, pixels, before.vector if before else None)
-
-
-def _shown_size(data: bytes, small: NDArray[np.uint8]) -> tuple[int, int]:
-    """Width and height in pixels after EXIF orientation, which `small` has but the header does not."""
-    header = read_header(data)
-    turned = (small.shape[1] > small.shape[0]) != (header.width > header.height)
-    return (header.height, header.width) if turned else (header.width, header.height)
 
 
 def _image_name(pairs: Pairs, row: int) -> str:

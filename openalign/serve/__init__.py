@@ -2,4 +2,4 @@
 
 from openalign.extras import require
 
-require("serve", "openalign.serve")
+require("serve", "Serving a search page")

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.onnx_encoder import exported
+from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.batching import SharedModel
@@ -103,7 +104,7 @@ def server_of(app: ASGIApp, connections: Connections) -> Server:
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65_535:
-        raise UsageError(f"{port} is not a port; choose one from 1024 to 65535 with --port.")
+        raise UsageError(f"{port} is not a port; choose one from 1024 to 65535 with {option('port')}.")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -116,8 +117,9 @@ def _listen(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise OpenAlignError(f"Port {port} on {host} is taken; choose another with --port.") from None
+            raise OpenAlignError(f"Port {port} on {host} is taken; choose another with {option('port')}.") from None
         raise OpenAlignError(
-            f"Cannot listen on {host} port {port} ({error.strerror}); choose others with --host and --port."
+            f"Cannot listen on {host} port {port} ({error.strerror}); "
+            f"choose others with {option('host')} and {option('port')}."
         ) from None
     return listening

@@ -9,7 +9,8 @@ from threading import Thread
 import numpy as np
 import torch
 
-from openalign.model.dual_encoder import DualEncoder, ImageInput, Pixels
+from openalign.data.images.read import ImageInput
+from openalign.model.dual_encoder import DualEncoder, Pixels
 
 MAX_TOGETHER = 256
 """Number of items (texts or images) from which on a batch takes no further request."""

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from openalign.data.images.header import ImageError
 from openalign.errors import OpenAlignError
 from openalign.search.watched import DamagedIndex
+from openalign.validation import requirement
 
 
 class NoSuchRow(OpenAlignError):
@@ -33,12 +34,13 @@ def answer_failures(app: FastAPI) -> None:
     def mistyped(_: Request, error: RequestValidationError) -> JSONResponse:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"][1:])
-        return JSONResponse({"error": f"{field}: {problem['msg']}."}, 422)
+        # The only validator with a message of its own is FastAPI's, of a text in place of a file.
+        wanted = "must be an uploaded file" if problem["type"] == "value_error" else requirement(problem)
+        return JSONResponse({"error": f"{field}: {wanted}." if field else f"The request {wanted}."}, 422)
 
     @app.exception_handler(HTTPException)
-    def no_such(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"There is nothing at {request.url.path}." if error.status_code == 404 else f"{error.detail}."
-        return JSONResponse({"error": message}, error.status_code, error.headers)
+    def not_possible(request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": _message(request, error.status_code)}, error.status_code, error.headers)
 
     @app.exception_handler(NoSuchRow)
     def no_row(_: Request, error: NoSuchRow) -> JSONResponse:
@@ -47,3 +49,13 @@ def answer_failures(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     def broken(_: Request, error: Exception) -> JSONResponse:  # the server logs the traceback itself
         return JSONResponse({"error": "The service failed on this request; see its log."}, 500)
+
+
+def _message(request: Request, status: int) -> str:
+    """Our message for an error of the libraries under this service, whose own are about their insides."""
+    messages = {
+        400: "The body of the request cannot be read; send the fields and the image as multipart/form-data.",
+        404: f"There is nothing at {request.url.path}.",
+        405: f"{request.url.path} does not take the method {request.method}.",
+    }
+    return messages.get(status, f"The request cannot be answered (HTTP status {status}).")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from openalign.errors import OpenAlignError
 from openalign.search.index import Hit, Index
 from openalign.search.rows import Row
+from openalign.validation import requirement
 
 _EXAMPLES = 6
 _LONGEST_EXAMPLE = 40
@@ -148,12 +149,18 @@ def _read_examples(path: Path) -> list[Example]:
     except OSError as error:
         raise OpenAlignError(f"{path} cannot be read ({error.strerror}).") from None
     except ValidationError as error:
-        problem = error.errors()[0]
         raise OpenAlignError(
-            f"{path}: {problem['msg']} (at {'.'.join(map(str, problem['loc'][:1])) or 'the top'}); write a JSON list "
-            'of texts, or of objects such as {"text": "a cat", "minus": ["snow"]}.'
+            f"{path}: {_wrong_example(error)}; write a JSON list of texts, or of objects such as "
+            '{"text": "a cat", "minus": ["snow"]}.'
         ) from None
     return [Example(text=each) if isinstance(each, str) else each for each in listed]
+
+
+def _wrong_example(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    if not problem["loc"]:
+        return f"the file {requirement(problem)}"
+    return f"element {int(problem['loc'][0]) + 1} is neither a text nor an object with `text`, `plus`, `minus` or `row`"
 
 
 def _examples_of(index: Index) -> list[Example]:

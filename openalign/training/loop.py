@@ -7,6 +7,7 @@ from typing import Any
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.locks import locked
+from openalign.options import option
 from openalign.progress import log, silenced
 from openalign.settings import full_keys
 from openalign.training.optimization.allocator import keep_freed_memory
@@ -64,8 +65,8 @@ def _request(
 ) -> Request:
     """What the user asks for. Raises UsageError where it contradicts itself."""
     if recipe is None and (to is None or not resume):
-        raise UsageError("name a RECIPE to train; only --resume with --to RUN goes on without one.")
-    settings, changed = full_keys(Recipe, given), full_keys(Recipe, change, "--change")
+        raise UsageError(f"name a recipe to train; only {option(resume=True)} with {option('to')} goes on without one.")
+    settings, changed = full_keys(Recipe, given), full_keys(Recipe, change, "change")
     if (problem := contradiction(settings, changed, resume)) is not None:
         raise UsageError(problem)
     run = Path(to) if to is not None else Path("runs") / Path(recipe or "").stem
@@ -77,4 +78,6 @@ def _hold(run: Path, held: ExitStack) -> None:
     try:
         held.enter_context(locked(run))
     except OSError as error:
-        raise OpenAlignError(f"{run}: cannot be locked ({error.strerror}); make room or choose another --to.") from None
+        raise OpenAlignError(
+            f"{run}: cannot be locked ({error.strerror}); make room or choose another {option('to')}."
+        ) from None

@@ -14,11 +14,12 @@ from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
-from openalign.progress import list_problems
+from openalign.progress import list_problems, log
 from openalign.training.optimization.optim import build_optimizer
 from openalign.training.optimization.processes import Processes
 from openalign.training.optimization.replica import Replica
 from openalign.training.optimization.step import seed_step
+from openalign.training.recipe.doubts import check_crop, doubts
 from openalign.training.recipe.recipe import Recipe
 from openalign.training.run_folder.checkpoint import (
     is_model_of,
@@ -73,6 +74,9 @@ def set_up(request: Request, world: Processes) -> Training:
     planned = world.from_first(lambda: plan(request))
     run, recipe = request.run, planned.recipe
     _check_shares(recipe, world)
+    check_crop(recipe)
+    for doubt in doubts(recipe, world.world_size):
+        log.warning(doubt)
     pairs = _open_data(recipe)
     tokenizer = hub.align_tokenizer(Path(recipe.tokenizer or ""))
     model = _build_model(planned, tokenizer, world)

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from openalign.data.loading.loader import Batch, BatchLoader
 from openalign.errors import OpenAlignError, ReportedElsewhere
+from openalign.options import option
 from openalign.progress import bar, log
 from openalign.training.optimization.step import StepResult, train_step
 from openalign.training.run_folder.checkpoint import checkpoints_of
@@ -126,7 +127,7 @@ def how_to_resume(run: Path) -> str:
     checkpoints = checkpoints_of(run)
     if not checkpoints:
         return f"{run} has no checkpoint yet: start it again"
-    return f"the last checkpoint is {checkpoints[-1]}: go on with --resume --to {run}"
+    return f"the last checkpoint is {checkpoints[-1]}: go on with {option(resume=True, to=run)}"
 
 
 def _guarded_step(training: Training, batch: Batch) -> StepResult:

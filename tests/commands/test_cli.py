@@ -9,11 +9,13 @@ import time
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import openalign
 from openalign.commands.cli import app
 from tests import preloaded
+from tests.conftest import with_settings
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +60,7 @@ def test_a_folder_without_write_permission_is_named(road, tmp_path):
     assert "locked" in done.stderr and "ermission" in done.stderr
 
 
-def test_a_file_in_place_of_a_folder_is_named(road, tmp_path):
+def test_a_file_instead_of_a_folder_is_named(road, tmp_path):
     (tmp_path / "file").write_text("")
     done = type_in("tokenizer", road.table, "--to", tmp_path / "file" / "tokenizer.json", status=1)
     assert f"{tmp_path / 'file'}" in done.stderr
@@ -94,7 +96,7 @@ def test_train_leaves_a_model_that_the_other_commands_read(road, tmp_path):
 @pytest.mark.slow
 def test_interrupted_training_is_reported_and_continues_with_resume(road, tmp_path):
     run = tmp_path / "run"
-    typed = [*COMMAND, *road.training, "--set", "steps=100000", "--to", str(run)]
+    typed = [*COMMAND, *map(str, with_settings(road.training, "steps=100000")), "--to", str(run)]
     started = preloaded.Popen(typed, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
     while not (run / "log.jsonl").exists() or not (run / "log.jsonl").read_text():
@@ -134,6 +136,36 @@ def test_classify_gives_probabilities_that_sum_to_one(road):
     assert found["image"] == str(image)
     assert sum(label["probability"] for label in found["labels"]) == pytest.approx(1)
     assert "%" in type_in("classify", road.run / "model", image, "--labels", "red,green").stdout
+
+
+def test_classify_answers_for_what_it_can_read_and_tells_of_the_rest(road, tmp_path):
+    photo, empty = tmp_path / "a.avif", tmp_path / "empty.jpg"
+    Image.new("RGB", (40, 30), "red").save(photo)
+    empty.touch()
+    model = road.run / "model"
+    done = type_in("classify", model, photo, empty, "--labels", "red,green", status=1)
+    assert "a.avif" in done.stdout and "%" in done.stdout and "empty.jpg" not in done.stdout
+    assert f"1 of 2 images could not be labelled, the first: {empty}: empty file" in done.stderr.replace("\n", " ")
+    done = type_in("classify", model, empty, photo, tmp_path / "gone.png", "--labels", "red,green", "--json", status=1)
+    found = json.loads(done.stdout)
+    assert [each["image"] for each in found["images"]] == [str(photo)]
+    assert [name in problem for name, problem in zip(("empty.jpg", "gone.png"), found["problems"], strict=True)]
+    assert type_in("classify", model, empty, "--labels", "red,green", status=1).stdout == ""
+
+
+def test_labels_come_from_a_file_and_a_name_with_a_comma_is_one(road, tmp_path):
+    (tmp_path / "names.txt").write_text("red\nBonaire, Saint Eustatius and Saba\nred\n")
+    image, model = road.table.parent / "0-red.png", road.run / "model"
+    done = type_in("classify", model, image, "--label-file", tmp_path / "names.txt", "--json")
+    (found,) = json.loads(done.stdout)["images"]
+    names = sorted(each["label"] for each in found["labels"])
+    assert names == ["Bonaire, Saint Eustatius and Saba", "red", "red"]
+    done = type_in("classify", model, image, "--labels", 'red,"Bonaire, Saint Eustatius and Saba"', "--json")
+    assert len(json.loads(done.stdout)["images"][0]["labels"]) == 2
+    (tmp_path / "map.csv").write_text("value,name\nred,crimson\nblue,azure\n")
+    zero_shot = ["evaluate", model, road.table, "--protocol", "zero-shot", "--json", tmp_path / "e.json"]
+    type_in(*zero_shot, "--label-file", tmp_path / "map.csv")
+    assert set(json.loads((tmp_path / "e.json").read_text())["metrics"]["classes"]) == {"crimson", "azure"}
 
 
 def test_scales_lists_both_families(monkeypatch):

@@ -7,7 +7,7 @@ import struct
 import threading
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
@@ -45,7 +45,7 @@ class Server:
         self.stalls_after = 10_000  # requests; later ones for many*.jpg get no answer
         self.busy = 1  # times that busy.jpg is not to be had
         self.robots = "User-agent: *\nDisallow: /secret/\n"
-        self.address = ""
+        self.url = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -63,7 +63,7 @@ class Server:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
-        self.address = f"{'https' if self._tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
 
     def start(self) -> None:
         self._thread.start()
@@ -80,49 +80,49 @@ class Server:
             return web.Response(text=self.robots)
         if name in self.files:
             return web.Response(body=self.files[name])
-        if name == "html.jpg":
-            return web.Response(body=b"<html>an error page</html>", content_type="image/jpeg")
-        if name == "octets":
-            return web.Response(body=JPEG, content_type="application/octet-stream")
-        if name == "loop":
-            raise web.HTTPFound("/loop")
-        if name == "moved.jpg":
-            raise web.HTTPMovedPermanently("/one.jpg")
-        if name == "to-secret":
-            raise web.HTTPFound("/secret/a.jpg")
-        if name == "to-file":
-            raise web.HTTPFound("file:///etc/passwd")
-        if name == "to-loopback":
-            raise web.HTTPFound("http://127.0.0.2/one.jpg")
-        if name == "to-metadata":
-            raise web.HTTPFound("http://169.254.169.254/latest/")
-        if name == "large.jpg":
-            return web.Response(body=JPEG + bytes(200_000))
-        if name == "endless.jpg":
-            return web.Response(body=chunks())
+        if name in REDIRECTS:
+            raise REDIRECTS[name]()
         if name in OPTED_OUT:
             return web.Response(body=JPEG, headers=[("X-Robots-Tag", value) for value in OPTED_OUT[name]])
-        if name == "bomb.jpg":
-            return web.Response(body=BOMB, headers={"Content-Encoding": "gzip", "Content-Type": "image/jpeg"})
-        if name == "short.jpg":
-            return CutOff()
+        if name.startswith("many"):
+            return await self._answer_many()
         if name == "slow.jpg":
             await asyncio.sleep(3)
         if name == "busy.jpg" and self.asked[request.path] <= self.busy:
             return web.Response(status=503, headers={"Retry-After": "0"})
-        if name == "much-too-busy.jpg":
-            return web.Response(status=429, headers={"Retry-After": "3600"})
-        if name.startswith("many") and sum(self.asked.values()) > self.stalls_after:
-            await asyncio.sleep(60)
-        if name.startswith("many"):
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-            await asyncio.sleep(0.02)
-            self.at_once -= 1
-            return web.Response(body=JPEG)
         if name in ("one.jpg", "slow.jpg", "busy.jpg", "secret/a.jpg"):
             return web.Response(body=JPEG, content_type="image/jpeg")
+        if name in ODD_ANSWERS:
+            return ODD_ANSWERS[name]()
         raise web.HTTPNotFound
+
+    async def _answer_many(self) -> web.StreamResponse:
+        if sum(self.asked.values()) > self.stalls_after:
+            await asyncio.sleep(60)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.02)
+        self.at_once -= 1
+        return web.Response(body=JPEG)
+
+
+REDIRECTS: dict[str, Callable[[], web.HTTPRedirection]] = {
+    "loop": lambda: web.HTTPFound("/loop"),
+    "moved.jpg": lambda: web.HTTPMovedPermanently("/one.jpg"),
+    "to-secret": lambda: web.HTTPFound("/secret/a.jpg"),
+    "to-file": lambda: web.HTTPFound("file:///etc/passwd"),
+    "to-loopback": lambda: web.HTTPFound("http://127.0.0.2/one.jpg"),
+    "to-metadata": lambda: web.HTTPFound("http://169.254.169.254/latest/"),
+}
+ODD_ANSWERS: dict[str, Callable[[], web.StreamResponse]] = {
+    "html.jpg": lambda: web.Response(body=b"<html>an error page</html>", content_type="image/jpeg"),
+    "octets": lambda: web.Response(body=JPEG, content_type="application/octet-stream"),
+    "large.jpg": lambda: web.Response(body=JPEG + bytes(200_000)),
+    "endless.jpg": lambda: web.Response(body=chunks()),
+    "bomb.jpg": lambda: web.Response(body=BOMB, headers={"Content-Encoding": "gzip", "Content-Type": "image/jpeg"}),
+    "short.jpg": lambda: CutOff(),
+    "much-too-busy.jpg": lambda: web.Response(status=429, headers={"Retry-After": "3600"}),
+}
 
 
 class CutOff(web.Response):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from openalign.curation.images import single_image
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
-from openalign.errors import UsageError
+from openalign.errors import OpenAlignError, UsageError
 from tests.curation.crawl import drawing, encoded
 from tests.curation.site import Server
 
@@ -181,7 +182,7 @@ def test_what_is_not_a_size_is_refused(text: str) -> None:
 def test_images_that_become_wanted_are_fetched_then_and_others_not_again(server: Server, tmp_path: Path) -> None:
     server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(3)}
     texts = ("one", "two words", "three short words")
-    rows = [f"{server.address}/{number}.jpg,{text}" for number, text in enumerate(texts)]
+    rows = [f"{server.url}/{number}.jpg,{text}" for number, text in enumerate(texts)]
     (tmp_path / "list.csv").write_text("\n".join(["url,text", *rows]))
 
     def fetched(least: int) -> list[str]:
@@ -217,3 +218,62 @@ def test_an_image_that_is_only_measured_is_stored_once_it_is_wanted(table: Path,
         image.resize((800, 800)).save(table.parent / "148.jpg")
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE.replace(max_words=4))
     expect_as_fresh(table, tmp_path / "out", OFFLINE)
+
+
+def to_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_text("in the way")
+
+
+def to_folder(path: Path) -> None:
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+
+
+def to_nowhere(path: Path) -> None:
+    shutil.rmtree(path)
+    path.symlink_to(path.parent / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "done"),
+    [
+        ("", to_file),
+        ("", to_nowhere),
+        ("steps", to_file),
+        ("steps", to_nowhere),
+        ("steps/inspection", to_file),
+        ("steps/inspection/*.json", to_folder),
+        ("steps/inspection/*.images", to_folder),
+        ("steps/*/*.parquet", to_folder),
+    ],
+)
+def test_what_is_in_the_way_of_the_cache_is_named(
+    tmp_path: Path, table: Path, pattern: str, done: Callable[[Path], None]
+) -> None:
+    curate(table, to=tmp_path / "out", recipe=OFFLINE, workers=1)
+    before = outputs(tmp_path / "out")
+    found = sorted(cache_of(tmp_path / "out").glob(pattern)) if pattern else [cache_of(tmp_path / "out")]
+    assert found
+    for path in found:
+        done(path)
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(OpenAlignError, match=r"out\.cache.* is a (file|folder), where the cache needs a") as caught:
+        curate(table, to=tmp_path / "out", recipe=OFFLINE, workers=1)
+    assert not (tmp_path / "out").exists()
+    named = Path(str(caught.value).partition(" is a ")[0])
+    assert named in found
+    if not pattern:  # the folder of the cache itself may be another program's
+        named.unlink()
+    curate(table, to=tmp_path / "out", recipe=OFFLINE, workers=1, fresh=bool(pattern))
+    assert outputs(tmp_path / "out") == before
+
+
+def test_a_cache_that_was_moved_to_another_disk_is_used_where_a_link_leads(tmp_path: Path, table: Path) -> None:
+    curate(table, to=tmp_path / "out", recipe=OFFLINE, workers=1)
+    cache = cache_of(tmp_path / "out")
+    moved = cache.rename(tmp_path / "elsewhere")
+    cache.symlink_to(moved)
+    curate(table, to=tmp_path / "out", recipe=OFFLINE, workers=1, cache_limit="0")
+    curate(table, to=tmp_path / "out", recipe=OFFLINE, workers=1, fresh=True)
+    assert cache.is_symlink() and any(moved.iterdir())

@@ -102,9 +102,9 @@ def test_a_full_disk_is_reported_and_the_same_command_resumes(
     assert sorted(path.name for path in disk.iterdir()) == [".out.cache", "out"]
 
 
-def test_downloads_that_find_no_room_are_a_sentence_and_go_on(disk: Path, server: Server) -> None:
+def test_downloads_that_find_no_room_give_an_error_message_and_go_on(disk: Path, server: Server) -> None:
     server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(100)}
-    lines = [f"{server.address}/{name},drawing number {number}" for number, name in enumerate(server.files)]
+    lines = [f"{server.url}/{name},drawing number {number}" for number, name in enumerate(server.files)]
     (disk / "list.csv").write_text("\n".join(["url,text", *lines]))
     settings = CurateRecipe.of(allow_private_hosts=True)
     filler = fill(disk, 1500)
@@ -117,7 +117,7 @@ def test_downloads_that_find_no_room_are_a_sentence_and_go_on(disk: Path, server
     assert sum(server.asked.values()) - fetched < 100  # some were there already
 
 
-def test_a_limit_of_file_sizes_is_a_sentence(table: Path, tmp_path: Path) -> None:
+def test_a_limit_of_file_sizes_gives_an_error_message(table: Path, tmp_path: Path) -> None:
     limit = 300_000
     typed = ["curate", table, "--to", tmp_path / "out", "--workers", 2, "--set", "download=false"]
     done = preloaded.run([sys.executable, "-c", WITH_A_LIMIT, limit, *typed])
@@ -140,7 +140,7 @@ def test_a_limit_of_file_sizes_is_a_sentence(table: Path, tmp_path: Path) -> Non
         (OpenAlignError("as it is"), "as it is"),
     ],
 )
-def test_what_a_user_can_mend_is_a_sentence(error: Exception, says: str) -> None:
+def test_what_a_user_can_mend_gives_an_error_message(error: Exception, says: str) -> None:
     assert says in (message_of(error) or "")
 
 

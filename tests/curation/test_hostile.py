@@ -49,8 +49,8 @@ def test_a_hostile_site_costs_nothing_but_its_own_images(server: Server, untrust
         "missing.jpg": "HTTP 404",
         "loop": "more than 5 redirects",
     }
-    addresses = [f"{server.address}/{name}" for name in (*good, *reasons, "bomb.png")]
-    addresses.append(f"{untrusted.address}/good0.jpg")
+    addresses = [f"{server.url}/{name}" for name in (*good, *reasons, "bomb.png")]
+    addresses.append(f"{untrusted.url}/good0.jpg")
     rows = [f"{address},picture number {number}" for number, address in enumerate(addresses)]
     (tmp_path / "pairs.csv").write_text("\n".join(["url,text", *rows]) + "\n")
     asked = CurateRecipe.of(fetch_seconds=1.0, fetch_attempts=2, fetch_max_bytes=10 << 20)
@@ -59,12 +59,12 @@ def test_a_hostile_site_costs_nothing_but_its_own_images(server: Server, untrust
         curate([tmp_path / "pairs.csv"], to=tmp_path / "to", workers=1, recipe=asked)
 
     kept = pq.read_table(tmp_path / "to" / "pairs.parquet")["image"].to_pylist()
-    assert kept == [f"{server.address}/{name}" for name in good]
+    assert kept == [f"{server.url}/{name}" for name in good]
     ledger = read_ledger(tmp_path / "to" / "ledger.jsonl")
-    found = {image.removeprefix(server.address + "/"): entry for image, entry in ledger.items()}
+    found = {image.removeprefix(server.url + "/"): entry for image, entry in ledger.items()}
     assert {name for name, reason in reasons.items() if reason not in (found[name].reason or "")} == set()
-    assert "certificate" in (found[f"{untrusted.address}/good0.jpg"].reason or "").lower()
+    assert "certificate" in (found[f"{untrusted.url}/good0.jpg"].reason or "").lower()
     assert found["bomb.png"].status == "kept"  # a few bytes, which are never unpacked:
     dropped = {row["image"]: row["reasons"] for row in pq.read_table(tmp_path / "to" / "dropped.parquet").to_pylist()}
-    assert dropped[f"{server.address}/bomb.png"] == ["unreadable_image"]
+    assert dropped[f"{server.url}/bomb.png"] == ["unreadable_image"]
     assert len(dropped) == len(reasons) + 2

@@ -318,7 +318,7 @@ def test_an_exception_at_any_step_of_one_url_is_its_failure(
 ) -> None:
     # Every step runs for the third URL, and raises for it alone.
     names = ["octets", "moved.jpg", "busy.jpg" if name == "_retry_after" else "moved.jpg?odd", "one.jpg"]
-    odd = f"{server.address}/{names[2]}"
+    odd = f"{server.url}/{names[2]}"
     real: Callable[..., Any] = getattr(home, name)
     current = task_local(monkeypatch)
 
@@ -331,7 +331,7 @@ def test_an_exception_at_any_step_of_one_url_is_its_failure(
         return await wrapped(*given, **named)
 
     monkeypatch.setattr(home, name, wrapped_and_awaited if awaited else wrapped)
-    urls = [f"{server.address}/{each}" for each in names]
+    urls = [f"{server.url}/{each}" for each in names]
     found = fetch(urls, tmp_path, settings=ASKED.fetch)["problem"].to_pylist()
     assert [problem is None for problem in found] == [True, True, False, True]
     assert "of a library" in found[2]
@@ -380,4 +380,4 @@ def test_a_folder_that_cannot_be_written_ends_the_run(
 
     monkeypatch.setattr(fetcher, "whole_file", full)
     with pytest.raises(OpenAlignError, match=r"No space left on device; run the same command again to resume"):
-        fetch([f"{server.address}/one.jpg"], tmp_path, settings=ASKED.fetch)
+        fetch([f"{server.url}/one.jpg"], tmp_path, settings=ASKED.fetch)

@@ -1,10 +1,14 @@
 """What a curation writes, and when a folder already holds a run."""
 
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,6 +27,7 @@ from openalign.curation.outputs import (
     write_kept,
     write_ledger,
 )
+from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
@@ -121,6 +126,73 @@ def test_a_run_is_another_one_when_a_source_or_a_setting_changes(tmp_path: Path)
     assert describe_run([source], [], None, RECIPE)["fingerprint"] != first
 
 
+def change(image: Path) -> None:
+    image.write_bytes(encoded(drawing(9, 80, 50)))
+
+
+def move_in(image: Path) -> None:
+    image.with_name("new.jpg").write_bytes(encoded(drawing(9, 80, 50)))
+
+
+def touch(image: Path) -> None:
+    os.utime(image, (1, 1))
+
+
+@pytest.mark.parametrize("done", [change, Path.unlink, move_in, touch])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_run_is_another_one_when_an_image_that_a_table_names_changes(
+    tmp_path: Path, done: Callable[[Path], None], suffix: str
+) -> None:
+    (tmp_path / "images").mkdir()
+    image = tmp_path / "images" / "a.jpg"
+    image.write_bytes(encoded(drawing(1, 60, 50)))
+    names = ["images/a.jpg", f"file://{image}", "images/new.jpg", "https://example.org/b.jpg", None]
+    rows = pa.table({"image": names, "text": ["a"] * len(names)})
+    table = tmp_path / "lists" / f"pairs{suffix}"
+    table.parent.mkdir()
+    (table.parent / "images").symlink_to(tmp_path / "images")
+    if suffix == ".parquet":
+        pq.write_table(rows, table)
+    elif suffix == ".csv":
+        pyarrow.csv.write_csv(rows, table)
+    else:
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()))
+    asked = [([table], []), ([], [table]), ([table.parent], []), ([str(table.parent / f"*{suffix}")], [])]
+    before = [describe_run(sources, tests, None, RECIPE)["fingerprint"] for sources, tests in asked]
+    assert [describe_run(sources, tests, None, RECIPE)["fingerprint"] for sources, tests in asked] == before
+    done(image)
+    after = [describe_run(sources, tests, None, RECIPE)["fingerprint"] for sources, tests in asked]
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+@pytest.mark.slow
+def test_a_curation_is_done_again_when_an_image_of_its_table_or_of_a_test_set_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("photos", "test"):
+        (tmp_path / folder).mkdir()
+        for number in range(3):
+            seed = number if folder == "photos" else 100 + number
+            (tmp_path / folder / f"{number}.jpg").write_bytes(encoded(drawing(seed)))
+        lines = "".join(f"{number}.jpg,a drawing of number {number}\n" for number in range(3))
+        (tmp_path / folder / "list.csv").write_text("image,text\n" + lines)
+    photos, test = tmp_path / "photos", tmp_path / "test"
+
+    def kept() -> int:
+        asked = CurateRecipe.of(download=False)
+        report = curate(photos / "list.csv", to=tmp_path / "to", test_set=test / "list.csv", recipe=asked, workers=1)
+        return int(report["pairs"]["kept"])
+
+    assert kept() == kept() == 3
+    assert "nothing to do" in capsys.readouterr().err
+    shutil.copy(photos / "1.jpg", test / "0.jpg")
+    assert kept() == 2
+    (photos / "2.jpg").unlink()
+    assert kept() == 1
+    (photos / "2.jpg").write_bytes(encoded(drawing(2)))
+    assert kept() == 2
+
+
 def test_what_is_read_depends_on_sources_and_on_how_they_are_read(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("image,text\n")
     sources = [tmp_path / "*.csv"]
@@ -154,7 +226,7 @@ def test_a_folder_holds_a_run_if_all_its_files_are_as_they_were_written(
     assert standing_report(out, {"fingerprint": "a"}) is None
 
 
-def test_a_folder_with_other_files_is_no_place_for_a_curation(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_as_an_output(tmp_path: Path) -> None:
     out = finished(tmp_path / "out", "a")
     (out / "notes.txt").touch()
     with pytest.raises(OpenAlignError, match=r"holds notes\.txt, which no curation wrote"):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from openalign.commands.cli import app
 from openalign.search.index import Index
 from openalign.serve.app import create_app
-from tests.conftest import TINY
+from tests.conftest import TINY, with_settings
 from tests.docs.blocks import ROOT
 
 NOT_RUN = {
@@ -106,7 +106,7 @@ def _small_training(arguments: list[str]) -> list[str]:
     shutil.rmtree(run, ignore_errors=True)
     fine_tuning = recipe.is_file() and "start_from" in recipe.read_text(encoding="utf-8")
     changes = ("steps=2", "batch_size=8", "workers=0") if fine_tuning else TINY
-    return [*arguments, *(word for change in changes for word in ("--set", change))]
+    return [str(word) for word in with_settings(arguments, *changes)]
 
 
 def _python(arguments: list[str], monkeypatch) -> None:

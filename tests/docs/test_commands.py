@@ -9,7 +9,7 @@ import openalign
 from openalign.curation.recipe import resolve_recipe
 from openalign.training.recipe.recipe import read_recipe
 from tests.conftest import TINY
-from tests.docs.blocks import PAGES, ROOT, blocks_of, name_of, prose_of
+from tests.docs.blocks import PAGES, blocks_of, name_of, prose_of
 from tests.docs.commands import NOT_RUN, app, reason_not_to_run, run, simple_commands
 
 SHELL = ("sh", "bash", "console")
@@ -32,32 +32,19 @@ def test_what_a_page_tells_to_type_runs(page, here, monkeypatch):
     monkeypatch.setattr(openalign, "train", train_little(openalign.train))
     names = {"__name__": "example"}
     for block in blocks_of(page):
-        place = f"{name_of(page)}, line {block.line}"
-        assert block.language in LANGUAGES, f"{place}: a block without a language that is known"
+        where = f"{name_of(page)}, line {block.line}"
+        assert block.language in LANGUAGES, f"{where}: a block without a language that is known"
         if block.language in SHELL:
             for words in simple_commands(block.text):
                 if reason_not_to_run(words) is None:
                     run(words, monkeypatch)
         elif block.language == "python":
-            exec(compile(block.text, place, "exec"), names)
+            exec(compile(block.text, where, "exec"), names)
         elif block.language == "toml":
             tomllib.loads(block.text)
             if block.title:
                 (here / block.title).write_text(block.text, encoding="utf-8")
                 _read(block)
-
-
-@pytest.mark.slow
-def test_the_examples_that_help_gives_run(here, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "docs" / "hooks")
-    from command_pages import commands_page
-
-    examples = re.findall(r"^```sh\n(.*?)^```$", commands_page(), re.MULTILINE | re.DOTALL)
-    commands = [words for block in examples for words in simple_commands(block)]
-    assert len(commands) > 15
-    for words in commands:
-        if reason_not_to_run(words) is None:
-            run(words, monkeypatch)
 
 
 def _read(block):

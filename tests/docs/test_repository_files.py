@@ -37,6 +37,17 @@ def test_the_workflow_of_tests_runs_the_same_script_as_anyone():
     assert (ROOT / ".ci" / "run").exists()
 
 
+def test_what_publishes_the_site_waits_for_the_tests():
+    found = 0
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+        for job in jobs.values():
+            if any("gh-deploy" in step.get("run", "") for step in job["steps"]):
+                found += 1
+                assert job["needs"] == "tests" and "refs/heads/main" in job["if"]
+    assert found == 1
+
+
 def test_the_hooks_of_a_commit_run_the_tools_of_make_lint():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"][0]["hooks"]
     lint = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nlint:")[2].partition("\n\n")[0]

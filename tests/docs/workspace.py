@@ -1,4 +1,4 @@
-"""A folder that holds what the documents name, small: photos, tables, a crawl, a model in place of each hub model."""
+"""A folder that holds what the documents name, small: photos, tables, a crawl, a model in number of each hub model."""
 
 import csv
 import io
@@ -31,14 +31,19 @@ def make_workspace(folder: Path, road: Road) -> Path:
     photos = _photos(folder, road)
     for name in ("photos.csv", "pairs.csv"):
         _table(folder / name, [(f"photos/{path.name}", text, label) for path, text, label in photos])
-    for name, place in (("shoe", 0), ("apple", 1), ("pear", 2)):
-        shutil.copy(photos[place][0], folder / f"{name}.jpg")
+    for name, number in (("shoe", 0), ("apple", 1), ("pear", 2)):
+        shutil.copy(photos[number][0], folder / f"{name}.jpg")
     _coco(folder / "coco", photos)
     shutil.copytree(folder / "coco", folder / "flickr30k")
     (folder / "flickr30k" / "test.csv").rename(folder / "flickr30k" / "pairs.csv")
     _crawl(folder)
     _models(folder, road)
     _markdown_sites(folder)
+    for name, listed in (
+        ("wnids", ["n02012849", "n03126707"]),
+        ("imagenet_names", ["crane bird", "construction crane"]),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(listed), encoding="utf-8")
     lines = [json.dumps({"file": f"photos/{path.name}", "alt": {"en": text}}) for path, text, _ in photos]
     (folder / "pairs.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     curate([folder / "crawl" / "crawl.warc.gz"], to=folder / "curated", recipe=CurateRecipe.of(download=False))

@@ -31,7 +31,7 @@ def test_classify_gives_probabilities_by_softmax_of_cosine_over_temperature(enco
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([], "at least one"), (["red", " "], "empty"), (["red", "blue", "red"], "'red' is given twice")],
+    [([], "at least one"), (["red", " "], "empty"), ("red", "as a list of names")],
 )
 def test_invalid_labels_are_refused(encoder, labels, message):
     with pytest.raises(OpenAlignError, match=message):
@@ -100,6 +100,73 @@ def test_the_printed_table_lists_the_worst_classes_first(encoder, table):
     console.print(report_table(report))
     lines = [line.split()[1] for line in console.file.getvalue().splitlines() if "%" in line]
     assert [line for line in lines if line in ("red", "green", "blue")] == ["blue", "green", "red"]
+
+
+def test_templates_as_clip_benchmark_and_as_clip_write_them(encoder, table, tmp_path):
+    (tmp_path / "c.txt").write_text("a photo of a {c}.\na {} thing\n", encoding="utf-8-sig")
+    (tmp_path / "list.json").write_text('["a bad photo of a {}.", "a {c}"]')
+    assert read_templates(tmp_path / "c.txt") == ("a photo of a {c}.", "a {} thing")
+    assert read_templates(tmp_path / "list.json") == ("a bad photo of a {}.", "a {c}")
+    same = [embed_labels(encoder, ["red", "ice_blue"], (template,)) for template in ("a {c} wall", "a {} wall")]
+    np.testing.assert_array_equal(*same)
+    for bad in ('{"imagenet": []}', "[3]"):
+        (tmp_path / "bad.json").write_text(bad)
+        with pytest.raises(OpenAlignError, match="must hold a JSON list of templates"):
+            read_templates(tmp_path / "bad.json")
+    for twice in ("{c} and {}", "{c} {c}", "{d}", "{ {c}"):
+        with pytest.raises(OpenAlignError, match="once, for the class name"):
+            embed_labels(encoder, ["red"], (twice,))
+
+
+def test_classes_are_counted_so_that_a_name_may_occur_twice(encoder, table):
+    """Of two classes with one name the first is answered, as the argmax of other evaluations does."""
+    names = ["red", "blue", "red", "green"]
+    data = table("file,label", "red-1.png,0", "red-2.png,2", "red-3.png,2", "blue.png,1", "green.png,3")
+    report = evaluate(encoder, data, protocol="zero-shot", labels=names)
+    assert report["labels"] == 4
+    assert report["metrics"]["classes"] == {
+        "red (0)": {"count": 1, "top1": 1.0}, "blue": {"count": 1, "top1": 1.0},
+        "red (2)": {"count": 2, "top1": 0.0}, "green": {"count": 1, "top1": 1.0},
+    }  # fmt: skip
+    assert report["metrics"]["top1"] == pytest.approx(3 / 5)
+    scores = encoder.embed_images([picture((220, 30, 30))]) @ embed_labels(encoder, names).T
+    assert scores[0].argmax() == 0
+    [found] = classify(encoder, [picture((220, 30, 30))], names)
+    assert [name for name, _ in found][:2] == ["red", "red"]
+
+
+def test_folders_named_by_ids_are_evaluated_by_the_names_of_a_table(encoder, tmp_path):
+    for folder, rgb in {"n02012849": (220, 30, 30), "n03126707": (40, 50, 220)}.items():
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        picture(rgb).save(tmp_path / "data" / folder / "a.png")
+    with pytest.raises(OpenAlignError, match=r"holds ids such as 'n02012849'.*--label-file"):
+        evaluate(encoder, tmp_path / "data", protocol="zero-shot")
+    (tmp_path / "names.csv").write_text("folder,name\nn02012849,red\nn03126707,blue\nn01440764,green\n")
+    report = evaluate(encoder, tmp_path / "data", protocol="zero-shot", labels=tmp_path / "names.csv")
+    assert report["metrics"]["classes"] == {"red": {"count": 1, "top1": 1.0}, "blue": {"count": 1, "top1": 1.0}}
+    assert (report["labels"], report["metrics"]["top1"], report["problems"]) == (3, 1.0, [])
+
+
+def test_names_in_the_column_and_twice_in_the_list_are_one_class(encoder, table):
+    data = table("file,label", "red.png,red", "blue.png,blue")
+    report = evaluate(encoder, data, protocol="zero-shot", labels=["red", "blue", "red"])
+    assert (report["labels"], report["metrics"]["top1"]) == (2, 1.0)
+    assert "'red' count as one" in report["problems"][0]
+
+
+def test_images_that_cannot_be_read_are_problems_where_the_caller_asks_for_them(encoder, tmp_path):
+    picture((220, 30, 30)).save(tmp_path / "a.png")
+    (tmp_path / "empty.jpg").touch()
+    images = [tmp_path / "empty.jpg", tmp_path / "a.png", b"no image", picture((40, 50, 220))]
+    problems: list[str] = []
+    found = classify(encoder, images, ["red", "blue"], problems=problems)
+    assert [labels[0][0] if labels else None for labels in found] == [None, "red", None, "blue"]
+    assert problems == [f"{tmp_path / 'empty.jpg'}: empty file", "image 2: not a raster image"]
+    with pytest.raises(OpenAlignError, match=r"empty\.jpg: empty file"):
+        classify(encoder, images, ["red", "blue"])
+    problems.clear()
+    assert classify(encoder, images[:1] * 70, ["red"], problems=problems) == [[]] * 70
+    assert len(problems) == 70
 
 
 def test_templates_that_are_not_a_regular_file_are_refused_unopened(tmp_path):

@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from PIL import Image
 
+from openalign.data.images.read import read_image
 from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
@@ -16,7 +18,7 @@ from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.export import export
 from openalign.model.onnx_encoder import OnnxEncoder, exported
-from tests.model.folders import put
+from tests.model.folders import clip_folder, put
 
 pytestmark = pytest.mark.slow
 
@@ -188,3 +190,18 @@ def test_swapped_towers_and_tokens_beyond_the_vocabulary_are_refused(model, tmp_
 def test_an_export_that_is_not_there_is_an_error_message(tmp_path):
     with pytest.raises(OpenAlignError, match=r"nothing: cannot be read"):
         OnnxEncoder(tmp_path / "nothing")
+
+
+def test_every_kind_of_model_crops_a_picture_alike_in_whatever_form_it_comes(model, tmp_path):
+    """A photo that is turned, and larger than a JPEG decoder would need for the crop."""
+    tokenizer = Tokenizer.load(model)
+    clip = hub.load(clip_folder(tmp_path / "clip", tokenizer))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((1500, 1000)).save(tmp_path / "photo.jpg", exif=exif)
+    for encoder in (hub.load(model), OnnxEncoder(model / "onnx"), clip):
+        with Image.open(tmp_path / "photo.jpg") as opened:
+            expected = encoder.prepare(tmp_path / "photo.jpg")
+            for form in ((tmp_path / "photo.jpg").read_bytes(), opened, read_image(opened)):
+                np.testing.assert_array_equal(encoder.prepare(form), expected)

@@ -58,13 +58,13 @@ def test_a_clip_configuration_beyond_the_limits_is_refused(
         ("text_config.vocab_size", 2**40, "1,048,576"),
         ("text_config.max_position_embeddings", 2**40, "1,048,576"),
         ("vision_config.num_block_repeats", [1, 10**7], "1,000"),
-        ("vision_config.num_block_repeats", [1, 0], "greater than or equal to 1"),
+        ("vision_config.num_block_repeats", [1, 0], "it must be at least 1"),
         ("vision_config.num_block_repeats", [1] * 5000, "1,000|4,096"),
         ("vision_config.depth_coefficient", 1e9, "32"),
         ("vision_config.kernel_sizes", [3], "1 entries"),
         ("openalign.image_size", 41, "larger than `resize_size` = 40"),
-        ("openalign.resize_size", 10**6, "4096"),
-        ("openalign.resize_size", 40.5, "valid integer"),
+        ("openalign.resize_size", 10**6, "at most 4,096"),
+        ("openalign.resize_size", 40.5, "a whole number"),
         ("openalign.log_temperature", 1e6, "between -20 and 20"),
         ("openalign.log_temperature", "1", "between -20 and 20"),
         ("openalign", 3, "not an ALIGN configuration"),
@@ -80,6 +80,7 @@ def test_a_configuration_of_ours_beyond_the_limits_is_refused(
         load(folder)
 
 
+@pytest.mark.slow
 def test_more_parameters_than_the_weight_files_hold_are_not_built(tokenizer: Tokenizer, tmp_path: Path) -> None:
     clip, ours = clip_folder(tmp_path / "clip", tokenizer), align_folder(tmp_path / "ours", tokenizer)
     put(clip / "config.json", "vision_config.intermediate_size", 2**18)

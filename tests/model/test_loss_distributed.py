@@ -112,7 +112,7 @@ def test_processes_together_compute_the_loss_of_the_whole_batch(processes: int, 
         expected, (dx, dy, dt) = dense_gradients(values, 0.1, *(ids if case.with_ids else ()))
         for result in found:
             torch.testing.assert_close(result["loss"], expected, rtol=1e-9, atol=1e-9)
-        own = [torch.cat([result["gradients"][place] for result in found]) for place in (0, 1)]
+        own = [torch.cat([result["gradients"][index] for result in found]) for index in (0, 1)]
         torch.testing.assert_close(own[0], dx, rtol=1e-7, atol=1e-10)
         torch.testing.assert_close(own[1], dy, rtol=1e-7, atol=1e-10)
         torch.testing.assert_close(sum(result["gradients"][2] for result in found), dt, rtol=1e-7, atol=1e-10)

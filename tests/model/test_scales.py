@@ -38,6 +38,7 @@ def counted(module: nn.Module, *inputs: torch.Tensor) -> int:
     return int(counter.get_total_flops()) // 2
 
 
+@pytest.mark.slow
 def test_both_families_fit_eighty_columns() -> None:
     console = Console(width=80, record=True)
     for table in scales_tables():

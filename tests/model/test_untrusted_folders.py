@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 import openalign
 from openalign.curation.images.classifier import open_classifier
 from openalign.data.files.json_files import MOST_BYTES
+from openalign.data.images.read import MOST_IMAGE_BYTES
 from openalign.data.tokenizer.limits import MOST_TOKENIZER_BYTES
 from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
-from openalign.model.dual_encoder import MOST_IMAGE_BYTES
 from openalign.model.hub import load, load_align
 from tests import preloaded
 from tests.model.folders import align_folder, clip_folder, edit, put
@@ -168,7 +168,7 @@ def test_an_index_without_names_is_refused(clip: Path) -> None:
         load(clip)
 
 
-def test_an_adapter_is_refused_before_its_base_model_is_looked_for(clip: Path) -> None:
+def test_an_adapter_is_refused_before_its_base_model_is_fetched(clip: Path) -> None:
     (clip / "adapter_config.json").write_text('{"base_model_name_or_path": "org/repo"}')
     with pytest.raises(OpenAlignError, match=r"is an adapter \(adapter_config\.json\)"):
         load(clip)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from openalign.commands import cli
+from openalign.data.images.read import read_image
 from openalign.model import hub
-from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.model.dual_encoder import DualEncoder
 
 WIDTH = 24
 
@@ -31,7 +32,7 @@ class SlowEncoder(DualEncoder):
         self.seconds = seconds
 
     def prepare(self, image):
-        pixels = read_image(image, min_side=1).mean(axis=0)
+        pixels = read_image(image).mean(axis=0)
         return np.resize(pixels, WIDTH).astype(np.float32)
 
     def _embed_prepared(self, images):

@@ -98,8 +98,8 @@ def test_a_damaged_graph_is_refused_before_the_library_sees_it(with_graph, photo
 def test_every_changed_byte_is_detected(with_graph, name):
     path, chance = with_graph / name, random.Random(name)
     whole = path.read_bytes()
-    for place in chance.sample(range(len(whole)), min(25, len(whole))):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << chance.randrange(8))]) + whole[place + 1 :])
+    for offset in chance.sample(range(len(whole)), min(25, len(whole))):
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ (1 << chance.randrange(8))]) + whole[offset + 1 :])
         with pytest.raises(OpenAlignError):
             Index.open(with_graph)
     path.write_bytes(whole)

@@ -101,7 +101,7 @@ def test_a_missing_model_is_named_with_its_index(index, tmp_path, monkeypatch):
         (None, "is not an index; make one with `openalign index PATH"),
         ("{", "is damaged; build the index again"),
         ('{"version": 99}', "has index version 99"),
-        ('{"version": 1, "rows": 3}', "is damaged; build the index again"),
+        ('{"version": 2, "rows": 3}', "is damaged; build the index again"),
     ],
 )
 def test_a_folder_that_is_not_an_index_is_refused(tmp_path, content, message):

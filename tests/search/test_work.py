@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from openalign.data.images.read import read_image
 from openalign.errors import OpenAlignError
-from openalign.model.dual_encoder import DualEncoder, read_image
+from openalign.model.dual_encoder import DualEncoder
 from openalign.search import Index
 from openalign.search.work import Embedded, Work
 
@@ -32,7 +33,7 @@ class MixingEncoder(DualEncoder):
         self.interrupt_at = -1
 
     def prepare(self, image):
-        return np.resize(read_image(image, min_side=1).mean(axis=0), 6).astype(np.float32)
+        return np.resize(read_image(image).mean(axis=0), 6).astype(np.float32)
 
     def _embed_prepared(self, images):
         if len(self.batches) == self.interrupt_at:

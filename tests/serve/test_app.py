@@ -110,21 +110,42 @@ def test_only_http_urls_become_links(client):
     ("url", "status", "message"),
     [
         ("/api/search", 400, "The query is empty"),
-        ("/api/search?text=red&top=0", 422, "top: Input should be greater than or equal to 1."),
-        ("/api/search?text=red&top=many", 422, "top: Input should be a valid integer"),
-        ("/api/search?text=" + "a" * 1001, 422, "text: String should have at most 1000 characters."),
+        ("/api/search?text=red&top=0", 422, "top: must be at least 1."),
+        ("/api/search?text=red&top=many", 422, "top: must be a whole number."),
+        ("/api/search?text=" + "a" * 1001, 422, "text: must have at most 1,000 characters."),
         ("/api/search?row=48", 404, "There is no image 48: the index has 0 to 47."),
         ("/api/images/48", 404, "There is no image 48"),
         ("/api/thumbnails/-1", 404, "There is no image -1"),
         ("/api/images/..%2f..%2fetc%2fpasswd", 404, "There is nothing at"),
         ("/static/..%2fapp.py", 404, "There is nothing at"),
-        ("/api/images/1e3", 422, "row: Input should be a valid integer"),
+        ("/api/search?top=201&text=red", 422, "top: must be at most 200."),
+        ("/api/search?" + "plus=a&" * 17, 422, "plus: must have at most 16 values."),
+        ("/api/search?plus=a&plus=" + "b" * 1001, 422, "plus.1: must have at most 1,000 characters."),
+        ("/api/classify", 405, "/api/classify does not take the method GET."),
+        ("/api/images/1e3", 422, "row: must be a whole number."),
     ],
 )
 def test_a_bad_request_gets_a_status_and_an_error_message(client, url, status, message):
     reply = client.get(url)
     assert reply.status_code == status
     assert list(reply.json()) == ["error"]
+    assert message in reply.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "message"),
+    [
+        ({"data": {"row": 1}}, 422, "labels: is missing."),
+        ({"data": {"labels": [], "row": 1}}, 422, "labels: is missing."),
+        ({"data": {"labels": ["a"] * 101, "row": 1}}, 422, "labels: must have at most 100 values."),
+        ({"data": {"labels": ["a"], "row": -1}}, 422, "row: must be at least 0."),
+        ({"data": {"labels": ["a"], "image": "photo.png"}}, 422, "image: must be an uploaded file."),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "cannot be read; send the fields"),
+    ],
+)
+def test_a_bad_form_is_answered_in_our_words(client, sent, status, message):
+    reply = client.post("/api/classify", **sent)
+    assert reply.status_code == status
     assert message in reply.json()["error"]
 
 
@@ -156,7 +177,9 @@ def test_a_large_upload_is_refused_with_and_without_content_length(client):
 def test_classify_needs_one_image_and_at_least_one_label(client):
     assert "either `image` or `row`" in client.post("/api/classify", data={"labels": ["a"]}).json()["error"]
     assert client.post("/api/classify", data={"row": 1}).status_code == 422
-    assert "given twice" in client.post("/api/classify", data={"row": 1, "labels": ["red", "red"]}).json()["error"]
+    assert "empty" in client.post("/api/classify", data={"row": 1, "labels": ["red", " "]}).json()["error"]
+    twice = client.post("/api/classify", data={"row": 1, "labels": ["red", "red"]}).json()["labels"]
+    assert [each["label"] for each in twice] == ["red", "red"]
 
 
 def test_a_missing_image_is_reported_and_keeps_its_thumbnail(client, index, tmp_path):
@@ -208,10 +231,19 @@ def test_every_response_has_the_security_headers(client):
         assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("content", ["{", '"red"', '[{"words": "red"}]', "[3]"])
-def test_damaged_examples_are_named(index, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "the file is not JSON"),
+        ('"red"', "the file must be a list"),
+        ('[{"words": "red"}]', "element 1 is neither a text nor an object"),
+        ('["red", 3]', "element 2 is neither"),
+        ('["red", {"text": "a", "row": "b"}]', "element 2 is neither"),
+    ],
+)
+def test_damaged_examples_are_named(index, content, message):
     (index.store.folder / "examples.json").write_text(content)
-    with pytest.raises(OpenAlignError, match=r"paint\.index/examples\.json: .*write a JSON list"):
+    with pytest.raises(OpenAlignError, match=rf"paint\.index/examples\.json: {message}.*write a JSON list"):
         create_app(index)
 
 

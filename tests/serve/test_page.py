@@ -112,6 +112,17 @@ def test_an_image_opens_with_its_labels_and_leads_to_similar_ones(open_page, vie
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^green"))
 
 
+def test_a_label_with_a_comma_stands_in_double_quotes(open_page):
+    page = open_page(path="/?text=green")
+    page.locator(".tile").first.click()
+    viewer = page.get_by_role("dialog")
+    viewer.get_by_label("What is it?").fill(' red , "green, or ""teal""" ,, 5" blue,red')
+    page.keyboard.press("Enter")
+    expect(viewer.locator(".bars li")).to_have_count(3)
+    expect(viewer.locator(".bars li").first).to_contain_text('green, or "teal"')
+    expect(viewer.locator(".bars")).to_contain_text('5" blue')
+
+
 def test_the_url_holds_the_query_and_back_undoes_it(open_page, url):
     page = open_page(path="/?text=white&minus=red&minus=yellow")
     expect(page.get_by_label("Describe a picture")).to_have_value("white")

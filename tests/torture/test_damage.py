@@ -18,16 +18,16 @@ Verdict = Callable[[Path], str]
 def damage(path: Path, chance: random.Random) -> str:
     """Change one byte, or cut the file or lengthen it; returns what was done."""
     whole = path.read_bytes()
-    place = chance.randrange(len(whole))
+    offset = chance.randrange(len(whole))
     kind = chance.choices(["changed", "cut", "lengthened"], [8, 3, 1])[0]
     path.unlink()  # it may be a hard link
     if kind == "changed":
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ chance.randrange(1, 256)]) + whole[place + 1 :])
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ chance.randrange(1, 256)]) + whole[offset + 1 :])
     elif kind == "cut":
-        path.write_bytes(whole[:place])
+        path.write_bytes(whole[:offset])
     else:
         path.write_bytes(whole + b"\0" * chance.randrange(1, 4096))
-    return f"{path.name} {kind} at byte {place} of {len(whole)}"
+    return f"{path.name} {kind} at byte {offset} of {len(whole)}"
 
 
 def damage_again_and_again(original: Path, work: Path, chance: random.Random, rounds: int, verdict: Verdict) -> None:

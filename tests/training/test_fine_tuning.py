@@ -105,3 +105,20 @@ def test_minutes_call_for_checkpoints_too(recipe: Path, tmp_path: Path) -> None:
     changes = {"checkpoint_every_steps": "100", "checkpoint_every_minutes": "1e-9", "keep_checkpoints": "20"}
     train(recipe, set=changes, to=tmp_path / "run")
     assert len(list((tmp_path / "run" / "checkpoints").glob("step-*"))) == 8
+
+
+def test_a_crop_larger_than_the_resized_image_is_refused_by_the_models_size(three_lines: Path, tmp_path: Path) -> None:
+    train(three_lines, set={"batch_size": "12", "resize_size": "17"}, to=tmp_path / "tuned")
+    assert read_recipe(tmp_path / "tuned" / "recipe.toml").resized == 17
+    with pytest.raises(OpenAlignError, match="image_size 16 is larger than resize_size 15"):
+        train(three_lines, set={"batch_size": "12", "resize_size": "15"}, to=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_warm_up_longer_than_the_run_is_told(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(recipe, set={"steps": "2", "optimizer.warmup_steps": "20"}, to=tmp_path / "short")
+    assert "warmup_steps = 20 is not less than steps = 2" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(OpenAlignError, match=r"36 pairs are fewer than one batch of 48"):
+        train(recipe, set={"batch_size": "48"}, to=tmp_path / "large")

@@ -143,7 +143,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_command_to_resume(
     os.killpg(process.pid, asked) if whole_group else process.send_signal(asked)
     _, errors = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "go on with --resume" in errors
+    assert f"go on with `resume=True, to='{run}'`" in errors
     assert "DataLoader" not in errors
     assert len(checkpoints_of(run)) == 1
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.errors import UsageError
+from openalign.options import option
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -92,10 +93,10 @@ def parse_memory(text: str) -> int:
     """`4GB`, `4g`, `500 MiB` -> mebibytes. Raises OpenAlignError for any other form, and below 128 MiB."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mgt])(?:i?b)?", text.strip().lower())
     if match is None:
-        raise UsageError(f"--memory {text}: give a number and a unit, such as 4GB or 500MB")
+        raise UsageError(f"{option(memory=text)}: give a number and a unit, such as 4GB or 500MB")
     size = int(float(match[1]) * {"m": 1, "g": 1 << 10, "t": 1 << 20}[match[2]])
     if size < 128:
-        raise UsageError(f"--memory {text}: at least 128MB are needed to sort a table")
+        raise UsageError(f"{option(memory=text)}: at least 128MB are needed to sort a table")
     return size
 
 

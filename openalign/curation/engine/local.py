@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from openalign.curation.engine.base import Engine, Item, Result, parse_memory
 from openalign.curation.isolation.process_pool import ProcessPool
 from openalign.errors import OpenAlignError
+from openalign.options import option
 from openalign.progress import bar
 
 _GROUPED_BEYOND_MEMORY = 5
@@ -85,7 +86,7 @@ class LocalEngine(Engine):
             except BrokenProcessPool:
                 raise OpenAlignError(
                     f"{description}: a process was killed, most likely for lack of memory. Run the command again with "
-                    f"fewer --workers: it resumes where it stopped."
+                    f"fewer {option('workers')}: it resumes where it stopped."
                 ) from None
 
     def __exit__(
@@ -137,7 +138,7 @@ def _readable_errors() -> Iterator[None]:
         yield
     except duckdb.OutOfMemoryException as error:
         raise OpenAlignError(
-            f"DuckDB ran out of memory ({_first_line(error)}): raise --memory or lower --workers"
+            f"DuckDB ran out of memory ({_first_line(error)}): raise {option('memory')} or lower {option('workers')}"
         ) from None
     except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
         raise OpenAlignError(

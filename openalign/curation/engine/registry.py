@@ -6,6 +6,7 @@ from openalign.curation.engine.base import Engine, parse_memory
 from openalign.curation.engine.local import LocalEngine
 from openalign.errors import UsageError
 from openalign.extras import require
+from openalign.options import option
 
 ENGINES = ("local", "spark")
 
@@ -30,10 +31,10 @@ def open_engine(name: str, work: Path, *, workers: int, master: str | None = Non
 def check_engine(name: str, master: str | None, memory: str | None) -> None:
     """Raise what `open_engine` would raise for these arguments, before anything is written."""
     if name not in ENGINES:
-        raise UsageError(f"unknown engine {name!r}: use --engine {' or --engine '.join(ENGINES)}")
+        raise UsageError(f"unknown engine {name!r}: use {' or '.join(option(engine=known) for known in ENGINES)}")
     if memory is not None:
         parse_memory(memory)
     if name == "local" and master is not None:
-        raise UsageError("--master needs --engine spark")
+        raise UsageError(f"{option('master')} needs {option(engine='spark')}")
     if name == "spark":
-        require("spark", "--engine spark")
+        require("spark", "Curating on Spark")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
+from openalign.comma_list import CommaList
 from openalign.curation.html.alt_text import TEXT_SOURCES, ImageTag, image_tags
+from openalign.curation.html.urls import normalise
 from openalign.curation.isolation.records import RecordError, one_record
 from openalign.curation.isolation.time_limit import call_with_time_limit
 from openalign.data.files.charset import decode_page
@@ -44,7 +46,7 @@ class PageSettings(Settings):
     """Size of one page (HTML, Markdown, or the WAT record of one); a larger one is a problem of the report."""
     page_seconds: float = 2.0
     """CPU seconds that reading one page may take; one that takes longer is a problem of the report."""
-    text_from: str = "alt"
+    text_from: CommaList = ("alt",)
     """Where an image's text comes from, the first of these that is not empty: alt, title, aria-label, figcaption."""
     base_url: str | None = None
     """What relative URLs in folders of pages are relative to; None: their files."""
@@ -53,15 +55,16 @@ class PageSettings(Settings):
     def _check(self) -> "PageSettings":
         self.expect_at_least_1("page_bytes")
         self.expect_more_than_0("page_seconds")
-        unknown = [source for source in self.text_sources if source not in TEXT_SOURCES]
+        if not self.text_from:
+            raise ValueError(f"text_from must name at least one of {', '.join(TEXT_SOURCES)}")
+        unknown = [source for source in self.text_from if source not in TEXT_SOURCES]
         if unknown:
             raise ValueError(f"text_from: there is no {unknown[0]!r}; there are {', '.join(TEXT_SOURCES)}")
+        if self.base_url is not None and (normalise(self.base_url) is None or {"?", "#"} & {*self.base_url}):
+            raise ValueError(
+                f"base_url must be the http or https URL of a site, such as https://example.org/, not {self.base_url!r}"
+            )
         return self
-
-    @property
-    def text_sources(self) -> tuple[str, ...]:
-        """The names in `text_from`."""
-        return tuple(source.strip() for source in self.text_from.split(","))
 
 
 @one_record
@@ -73,10 +76,10 @@ def tags_of_page(page: bytes, url: str, charset: str | None, form: Form, setting
     if len(page) > settings.page_bytes:
         raise RecordError(too_large(settings.page_bytes))
     if len(page) <= SMALL:
-        return read_tags(page, url, charset, form, settings.text_sources)
+        return read_tags(page, url, charset, form, settings.text_from)
     limit = settings.page_seconds
     return call_with_time_limit(
-        read_tags, page, url, charset, form, settings.text_sources, seconds=limit, setting="page_seconds"
+        read_tags, page, url, charset, form, settings.text_from, seconds=limit, setting="page_seconds"
     )
 
 

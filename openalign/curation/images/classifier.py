@@ -14,6 +14,7 @@ from openalign.curation.images.inspection import STORED_COLUMNS, StoredImages
 from openalign.curation.isolation.records import each_of, known, one_record, problems_among
 from openalign.data.files.library_errors import library_errors
 from openalign.errors import OpenAlignError
+from openalign.options import option
 from openalign.progress import bar
 
 Scorer = Callable[[Sequence[bytes]], list[float]]
@@ -73,7 +74,7 @@ def open_classifier(name: str, labels: Sequence[str], setting: str, labels_setti
     if not chosen:
         raise OpenAlignError(
             f"{setting}: none of the classes of {name} ({', '.join(classes.values())}) is among {labels_setting} "
-            f"({', '.join(labels)}); name the classes to drop with --set {labels_setting}=..."
+            f"({', '.join(labels)}); name the classes to drop with {option(set={labels_setting: '...'})}"
         )
 
     def score(images: Sequence[bytes]) -> list[float]:

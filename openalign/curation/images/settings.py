@@ -2,6 +2,7 @@
 
 from pydantic import model_validator
 
+from openalign.comma_list import CommaList
 from openalign.settings import Settings
 
 
@@ -45,7 +46,7 @@ class UnsafeSettings(Settings):
 
     unsafe_images: str | None = None
     """A Hugging Face image classifier (folder or hub name), or `nudenet`; None: no model."""
-    unsafe_labels: str = "nsfw,porn,hentai,explicit,unsafe"
+    unsafe_labels: CommaList = ("nsfw", "porn", "hentai", "explicit", "unsafe")
     """The unsafe classes of that model, in upper or lower case; nudenet has no classes to choose from."""
     unsafe_threshold: float = 0.5
     """Sum of the scores of these classes, of 1, from which on an image is dropped."""
@@ -66,7 +67,7 @@ class WatermarkSettings(Settings):
 
     watermark_model: str | None = None
     """A Hugging Face image classifier (folder or hub name); None: no model."""
-    watermark_labels: str = "watermark"
+    watermark_labels: CommaList = ("watermark",)
     """The classes of that model whose images are dropped, in upper or lower case."""
     watermark_threshold: float = 0.5
     """Sum of the scores of these classes, of 1, from which on an image is dropped."""
@@ -99,5 +100,5 @@ class SimilaritySettings(Settings):
         return self
 
 
-def _lower_case(labels: str) -> tuple[str, ...]:
-    return tuple(label.strip().lower() for label in labels.split(","))
+def _lower_case(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(label.strip().lower() for label in labels)

@@ -32,7 +32,7 @@ def open_unsafe_scorer(settings: UnsafeSettings) -> Scorer:
 
 
 def _open_nudenet() -> Scorer:
-    require("nudenet", "unsafe_images=nudenet")
+    require("nudenet", "Finding unsafe images with nudenet")
     from nudenet import NudeDetector
 
     detector = NudeDetector()

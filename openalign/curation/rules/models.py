@@ -17,7 +17,7 @@ def check_models(rules: Sequence[Rule], recipe: CurateRecipe) -> None:
     for rule in rules:
         name = getattr(rule.settings_of(recipe), rule.model) if rule.model else None
         if name == NUDENET:
-            require("nudenet", f"{rule.model}=nudenet")
+            require("nudenet", "Finding unsafe images with nudenet")
         elif name is not None:
             _check_model(str(rule.model), name)
 

@@ -67,13 +67,19 @@ RARE_TOKEN = Rule(
     broken=lambda pairs, text: pairs.rare,
 )
 
+
+def _may_be_in(languages: ir.StringValue, codes: tuple[str, ...]) -> ir.BooleanValue:
+    """Whether one of `codes` is among languages with a space between them."""
+    return languages.re_search(f"(^| )({'|'.join(codes)})( |$)")
+
+
 OTHER_LANGUAGE = Rule(
     name="other_language",
     section="not in the paper",
     description="The text is guessed to be in another language than those asked for.",
     table="text",
     settings=("languages",),
-    broken=lambda pairs, text: ~pairs.language.isin(text.language_codes),
+    broken=lambda pairs, text: ~_may_be_in(pairs.languages, text.language_codes),
     columns=Columns("text", _languages),
     why_not_run=lambda recipe, has_test_set: None if recipe.text.language_codes else "no language was asked for",
 )

@@ -23,7 +23,7 @@ def read_warc(partition: PartitionWriter, file: PathOrUrl, settings: PageSetting
             tags = tags_of_page(content.body, content.url, content.charset, Form.HTML, settings)
             _add_page(partition, content.url, tags)
         elif isinstance(content, ListedPage):
-            _add_page(partition, content.url, tags_of(content, settings.text_sources))
+            _add_page(partition, content.url, tags_of(content, settings.text_from))
 
 
 def _add_page(partition: PartitionWriter, url: str, tags: list[ImageTag] | Problem) -> None:

@@ -18,6 +18,7 @@ from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, sibling
 from openalign.data.pairs.open import open_pairs
 from openalign.data.shards.index import read_index
+from openalign.data.shards.rows import SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
 from openalign.data.tables.read import read_table
 from openalign.data.tables.suffixes import table_suffix
@@ -39,11 +40,18 @@ def read_image_folder(partition: PartitionWriter, folder: Path) -> None:
     _add_rows(partition, pairs.table, folder / "any", f"{folder} image")
 
 
-def read_shard(partition: PartitionWriter, tar: PathOrUrl) -> None:
-    """Add the samples of one tar, named by their original URL or path, else by the tar and their key."""
-    index = read_index(tar, partition.problems)
-    origin = next((name for name in ("image", "url") if name in index.column_names), None)
+def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettings = TableSettings()) -> None:  # noqa: B008 - frozen
+    """Add the samples of one tar, a row for each text.
+
+    Images of curated shards keep the name that they were curated under; others are named by the tar and the member that
+    holds them, because nobody promises that a URL in a `.json` is that of one image. It is the page if none is named.
+    """
+    index = read_index(tar, partition.problems, SampleOptions(settings.image_column, settings.text_column))
     columns = {name: values_of(index[name]) for name in index.column_names}
+    names = image_names(index, str(tar))
+    if names is not None:
+        columns["image"] = values_of(names)
+    origin = "image" if "image" in columns else None
     for number, values in enumerate(zip(*columns.values(), strict=True), 1):
         partition.records += 1
         found = _sample(dict(zip(columns, values, strict=True)), tar, origin)
@@ -53,6 +61,12 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl) -> None:
             _add(partition, found)
 
 
+def _page(row: dict[str, Any]) -> str | None:
+    """The page that shows the image, or where it was found, if the row tells."""
+    found = next((row[name] for name in ("page", "url") if isinstance(row.get(name), str)), None)
+    return normalise(found) if found else None
+
+
 @dataclass(frozen=True)
 class _Listed:
     """A listed image with its text; `location` is None if it has to be fetched, or does not exist."""
@@ -60,6 +74,7 @@ class _Listed:
     name: str
     text: str | None
     location: ImageLocation | None
+    page: str | None = None
 
 
 @one_record
@@ -68,7 +83,7 @@ def _sample(row: dict[str, Any], tar: PathOrUrl, origin: str | None) -> _Listed:
     image = str((row[origin] if origin else None) or f"{tar}/{row['key']}")
     digest = row[DIGEST].hex() if row.get(DIGEST) else ""
     location = TarLocation(tar, row["image_offset"], row["image_size"], digest)
-    return _Listed(normalise(image) or image, _text(row["text"]), location)
+    return _Listed(normalise(image) or image, _text(row["text"]), location, _page(row))
 
 
 def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_name: str) -> None:
@@ -101,7 +116,7 @@ def _row(file: PathOrUrl, image: Any, text: Any) -> _Listed:
 
 
 def _add(partition: PartitionWriter, listed: _Listed) -> None:
-    partition.add_tag([listed.name], listed.text, None)
+    partition.add_tag([listed.name], listed.text, listed.page)
     if listed.location is not None:
         partition.add_stored(listed.name, listed.location)
 

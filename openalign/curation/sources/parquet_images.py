@@ -13,8 +13,8 @@ from openalign.curation.sources.locations import ParquetLocation
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, open_parquet
-from openalign.data.tables.columns import find_columns, with_named_columns
-from openalign.data.tables.datasets import captions_as_rows
+from openalign.data.tables.captions import captions_as_rows
+from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.image_columns import separate_images
 from openalign.errors import OpenAlignError
 
@@ -23,7 +23,7 @@ def holds_images(file: PathOrUrl, image_column: str | None) -> bool:
     """Whether the image column of a Parquet file holds bytes, alone or beside a `path`."""
     try:
         schema = open_parquet(file).schema_arrow
-        image, _ = find_columns(schema.names, image_column, need_text=False, where=str(file))
+        image = choose_columns(schema, image_column, need_text=False, where=str(file)).image
     except (pa.ArrowException, OSError, OpenAlignError):
         return False  # reading it as a table reports the error
     return image in schema.names and _bytes_column(schema, image) is not None
@@ -36,7 +36,9 @@ def read_parquet_images(partition: PartitionWriter, file: PathOrUrl, settings: T
     """
     parquet = open_parquet(file)
     schema = parquet.schema_arrow
-    image, text = find_columns(schema.names, settings.image_column, settings.text_column, where=str(file))
+    chosen = choose_columns(schema, settings.image_column, settings.text_column, where=str(file))
+    image, text = chosen.image, chosen.text
+    partition.problems += chosen.notes
     leaf = _leaf(parquet, _bytes_column(schema, image) or image)
     names = _names(parquet, image)
     if isinstance(names, Problem):

@@ -40,7 +40,7 @@ def readers_of(source: PathOrUrl, settings: SourceSettings) -> Iterator[Reader]:
     if isinstance(source, Path) and source.is_dir():
         yield from _folder_readers(source, settings)
     elif is_tar(source):
-        yield partial(read_shard, tar=source)
+        yield partial(read_shard, tar=source, settings=settings.tables)
     elif table_suffix(source):
         yield partial(read_listing, file=source, settings=settings.tables)
     elif name.endswith(PAGE_SUFFIXES) and is_folder(folder := sibling(source, "")):
@@ -63,7 +63,7 @@ def _folder_readers(folder: PathOrUrl, settings: SourceSettings) -> Iterator[Rea
     WARC files count as pages.
     """
     files = files_below(folder)
-    lists = [child(folder, file) for file in next(filter(None, _lists_in(files)), [])]
+    lists = [child(folder, file) for file in next(filter(None, lists_in(files)), [])]
     check_sidecars(filter(is_tar, lists))
     for file in lists:
         yield from readers_of(file, settings)
@@ -85,7 +85,7 @@ def _folder_readers(folder: PathOrUrl, settings: SourceSettings) -> Iterator[Rea
         raise OpenAlignError(f"{folder} holds no WARC files, pages, images, tables or shards.")
 
 
-def _lists_in(files: Sequence[str]) -> Iterator[list[str]]:
+def lists_in(files: Sequence[str]) -> Iterator[list[str]]:
     """What may list the pairs of a folder, by preference: its shards, its list of pairs, its Parquet files."""
 
     def in_folder(folder: str, suffix: str) -> list[str]:

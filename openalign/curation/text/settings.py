@@ -2,6 +2,8 @@
 
 from pydantic import model_validator
 
+from openalign.comma_list import CommaList
+from openalign.curation.text.language_codes import SHARES, known_code
 from openalign.settings import Settings
 
 
@@ -12,8 +14,9 @@ class TextSettings(Settings):
     """Unigrams; a text with fewer is dropped (section 3.2)."""
     max_words: int = 20
     """Unigrams; a text with more is dropped (section 3.2)."""
-    languages: str | None = None
-    """Codes such as `en,de`: a text guessed to be in another language is dropped. None, as in the paper: any."""
+    languages: CommaList | None = None
+    """Codes such as `en,de`: a text that is guessed to be in none of them is dropped. `zxx` stands for texts in no
+    language, such as file names. None, as in the paper: any."""
     max_images_per_text: int = 10
     """Distinct images; a text that more of them share is dropped (section 3.2)."""
     max_texts_per_image: int = 1000
@@ -29,9 +32,13 @@ class TextSettings(Settings):
         for code in self.language_codes:
             if not 2 <= len(code) <= 3:
                 raise ValueError(f"languages: {code!r} is no language code, such as en or de")
+            if code not in SHARES:
+                known = ", ".join(sorted(SHARES))
+                raise ValueError(f"languages: texts are not recognised as {code!r}; the codes are {known}")
         return self
 
     @property
     def language_codes(self) -> tuple[str, ...]:
-        """The codes of `languages`, in lower case."""
-        return tuple(code.strip().lower() for code in (self.languages or "").split(",") if code.strip())
+        """The codes of `languages` that texts are recognised by, in lower case: `no` for `nb`."""
+        codes = [code.lower() for code in self.languages or ()]
+        return tuple(dict.fromkeys(known_code(code) or code for code in codes))

@@ -1,43 +1,29 @@
 """Unigrams and bigrams of a text, as Ibis expressions that run on any engine.
 
-A unigram is a run of letters, marks and digits in lower case; everything else separates. Where a script puts no space
+A unigram is a run of letters, marks and digits (of Unicode 18, whatever the engine's version) in lower case; everything
+else separates. Where a script puts no space
 between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese), ICU's dictionaries segment it first, as in Unicode Annex
 29. The paper (section 3.2) does not define a unigram.
 """
 
-import re
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
-from icu4py.breakers import WordBreaker
 
 from openalign.curation.engine.text_batches import table_of_texts
 from openalign.curation.isolation.records import one_record
+from openalign.curation.text.newer_characters import ADDED, LOWERED
+from openalign.data.tokenizer.unspaced import UNSPACED_RANGES, has_unspaced, words_of
 
-_UNSPACED_RANGES = (
-    (0x0E01, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Burmese, with its extensions below
-    (0xA9E0, 0xA9FE),
-    (0xAA60, 0xAA7F),
-    (0x1780, 0x17FF),  # Khmer
-    (0x3005, 0x3007),  # Han, with its iteration marks
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-    (0x3041, 0x30FF),  # hiragana, katakana
-    (0xFF66, 0xFF9F),
-)
 # The \x{...} form and these classes mean the same to RE2 (DuckDB) and to java.util.regex (Spark).
-_UNSPACED = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _UNSPACED_RANGES) + "]"
-_WORD = r"\p{L}\p{M}\p{N}"
+_UNSPACED = "[" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in UNSPACED_RANGES) + "]"
+_WORD = r"\p{L}\p{M}\p{N}" + "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in ADDED)
 # Runs of characters outside words, except single spaces: they are kept, since each match costs time.
 _SEPARATORS = rf" *[^{_WORD} ][^{_WORD}]*| {{2,}}"
 _SPACED = pa.schema([("text", pa.string()), ("spaced", pa.string()), ("problem", pa.string())])
-_UNSPACED_IN_PYTHON = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _UNSPACED_RANGES) + "]")
 
 
 def is_unspaced(text: ir.StringValue) -> ir.BooleanValue:
@@ -57,13 +43,16 @@ def _spaced_text(text: str) -> str:
 
 def spaced(text: str) -> str:
     """The text with spaces between its words, where its script puts none."""
-    return " ".join(WordBreaker(text, "root")) if _UNSPACED_IN_PYTHON.search(text) else text
+    return " ".join(words_of(text)) if has_unspaced(text) else text
 
 
 def in_words(text: ir.StringValue) -> ir.StringValue:
     """The unigrams of a `spaced` text in order, with one space between them; null for a null text."""
     # Engines disagree on two letters: whether a dot stays on a lowered İ, and a Σ that ends a word.
     lowered = text.replace("İ", "i\u0307").lower().replace("ς", "σ")
+    # Few texts have letters that are newer than the engine, and `translate` is slow.
+    newer, small = "".join(LOWERED), "".join(LOWERED.values())
+    lowered = ibis.cases((lowered.re_search(f"[{newer}]"), lowered.translate(newer, small)), else_=lowered)
     return _trim(lowered.re_replace(_SEPARATORS, " "))
 
 

@@ -80,6 +80,17 @@ def decode_marked(data: bytes) -> tuple[str, str] | None:
     return None
 
 
+def utf16_without_mark(start: bytes) -> str | None:
+    """Python's codec if bytes are UTF-16 without a byte order mark; None if they are not.
+
+    Every character of ASCII has a zero byte, always on the same side, and no other encoding of text holds zeros.
+    """
+    zeros = [start[side::2].count(0) for side in (0, 1)]
+    if sum(zeros) < 4 or min(zeros) > 0 or 20 * max(zeros) < len(start):
+        return None
+    return "utf-16-be" if zeros[0] else "utf-16-le"
+
+
 def decode_detected(data: bytes) -> tuple[str, str] | None:
     """The text of bytes that are not UTF-8 and their most likely encoding; None if the bytes are not text.
 

@@ -38,6 +38,18 @@ def read_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     Raises:
         OpenAlignError: the file cannot be read, is too large, or holds something else.
     """
+    content = read_json(path, most_bytes)
+    if not isinstance(content, dict):
+        raise OpenAlignError(f"{path}: must hold a JSON object ({{...}}), not {_kind(content)}.")
+    return content
+
+
+def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
+    """Whatever JSON a file holds; all numbers in it are finite and no object repeats a key.
+
+    Raises:
+        OpenAlignError: the file cannot be read, is too large, or is not JSON.
+    """
     check_file(path, most_bytes)
     try:
         content = json.loads(path.read_bytes(), object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite)
@@ -45,8 +57,6 @@ def read_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
         raise OpenAlignError(f"{path}: is nested deeper than {MOST_LEVELS} levels.") from None
     except (OSError, ValueError) as error:
         raise OpenAlignError(f"{path}: cannot be read as JSON ({error}).") from None
-    if not isinstance(content, dict):
-        raise OpenAlignError(f"{path}: must hold a JSON object ({{...}}), not {_kind(content)}.")
     if _levels(content) > MOST_LEVELS:
         raise OpenAlignError(f"{path}: is nested deeper than {MOST_LEVELS} levels.")
     return content
@@ -80,7 +90,7 @@ def _kind(content: Any) -> str:
 
 def _levels(content: Any) -> int:
     """How deeply lists and objects are nested; computed without recursion, which has a limit of its own."""
-    level, at_level = 0, [content]
+    level, at_level = 0, [content] if isinstance(content, dict | list) else []
     while at_level:
         level += 1
         inner = [item for each in at_level for item in (each.values() if isinstance(each, dict) else each)]

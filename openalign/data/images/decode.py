@@ -6,7 +6,6 @@ Malformed bytes raise an `ImageError` with a short reason; no other exception an
 
 import struct
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import simplejpeg
@@ -14,15 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openalign.data.images.formats import shown_format
-from openalign.data.images.header import (
-    MAX_PIXELS,
-    TOO_MANY_PIXELS,
-    ImageError,
-    open_with_pillow,
-    read_header,
-)
+from openalign.data.images.header import TOO_MANY_PIXELS, ImageError, open_with_pillow, read_header
+from openalign.data.images.rgb import check_size, orientation_of, rgb_of_pillow, upright
 
-_EXIF_ORIENTATION = 0x0112
 _LONGEST_JPEG_SIDE = 65_500
 """Limit of libjpeg's encoder, in pixels."""
 
@@ -31,11 +24,11 @@ def decode(data: bytes, min_side: int | None = None) -> NDArray[np.uint8]:
     """Decode to RGB, (H, W, 3): EXIF orientation applied, transparency blended on white, first frame of an animation.
 
     `min_side` allows a JPEG to be decoded at 1/2, 1/4 or 1/8 of its size as long as the shorter side keeps at least so
-    many pixels, which is up to twice as fast. Raises `ImageError` (empty, not a raster image, truncated, damaged,
-    more than `MAX_PIXELS` pixels).
+    many pixels, which is up to twice as fast; what is resized from that differs from what a full decode gives.
+    Raises `ImageError` (empty, not a raster image, truncated, damaged, more than `MAX_PIXELS` pixels).
     """
     header = read_header(data)
-    _check_pixels(header.width, header.height)
+    check_size(header.width, header.height)
     if header.format == "jpeg":
         return _decode_jpeg(data, min_side or 0)
     return _decode_with_pillow(data, header.format)
@@ -77,8 +70,10 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
 def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     try:
         # On damaged bytes the decoder may find another size than `read_header`.
-        height, width, *_ = simplejpeg.decode_jpeg_header(data)
-        _check_pixels(width, height)
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        check_size(width, height)
+        if colours in ("CMYK", "YCCK"):  # libjpeg-turbo rounds its way to RGB differently from Pillow
+            return _decode_with_pillow(data, "jpeg")
         height, width = _scaled_size(height, width, min_side)
         image: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, min_height=height, min_width=width, strict=True)
     except ImageError:
@@ -86,14 +81,9 @@ def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     except Exception as error:
         if "premature" in str(error).lower():
             raise ImageError("truncated JPEG") from None
-        # CMYK, or a harmless irregularity that strict decoding reports: leave it to Pillow.
+        # A harmless irregularity that strict decoding reports: leave it to Pillow.
         return _decode_with_pillow(data, "jpeg")
-    return _upright(image, _jpeg_orientation(data))
-
-
-def _check_pixels(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{width} x {height} is {TOO_MANY_PIXELS}")
+    return upright(image, _jpeg_orientation(data))
 
 
 def _scaled_size(height: int, width: int, min_side: int) -> tuple[int, int]:
@@ -109,26 +99,12 @@ def _scaled_size(height: int, width: int, min_side: int) -> tuple[int, int]:
 
 def _decode_with_pillow(data: bytes, name: str) -> NDArray[np.uint8]:
     try:
-        with warnings.catch_warnings(), open_with_pillow(data) as opened:
-            warnings.filterwarnings("ignore", module="PIL")
-            _check_pixels(*opened.size)  # may differ from `read_header` on damaged bytes
-            opened.load()
-            orientation = _orientation(opened.getexif)
-            return _upright(_to_rgb(opened), orientation)
+        with open_with_pillow(data) as opened:
+            return rgb_of_pillow(opened)  # its size may differ from that of `read_header` on damaged bytes
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise most of the built-in exceptions on damaged bytes
         raise ImageError(_pillow_reason(error, data, name)) from None
-
-
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):  # 16 bits per pixel, which Pillow's own conversion would clip at 255
-        grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.array(image.convert("RGB"))
 
 
 def _pillow_reason(error: Exception, data: bytes, name: str) -> str:
@@ -147,34 +123,12 @@ def _lacks_end(data: bytes, name: str) -> bool:
 
 
 def _jpeg_orientation(data: bytes) -> int:
-    start = data.find(b"Exif\x00\x00", 0, 1 << 16)
-    if start < 0:
+    """As Pillow finds it, in EXIF or else in XMP; most files have neither, which a search for both tells soonest."""
+    if b"Exif\0\0" not in data and b"tiff:Orientation" not in data:
         return 1
-
-    def read_exif() -> Image.Exif:
-        exif = Image.Exif()
-        exif.load(data[start : start + (1 << 16)])
-        return exif
-
-    return _orientation(read_exif)
-
-
-def _orientation(read_exif: Callable[[], Image.Exif]) -> int:
     try:
-        with warnings.catch_warnings():
+        with open_with_pillow(data) as opened, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")
-            return int(read_exif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # malformed metadata: take the pixels as stored
+            return orientation_of(opened)
+    except Exception:  # Pillow's reader refuses what the decoder has read: take the pixels as stored
         return 1
-
-
-def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo the EXIF orientation (1 to 8) of (H, W, 3)."""
-    if orientation in (2, 3, 4, 5, 6, 7, 8):
-        if orientation in (5, 6, 7, 8):
-            image = image.transpose(1, 0, 2)
-        if orientation in (3, 4, 7, 8):
-            image = image[::-1]
-        if orientation in (2, 3, 6, 7):
-            image = image[:, ::-1]
-    return np.ascontiguousarray(image)

@@ -35,21 +35,23 @@ def _format(name: str, suffixes: str, start: bytes, signature: bytes = b"", pill
 # Pillow would also open formats that run other programs (EPS) or that no web page shows; those are left out.
 # AVIF and HEIC are both HEIF containers, which differ in their brands.
 FORMATS = (
-    _format("jpeg", "jpg jpeg jfif", rb"\xff\xd8\xff", b"\xff\xd8\xff", "JPEG MPO"),
-    _format("png", "png", rb"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n"),
+    _format("jpeg", "jpg jpeg jfif jpe", rb"\xff\xd8\xff", b"\xff\xd8\xff", "JPEG MPO"),
+    _format("png", "png apng", rb"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n"),
     _format("gif", "gif", rb"GIF8[79]a", b"GIF8"),
     _format("webp", "webp", rb"RIFF....WEBP", b"RIFF"),
     _format("bmp", "bmp", rb"BM.{4}\0\0\0\0", b"BM"),
     _format("tiff", "tiff tif", rb"II\*\0|MM\0\*"),
     _format("avif", "avif", rb"....ftyp(?:avi[fs]|(?:mif1|msf1).{4}(?:.{4})*?avi[fs])"),
-    _format("jpeg2000", "jp2", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
+    _format("jpeg2000", "jp2 j2k jpx jpf j2c", rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
     _format("ico", "ico", rb"\0\0\x01\0[\x01-\xff]\0"),
-    _format("ppm", "ppm", rb"P[1-6]\s+[\d#]"),
-    _format("heic", "heic heif", rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", pillow=""),
+    _format("ppm", "ppm pgm pbm pnm", rb"P[1-6]\s+[\d#]"),
+    _format("heic", "heic heif hif", rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", pillow=""),
+    _format("jxl", "jxl", rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n", pillow=""),
 )
 
 IMAGE_SUFFIXES = frozenset(suffix for each in FORMATS for suffix in each.suffixes)
-"""Suffixes of image files, without the dot. HEIC is included, so that users learn that it cannot be decoded."""
+"""Suffixes of image files, without the dot. HEIC and JXL are included, so that users learn that they
+are not decoded."""
 
 
 def format_of(head: bytes) -> ImageFormat | None:

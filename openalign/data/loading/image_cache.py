@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.pairs.pairs import Pairs
+from openalign.files import cache_in
 from openalign.progress import log
 
 _CHECKSUM_BYTES = 8
@@ -33,15 +34,20 @@ class ImageCache:
     def open(cls, folder: Path, pairs: Pairs, side: int) -> "ImageCache | None":
         """The cache of these pairs at this size in `folder`; caches of other pairs or sizes are removed.
 
-        None, with a message on standard error, if the disk has no space for it.
+        None, with a message on standard error, if the disk has no space for it. Raises OpenAlignError if a file stands
+        where a folder of it should be, or the other way round.
         """
-        own = folder / f"{pairs.fingerprint()}-{side}px"
+        with cache_in(folder):
+            return cls._open(folder, folder / f"{pairs.fingerprint()}-{side}px", len(pairs), side)
+
+    @classmethod
+    def _open(cls, folder: Path, own: Path, count: int, side: int) -> "ImageCache | None":
         folder.mkdir(parents=True, exist_ok=True)
         for other in folder.iterdir():
             if other != own and other.name.endswith("px"):
                 shutil.rmtree(other, ignore_errors=True)
         pixels, checksums = own / "pixels", own / "checksums"
-        needed = len(pairs) * (side * side * 3 + _CHECKSUM_BYTES)
+        needed = count * (side * side * 3 + _CHECKSUM_BYTES)
         present = sum(file.stat().st_blocks * 512 for file in (pixels, checksums) if file.exists())
         free = _free_bytes(folder)
         if needed - present > free:
@@ -53,7 +59,7 @@ class ImageCache:
         own.mkdir(exist_ok=True)
         for file, size in ((pixels, side * side * 3), (checksums, _CHECKSUM_BYTES)):
             file.touch()
-            os.truncate(file, len(pairs) * size)
+            os.truncate(file, count * size)
         return cls(own, side)
 
     def get(self, row: int) -> NDArray[np.uint8] | None:

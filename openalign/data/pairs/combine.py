@@ -31,6 +31,9 @@ class CombinedImages:
     def select(self, rows: NDArray[np.int64]) -> "CombinedImages":
         return CombinedImages(self._stores, self._store_N[rows], self._row_N[rows])
 
+    def location(self, row: int) -> str:
+        return self._stores[int(self._store_N[row])].location(int(self._row_N[row]))
+
     def identity(self) -> bytes:
         return b"".join(store.identity() for store in self._stores) + self._store_N.tobytes() + self._row_N.tobytes()
 
@@ -43,7 +46,7 @@ def combined(name: str, parts: Sequence[Pairs], problems: Sequence[str] = ()) ->
     """
     sizes = [len(part) for part in parts]
     firsts = list(accumulate((_rows_of_source(part) for part in parts), initial=0))[:-1]
-    folder = Path(commonpath([Path(part.name).parent for part in parts]))
+    folder = Path(commonpath([_folder_of(part) for part in parts]))
     tables = [part.table.set_column(0, "image", _image_names(part, folder)) for part in parts]
     images = CombinedImages(
         [part.images for part in parts],
@@ -67,8 +70,13 @@ def _rows_of_source(part: Pairs) -> int:
 
 
 def _image_names(part: Pairs, folder: Path) -> pa.Array:
-    file = PurePath(part.name).relative_to(folder)
     names: list[str | None] = part.table["image"].to_pylist()
     if not isinstance(part.images, FileImages):
+        file = PurePath(part.name).relative_to(folder)
         return pa.array([f"{file} {name}" for name in names], pa.string())
-    return pa.array([name if name is None or "://" in name else str(file.parent / name) for name in names], pa.string())
+    below = part.images.folder.relative_to(folder)
+    return pa.array([name if name is None or "://" in name else str(below / name) for name in names], pa.string())
+
+
+def _folder_of(part: Pairs) -> Path:
+    return part.images.folder if isinstance(part.images, FileImages) else Path(part.name).parent

@@ -6,44 +6,61 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.files.image_folder import folder_of_images
 from openalign.data.files.recorded import check_recorded
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.combine import combined
-from openalign.data.pairs.file_images import FileImages
+from openalign.data.pairs.file_images import FileImages, normalised_paths
+from openalign.data.pairs.named_images import NamedImages
+from openalign.data.pairs.named_rows import image_column_of, rows_with_images
 from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import Pairs
-from openalign.data.tables.columns import find_columns, with_named_columns
-from openalign.data.tables.datasets import captions_as_rows, in_memory, read_arrow
+from openalign.data.pairs.pairs import ImageStore, Pairs
+from openalign.data.tables.captions import captions_as_rows
+from openalign.data.tables.columns import Columns, choose_columns, with_named_columns
+from openalign.data.tables.datasets import in_memory, read_arrow
 from openalign.data.tables.image_columns import separate_images, stored_images
 from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
 
 
-def pairs_of_table(name: str, path: Path, options: ReadOptions) -> Pairs:
-    """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read."""
+def pairs_of_table(name: str, path: Path, options: ReadOptions, named: NamedImages | None = None) -> Pairs:
+    """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read.
+
+    Rows of which `named`, the images beside the table, does not hold the image are left out and counted; without it,
+    that is found out when an image is read.
+    """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, options.image_column, options.text_column, problems)
-    return _pairs_of_rows(name, table, [path], options, problems)
+    if named is not None:
+        options = replace(options, image_column=image_column_of(table, named, path, options))
+    return _pairs_of_rows(name, table, [path], options, problems, named=named)
 
 
-def pairs_of_tables(name: str, files: Sequence[Path], options: ReadOptions) -> Pairs:
+def pairs_of_tables(name: str, files: Sequence[Path], options: ReadOptions, named: NamedImages | None = None) -> Pairs:
     """The rows of several tables; those that cannot be read are problems. Raises `OpenAlignError` if all are.
 
-    Images are named relative to the folder that holds all of the tables.
+    Images are named relative to the folder that holds all of the tables, or to that of `named`.
     """
     if len(files) == 1:
-        return pairs_of_table(name, files[0], options)
+        return pairs_of_table(name, files[0], options, named)
+    return combined(name, *pairs_of_each(files, options, named))
+
+
+def pairs_of_each(
+    files: Sequence[Path], options: ReadOptions, named: NamedImages | None = None
+) -> tuple[list[Pairs], list[str]]:
+    """The rows of each table that can be read, and a problem for each of the others; raises if there is none."""
     read: list[Pairs] = []
     problems: list[str] = []
     for file in files:
         try:
-            read.append(pairs_of_table(str(file), file, options))
+            read.append(pairs_of_table(str(file), file, options, named))
         except OpenAlignError as error:
             problems.append(LeftOut(Kind.FILE_NOT_READ, str(error)))
     if not read:
         raise OpenAlignError(problems[0])
-    return combined(name, read, problems)
+    return read, problems
 
 
 def pairs_of_arrow(name: str, files: Sequence[Path], options: ReadOptions) -> Pairs:
@@ -58,26 +75,49 @@ def _pairs_of_rows(
     table: pa.Table,
     files: Sequence[Path],
     options: ReadOptions,
-    problems: Sequence[str],
+    problems: list[str],
     maps: Sequence[pa.Buffer] = (),
+    named: NamedImages | None = None,
 ) -> Pairs:
     """A pair per row, or per caption if the text column holds lists.
 
     `maps` are the memory maps of `files` that the table lies in, if any: all but its images is copied out of them.
     """
     shown = str(files[0]) if len(files) == 1 else name
-    image, text = find_columns(
-        table.column_names, options.image_column, options.text_column, need_text=options.need_text, where=shown
+    chosen = choose_columns(
+        table.schema, options.image_column, options.text_column, need_text=options.need_text, where=shown
     )
-    table, stored = separate_images(table, image)
+    told = [*problems, *chosen.notes]
+    table, stored = separate_images(table, chosen.image, told, shown)
     table = in_memory(table) if maps else table
-    table, rows = captions_as_rows(table, text or "", options.need_text)
-    table = with_named_columns(table, shown, image, text, options.need_text)
-    images = FileImages(files[0].parent, table["image"]) if stored is None else stored_images(stored, rows, files, maps)
-    pairs = replace(Pairs.of(name, table, images, problems), source_rows=rows, columns=_taken(image, text))
+    table, rows = captions_as_rows(table, chosen.text or "", options.need_text, told, shown)
+    table = with_named_columns(table, shown, chosen.image, chosen.text, options.need_text)
+    folder = files[0].parent if stored is not None or named is not None else _folder(files[0], table["image"], told)
+    in_files = FileImages(folder, table["image"])
+    images: ImageStore
+    if stored is not None:
+        images = stored_images(stored, rows, files, maps, chosen.image, in_files)
+    elif named is not None:
+        table, kept = rows_with_images(table, rows, named, files[0], told)
+        rows = rows[kept]
+        images = FileImages(named.folder, table["image"])
+    else:
+        table = table.set_column(0, "image", normalised_paths(table["image"], folder))
+        images = FileImages(folder, table["image"])
+    pairs = replace(Pairs.of(name, table, images, told), source_rows=rows, columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")
 
 
-def _taken(image: str, text: str | None) -> dict[str, str]:
-    return {"image": image} | ({"text": text} if text else {})
+def _folder(table: Path, images: pa.ChunkedArray, problems: list[str]) -> Path:
+    """The folder of the images of a table, with a note if it is not the table's own."""
+    names = (name.as_py() for name in images)
+    folder = folder_of_images(table, names)
+    if folder != table.parent:
+        problems.append(f"{table}: its images are found in {folder}")
+    return folder
+
+
+def _taken(chosen: Columns) -> dict[str, str]:
+    taken = {"image": chosen.image, "text": chosen.text, "label": chosen.label}
+    return {role: column for role, column in taken.items() if column}

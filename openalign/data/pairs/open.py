@@ -54,15 +54,24 @@ def open_pairs(
         raise _unknown(opened)
     pairs = _read(opened, recognised, options)
     pairs = _with_texts(pairs) if need_text else pairs
-    if strict and (lost := counted(pairs.problems)):
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in lost.items())
-        first = next(problem for problem in pairs.problems if isinstance(problem, LeftOut))
-        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
+    if strict:
+        _check_whole(pairs)
     return pairs.where(where or {})
+
+
+def _check_whole(pairs: Pairs) -> None:
+    """Raise `OpenAlignError` if anything was left out but files that other programs put there for themselves."""
+    left_out = [each for each in pairs.problems if isinstance(each, LeftOut) and each.kind != Kind.HIDDEN]
+    if left_out:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(left_out).items())
+        first = left_out[0]
+        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
 
 
 def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs:
     finding = recognised.finding
+    if options.need_text and options.layout is None:
+        recognised.check_sure(source.name)
     split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
     pairs = recognised.layout.read(source.name, parts, options)
     reading = Reading(
@@ -89,14 +98,16 @@ def _unknown(source: Source) -> OpenAlignError:
 
 
 def _with_texts(pairs: Pairs) -> Pairs:
+    first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
+    if not len(pairs):
+        raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
     has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
     kept = np.flatnonzero(has_text.to_numpy())
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
-        first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
         raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
-    first = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
+    nearest = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
     left_out = len(pairs) - len(kept)
-    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {first}"
+    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))

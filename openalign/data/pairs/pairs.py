@@ -22,6 +22,14 @@ class ImageStore(Protocol):
 
     def select(self, rows: NDArray[np.int64]) -> "ImageStore": ...
 
+    def location(self, row: int) -> str:
+        """Where the bytes are, as `ImageLocation.write` of curation says it; "" if they are in no place of their own.
+
+        `file://PATH`, `at://URL`, `tar://FILE#OFFSET+SIZE+DIGEST` (the digest may be missing; FILE may be any file that
+        holds the bytes as they are) or `parquet://FILE#COLUMN+GROUP+ROW`; paths are absolute.
+        """
+        ...
+
     def identity(self) -> bytes:
         """Bytes that change when a stored image does, found from file sizes and times without reading the images."""
         ...
@@ -86,6 +94,21 @@ class Pairs:
             return self.images.image_bytes(row)
         except OpenAlignError as error:
             raise OpenAlignError(f"{self.row_name(row)}: {error}") from None
+
+    def one_per_image(self) -> tuple["Pairs", list[list[str]]]:
+        """The first row of each image (see `image_ids`), in order, and the texts of all of its rows, each once."""
+        _, firsts, image_of_row = np.unique(
+            self.image_ids(np.arange(len(self))), return_index=True, return_inverse=True
+        )
+        order = np.argsort(firsts)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        texts: list[dict[str, None]] = [{} for _ in order]
+        for image, text in zip(place[image_of_row].tolist(), self.texts(), strict=True):
+            if text:
+                texts[image][text] = None
+        pairs = self if len(firsts) == len(self) else self.select(firsts[order])
+        return pairs, [list(each) for each in texts]
 
     def checked_every(self, rows: int) -> "Pairs":
         """The same pairs, with only one image in `rows` compared with its digest (if it has one) when it is read."""

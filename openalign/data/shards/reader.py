@@ -89,6 +89,14 @@ class ShardImages:
                 )
         return data
 
+    def location(self, row: int) -> str:
+        """`tar://FILE#OFFSET+SIZE+DIGEST`; the digest is missing if there is none."""
+        tar, digest = self.tars[int(self._tar_of_row[row])], self._digests[row].tobytes()
+        span = f"{int(self._offsets[row])}+{int(self._sizes[row])}"
+        return f"tar://{Path(tar).absolute() if isinstance(tar, Path) else tar}#{span}" + (
+            f"+{digest.hex()}" if digest != _NO_DIGEST else ""
+        )
+
     def identity(self) -> bytes:
         """Changes when a stored image does: sizes and times of the tars, and the offsets within them."""
         states = [

@@ -1,7 +1,6 @@
 """The index file beside a shard (its sidecar): untrusted, so it is checked before a row of it is used."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ MAX_ROWS = 10_000_000
 """An index with more rows is refused before it is read; usual shards have about 10,000."""
 _SHAPE = b"openalign_shape"
 """Metadata key of the digest of column names, types and row count, which page checksums do not cover."""
-_END_OF_TAR = bytes(1024)
+_MAX_TAR_BYTES = 1 << 50
 
 
 def digest_of(image: bytes) -> bytes:
@@ -41,16 +40,16 @@ def write_sidecar(table: pa.Table, path: Path) -> None:
     pq.write_table(table.replace_schema_metadata({_SHAPE: _shape_of(table)}), path, write_page_checksum=True)
 
 
-def read_sidecar(name: str, data: bytes, tar: Path | None = None) -> pa.Table:
+def read_sidecar(name: str, data: bytes) -> pa.Table:
     """Parse `data`, the content of the index file `name`: the columns of `INDEX_SCHEMA`, then the others.
 
-    All images must lie within `tar` (if local), unless it is truncated: then they fail when they are read.
+    Whether it is the index of its tar is for `matching` to find out.
     Raises `OpenAlignError` naming the file, the row (from 1) and the column with an impossible value.
     """
     try:
         table = _with_types(_parse(data))
         _check_rows(table)
-        _check_ranges(table, None if tar is None or not _is_whole(tar) else tar.stat().st_size)
+        _check_ranges(table)
     except Exception as error:  # pyarrow raises most of the built-in exceptions on damaged Parquet
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise OpenAlignError(
@@ -61,7 +60,8 @@ def read_sidecar(name: str, data: bytes, tar: Path | None = None) -> pa.Table:
 
 def _parse(data: bytes) -> pa.Table:
     table = read_parquet(pa.BufferReader(data), MAX_ROWS)
-    if (table.schema.metadata or {}).get(_SHAPE, _shape_of(table)) != _shape_of(table):
+    written = (table.schema.metadata or {}).get(_SHAPE)
+    if written is not None and written != _shape_of(table):
         raise ValueError("its columns or its number of rows differ from what was written")
     return table
 
@@ -102,17 +102,18 @@ def _cast(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
 
 def _check_rows(table: pa.Table) -> None:
     for name in ("key", "image_offset", "image_size"):
-        _refuse(table, pc.is_null(table[name]), name)
-    for name in ("image_offset", "image_size"):
-        _refuse(table, pc.less(table[name], 0), name)
-    _refuse(table, pc.greater(table["image_size"], MAX_IMAGE_BYTES), "image_size")
+        if table[name].null_count:
+            _refuse(table, pc.is_null(table[name]), name)
+    for name, most in (("image_offset", _MAX_TAR_BYTES), ("image_size", MAX_IMAGE_BYTES)):
+        values = table[name].to_numpy()
+        _refuse(table, (values < 0) | (values > most), name)
 
 
-def _check_ranges(table: pa.Table, tar_size: int | None) -> None:
-    """Refuse images that extend past the end of a complete tar or overlap; several rows may share one image."""
+def _check_ranges(table: pa.Table) -> None:
+    """Refuse images that overlap; several rows may share one image."""
     offsets, sizes = (table[name].to_numpy() for name in ("image_offset", "image_size"))
-    if tar_size is not None:
-        _refuse(table, pa.array(offsets > tar_size - sizes), "image_offset")
+    if (offsets[1:] - offsets[:-1] >= sizes[:-1]).all():  # in order, as usual
+        return
     order = np.lexsort((sizes, offsets))
     order = order[sizes[order] > 0]
     starts, lengths = offsets[order], sizes[order]
@@ -120,18 +121,10 @@ def _check_ranges(table: pa.Table, tar_size: int | None) -> None:
     overlaps = (starts[1:] - starts[:-1] < lengths[:-1]) & ~same
     wrong: NDArray[np.bool_] = np.zeros(len(table), np.bool_)
     wrong[order[1:][overlaps]] = True
-    _refuse(table, pa.array(wrong), "image_offset")
+    _refuse(table, wrong, "image_offset")
 
 
-def _refuse(table: pa.Table, wrong: pa.Array | pa.ChunkedArray, column: str) -> None:
-    first = pc.index(wrong, True).as_py()
-    if first >= 0:
-        raise ValueError(f"its row {first + 1} has {column} {table[column][first].as_py()}, which is impossible")
-
-
-def _is_whole(tar: Path) -> bool:
-    """Whether a tar ends with two empty blocks, as one that is not truncated does."""
-    with tar.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - len(_END_OF_TAR)))
-        return file.read() == _END_OF_TAR
+def _refuse(table: pa.Table, wrong: pa.ChunkedArray | NDArray[np.bool_], column: str) -> None:
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        raise ValueError(f"its row {rows[0] + 1} has {column} {table[column][rows[0]].as_py()}, which is impossible")

@@ -1,141 +1,139 @@
-"""Reading the samples out of a tar without an index: it may be truncated, damaged or malicious.
+"""The samples of a tar without an index: image, texts, fields and label of each."""
 
-Consecutive members with the same key make a sample.
-"""
-
-import os
+import json
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any
 
-from openalign.data.images.formats import IMAGE_SUFFIXES
-from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.shards.captions import decoded_all, valid
+from openalign.data.shards.cut_off import Keyed, whole_samples
+from openalign.data.shards.grouping import Grouped, grouped
+from openalign.data.shards.members import Member, Part
+from openalign.data.shards.tar_scan import Scanned, first_ones, scan
+from openalign.data.shards.which_image import with_images
 
-MAX_TEXT_BYTES = 16 << 20
-"""Longer texts and `.json` files of samples are left out, since they are read into memory."""
-_MAX_HEADER_BYTES = 16 << 10
-"""A longer header ends the scan: paths have at most 4,096 bytes, and `tarfile` needs quadratic time for a header."""
-_METADATA = "_metadata"
+CLASS_NAMES = "classnames.txt"
+"""The file with the name of each class, one a line, as CLIP_benchmark writes it: in the tar, beside it or above."""
 
 
 @dataclass
-class TarSamples:
-    """The state and result of scanning a tar."""
+class TarSample:
+    """A sample that has an image."""
 
-    name: str
-    stream: IO[bytes]
-    size: int
-    """Size of the tar in bytes."""
-    problems: list[str]
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    """One per sample: `key`, `text` (None if missing) and, for samples with such members, `image_offset` and
-    `image_size`, and `_metadata`, the text of the `.json`."""
-    suffixes: list[set[str]] = field(default_factory=list)
-    """Suffixes of the members of each sample."""
-
-    def drop_last(self) -> None:
-        del self.rows[-1], self.suffixes[-1]
+    key: str
+    image: Member
+    texts: dict[str, str] = field(default_factory=dict)
+    """By suffix, of the members that can be read."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Of the `.json`."""
+    label: str | None = None
+    """The content of the `.cls`."""
+    is_unread: bool = False
+    """Whether a text, or the `.json`, cannot be read."""
 
 
-def samples_of(name: str, stream: IO[bytes], problems: list[str]) -> list[dict[str, Any]]:
-    """The rows (see `TarSamples`) of the samples with an image; of a truncated tar, the complete samples.
+def samples_of(
+    name: str, stream: IO[bytes], problems: list[str], image_column: str | None = None
+) -> tuple[list[TarSample], str | None]:
+    """The samples of the tar `name` that have an image, in the order of their first members, and its `CLASS_NAMES`.
 
-    A text or `.json` that is not UTF-8 is left out and added to `problems`.
-    Raises `tarfile.ReadError` if no sample is complete, `OSError` if the stream cannot be read.
+    `image_column` is the suffix of the image to take (`png`, `seg.png`); by default it is the first of `IMAGE_ORDER`
+    that a sample has. What is left out is added to `problems`, by kind.
+    Raises `tarfile.ReadError` if no sample is complete, `OSError` if the stream cannot be read, `OpenAlignError` if no
+    sample has the image that is asked for.
     """
-    found = TarSamples(name, stream, stream.seek(0, os.SEEK_END), problems)
-    stream.seek(0)
-    if _scan(found):
-        if found.rows and (found.suffixes[-1] < found.suffixes[0] or found.rows[-1]["text"] is None):
-            found.drop_last()  # truncated within a header of this sample
-        if not found.rows:
-            raise tarfile.ReadError("it is cut off or damaged within its first sample")
-        problems.append(
-            f"{name} is cut off or damaged after {len(found.rows):,} samples, which are used: fetch or write it again"
+    scanned = scan(name, stream)
+    problems += scanned.problems()
+    names = next((each.content for each in scanned.members if each.name.rpartition("/")[2] == CLASS_NAMES), None)
+    found = grouped(each for each in scanned.members if each.name.rpartition("/")[2] != CLASS_NAMES)
+    problems += _repeated(name, found)
+    keyed = _without_cut(name, found.samples, scanned, problems) if scanned.is_cut else found.samples
+    lost_images = {each.key for each in scanned.too_large if each.part is Part.IMAGE}
+    keyed = [each for each in keyed if each[0] not in lost_images] if lost_images else keyed
+    pictured = with_images(name, keyed, None if image_column == "image" else image_column, problems)
+    lost_texts = {each.key for each in scanned.too_large}
+    samples = [TarSample(valid(key), image, is_unread=key in lost_texts) for key, image, _ in pictured]
+    members = [(sample, member) for sample, (*_, others) in zip(samples, pictured, strict=True) for member in others]
+    _read_texts(name, [each for each in members if each[1].part is not Part.FIELDS], problems)
+    _read_fields(name, [each for each in members if each[1].part is Part.FIELDS], problems)
+    return samples, names.decode(errors="replace") if names is not None else None
+
+
+def _repeated(name: str, found: Grouped) -> list[LeftOut]:
+    members = found.repeated
+    if not members:
+        return []
+    return [
+        LeftOut(
+            Kind.MEMBER_REPEATED,
+            f"{name}: {len(members):,} members whose name comes more than once are left out, since they may belong to "
+            f"another sample, the first: {valid(members[0].name)}: write the tar again",
+            len(members),
         )
-    return [row for row in found.rows if "image_offset" in row]
+    ]
 
 
-class _Headers:
-    """The stream that `tarfile` reads from; it refuses reads larger than a header.
-
-    `tarfile` itself reads as many bytes as a header claims to have, even 2^60.
-    """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.seek, self.tell = stream.seek, stream.tell
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= _MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"a header claims to have {size:,} bytes")
-        return _read(self._stream, size)
+def _without_cut(name: str, keyed: Sequence[Keyed], scanned: Scanned, problems: list[str]) -> list[Keyed]:
+    whole, lost = whole_samples(keyed, scanned.cut_member)
+    if not whole:
+        raise tarfile.ReadError("it is cut off or damaged within its first sample")
+    message = f"{name} is cut off or damaged after {len(whole):,} samples, which are used: fetch or write it again"
+    problems.append(LeftOut(Kind.SAMPLE_CUT_OFF, message, lost))
+    return whole
 
 
-def _read(stream: IO[bytes], size: int) -> bytes:
+def _read_texts(name: str, members: Sequence[tuple[TarSample, Member]], problems: list[str]) -> None:
+    """Put texts and labels into their samples."""
+    texts, charset = decoded_all([member.content or b"" for _, member in members])
+    unread = []
+    for (sample, member), text in zip(members, texts, strict=True):
+        if text is None:
+            sample.is_unread = True
+            unread.append(f"{name}: {valid(member.name)} is not text, and is left out")
+        elif member.part is Part.LABEL:
+            sample.label = text.strip()
+        else:
+            sample.texts[member.suffix] = text
+    if charset:
+        others = sum(not _is_utf8(member.content) for _, member in members) - len(unread)
+        problems.append(f"{name}: {others:,} texts are not UTF-8, and are read as {charset}")
+    problems += first_ones(Kind.TEXT_NOT_READ, unread, "texts cannot be read")
+
+
+def _read_fields(name: str, members: Sequence[tuple[TarSample, Member]], problems: list[str]) -> None:
+    """Put the fields of each `.json` into its sample."""
+    texts, charset = decoded_all([member.content or b"" for _, member in members])
+    unread = []
+    for (sample, member), text in zip(members, texts, strict=True):
+        fields = "it is not text" if text is None else _parsed(text)
+        if isinstance(fields, str):
+            sample.is_unread = True
+            unread.append(f"{name}: {valid(member.name)} is left out: {fields}")
+        elif member.suffix == "json":
+            sample.fields |= fields
+        else:  # `meta.json` beside `json`
+            sample.fields = fields | sample.fields
+    if charset:
+        problems.append(f"{name}: .json members that are not UTF-8 are read as {charset}")
+    problems += first_ones(Kind.METADATA_NOT_READ, unread, ".json members cannot be read")
+
+
+def _parsed(text: str) -> dict[str, Any] | str:
+    """The object that a `.json` holds, or why there is none."""
     try:
-        return stream.read(size)
-    except Exception as error:  # each remote file system has exceptions of its own
-        raise OSError(f"its bytes cannot be read: {error}") from None
+        fields = json.loads(text)
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as error:
+        return str(error)
+    return fields if isinstance(fields, dict) else "it is not an object"
 
 
-def _scan(found: TarSamples) -> bool:
-    """Add the samples of a tar; returns whether it is truncated, or damaged so that the rest cannot be found."""
-    row: dict[str, Any] = {}
+def _is_utf8(content: bytes | None) -> bool:
     try:
-        opened = tarfile.open(fileobj=cast(IO[bytes], _Headers(found.stream)), mode="r:")  # noqa: SIM115 - the caller closes the stream
-        while (member := opened.next()) is not None:
-            if member.size < 0 or member.offset_data + member.size > found.size:
-                if found.rows and _key_and_suffix(member.name)[0] == row.get("key"):
-                    found.drop_last()
-                return True
-            if not member.isfile() or member.issparse():
-                continue
-            key, suffix = _key_and_suffix(member.name)
-            if key != row.get("key"):
-                row = {"key": key, "text": None}
-                found.rows.append(row)
-                found.suffixes.append(set())
-            found.suffixes[-1].add(suffix)
-            _add_member(member, row, suffix, found)
-    except OSError:
-        raise
-    except Exception as error:  # tarfile raises most of the built-in exceptions on damaged headers
-        if not found.rows:
-            raise tarfile.ReadError(str(error) or type(error).__name__) from None
-        return True
-    found.stream.seek(opened.offset)
-    return _read(found.stream, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)  # an empty block is the end of a tar
-
-
-def _add_member(member: tarfile.TarInfo, row: dict[str, Any], suffix: str, found: TarSamples) -> None:
-    """Add the content of a member to the row of its sample."""
-    is_image = suffix in IMAGE_SUFFIXES
-    if not is_image and suffix not in ("txt", "caption", "json"):
-        return
-    most = MAX_IMAGE_BYTES if is_image else MAX_TEXT_BYTES
-    if member.size > most:
-        found.problems.append(
-            f"{found.name}: {member.name} has {member.size:,} bytes and is left out: at most {most:,} are read"
-        )
-    elif is_image:
-        row |= {"image_offset": member.offset_data, "image_size": member.size}
-    elif (text := _read_text(member, found)) is not None:
-        row[_METADATA if suffix == "json" else "text"] = text
-
-
-def _key_and_suffix(name: str) -> tuple[str, str]:
-    """As WebDataset: the key ends at the first dot of the file name, and the rest is the suffix."""
-    path = PurePosixPath(name)
-    stem, _, suffix = path.name.partition(".")
-    return str(path.with_name(stem)) if stem else name, suffix.lower()
-
-
-def _read_text(member: tarfile.TarInfo, found: TarSamples) -> str | None:
-    found.stream.seek(member.offset_data)
-    try:
-        return _read(found.stream, member.size).decode()
-    except UnicodeDecodeError as error:
-        found.problems.append(f"{found.name}: {member.name} is not UTF-8 at byte {error.start}, and is left out")
-        return None
+        (content or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -4,60 +4,88 @@ Arrow files are memory-mapped only while they are opened, because a mapped file 
 Afterwards images are read from the files, and everything else is held in memory.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.tables.class_names import class_names, with_class_names
 from openalign.data.tables.combine import concatenated
+from openalign.data.tables.plain_types import with_plain_types
 from openalign.errors import OpenAlignError
 
-
-def visible_files(folder: Path, suffix: str) -> list[Path]:
-    """The files directly in `folder` with that suffix, sorted, without hidden ones, which a killed run may leave."""
-    return sorted(file for file in folder.glob(f"*{suffix}") if not file.name.startswith("."))
+_PART = re.compile(r"^(?P<before>.*?)(?P<number>\d{2,})-of-(?P<count>\d{2,})(?P<after>.*)$")
+_MOST_NAMED = 20
 
 
-def arrow_files(folder: Path) -> list[Path]:
+def arrow_files(folder: Path, problems: list[str] | None = None) -> list[Path]:
     """The files of a dataset saved to `folder`, in order; none if it is not such a folder.
 
-    Raises `OpenAlignError` if it holds several datasets, or if the files are missing.
+    They are those that `state.json` names: `map` and `filter` leave others beside them. Those that do not exist are
+    added to `problems`. Raises `OpenAlignError` if none exists.
     """
-    if (folder / "dataset_dict.json").exists():
-        splits = sorted(each.name for each in folder.iterdir() if (each / "state.json").exists())
-        raise OpenAlignError(f"{folder} holds several datasets ({', '.join(splits)}): give one of these folders")
-    if not (folder / "state.json").exists():
+    state = folder / "state.json"
+    if not state.exists():
         return []
-    found = visible_files(folder, ".arrow")
-    if not found:
+    told: list[str] = [] if problems is None else problems
+    files = [folder / name for name in _named_files(state)]
+    if not files:
+        files = sorted(file for file in folder.glob("*.arrow") if not file.name.startswith((".", "cache-", "tmp")))
+        told.append(f"{state} names no files: every .arrow file beside it is read that is not one of a cache")
+        told += missing_parts([file.name for file in files], str(folder))
+    missing = [file for file in files if not file.is_file()]
+    if len(missing) == len(files):
         raise OpenAlignError(f"{folder} is a saved dataset without its .arrow files: save or fetch it again")
-    return found
+    if missing:
+        names = ", ".join(file.name for file in missing[:_MOST_NAMED])
+        message = f"{folder}: {len(missing):,} files that state.json names are missing ({names}): save or fetch them"
+        told.append(LeftOut(Kind.FILE_MISSING, message, len(missing)))
+    return [file for file in files if file not in set(missing)]
 
 
-def parquet_files(folder: Path) -> list[Path]:
-    """The Parquet files of a dataset in `folder` or `folder/data`, in order.
+def _named_files(state: Path) -> list[str]:
+    """The names of the data files in a `state.json`, in order; none if it has none, or they lie elsewhere."""
+    try:
+        content = json.loads(state.read_bytes())
+        names = [entry["filename"] for entry in content["_data_files"]]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return []
+    is_inside = all(isinstance(name, str) and name and name == PurePosixPath(name).name for name in names)
+    return list(dict.fromkeys(names)) if is_inside else []
 
-    Raises `OpenAlignError` if they belong to several splits.
+
+def missing_parts(names: Iterable[str], where: str) -> list[str]:
+    """What the names of a dataset's files announce that is not there: `train-00000-of-00004.parquet` is one of four.
+
+    A message for each set of parts that is incomplete, and a note where sets of different sizes lie side by side.
     """
-    for parent in (folder, folder / "data"):
-        found = [file for file in visible_files(parent, ".parquet") if not file.name.endswith(".index.parquet")]
-        splits = sorted({file.name.split("-")[0] for file in found if "-of-" in file.name})
-        if len(splits) > 1:
-            raise OpenAlignError(
-                f"{parent} holds several splits ({', '.join(splits)}): move the files of one into a folder of its own"
-            )
-        if found:
-            return found
-    return []
+    sets: dict[tuple[str, int], set[int]] = {}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if found := _PART.match(file):
+            # Older versions of `datasets` add a hash of the part after its number.
+            sets.setdefault((f"{folder}/{found['before']}", int(found["count"])), set()).add(int(found["number"]))
+    problems: list[str] = []
+    for (before, count), numbers in sets.items():
+        shown = f"{where}: {before.removeprefix('/').rstrip('-_.') or 'the data'}"
+        if others := sorted(other for prefix, other in sets if prefix == before and other > count):
+            problems.append(f"{shown} is there in {count:,} parts and in {others[0]:,}: both are read, so remove one")
+        missing = count - len({number for number in numbers if number < count})
+        if missing > 0:
+            absent = [f"{number:05d}" for number in range(min(count, 10_000)) if number not in numbers]
+            listed = ", ".join(absent[:_MOST_NAMED]) + (", ..." if missing > _MOST_NAMED else "")
+            message = f"{shown} has {count:,} parts by their names, of which {missing:,} are missing: {listed}"
+            problems.append(LeftOut(Kind.FILE_MISSING, message, missing))
+    return problems
 
 
 def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, list[Path], list[pa.Buffer]]:
     """The rows of Arrow stream files, the readable files, and the memory map of each, which the rows refer to.
 
-    A damaged or truncated file is left out and added to `problems`.
+    A damaged or truncated file is left out and added to `problems`. Numbers of classes are replaced by their names.
     Raises `OpenAlignError` naming the first file if none can be read.
     """
     tables, read, maps = [], [], []
@@ -73,9 +101,10 @@ def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, li
             reason = str(error).partition("\n")[0] or type(error).__name__
             damage = f"{file} cannot be read as a saved dataset ({reason}): save or fetch it again"
             first = first or damage
-            problems.append(damage)
+            problems.append(LeftOut(Kind.FILE_NOT_READ, damage))
             continue
-        tables.append(table)
+        named = class_names(table.schema, file.parent)
+        tables.append(with_class_names(with_plain_types(table), named, str(file), problems))
         read.append(file)
         maps.append(mapped)
     if first and not read:
@@ -89,29 +118,3 @@ def in_memory(table: pa.Table) -> pa.Table:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return pa.ipc.open_stream(sink.getvalue()).read_all()
-
-
-def captions_as_rows(table: pa.Table, column: str, need_text: bool) -> tuple[pa.Table, NDArray[np.int64]]:
-    """One row per caption if `column` holds lists of captions, and the row of `table` that each came from.
-
-    Without `need_text` each image stays one row, with its first caption. Rows without captions are kept, in order.
-    """
-    every_row = np.arange(len(table))
-    if column not in table.column_names or not _is_list_of_strings(table[column].type):
-        return table, every_row
-    captions = table[column].combine_chunks()
-    parents = pc.list_parent_indices(captions).to_numpy().astype(np.int64)
-    without = np.setdiff1d(every_row, parents)
-    texts = pa.concat_arrays([pc.list_flatten(captions).cast(pa.string()), pa.nulls(len(without), pa.string())])
-    rows = np.concatenate([parents, without])
-    order = np.argsort(rows, kind="stable")
-    if not need_text:
-        order = order[np.unique(rows[order], return_index=True)[1]]
-    others = table.drop_columns([column]).take(pa.array(rows[order]))
-    return others.append_column(column, texts.take(pa.array(order))), rows[order]
-
-
-def _is_list_of_strings(kind: pa.DataType) -> bool:
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        return False
-    return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))

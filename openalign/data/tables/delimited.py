@@ -1,57 +1,49 @@
 """Tables of delimited text (CSV, TSV), with or without a header line."""
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from openalign.data.tables.suffixes import table_suffix
-from openalign.data.tables.text_source import MOST_LINE_BYTES, TableSource
+from openalign.data.files.quotes import QuoteRepair, has_stray_quotes
+from openalign.data.files.text_source import MOST_LINE_BYTES, TableSource
+from openalign.data.left_out import Kind, Listing, listing
+from openalign.data.tables.dialect import Dialect, image_like, path_kind
 from openalign.errors import OpenAlignError
 
 _BLOCK_BYTES = 1 << 20
 
 
-def read_delimited(source: TableSource, problems: list[str], block_bytes: int = _BLOCK_BYTES) -> pa.Table:
+def read_delimited(
+    source: TableSource, dialect: Dialect, problems: list[str], block_bytes: int = _BLOCK_BYTES
+) -> pa.Table:
     """Read a CSV or TSV table, all columns as strings; rows with too many or too few fields are left out.
 
-    A `.csv` may be separated by commas, tabs, semicolons or `|`. Raises what pyarrow does, or `UnicodeDecodeError`.
+    A quotation mark that encloses no field is part of the text. Raises what pyarrow does, or `UnicodeDecodeError`.
     """
-    path, header = source.path, _first_line(source)
-    delimiter = "\t" if table_suffix(path) == ".tsv" else _delimiter(header)
-    fields = next(csv.reader([header], delimiter=delimiter), [])
-    names = _names_without_header(fields)
-    headless = names is not None
-
-    def skip(row: pyarrow.csv.InvalidRow) -> str:
-        problems.append(
-            f"{path} row {row.number - 1 + headless} has {row.actual_columns} fields where "
-            f"{row.expected_columns} are expected, and is left out"
-        )
-        return "skip"
-
-    # CC3M is published without a header, and quotation marks in it are plain characters.
-    parse = pyarrow.csv.ParseOptions(
-        delimiter=delimiter,
-        quote_char=False if headless and delimiter == "\t" else '"',
-        newlines_in_values=True,
-        invalid_row_handler=skip,
-    )
-    # Row numbers of invalid rows are known in single-threaded mode only.
-    read = pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=block_bytes)
-    strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names or fields})
-    with source.stream() as stream:
-        return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
+    with listing(problems, source.path) as left_out:
+        has_quotes = any(b'"' in block for block in _blocks(source))
+        if has_quotes and has_stray_quotes(_blocks(source), dialect.delimiter):
+            source = _repaired(source, dialect, problems)
+            return dialect.finished(_parsed(source, dialect, left_out, True, block_bytes))
+        first = Listing(source.path)
+        table = _parsed(source, dialect, first, has_quotes, block_bytes)
+        if has_quotes and _spans_lines(table):
+            repaired = _repaired(source, dialect, problems)
+            if repaired is not source:
+                return dialect.finished(_parsed(repaired, dialect, left_out, True, block_bytes))
+        left_out.include(first)
+        return dialect.finished(table)
 
 
-def read_delimited_by_line(source: TableSource, problems: list[str]) -> pa.Table:
+def read_delimited_by_line(source: TableSource, dialect: Dialect, problems: list[str]) -> pa.Table:
     """Read a file with lines that are too long or not UTF-8, leaving out their rows."""
     marked, mark = source.with_bad_lines_marked(problems)
     try:
-        table = read_delimited(marked, problems, MOST_LINE_BYTES)
+        table = read_delimited(marked, dialect, problems, MOST_LINE_BYTES)
     except pa.ArrowInvalid as error:
         if "straddling" not in str(error):
             raise
@@ -67,19 +59,63 @@ def read_delimited_by_line(source: TableSource, problems: list[str]) -> pa.Table
     return table.filter(pc.invert(left_out))
 
 
-def _first_line(source: TableSource) -> str:
+def _parsed(source: TableSource, dialect: Dialect, left_out: Listing, has_quotes: bool, block_bytes: int) -> pa.Table:
+    def skip(row: pyarrow.csv.InvalidRow) -> str:
+        left_out.add(
+            Kind.ROW_NOT_PARSED,
+            f"{source.path} row {row.number - 1 + dialect.is_headless} has {row.actual_columns} fields where "
+            f"{row.expected_columns} are expected, and is left out",
+        )
+        return "skip"
+
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=dialect.delimiter,
+        quote_char='"' if has_quotes else False,
+        newlines_in_values=has_quotes,
+        invalid_row_handler=skip,
+    )
+    # Row numbers of invalid rows are known in single-threaded mode only.
+    read = pyarrow.csv.ReadOptions(
+        column_names=dialect.names if dialect.is_headless else None, use_threads=False, block_size=block_bytes
+    )
+    strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in dialect.names})
     with source.stream() as stream:
-        start: bytes = stream.read(1 << 20)
-    return (start.splitlines()[0] if start else b"").decode("utf-8-sig")
+        return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
 
 
-def _delimiter(header: str) -> str:
-    return max(",\t;|", key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
+def _blocks(source: TableSource) -> Iterator[bytes]:
+    with source.stream() as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block
 
 
-def _names_without_header(fields: Sequence[str]) -> list[str] | None:
-    """`text` and `image` in their order if the first row is one text and one URL, so not a header; else None."""
-    are_urls = [field.strip().lower().startswith(("http://", "https://")) for field in fields]
-    if len(fields) != 2 or sum(are_urls) != 1:
-        return None
-    return ["image", "text"] if are_urls[0] else ["text", "image"]
+def _spans_lines(table: pa.Table) -> bool:
+    return any(pc.any(pc.match_substring(column, "\n")).as_py() for column in table.columns)
+
+
+def _repaired(source: TableSource, dialect: Dialect, problems: list[str]) -> TableSource:
+    """The source with every quotation mark that encloses no field escaped, and a note on that; itself if none was."""
+    at = dialect.image_at
+
+    def looks_like_row(fields: list[bytes], before: list[bytes]) -> bool:
+        if dialect.delimiter == "\t":  # rare in prose
+            return True
+        if at is None or at >= len(before):
+            return any(map(image_like, fields))
+        kind = path_kind(fields[at])
+        return kind != "" and kind == path_kind(before[at])
+
+    changed: list[int] = []
+    repair = QuoteRepair(dialect.delimiter, len(dialect.names), looks_like_row)
+    lines = source.lines()
+    if dialect.has_blanks:
+        lines = ((number, dialect.without_blanks(line), is_whole) for number, line, is_whole in lines)
+    content = b"".join(repair.lines(lines, changed))
+    if not changed and not dialect.has_blanks:
+        return source
+    if changed:
+        problems.append(
+            f"{source.path}: {len(changed):,} rows have quotation marks that do not enclose a field, the first in line "
+            f"{changed[0]}: they are read as part of the text"
+        )
+    return replace(source, content=content, packing=None)

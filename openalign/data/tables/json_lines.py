@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
-from openalign.data.tables.columns import find_columns
-from openalign.data.tables.combine import table_of
-from openalign.data.tables.text_source import MOST_LINE_BYTES, TableSource
+from openalign.data.files.text_source import MOST_LINE_BYTES, TableSource
+from openalign.data.left_out import Kind, listing
+from openalign.data.tables.columns import choose_columns
+from openalign.data.tables.combine import table_of, with_utf8
+from openalign.data.tables.plain_types import with_leaves
 
 _MOST_NESTED = 200
 """Lists and objects within each other in a line; a line with more is left out."""
@@ -25,7 +27,8 @@ def read_json_lines(
 ) -> pa.Table:
     """Read a table of JSON objects, one per line, with their types; other lines are left out.
 
-    The image and the text column stay strings. Raises `OpenAlignError` if a named column does not exist.
+    The image and the text column stay strings. Half a surrogate pair becomes U+FFFD, and is noted in `problems`.
+    Raises `OpenAlignError` if a named column does not exist.
     """
     if _is_nested_deeply(source):
         return _read_json_line_by_line(source, problems)
@@ -33,10 +36,18 @@ def read_json_lines(
         table = _parse_json_lines(source, None)
     except pa.ArrowInvalid:
         return _read_json_line_by_line(source, problems)
-    image, text = find_columns(table.column_names, image_column, text_column, need_text=False, where=str(source.path))
-    # pyarrow parses strings that look like timestamps as such, which is never meant in these two columns.
-    times = [name for name in (image, text) if name in table.column_names and pa.types.is_temporal(table[name].type)]
-    return _parse_json_lines(source, pa.schema([(name, pa.string()) for name in times])) if times else table
+    # pyarrow parses strings that look like timestamps as such, which is never meant in these columns.
+    chosen = choose_columns(table.schema, image_column, text_column, need_text=False, where=str(source.path))
+    named = [name for name in (chosen.image, chosen.text) if name]
+    fields = [table.schema.field(name) for name in named if name in table.column_names]
+    texts = pa.schema([(field.name, _without_times(field.type)) for field in fields])
+    if any(field.type != _without_times(field.type) for field in fields):
+        table = _parse_json_lines(source, texts)
+    return table
+
+
+def _without_times(kind: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_temporal(kind) else with_leaves(kind, _without_times)
 
 
 def _parse_json_lines(source: TableSource, schema: pa.Schema | None) -> pa.Table:
@@ -76,28 +87,42 @@ def _depth(line: bytes) -> int:
 def _read_json_line_by_line(source: TableSource, problems: list[str]) -> pa.Table:
     """Read a file with lines that are not JSON objects, or nested too deeply, leaving out these lines."""
     rows: list[dict[str, Any]] = []
-    for number, line, is_whole in source.lines():
-        if not line.strip():
-            continue
-        if not is_whole:
-            problems.append(f"{source.path} line {number} has more than {MOST_LINE_BYTES >> 20} MB, and is left out")
-            continue
-        try:
-            text = line.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            if not source.in_utf8:
-                raise
-            problems.append(f"{source.path} line {number} is not UTF-8, and is left out")
-            continue
-        if _depth(line) > _MOST_NESTED:
-            problems.append(f"{source.path} line {number} is nested more than {_MOST_NESTED} deep, and is left out")
-            continue
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError):
-            row = None
-        if isinstance(row, dict):
+    halves = 0
+    with listing(problems, source.path) as left_out:
+        for number, line, is_whole in source.lines():
+            if not line.strip():
+                continue
+            row, reason = _object_in(line, source.in_utf8) if is_whole else (None, f"has more than {_megabytes()}")
+            if row is None:
+                left_out.add(Kind.ROW_NOT_PARSED, f"{source.path} line {number} {reason}, and is left out")
+                continue
+            if b"\\u" in line and (whole := with_utf8(row)) != row:
+                row, halves = whole, halves + 1
             rows.append(row)
-        else:
-            problems.append(f"{source.path} line {number} is not a JSON object, and is left out")
+    if halves:
+        problems.append(f"{source.path}: {halves:,} rows hold half a surrogate pair, which is read as U+FFFD")
     return table_of(rows)
+
+
+def _object_in(line: bytes, in_utf8: bool) -> tuple[dict[str, Any] | None, str]:
+    """The object of a line; else None and why there is none.
+
+    Raises `UnicodeDecodeError` if the line is not UTF-8, unless the file is known to be.
+    """
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if not in_utf8:
+            raise
+        return None, "is not UTF-8"
+    if _depth(line) > _MOST_NESTED:
+        return None, f"is nested more than {_MOST_NESTED} deep"
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        row = None
+    return (row, "") if isinstance(row, dict) else (None, "is not a JSON object")
+
+
+def _megabytes() -> str:
+    return f"{MOST_LINE_BYTES >> 20} MB"

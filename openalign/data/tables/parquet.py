@@ -1,12 +1,18 @@
 """Untrusted Parquet files, checked before their rows are used."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.data.tables.text_source import check_unpacked, is_utf8
+from openalign.data.files.text_source import check_unpacked, is_utf8
+from openalign.data.left_out import Kind, listing
+from openalign.data.tables.plain_types import with_leaves
+
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
 def read_parquet(source: Path | pa.NativeFile, most_rows: int | None = None) -> pa.Table:
@@ -39,12 +45,50 @@ def with_valid_texts(table: pa.Table, path: Path | str, problems: list[str]) -> 
         table.validate(full=True)
         return table
     except pa.ArrowInvalid:
-        bad = np.zeros(len(table), np.bool_)
+        is_bad = np.zeros(len(table), np.bool_)
     for column in table.columns:
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            texts = column.cast(pa.large_binary()).to_pylist()
-            bad |= np.array([text is not None and not is_utf8(text) for text in texts], np.bool_)
-    good = table.filter(pa.array(~bad))
+        kind = _with_bytes(column.type)
+        if kind != column.type:
+            is_bad |= np.array([not _is_valid(value) for value in column.cast(kind).to_pylist()], np.bool_)
+    good = table.filter(pa.array(~is_bad))
     good.validate(full=True)
-    problems += [f"{path} row {row + 1} is not UTF-8, and is left out" for row in np.flatnonzero(bad).tolist()]
+    with listing(problems, path) as left_out:
+        for row in np.flatnonzero(is_bad).tolist():
+            left_out.add(Kind.ROW_NOT_PARSED, f"{path} row {row + 1} is not UTF-8, and is left out")
     return good
+
+
+def partition_values(path: Path | str) -> dict[str, str | None]:
+    """The values that the folders right above a file give its rows, as Hive and Spark name them: `lang=en/year=2021/`.
+
+    Source: the Hive partitioning of Spark and of Arrow's data sets; a value is URL-encoded there.
+    """
+    found: dict[str, str | None] = {}
+    for folder in reversed(PurePath(path).parts[:-1]):
+        name, is_partition, value = folder.partition("=")
+        if not (name and is_partition):
+            break
+        found[unquote(name)] = None if value == _NO_VALUE else unquote(value)
+    return dict(reversed(found.items()))
+
+
+def with_partition_columns(table: pa.Table, values: dict[str, str | None]) -> pa.Table:
+    """The table with a column of text for each partition that it has no column of."""
+    for name, value in values.items():
+        if name not in table.column_names:
+            table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), len(table)))
+    return table
+
+
+def _with_bytes(kind: pa.DataType) -> pa.DataType:
+    """A type with bytes in place of texts."""
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pa.large_binary() if is_text else with_leaves(kind, _with_bytes)
+
+
+def _is_valid(value: Any) -> bool:
+    """Whether all bytes in a value are UTF-8."""
+    if isinstance(value, bytes):
+        return is_utf8(value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(map(_is_valid, inner))

@@ -1,15 +1,20 @@
-"""Tables of images and texts: CSV, TSV, JSON Lines, Parquet, read by pyarrow, columns found by their usual names."""
+"""Tables of images and texts: CSV, TSV, JSON, Parquet, read by pyarrow, columns found by what they hold and names."""
 
 from pathlib import Path
 
 import pyarrow as pa
 
-from openalign.data.tables.columns import with_named_columns
+from openalign.data.files.text_source import TableSource
+from openalign.data.tables.captions import captions_as_rows
+from openalign.data.tables.class_names import class_names, with_class_names
+from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.delimited import read_delimited, read_delimited_by_line
+from openalign.data.tables.dialect import Dialect
 from openalign.data.tables.json_lines import read_json_lines
-from openalign.data.tables.parquet import read_unvalidated, with_valid_texts
-from openalign.data.tables.suffixes import DELIMITED, JSON_LINES, table_suffix
-from openalign.data.tables.text_source import TableSource
+from openalign.data.tables.json_tables import read_json_table, starts_with_list
+from openalign.data.tables.parquet import partition_values, read_unvalidated, with_partition_columns, with_valid_texts
+from openalign.data.tables.plain_types import with_plain_types
+from openalign.data.tables.suffixes import DELIMITED, JSON, JSON_LINES, TEXTS, packing_of, table_suffix
 from openalign.errors import OpenAlignError
 
 
@@ -23,24 +28,33 @@ def read_table(
 ) -> pa.Table:
     """Read a table (path or URL): columns `image` (string), `text` (string), then the others; rows in order.
 
-    CSV and TSV columns are all strings; JSON Lines and Parquet keep their types. A line that cannot be parsed is left
-    out and added to `problems`. So is a note on a file that is not UTF-8, whose encoding is guessed. Another column
-    that is already called `image` or `text` is left out.
+    A list of captions makes a row of each. CSV and TSV columns are all strings; JSON and Parquet keep their types. A
+    line that cannot be parsed is left out and added to `problems`. So is a note on a file that is not UTF-8, whose
+    encoding is guessed. Another column that is already called `image` or `text` is left out.
     Raises `OpenAlignError` if columns are missing, there are no rows, or the file is not a table or not text.
     """
-    table = read_raw_table(path, image_column, text_column, [] if problems is None else problems)
-    return with_named_columns(table, str(path), image_column, text_column, need_text)
+    told = [] if problems is None else problems
+    table = read_raw_table(path, image_column, text_column, told)
+    chosen = choose_columns(table.schema, image_column, text_column, need_text=need_text, where=str(path))
+    told += chosen.notes
+    table, _ = captions_as_rows(table, chosen.text or "", need_text, told, str(path))
+    return with_named_columns(table, str(path), chosen.image, chosen.text, need_text)
 
 
 def read_raw_table(
     path: Path | str, image_column: str | None, text_column: str | None, problems: list[str]
 ) -> pa.Table:
-    """Read a table with its columns as they are; `problems` and errors are those of `read_table`."""
+    """Read a table with its columns as they are; `problems` and errors are those of `read_table`.
+
+    Numbers of classes are replaced by names where the data set has them, and the values of partitions (`lang=en/`)
+    are columns.
+    """
+    noted: list[str] = []
     try:
-        source = TableSource.of(path)
+        source = TableSource.of(path, packing_of(path))
         if source.is_empty():
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
-        table, noted = _read(source, image_column, text_column)
+        table = _read(source, image_column, text_column, noted)
         problems += noted
     except OpenAlignError:
         raise
@@ -53,21 +67,46 @@ def read_raw_table(
     return table
 
 
-def _read(source: TableSource, image_column: str | None, text_column: str | None) -> tuple[pa.Table, list[str]]:
-    """The table, in whatever encoding, and its problems."""
-    problems: list[str] = []
-    suffix = table_suffix(source.path)
+def _read(source: TableSource, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+    suffix = table_suffix(source.path, named=True)
+    if suffix == ".parquet":
+        return _read_parquet(source, problems)
+    if suffix not in (*DELIMITED, *TEXTS) and (suffix == JSON or starts_with_list(source)):
+        table = read_json_table(source, problems)
+        if table is not None:
+            return table
+    found: list[str] = []
     try:
-        if suffix in DELIMITED:
-            return read_delimited(source, problems), problems
-        if suffix in JSON_LINES:
-            return read_json_lines(source, image_column, text_column, problems), problems
-        table = read_unvalidated(source.path if isinstance(source.path, Path) else source.stream())
-        return with_valid_texts(table, source.path, problems), problems
-    except (pa.ArrowException, UnicodeDecodeError):
-        if suffix == ".parquet":
-            raise
-    source, problems = source.converted_to_utf8()
-    if suffix in DELIMITED:
-        return read_delimited_by_line(source, problems), problems
-    return read_json_lines(source, image_column, text_column, problems), problems
+        if source.is_utf16():
+            raise UnicodeError
+        table = _read_text(source, image_column, text_column, found)
+        problems += found
+        return table
+    except (pa.ArrowException, UnicodeError):
+        source, converted = source.converted_to_utf8()
+        problems += converted
+    if suffix in (*DELIMITED, *TEXTS):
+        dialect = Dialect.of(source, image_column, text_column)
+        problems += [dialect.note] if dialect.note else []
+        return read_delimited_by_line(source, dialect, problems)
+    return read_json_lines(source, image_column, text_column, problems)
+
+
+def _read_text(source: TableSource, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+    """The table of a file that is UTF-8. Raises what pyarrow does, or `UnicodeDecodeError`, if it is not."""
+    if table_suffix(source.path, named=True) in (*JSON_LINES, JSON):
+        return read_json_lines(source, image_column, text_column, problems)
+    dialect = Dialect.of(source, image_column, text_column)
+    if any("\ufffd" in name for name in dialect.names):
+        raise UnicodeError("the header is not UTF-8")
+    problems += [dialect.note] if dialect.note else []
+    return read_delimited(source, dialect, problems)
+
+
+def _read_parquet(source: TableSource, problems: list[str]) -> pa.Table:
+    table = read_unvalidated(source.path if isinstance(source.path, Path) else source.stream())
+    schema = table.schema
+    table = with_valid_texts(with_plain_types(table), source.path, problems)
+    table = with_partition_columns(table, partition_values(source.path))
+    folder = source.path.absolute().parent if isinstance(source.path, Path) else None
+    return with_class_names(table, class_names(schema, folder), str(source.path), problems)

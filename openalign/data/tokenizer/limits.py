@@ -24,8 +24,8 @@ MOST_GROWTH = 32
 MOST_CHARSMAP_CHARACTERS = 18
 """Longest replacement in a `precompiled_charsmap`: that of U+FDFA in NFKC, which all published ones have."""
 MOST_STEPS = 32
-MOST_PATTERN = 4096
-"""Length of a regular expression; the longest published one has about 1,500 characters."""
+MOST_PATTERN = 2**18
+"""Length of a regular expression; the longest published one has about 1,500 characters, but ours list Han ones."""
 MOST_ADDED_IDS = 64
 """Ids that post-processors add to a text; published ones add 1 to 3."""
 MOST_ADDED_TOKENS = 2**16

@@ -1,7 +1,8 @@
 """WordPiece: a vocabulary learned from the training texts, and texts as padded batches of its ids.
 
-The file is a Hugging Face `tokenizer.json` with BERT's pre-tokenizer (paper §4.1: a vocabulary of 100,000 word pieces
-from the training texts, each text as `[CLS] ... [SEP]` with at most 64 pieces).
+The file is a Hugging Face `tokenizer.json` that splits words as BERT does, and more where a script needs it: see
+`splitter` (paper §4.1: a vocabulary of 100,000 word pieces from the training texts, each text as `[CLS] ... [SEP]` with
+at most 64 pieces).
 """
 
 import hashlib
@@ -12,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import decoders, models, processors
 
 from openalign.checksums import check_beside, checksum_file
 from openalign.data.files.json_files import check_file
 from openalign.data.files.library_errors import library_errors
 from openalign.data.tokenizer.limits import MOST_TOKENIZER_BYTES, check_tokenizer
+from openalign.data.tokenizer.splitter import MARK, MOST_CHARACTERS, normalizer, pre_tokenizer
+from openalign.data.tokenizer.vocabulary import CONTINUES, SPECIAL, learn_vocabulary, unspaced_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_checked_file
 
@@ -27,7 +30,6 @@ MOST_ENTRIES = 2**20
 CHARACTERS_PER_PIECE = 256
 """Texts are truncated to this many characters per piece that is kept, so that one of 100 MB does not take minutes. The
 result is the same for texts made of words, since a word of more than 100 characters is a single piece, [UNK]."""
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path:
@@ -35,19 +37,22 @@ def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path
 
     There are fewer pieces if the texts have no more, and more if they have more distinct characters. Texts are
     lower-cased and normalised to NFC; accents are kept, since they distinguish words in most languages but English.
+    Thai, Lao, Khmer, Burmese, Chinese and Japanese are cut into words by ICU here; the file does without.
     The same texts in any order give the same file.
-    Raises `OpenAlignError` if there are no words to learn from.
+
+    Raises:
+        OpenAlignError: there are no words to learn from, or ICU is needed and not installed.
     """
-    kept = list(texts)
-    # The trainer numbers characters in the order of a hash table, which differs between runs, and breaks ties between
-    # pieces by number. So a first pass only collects the characters, and the second gets them in a fixed order.
-    characters = sorted(_learn(kept, 0, _SPECIAL).keys() - set(_SPECIAL))
-    if not characters:
+    vocabulary = learn_vocabulary([whole_characters(text) for text in texts], size)
+    if len(vocabulary) == len(SPECIAL):
         raise OpenAlignError("the texts have no words to learn a tokenizer from")
-    vocabulary = _learn(kept, size, [*_SPECIAL, *characters])
-    fast = _bert_splitter(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
-    fast.add_special_tokens(list(_SPECIAL))
-    fast.decoder = decoders.WordPiece(prefix="##")
+    unspaced = unspaced_of(vocabulary)
+    fast = tokenizers.Tokenizer(
+        models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=MOST_CHARACTERS)
+    )
+    fast.normalizer, fast.pre_tokenizer = normalizer(unspaced), pre_tokenizer(unspaced)
+    fast.add_special_tokens(list(SPECIAL))
+    fast.decoder = decoders.Sequence([decoders.WordPiece(prefix=CONTINUES), decoders.Replace(MARK, "")])
     fast.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -64,24 +69,6 @@ def whole_characters(text: str) -> str:
     Lone surrogates come from JSON (`\\ud83d`) and from command line arguments that are not UTF-8.
     """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _learn(texts: Sequence[str], size: int, first_tokens: Sequence[str]) -> dict[str, int]:
-    """The vocabulary found by the library's trainer, with `first_tokens` as ids 0, 1, ..."""
-    learner = _bert_splitter(models.WordPiece(unk_token="[UNK]"))
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(first_tokens), show_progress=False)
-    learner.train_from_iterator(texts, trainer)
-    vocabulary: dict[str, int] = learner.get_vocab()
-    return vocabulary
-
-
-def _bert_splitter(model: models.WordPiece) -> tokenizers.Tokenizer:
-    """A tokenizer that normalises texts and splits them into words as multilingual BERT does."""
-    splitter = tokenizers.Tokenizer(model)
-    bert = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=True)
-    splitter.normalizer = normalizers.Sequence([normalizers.NFC(), bert])
-    splitter.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return splitter
 
 
 class Tokenizer:
@@ -152,7 +139,7 @@ class Tokenizer:
         """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(self._fast.to_str(pretty=True), encoding="utf-8")
-        names = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
+        names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
         settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_pieces} | names
         (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 

@@ -22,12 +22,19 @@ class ImageTowerSettings(Settings):
     """
 
     width_multiplier: float = Field(default=1.0, gt=0, le=MOST_MULTIPLIER, allow_inf_nan=False)
+    """Factor of all channels, which are rounded to multiples of 8."""
     depth_multiplier: float = Field(default=1.0, gt=0, le=MOST_MULTIPLIER, allow_inf_nan=False)
+    """Factor of all repeats, which are rounded up."""
     kernels: tuple[Few, ...] = (3, 3, 5, 3, 5, 5, 3)
+    """Side of the depthwise filters of each stage, in pixels."""
     strides: tuple[Few, ...] = (1, 2, 2, 2, 1, 2, 1)
+    """Stride of the first block of each stage."""
     channels: tuple[Channels, ...] = Field(default=(16, 24, 40, 80, 112, 192, 320), min_length=1)
+    """Output channels of each stage; the last are the width of the tower."""
     repeats: tuple[Few, ...] = (1, 2, 2, 3, 3, 4, 1)
+    """Blocks of each stage."""
     expansions: tuple[Few, ...] = (1, 6, 6, 6, 6, 6, 6)
+    """Inner channels of the blocks of each stage, as a multiple of their input channels."""
     squeeze_ratio: float = Field(default=0.25, gt=0, le=1, allow_inf_nan=False)
     """Squeeze-excite channels as a share of the block's input channels."""
     drop_path: float = Field(default=0.2, ge=0, lt=1, allow_inf_nan=False)

@@ -13,8 +13,9 @@ from PIL import Image
 from transformers import AutoModel
 
 from openalign.data.files.library_errors import library_errors
+from openalign.data.images.read import ImageInput, read_image
 from openalign.errors import OpenAlignError
-from openalign.model.dual_encoder import DualEncoder, ImageInput, read_image
+from openalign.model.dual_encoder import DualEncoder
 from openalign.model.foreign.text_inputs import TextInputs
 from openalign.model.limits import MOST_SIDE
 from openalign.model.pretrained import load_model, load_processor, load_tokenizer, model_class
@@ -98,7 +99,7 @@ class TransformersEncoder(DualEncoder):
 
     def prepare(self, image: ImageInput) -> NDArray[Any]:
         """Apply the model's image processor -> float32 (3, S, S); for NaFlex its patches, their mask and their grid."""
-        pixels = Image.fromarray(read_image(image, min_side=1024))
+        pixels = Image.fromarray(read_image(image))
         with library_errors(f"{self.name}: its image processor failed"):
             made = self.processor(images=pixels, return_tensors="np")
             parts = {key: np.asarray(made[key])[0] for key in made if key in self._image_inputs}

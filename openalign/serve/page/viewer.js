@@ -30,7 +30,7 @@ export class Viewer {
     $("like-this").addEventListener("click", () => actions.likeThis(this.#hit.row));
     $("labels-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#labels = [...new Set($("labels").value.split(",").map((each) => each.trim()).filter(Boolean))];
+      this.#labels = [...new Set(namesIn($("labels").value))];
       this.#ask();
     });
   }
@@ -103,6 +103,14 @@ function pair(name, value) {
   term.textContent = name;
   description.append(value);
   return [term, description];
+}
+
+// As on the command line: names between commas; one that has a comma stands in double quotes.
+function namesIn(text) {
+  const found = text.matchAll(/\s*("(?:[^"]|"")*"\s*|[^,]+)(?:,|$)/g);
+  const names = [...found].map(([, name]) => name.trim());
+  const isQuoted = (name) => name.length > 1 && name.startsWith('"') && name.endsWith('"');
+  return names.map((name) => (isQuoted(name) ? name.slice(1, -1).replaceAll('""', '"').trim() : name)).filter(Boolean);
 }
 
 function barOf({ label, probability }) {

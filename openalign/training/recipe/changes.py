@@ -1,13 +1,13 @@
 """What may differ when a run is resumed: settings without effect on the weights freely, others only by --change."""
 
-import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from openalign.errors import OpenAlignError
-from openalign.settings import Settings
+from openalign.options import as_given, option
+from openalign.settings import Settings, overlap
 from openalign.toml import format_value
 from openalign.training.recipe.recipe import Recipe
 
@@ -54,24 +54,30 @@ def refuse_differences(run: Path, before: Recipe, after: Recipe, changed: Collec
         return
     named = ", ".join(f"`{each.key}` = {_shown(each.before)}, not {_shown(each.after)}" for each in found[:_MOST_NAMED])
     more = f", and {len(found) - _MOST_NAMED} others" if len(found) > _MOST_NAMED else ""
-    example = shlex.quote(f"{found[0].key}={_shown(found[0].after)}")
     raise OpenAlignError(
-        f"{run}: its recipe has {named}{more}: leave RECIPE and --set out to go on as it was, "
-        f"or change on purpose with --change {example}"
+        f"{run}: its recipe has {named}{more}: leave the recipe and {option('set')} out to go on as it was, "
+        f"or change on purpose with {option(change={found[0].key: _shown(found[0].after)})}"
     )
 
 
-def contradiction(settings: Collection[str], changed: Collection[str], resume: bool) -> str | None:
-    """What is contradictory about `--set`, `--change` and `--resume` together; None if nothing is."""
+def contradiction(settings: Mapping[str, Any], changed: Mapping[str, Any], resume: bool) -> str | None:
+    """What is contradictory about `set`, `change` and `resume` together; None if nothing is."""
     if changed and not resume:
-        return "--change is only for a run that is resumed with --resume; to start one, use --set."
-    both = [key for key in settings if is_changed(key, changed)]
-    return f"`{both[0]}` is given by --set and by --change: leave one of them out." if both else None
+        return (
+            f"{option('change')} is only for a run that is resumed with {option(resume=True)}; "
+            f"to start one, use {option('set')}."
+        )
+    for key, value in settings.items():
+        for other, replaced in changed.items():
+            if overlap(key, other):
+                both = f"{as_given('set', key, value)} and by {as_given('change', other, replaced)}"
+                return f"`{key}` is given by {both}: leave one of them out."
+    return None
 
 
 def is_changed(key: str, changed: Collection[str]) -> bool:
     """Whether `changed` has this key, a table that holds it, or an entry of it."""
-    return any(key == each or key.startswith(f"{each}.") or each.startswith(f"{key}.") for each in changed)
+    return any(overlap(key, each) for each in changed)
 
 
 def _differences(before: Settings, after: Settings, prefix: str) -> Iterator[Difference]:

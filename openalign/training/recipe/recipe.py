@@ -13,7 +13,8 @@ from openalign.errors import OpenAlignError
 from openalign.model.align import AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.model.scales import image_tower, text_tower
-from openalign.recipe_files import find_recipe
+from openalign.options import option
+from openalign.recipe_files import check_kind, find_recipe
 from openalign.settings import Change, Settings, changes_of
 from openalign.toml import read_toml, write_toml
 
@@ -36,8 +37,11 @@ class OptimizerSettings(Settings):
     weight_decay: float = Field(default=1e-5, ge=0)
     """Applied to matrices and filters, not to norms, biases and the temperature."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the running mean of the gradients, per step; of SGD the momentum."""
     beta2: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the running mean of the squared gradients, per step; SGD has none."""
     epsilon: float = Field(default=1e-6, gt=0)
+    """Added to the root of that mean before a gradient is divided by it."""
 
 
 FINE_TUNING = {"learning_rate": 1e-5, "warmup_steps": 0}
@@ -48,6 +52,7 @@ class LossSettings(Settings):
     """The contrastive loss (paper section 4.1)."""
 
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the target that goes to all pairs of the batch alike (section 5)."""
     temperature: float = Field(default=1.0, gt=0)
     """Initial value; the paper's falls from 1.0 to about 1/64. Ignored with `start_from`: the model has its own."""
     learn_temperature: bool = True
@@ -59,12 +64,16 @@ class LossSettings(Settings):
 class HeldOutSettings(Settings):
     """Pairs that are not trained on; recall on them is measured during the run."""
 
-    data: str
+    data: str = Field(examples=["FOLDER"])
     """Any DATA: a folder of shards or images, or a table."""
     where: dict[str, str] = Field(default_factory=dict)
+    """Keep only rows whose column has this value, such as {split = "val"}."""
     image_column: str | None = None
+    """Column of a table with image paths. Default: the first with a usual name."""
     text_column: str | None = None
+    """Column of a table with texts. Default: the first with a usual name."""
     every_steps: int = Field(default=1000, gt=0)
+    """Steps between two measurements; one more is made at the end."""
     most: int = Field(default=5000, gt=1)
     """Number of pairs, the first ones: papers report recall among 5,000 for COCO."""
 
@@ -72,19 +81,22 @@ class HeldOutSettings(Settings):
 class Recipe(Settings):
     """One run. Sizes in pixels are sides of squares; P is the number of processes."""
 
-    data: str
+    data: str = Field(examples=["FOLDER"])
     """Any DATA: a folder of shards or images, or a table."""
     tokenizer: str | None = None
     """`tokenizer.json`, or a folder that holds one. Default: that of `start_from`."""
     where: dict[str, str] = Field(default_factory=dict)
     """Keep only rows whose column has this value, such as {split = "train"}."""
     image_column: str | None = None
+    """Column of a table with image paths. Default: the first with a usual name."""
     text_column: str | None = None
+    """Column of a table with texts. Default: the first with a usual name."""
     start_from: str | None = None
     """ALIGN model to fine-tune, with its towers, sizes and tokenizer: a folder, or a name on the Hugging Face hub."""
     held_out: HeldOutSettings | None = None
+    """Default: nothing is measured during the run."""
 
-    steps: int = Field(gt=0)
+    steps: int = Field(gt=0, examples=[10_000])
     """Optimizer steps (1.2 million in the paper)."""
     batch_size: int = Field(default=256, ge=2)
     """Pairs per step over all processes, all negatives of each other (16,384 in the paper)."""
@@ -120,10 +132,13 @@ class Recipe(Settings):
     """Gradient checkpointing in both towers: a fraction of the memory for a third more time."""
 
     checkpoint_every_steps: int = Field(default=1000, gt=0)
+    """Steps between two checkpoints; one more is written at the end, and when the run is stopped."""
     checkpoint_every_minutes: float | None = Field(default=None, gt=0)
     """Also write a checkpoint this many minutes after the last one. Default: never."""
     keep_checkpoints: int = Field(default=3, gt=0)
+    """Number of checkpoints that stay, the newest ones."""
     log_every_steps: int = Field(default=10, gt=0)
+    """Steps between two lines of the log; each has the means over them."""
     workers: int = Field(default=1, ge=0)
     """Processes that read and decode images, per training process."""
     cache_images: bool = False
@@ -153,10 +168,14 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> "Recipe":
-        if self.resize_size is not None and self.resize_size < self.image_size:
+        known = self.start_from is None or "image_size" in self.model_fields_set  # else it is that of the model
+        if known and self.resize_size is not None and self.resize_size < self.image_size:
             raise ValueError(f"resize_size {self.resize_size} must be at least image_size {self.image_size}")
         if self.tokenizer is None and self.start_from is None:
-            raise ValueError("a run from scratch needs `tokenizer`; `openalign tokenizer DATA --to FILE` makes one")
+            raise ValueError(
+                f"a run from scratch needs `tokenizer`: give it with {option(set={'tokenizer': 'FILE'})}; "
+                "`openalign tokenizer DATA --to FILE` makes one"
+            )
         return self
 
     @property
@@ -214,10 +233,11 @@ def read_recipe(
         OpenAlignError: the file is missing or is not TOML; a key of it is unknown, missing or of the wrong type.
     """
     file = find_recipe(path)
-    values = read_toml(file)
-    _expand(values, file.parent)
-    both = [*changes_of(Recipe, changes or {}), *changes_of(Recipe, on_purpose or {}, "--change")]
-    return Recipe.read(values, str(file), [_expanded_change(change) for change in both])
+    values = read_toml(file.path)
+    check_kind(values, file)
+    _expand(values, file.path.parent)
+    both = [*changes_of(Recipe, changes or {}), *changes_of(Recipe, on_purpose or {}, "change")]
+    return Recipe.read(values, file.name, [_expanded_change(change) for change in both])
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:

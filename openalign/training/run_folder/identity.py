@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
+from openalign.options import option
 from openalign.settings import Settings
 from openalign.training.recipe.changes import is_changed
 from openalign.training.recipe.recipe import Recipe
@@ -48,12 +49,12 @@ def refuse_other_data(before: Identity | None, now: Identity, recipe: Recipe, ch
     if now.pairs_digest != before.pairs_digest and not any(is_changed(key, changed) for key in _DATA_KEYS):
         raise OpenAlignError(
             f"{recipe.data}: {_difference(before.pairs, now.pairs)} than those that the run has learned from: bring "
-            f"these back, or go on with the others on purpose with --change data={recipe.data}"
+            f"these back, or go on with the others on purpose with {option(change={'data': recipe.data})}"
         )
     if now.tokenizer_digest != before.tokenizer_digest and not is_changed("tokenizer", changed):
         raise OpenAlignError(
             f"{recipe.tokenizer}: is another tokenizer than the run was started with: bring that back (each checkpoint "
-            f"holds it), or go on with this one on purpose with --change tokenizer={recipe.tokenizer}"
+            f"holds it), or go on with this one on purpose with {option(change={'tokenizer': recipe.tokenizer})}"
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from openalign.checksums import check_beside
 from openalign.errors import OpenAlignError
 from openalign.files import whole_checked_file
+from openalign.options import option
 from openalign.progress import log
 from openalign.training.recipe.changes import differences
 from openalign.training.recipe.recipe import Recipe, read_recipe, write_recipe
@@ -48,7 +49,7 @@ def _check(file: Path) -> None:
     if not file.exists():
         raise OpenAlignError(f"{file}: is missing.")
     read_recipe(file)
-    check_beside(file, "settings are changed with --change, not in this file")
+    check_beside(file, f"settings are changed with {option('change')}, not in this file")
 
 
 def _is_whole(file: Path) -> bool:

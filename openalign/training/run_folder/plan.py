@@ -8,6 +8,7 @@ from typing import Any
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
 from openalign.errors import OpenAlignError
 from openalign.model import hub
+from openalign.options import option
 from openalign.progress import log
 from openalign.training.recipe.changes import refuse_differences
 from openalign.training.recipe.recipe import Recipe, read_recipe
@@ -71,7 +72,9 @@ def plan(request: Request) -> Plan:
     recover(run)
     found = checkpoints_of(run)
     if found and not request.resume:
-        raise OpenAlignError(f"{run}: already holds a run; add --resume to go on with it, or choose another --to.")
+        raise OpenAlignError(
+            f"{run}: already holds a run; add {option(resume=True)} to go on with it, or choose another {option('to')}."
+        )
     checkpoint, state, damaged = newest_whole(found)
     if checkpoint is None:
         return _plan_from_start(request)
@@ -115,7 +118,7 @@ def newest_whole(checkpoints: list[Path]) -> tuple[Path | None, TrainingState | 
     if damaged:
         raise OpenAlignError(
             f"{damaged[0].checkpoint.parent}: no checkpoint is whole ({'; '.join(each.reason for each in damaged)}): "
-            "restore one from a copy, or start anew with another --to."
+            f"restore one from a copy, or start anew with another {option('to')}."
         )
     return None, None, []
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from openalign.errors import OpenAlignError
+from openalign.options import option
 from openalign.training.recipe.recipe import read_recipe
 from openalign.training.run_folder.log_file import read_records
 
@@ -22,7 +23,7 @@ def refuse_remains(run: Path) -> None:
     if found:
         raise OpenAlignError(
             f"{run}: holds {', '.join(found)}, but no checkpoint to go on from: put the folder {run / 'checkpoints'} "
-            "back and add --resume, or choose another --to."
+            f"back and add {option(resume=True)}, or choose another {option('to')}."
         )
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
+from openalign.options import option
 from openalign.training.recipe.recipe import Recipe
 from openalign.training.watch import chart
 from openalign.training.watch.chart import Format, short_number
@@ -33,7 +34,7 @@ def report(runs: Sequence[str | Path], to: str | Path | None = None) -> Path:
     """
     folders = [Path(run) for run in runs]
     if to is None and len(folders) != 1:
-        raise OpenAlignError("a report on several runs needs a file to write: name it with --to.")
+        raise OpenAlignError(f"a report on several runs needs a file to write: name it with {option('to')}.")
     target = Path(to) if to is not None else folders[0] / "report.html"
     page = render_page([read_run(folder) for folder in folders])
     with whole_file(target) as partial:

@@ -32,7 +32,7 @@ from openalign.curation.text.languages import classify_batch
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, unigrams
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
-from tests.curation.plain_words import split_unigrams
+from tests.curation.plain_words import split_spaced, split_unigrams
 from tests.curation.site import Server
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17, which is not installed")
@@ -76,6 +76,7 @@ def test_partitions_follow_one_another_and_are_about_as_large_as_asked(engine: E
     assert [row for batch in batches_of(partitions, 64) for row in batch["number"].to_pylist()] == list(range(1000))
 
 
+@pytest.mark.slow
 def test_results_of_a_cached_map_are_in_the_order_of_the_partitions(engine: Engine) -> None:
     texts = [f"{number:03d} apples" for number in range(500)]
     partitions = engine.partition("partitions", engine.from_arrow("given", pa.table({"text": texts})), ["text"], 50)
@@ -111,6 +112,14 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
         assert row["words"] == words
         assert row["unspaced"] or row["spaced"] == row["text"]
         assert row["pairs"] == [f"{one} {after}" for one, after in itertools.pairwise(words)]
+
+
+def test_every_character_is_in_a_word_or_not_on_every_engine_alike(engine: Engine) -> None:
+    codes = [code for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
+    texts = [" ".join(f"a{chr(code)}b" for code in codes[at : at + 300]) for at in range(0, len(codes), 300)]
+    given = engine.from_arrow("every_character", pa.table({"number": range(len(texts)), "text": texts}))
+    found = given.select("number", words=in_words(given.text)).to_pyarrow().sort_by("number")["words"].to_pylist()
+    assert found == [" ".join(split_spaced(text)) for text in texts]
 
 
 def verdicts(engine: Engine, occurrences: pa.Table, asked: CurateRecipe) -> list[dict[str, Any]]:
@@ -194,8 +203,8 @@ def test_many_machines_fetch_what_one_does_and_go_on_with_what_it_left(
     spark: Engine, server: Server, tmp_path: Path
 ) -> None:
     server.files = {f"{number}.jpg": encoded(drawing(number)) for number in range(70)}
-    other = server.address.replace("127.0.0.1", "localhost")  # another host, for all that fetching knows
-    urls = [f"{host}/{name}" for host in (server.address, other) for name in (*server.files, "gone.jpg")]
+    other = server.url.replace("127.0.0.1", "localhost")  # another host, for all that fetching knows
+    urls = [f"{host}/{name}" for host in (server.url, other) for name in (*server.files, "gone.jpg")]
     lines = [f"{url},drawing number {number}" for number, url in enumerate(urls)]
     (tmp_path / "list.csv").write_text("\n".join(["url,text", *lines]))
     asked = CurateRecipe.of(allow_private_hosts=True)

@@ -102,6 +102,7 @@ def test_rows_are_counted_and_read_in_batches_over_all_files(tmp_path: Path) -> 
     assert [batch.num_rows for batch in batches_of(files, 6)] == [6, 4] * 3
 
 
+@pytest.mark.slow
 def test_an_interrupted_curation_resumes_a_step_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`pipeline` keeps the results of steps that it does not know by name."""
     page = tmp_path / "in" / "page.html"

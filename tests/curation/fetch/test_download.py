@@ -30,12 +30,12 @@ QUICK = PUBLIC.replace(allow_private_hosts=True)
 
 
 def problems(names: list[str], server: Server, to: Path) -> list[str | None]:
-    urls = [f"{server.address}/{name}" for name in names]
+    urls = [f"{server.url}/{name}" for name in names]
     return fetch(urls, to, settings=QUICK.fetch)["problem"].to_pylist()
 
 
 def test_images_are_kept_whole_under_the_hash_of_their_url(server: Server, tmp_path: Path) -> None:
-    urls = [f"{server.address}/{name}" for name in ("one.jpg", "octets", "moved.jpg", "one.jpg")]
+    urls = [f"{server.url}/{name}" for name in ("one.jpg", "octets", "moved.jpg", "one.jpg")]
     table = fetch(urls, tmp_path, settings=QUICK.fetch)
     assert table.column_names == ["image", "location", "problem"]
     assert table["image"].to_pylist() == urls
@@ -73,7 +73,7 @@ def test_what_cannot_be_had_has_a_reason(server: Server, tmp_path: Path, name: s
 def test_slow_server_is_given_up_within_the_time(server: Server, tmp_path: Path) -> None:
     settings = QUICK.replace(fetch_seconds=0.3, fetch_attempts=1)
     started = time.monotonic()
-    table = fetch([f"{server.address}/slow.jpg"], tmp_path, settings=settings.fetch)
+    table = fetch([f"{server.url}/slow.jpg"], tmp_path, settings=settings.fetch)
     assert table["problem"].to_pylist() == ["no complete response within 0.3 s"]
     assert time.monotonic() - started < 2
 
@@ -125,7 +125,7 @@ def test_dead_host_and_odd_urls_do_not_raise(server: Server, tmp_path: Path) -> 
         port = free.getsockname()[1]
     urls = [
         f"http://127.0.0.1:{port}/a.jpg",
-        f"https://{server.address.partition('//')[2]}/one.jpg",  # speaks no TLS
+        f"https://{server.url.partition('//')[2]}/one.jpg",  # speaks no TLS
         "ftp://a.org/x",
         "http://[::1/x",
         "http://a b/x",
@@ -196,19 +196,19 @@ def test_redirect_into_a_private_network_is_not_followed(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("openalign.curation.fetch.http_client.is_public", lambda address: address == "127.0.0.1")
-    table = fetch([f"{server.address}/to-metadata"], tmp_path, settings=PUBLIC.fetch)
+    table = fetch([f"{server.url}/to-metadata"], tmp_path, settings=PUBLIC.fetch)
     assert table["problem"].to_pylist() == ["169.254.169.254 is not a public address"]
 
 
 def test_folder_that_cannot_be_written_is_one_message(server: Server, tmp_path: Path) -> None:
-    name = hashlib.sha256(f"{server.address}/one.jpg".encode()).hexdigest()
+    name = hashlib.sha256(f"{server.url}/one.jpg".encode()).hexdigest()
     (tmp_path / name[:2]).write_bytes(b"a file where a folder should be")
     with pytest.raises(OpenAlignError, match=f"{tmp_path} could not be written"):
         problems(["one.jpg"], server, tmp_path)
 
 
 def test_interrupted_run_leaves_a_ledger_that_the_next_one_goes_on_from(server: Server, tmp_path: Path) -> None:
-    urls = [f"{server.address}/one.jpg", *(f"{server.address}/many{n}.jpg" for n in range(400))]
+    urls = [f"{server.url}/one.jpg", *(f"{server.url}/many{n}.jpg" for n in range(400))]
     script = f"""
 import signal
 from pathlib import Path
@@ -232,7 +232,7 @@ fetch({urls!r}, Path({str(tmp_path)!r}), settings=CurateRecipe.of(allow_private_
 
 
 def test_a_second_curation_can_ask_again_for_just_what_failed(server: Server, tmp_path: Path) -> None:
-    rows = [f"{server.address}/{name},a picture of something" for name in ("one.jpg", "busy.jpg", "missing.jpg")]
+    rows = [f"{server.url}/{name},a picture of something" for name in ("one.jpg", "busy.jpg", "missing.jpg")]
     (tmp_path / "pairs.csv").write_text("\n".join(["url,text", *rows]) + "\n")
     settings = CurateRecipe.of(allow_private_hosts=True, fetch_attempts=1)
 

@@ -84,7 +84,7 @@ def test_a_byte_changed_anywhere_never_points_to_another_file(tmp_path: Path) ->
 def test_a_damaged_download_is_fetched_again(
     server: Server, tmp_path: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    urls = [f"{server.address}/one.jpg", f"{server.address}/octets"]
+    urls = [f"{server.url}/one.jpg", f"{server.url}/octets"]
     fetch(urls, tmp_path, settings=ASKED.fetch)
     (tmp_path / file_of(urls[0])).write_bytes(damage)
     server.asked.clear()

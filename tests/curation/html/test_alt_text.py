@@ -44,6 +44,7 @@ def test_other_descriptions_stand_in_where_they_are_asked_for() -> None:
     assert found("aria-label", "alt") == ["", "A label", None, None]
 
 
+@pytest.mark.slow
 @given(st.text(max_size=50))
 def test_cleaning_gives_nfc_without_double_blanks(text: str) -> None:
     cleaned = clean_text(text)

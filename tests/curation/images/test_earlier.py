@@ -16,6 +16,8 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from tests.curation.crawl import drawing, encoded
 
+pytestmark = pytest.mark.slow
+
 OFFLINE = CurateRecipe.of(download=False)
 
 

@@ -40,9 +40,9 @@ def test_the_nearest_test_image_is_found_block_by_block(at_once: int, monkeypatc
     draw = np.random.default_rng(0)
     vectors, tests = (draw.normal(size=(count, 5)).astype(np.float32) for count in (7, 11))
     tests[9] = tests[2]
-    cosines, places = embeddings.nearest(vectors, tests)
+    cosines, indices = embeddings.nearest(vectors, tests)
     np.testing.assert_allclose(cosines, (vectors @ tests.T).max(1), rtol=1e-6)
-    assert places.tolist() == (vectors @ tests.T).argmax(1).tolist()
+    assert indices.tolist() == (vectors @ tests.T).argmax(1).tolist()
 
 
 def test_without_test_images_nothing_is_near() -> None:

@@ -17,13 +17,15 @@ from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.model.folders import put
 
+pytestmark = pytest.mark.slow
+
 
 def classifier(folder: Path, *labels: str, always: int | None = None) -> Path:
     """A model folder with these classes: random weights, or one that always answers with the class at `always`."""
     torch.manual_seed(0)
     config = ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=8,
-        id2label=dict(enumerate(labels)), label2id={label: place for place, label in enumerate(labels)},
+        id2label=dict(enumerate(labels)), label2id={label: number for number, label in enumerate(labels)},
     )  # fmt: skip
     model = ViTForImageClassification(config)
     with torch.no_grad():

@@ -48,7 +48,7 @@ EXTRACTION = {
 CURATION = {
     "images.inspection._inspect": (1, 1),
     "duplicates.contamination._fingerprint_of": (1, 0),
-    "text.languages.guessed_language": (1, 0),
+    "text.languages.guessed_languages": (1, 0),
     "text.words._spaced_text": (1, 0),
     "images.classifier._scores": (1, 1),
     "images.embeddings._embedded_images": (1, 0),
@@ -209,7 +209,7 @@ def models(monkeypatch: pytest.MonkeyPatch, paint_encoder: PaintEncoder) -> None
     monkeypatch.setattr(hub, "load", lambda name: paint_encoder)
     monkeypatch.setattr("openalign.curation.pipeline.check_models", lambda rules, recipe: None)
     monkeypatch.setattr(image_rules, "open_unsafe_scorer", lambda _: lambda images: [0.0] * len(images))
-    monkeypatch.setattr("openalign.curation.text.languages.language_of", lambda text: "en")
+    monkeypatch.setattr("openalign.curation.text.languages.likely_languages", lambda text: ["en"])
 
 
 @pytest.fixture(scope="module")

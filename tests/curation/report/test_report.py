@@ -13,6 +13,8 @@ from openalign.curation.recipe import CurateRecipe
 from tests.browser import opened
 from tests.curation.crawl import drawing, encoded, write_crawl
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,7 +74,7 @@ def test_report_html_fetches_nothing(curated: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_report_opens_without_complaint_and_fits_the_width(browser: Browser, curated: Path, width: int) -> None:
+def test_report_opens_without_errors_and_fits_the_width(browser: Browser, curated: Path, width: int) -> None:
     page, complaints = opened(browser, curated / "report.html", width)
     assert page.locator("h1").inner_text() == "2 of 8 image-text pairs kept"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -87,6 +89,31 @@ def test_report_shows_what_each_rule_dropped(browser: Browser, curated: Path) ->
     assert "Did not run" in page.locator("#unsafe_image").inner_text()
     assert page.locator("#near_duplicate_of_test .twin img").count() == 2
     assert page.locator("#no_text .example img").count() == 1
+
+
+def figures_of(page: Path) -> dict[str, str]:
+    """The numbers at the top of a report by their labels."""
+    found = re.findall(r'<b>([\d,]+)</b><span class="soft">([^<]+)</span>', page.read_text(encoding="utf-8"))
+    return {label: number for number, label in found}
+
+
+@pytest.mark.parametrize("kind", ["table", "shards"])
+def test_a_source_without_pages_counts_rows(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "0.jpg").write_bytes(encoded(drawing(0)))
+    (tmp_path / "list.csv").write_text("image,text\n0.jpg,one drawing here\n0.jpg,another text of it\n,no image here\n")
+    source = tmp_path / "list.csv"
+    if kind == "shards":
+        curate([source], to=tmp_path / "first", workers=1)
+        source = tmp_path / "first" / "shards"
+    curate([source], to=tmp_path / "out", workers=1, recipe=CurateRecipe.of(languages=["en", "de"]))
+    figures = figures_of(tmp_path / "out" / "report.html")
+    assert not {"pages read", "images on pages"} & figures.keys()
+    assert (figures["rows read"], figures["images named"]) == (("3", "2") if kind == "table" else ("2", "2"))
+    assert "<td>text.languages<td>en, de</tr>" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_crawl_counts_pages(curated: Path) -> None:
+    assert {"pages read", "images on pages"} <= figures_of(curated / "report.html").keys()
 
 
 def test_markup_in_a_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:

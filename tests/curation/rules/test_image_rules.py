@@ -11,6 +11,7 @@ from tests.curation.crawl import write_crawl
 from tests.curation.images.test_unsafe import classifier
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("marked", [True, False])
 def test_images_that_a_classifier_finds_watermarked_are_dropped(tmp_path: Path, marked: bool) -> None:
     model = classifier(tmp_path / "model", "clean", "Watermark", always=int(marked))

@@ -51,5 +51,5 @@ def test_a_model_that_does_not_exist_ends_the_run_before_anything_is_read(
         )
 
 
-def test_without_models_nothing_is_looked_for() -> None:
+def test_without_models_nothing_is_searched() -> None:
     check_models(RULES, CurateRecipe())

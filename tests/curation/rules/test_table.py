@@ -34,7 +34,7 @@ def reasons_of(
 ) -> dict[Pair, list[str]]:
     """The rules that each distinct pair breaks, through the engine, which counts tokens in so many parts."""
     columns = {
-        name: pa.array([pair[place] for pair in pairs], pa.string()) for place, name in enumerate(("image", "text"))
+        name: pa.array([pair[index] for pair in pairs], pa.string()) for index, name in enumerate(("image", "text"))
     }
     columns |= {name: pa.nulls(len(pairs), pa.string()) for name in ("page", "host")}
     table = pa.table(columns | {"occurrence": range(len(pairs))})

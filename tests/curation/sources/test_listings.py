@@ -32,12 +32,13 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             tar.addfile(info, io.BytesIO(data))
 
 
-def test_img2dataset_tars_are_read_in_place_and_named_by_their_url(tmp_path: Path) -> None:
+def test_img2dataset_tars_are_read_in_place_and_named_by_their_members(tmp_path: Path) -> None:
     first = {"0.jpg": JPEG + b"0", "0.txt": b"An  apple", "0.json": json.dumps({"url": "http://a.org/0.jpg"}).encode()}
     write_tar(tmp_path / "00000.tar", first)
     write_tar(tmp_path / "00001.tar", {"1.jpg": JPEG + b"1"})
     found = extracted([tmp_path], tmp_path.parent / "work", workers=2)
-    assert shown(found) == [("http://a.org/0.jpg", "An apple"), (f"{tmp_path}/00001.tar/1", None)]
+    assert shown(found) == [(f"{tmp_path}/00000.tar/0.jpg", "An apple"), (f"{tmp_path}/00001.tar/1.jpg", None)]
+    assert [(row["page"], row["host"]) for row in found.occurrences] == [("http://a.org/0.jpg", "a.org"), (None, None)]
     assert [parse_location(location).read() for location in locations(found)] == [JPEG + b"0", JPEG + b"1"]
 
 

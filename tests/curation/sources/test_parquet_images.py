@@ -47,7 +47,7 @@ def test_plain_bytes_are_named_by_their_row_and_lists_give_several_texts(tmp_pat
     assert stored == {f"{path}/row {row + 1}": IMAGES[row] for row in range(3)}
 
 
-def test_a_path_that_stands_twice_names_no_image(tmp_path: Path) -> None:
+def test_a_path_that_occurs_twice_names_no_image(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     images = [{"bytes": data, "path": f"{row % 2}.jpg"} for row, data in enumerate(IMAGES[:4])]
     pq.write_table(pa.table({"image": images, "text": ["a", "b", "c", "d"]}), path, row_group_size=2)

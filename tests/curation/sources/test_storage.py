@@ -195,7 +195,7 @@ def test_what_cannot_be_read_at_a_url_is_reported(source: str, message: str, tmp
         extracted([source], tmp_path / "work", workers=1)
 
 
-def test_a_look_elsewhere_leaves_the_stream_where_it_was(tmp_path: Path) -> None:
+def test_reading_elsewhere_leaves_the_position_of_the_stream(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(range(50)))
     with opened(tmp_path / "a") as stream:
         stream.read(10)

@@ -1,4 +1,4 @@
-"""Languages: guessed from the text, judged only where they are asked for, and before anything is downloaded."""
+"""Languages: guessed from the text, evaluated only where they are asked for, and before anything is downloaded."""
 
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from openalign.curation.engine.local import LocalEngine
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.text import languages
-from openalign.curation.text.languages import classify_texts, language_of
+from openalign.curation.text.language_codes import SHARES, VARIETIES
+from openalign.curation.text.languages import classify_texts, language_of, likely_languages
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing
 
@@ -27,6 +28,44 @@ def test_every_text_gets_its_language_batch_by_batch(tmp_path: Path, monkeypatch
     assert (rows[ENGLISH], rows[GERMAN]) == ("en", "de")
 
 
+def test_every_label_of_the_identifier_has_a_share() -> None:
+    labels = languages._identifier().labels
+    assert {VARIETIES.get(label, label) for label in labels} == set(SHARES)
+
+
+@pytest.mark.parametrize("text", ["", " ", "red", "1920x1080", "12 345", "IMG_2034.jpg", "★★★", "—", "x", "🍎🍎"])
+def test_a_text_with_nothing_to_guess_from_is_in_no_language(text: str) -> None:
+    assert likely_languages(text) == ["zxx"]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "Lucera Women Silver Earrings"),
+        ("en", "MEN BLUE STRIPED SHIRT"),
+        ("en", "Vintage Leather Messenger Bag"),
+        ("de", "Blaue Jacke mit Kapuze"),
+        ("fr", "chaise pliante en bois"),
+        ("es", "una taza de café"),
+        ("pl", "Zdjęcie czaszki z dziurą"),
+        ("no", "en hund løper på stranden"),
+        ("zh", "红色的苹果放在木桌上"),
+        ("ja", "赤いリンゴの写真"),
+        ("th", "ภาพแมวสีดำ"),
+        ("ar", "قطة سوداء على الطاولة"),
+    ],
+)
+def test_short_texts_of_shops_and_captions_may_be_in_their_own_language(language: str, text: str) -> None:
+    assert language in likely_languages(text)
+
+
+def test_what_is_not_told_apart_is_named_with_the_likeliest_first() -> None:
+    likely = likely_languages("crvena jabuka na stolu")
+    assert likely[0] == language_of("crvena jabuka na stolu") and {"hr", "bs", "sr"} & set(likely[1:])
+    assert likely_languages(ENGLISH) == ["en"]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "kept"), [(None, [ENGLISH, GERMAN]), ("de", [GERMAN]), ("en, DE", [ENGLISH, GERMAN])]
 )
@@ -48,3 +87,16 @@ def test_texts_of_other_languages_are_dropped_where_some_are_asked_for(
 def test_a_language_is_named_by_its_code() -> None:
     with pytest.raises(OpenAlignError, match="'english' is no language code"):
         CurateRecipe.of(languages="en,english")
+    with pytest.raises(OpenAlignError, match=r"texts are not recognised as 'sd'; the codes are ace, af, am, .* zxx"):
+        CurateRecipe.of(languages="en,sd")
+    assert CurateRecipe.of(languages="NB, nn,yue,zh").text.language_codes == ("no", "zh")
+
+
+def test_a_text_that_may_be_in_a_language_asked_for_is_kept(tmp_path: Path) -> None:
+    text = "crvena jabuka na stolu"
+    drawing(1).save(tmp_path / "a.jpg")
+    (tmp_path / "pairs.csv").write_text(f"image,text\na.jpg,{text}\n")
+    for number, code in enumerate([*likely_languages(text), "en", "zxx"]):
+        to = tmp_path / str(number)
+        curate([tmp_path / "pairs.csv"], to=to, workers=1, recipe=CurateRecipe.of(languages=f"fi,{code}"))
+        assert len(pq.read_table(to / "pairs.parquet")) == (code in likely_languages(text))

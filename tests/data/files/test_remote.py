@@ -73,7 +73,7 @@ def serving(folder: Path) -> Iterator[tuple[ThreadingHTTPServer, type[RangeHandl
     handler = type("Handler", (RangeHandler,), {"asked": [], "failures": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder.parent)))
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server, handler
     server.shutdown()
     server.server_close()
@@ -118,7 +118,10 @@ def test_without_its_sidecar_a_shard_is_indexed_by_one_pass(folder: Path, memory
     files = fsspec.filesystem("memory")
     for file in folder.glob("*.parquet"):
         files.rm(f"/bucket/{file.name}")
-    assert_same(open_pairs(memory), open_pairs(folder))
+    some, others = open_pairs(memory), open_pairs(folder)
+    assert some.texts() == others.texts()
+    assert all(some.image_bytes(row) == others.image_bytes(row) for row in range(len(others)))
+    assert some.table["image"].to_pylist()[5] == "shard-00001.tar/5.jpg"
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -191,7 +194,7 @@ def test_what_cannot_be_opened_is_an_error_that_names_it(
     fsspec.filesystem("memory").pipe_file("/other/readme.txt", b"x")
     for url, message in (
         ("memory://nowhere", "memory://nowhere does not exist"),
-        ("memory://other", r"holds no shards \(\.tar\)"),
+        ("memory://other", "holds no shards"),
         (f"{server}/nothing.tar", "nothing.tar does not exist"),
         ("http://127.0.0.1:9/shards", "cannot be read"),
         ("gopher://a/b", "gopher://a/b is not a URL that can be read"),

@@ -7,6 +7,7 @@ import fsspec
 import pytest
 
 from openalign.data.files.walk import file_states, files_below
+from openalign.data.left_out import Kind, counted
 
 NAMES = (
     "b.txt",
@@ -77,3 +78,63 @@ def test_a_single_file_has_one_state_and_a_pipe_has_none(folder: Path, url: str)
     os.mkfifo(folder / "pipe")
     assert list(file_states(folder / "pipe")) == []
     assert len(list(file_states(folder))) == len(VISIBLE)
+
+
+def skipped(folder: Path | str) -> dict[str, int]:
+    problems: list[str] = []
+    files_below(folder, problems)
+    return counted(problems)
+
+
+@pytest.mark.parametrize("where", ["disk", "url"])
+def test_what_is_hidden_is_counted_by_file(folder: Path, url: str, where: str) -> None:
+    assert skipped(folder if where == "disk" else url) == {Kind.HIDDEN: len(NAMES) - len(VISIBLE)}
+
+
+def test_thumbnails_and_files_of_other_programs_are_skipped_and_counted(tmp_path: Path) -> None:
+    others = (
+        *("@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_B.jpg", ".thumbnails/a.png"),
+        *("b/__MACOSX/._a.jpg", "b/._a.jpg", "Thumbs.db", "b/desktop.ini", "#recycle/old.jpg", "b/@eaDir/x.jpg"),
+    )
+    for name in ("a.jpg", "b/a.jpg", *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert files_below(tmp_path) == ["a.jpg", "b/a.jpg"]
+    assert skipped(tmp_path) == {Kind.HIDDEN: len(others)}
+
+
+def test_links_to_folders_are_followed_unless_they_lead_back(tmp_path: Path) -> None:
+    data, away = tmp_path / "data", tmp_path / "away"
+    for folder in (data / "a", away / "deep"):
+        folder.mkdir(parents=True)
+        (folder / "x.jpg").write_bytes(b"x")
+    (data / "away").symlink_to(away)
+    (data / "file.jpg").symlink_to(away / "deep" / "x.jpg")
+    assert files_below(data) == ["a/x.jpg", "away/deep/x.jpg", "file.jpg"]
+    assert skipped(data) == {}
+    (data / "a" / "loop").symlink_to(data)
+    (away / "deep" / "back").symlink_to(data / "a")
+    (data / "up").symlink_to(tmp_path)
+    (data / "a" / "self").symlink_to(data / "a" / "self")
+    (data / "nowhere.jpg").symlink_to(tmp_path / "missing.jpg")
+    (data / "twice").symlink_to(away / "deep")
+    assert files_below(data) == ["a/x.jpg", "away/deep/x.jpg", "file.jpg"]
+    assert skipped(data) == {Kind.LINK_NOT_FOLLOWED: 6}
+
+
+def test_pipes_odd_names_and_closed_folders_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    for odd in (b"caf\xe9.jpg", b"\xff.txt"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + odd)).write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if path.endswith("closed"):  # the tests may run as root, to whom all folders are open
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    assert files_below(tmp_path) == ["a.jpg"]
+    assert skipped(tmp_path) == {Kind.NAME_NOT_UTF8: 2, Kind.FILE_NOT_READ: 1, Kind.FOLDER_NOT_READ: 1}

@@ -17,6 +17,7 @@ from openalign.data.shards.writer import ShardWriter
 
 DECODED = [each.name for each in FORMATS if each.pillow]
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+JXL = b"\xff\x0a\xfa\x7f" + bytes(64)
 
 
 def encoded(name: str) -> bytes:
@@ -45,6 +46,8 @@ def test_a_format_that_is_decoded_is_recognised_by_its_first_bytes(name: str) ->
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "avif"),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "heic"),
         (HEIC, "heic"),
+        (JXL, "jxl"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
     ],
 )
 def test_first_bytes_tell_the_format(head: bytes, name: str) -> None:
@@ -57,11 +60,14 @@ def test_other_files_are_not_taken_for_images(head: bytes) -> None:
     assert format_of(head) is None
 
 
-def test_heic_is_recognised_everywhere_and_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "photo.HEIC").write_bytes(HEIC)
+@pytest.mark.parametrize(("name", "content"), [("photo.HEIC", HEIC), ("photo.hif", HEIC), ("photo.jxl", JXL)])
+def test_a_format_that_is_not_decoded_is_recognised_and_refused_by_name(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
     (tmp_path / "photo.txt").write_text("a photo")
     [data] = [open_pairs(tmp_path).image_bytes(0)]
-    with pytest.raises(ImageError, match=r"^HEIC is not supported$"):
+    with pytest.raises(ImageError, match=r"^(HEIC|JXL) is not supported$"):
         decode(data)
 
 

@@ -15,6 +15,7 @@ def test_an_epoch_holds_every_sample_once(count: int, seed: int, epoch: int) -> 
     assert np.array_equal(np.sort(order), np.arange(count))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(count=st.integers(1, 300), batch_size=st.integers(1, 400), seed=st.integers(0, 10))
 def test_steps_walk_through_the_epochs_without_a_gap(count: int, batch_size: int, seed: int) -> None:
@@ -35,6 +36,7 @@ def test_with_blocks_an_epoch_still_holds_every_sample_once(count: int, block: i
         assert np.array_equal(np.sort(walked[epoch * count : (epoch + 1) * count]), np.arange(count))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(count=st.integers(1, 3000), block=st.integers(2, 200), seed=st.integers(0, 99))
 def test_any_part_of_a_block_shuffle_is_that_part_of_the_whole(count: int, block: int, seed: int) -> None:

@@ -23,6 +23,7 @@ from openalign.errors import OpenAlignError
 from tests.data.loading.batches import SETTINGS, batches
 
 
+@pytest.mark.slow
 def test_workers_outlive_a_sigterm_to_the_whole_process_group(pairs: Pairs, tokenizer: Tokenizer) -> None:
     loader = BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=40)
     running = iter(loader)
@@ -90,6 +91,7 @@ def test_a_worker_killed_at_any_moment_is_one_error_and_leaves_no_process(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_that_dies_before_its_batches_are_fetched_is_reported_as_killed(
     pairs: Pairs, tokenizer: Tokenizer, workers: int

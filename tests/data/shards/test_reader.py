@@ -35,6 +35,7 @@ def test_the_index_keeps_a_digest_of_each_stored_image(tmp_path: Path) -> None:
     assert pq.read_table(index_path(tmp_path / "shard-00000.tar"))["image_digest"].to_pylist() == [expected]
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(rows=st.lists(st.integers(0, 59), min_size=40, max_size=200), most_open=st.integers(1, 3))
 def test_many_threads_read_what_was_written_with_few_tars_open(

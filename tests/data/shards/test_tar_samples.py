@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openalign.data.left_out import counted
 from openalign.data.pairs.open import open_pairs
-from openalign.data.shards import tar_samples
+from openalign.data.shards import tar_scan
 from openalign.data.shards.index import IndexDamage, read_index
 from openalign.errors import OpenAlignError
 
@@ -93,8 +94,8 @@ def test_a_damaged_header_in_the_middle_is_not_the_end_of_the_tar(tmp_path: Path
 def test_a_text_or_an_image_that_is_too_large_is_left_out_and_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tar_samples, "MAX_TEXT_BYTES", 600)
-    monkeypatch.setattr(tar_samples, "MAX_IMAGE_BYTES", 1000)
+    monkeypatch.setattr(tar_scan, "MAX_TEXT_BYTES", 600)
+    monkeypatch.setattr(tar_scan, "MAX_IMAGE_BYTES", 1000)
     members = samples() | {"1.json": b'{"page": "' + b"x" * 600 + b'"}', "2.txt": b"y" * 601, "3.jpg": bytes(1001)}
     tar = tar_of(tmp_path / "a.tar", members)
     problems: list[str] = []
@@ -125,19 +126,21 @@ def test_metadata_that_cannot_be_read_is_left_out_and_listed(tmp_path: Path, des
     assert pairs.texts() == [f"text {i}" for i in range(4)]
     assert pairs.table["width"].to_pylist() == [0, None, 2, 3]
     [problem] = pairs.problems
-    assert problem.startswith(f"{tar}: the .json of sample 1 is left out: ")
+    assert problem.startswith(f"{tar}: 1.json is left out: ")
+    assert counted(pairs.problems) == {"metadata that cannot be read": 1}
     assert reason in problem
 
 
-def test_a_text_or_json_that_is_not_utf8_costs_its_sample_alone(tmp_path: Path) -> None:
-    tar = tar_of(tmp_path / "a.tar", samples(10) | {"3.txt": b"caf\xe9", "5.json": b'{"width": 5, "x": "\xff"}'})
+def test_a_text_or_json_that_is_no_text_costs_its_sample_alone(tmp_path: Path) -> None:
+    binary = bytes(range(256))
+    tar = tar_of(tmp_path / "a.tar", samples(10) | {"3.txt": binary, "5.json": binary, "7.txt": b"caf\xe9 noir"})
     pairs = open_pairs(tar)
     assert pairs.table["key"].to_pylist() == [str(i) for i in range(10) if i != 3]
     assert pairs.table["width"].to_pylist() == [0, 1, 2, 4, None, 6, 7, 8, 9]
-    assert pairs.problems[:2] == (
-        f"{tar}: 3.txt is not UTF-8 at byte 3, and is left out",
-        f"{tar}: 5.json is not UTF-8 at byte 19, and is left out",
-    )
+    assert pairs.texts()[6] == "café noir"
+    assert counted(pairs.problems) == {"texts that cannot be read": 1, "metadata that cannot be read": 1}
+    assert f"{tar}: 3.txt is not text, and is left out" in pairs.problems
+    assert len(open_pairs(tar, need_text=False)) == 10
 
 
 def test_a_tar_that_cannot_be_read_is_left_out_beside_one_that_can(tmp_path: Path) -> None:
@@ -169,22 +172,22 @@ def test_numbers_and_texts_that_no_column_can_hold_are_kept_as_text(tmp_path: Pa
         "2.json": b'{"width": 1%s}' % (b"0" * 30),
     }
     table = open_pairs(tar_of(tmp_path / "a.tar", members)).table
-    assert table["page"].to_pylist() == [None, "?!", None, None]
-    assert table["?"].to_pylist() == [None, 1, None, None]
+    assert table["page"].to_pylist() == [None, "\ufffd!", None, None]
+    assert table["\ufffd"].to_pylist() == [None, 1, None, None]
     assert table["width"].to_pylist() == ["0", "inf", "1" + "0" * 30, "3"]
 
 
 def test_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
     tar = tar_of(tmp_path / "a.tar", {"a\udcff.jpg": bytes(700), "a\udcff.txt": b"text"}, tarfile.GNU_FORMAT)
-    assert open_pairs(tar).table["key"].to_pylist() == ["a?"]
+    assert open_pairs(tar).table["key"].to_pylist() == ["a\ufffd"]
 
 
 def test_samples_may_not_have_any_number_of_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openalign.data.shards.index._MOST_FIELDS", 8)
+    monkeypatch.setattr("openalign.data.shards.rows._MOST_FIELDS", 9)
     wide = json.dumps({f"field {i}": i for i in range(5)}).encode()
     pairs = open_pairs(tar_of(tmp_path / "a.tar", samples() | {"2.json": wide}))
     assert pairs.table.column_names == ["image", "text", "key", "width"]
-    assert "the fields of sample 2 are left out: the samples have more than 8 distinct fields" in pairs.problems[0]
+    assert "the fields of sample 2 are left out: the samples have more than 9 distinct fields" in pairs.problems[0]
 
 
 def test_a_field_that_is_a_number_in_one_tar_and_a_text_in_another_is_text(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_a_dataset_that_cannot_be_opened_is_an_error_with_advice(tmp_path: Path)
         open_pairs(tmp_path / "hole.parquet").image_bytes(1)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @example(position=196, bit=3)  # two columns of which pyarrow finds neither by its name
 @example(position=384, bit=0)  # a buffer of offsets that is one byte longer

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from openalign.data.tables import json_lines, text_source
+from openalign.data.files import text_source
+from openalign.data.tables import json_lines
 from openalign.data.tables.read import read_table
 from openalign.errors import OpenAlignError
 from tests.data.tables.long_tables import LINES, table_with

@@ -110,17 +110,17 @@ REFUSED = {
     "bytes of bytes": (
         "pre_tokenizer",
         sequence(*[{"type": "ByteLevel", "add_prefix_space": False}] * 3, nested="pretokenizers"),
-        "into 192",
+        "into 128",
     ),
     "marks before every piece": (
         "pre_tokenizer",
         sequence(*[{"type": "Metaspace", "replacement": "_"}] * 6, nested="pretokenizers"),
-        "into 192",
+        "into 128",
     ),
     "a long pattern": (
         "pre_tokenizer",
-        {"type": "Split", "pattern": {"Regex": "a|" * 3000}, "behavior": "Isolated", "invert": False},
-        "more than 4,096 characters",
+        {"type": "Split", "pattern": {"Regex": "a|" * 150_000}, "behavior": "Isolated", "invert": False},
+        "more than 262,144 characters",
     ),
     "pieces of no length": ("pre_tokenizer", {"type": "FixedLength", "length": 0}, "`length` = 0"),
     "an unknown step": ("normalizer", {"type": "Custom"}, "of the type 'Custom' are not supported"),

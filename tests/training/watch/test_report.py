@@ -31,7 +31,10 @@ def write_run(folder: Path, *, recall: bool = True, changes: dict[str, str] | No
     records = [record_of(step, recall, bare) for step in range(1, STEPS + 1)]
     lines = "".join(json.dumps(record) + "\n" for record in records)
     (folder / "log.jsonl").write_text(lines + '{"step": 41, "lo')
-    write_recipe(read_recipe("laptop", {"steps": "1100", **(changes or {})}), folder / "recipe.toml")
+    write_recipe(
+        read_recipe("laptop", {"data": "a.csv", "tokenizer": "t.json", "steps": "1100", **(changes or {})}),
+        folder / "recipe.toml",
+    )
     if not bare:
         machine = {"device": "a machine", "processes": 2, "peak_flops": 5e10, "peak_source": "measured"}
         versions = {"python": "3", "torch": "2", "openalign": "0"}
@@ -57,7 +60,7 @@ def record_of(step: int, recall: bool, bare: bool) -> dict[str, Any]:
         record["new_problems"] = ["row 7: <b>truncated</b> JPEG"]
     if recall and step % 10 == 0:
         names = [f"{way} R@{depth}" for way in ("image_to_text", "text_to_image") for depth in (1, 5, 10)]
-        record["recall"] = {name: min(1.0, step / 50 + place / 100) for place, name in enumerate(names)}
+        record["recall"] = {name: min(1.0, step / 50 + index / 100) for index, name in enumerate(names)}
     return record
 
 
@@ -148,7 +151,7 @@ def test_a_folder_without_a_run_or_without_a_logged_step_is_an_error(tmp_path: P
         report([tmp_path, tmp_path])
 
 
-def test_the_command_writes_the_page_and_wants_a_place_for_several(run: Path, tmp_path: Path) -> None:
+def test_the_command_writes_the_page_and_wants_a_file_for_several(run: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["report", str(run), "--to", str(tmp_path / "page.html")], prog_name="openalign")
     assert done.exit_code == 0 and "page.html" in done.stderr
     assert (tmp_path / "page.html").exists()
@@ -158,7 +161,7 @@ def test_the_command_writes_the_page_and_wants_a_place_for_several(run: Path, tm
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("which", ["run", "compared"])
-def test_the_page_opens_without_complaint_and_fits_the_width(
+def test_the_page_opens_without_errors_and_fits_the_width(
     browser: Browser, run: Path, page: str, compared: Path, width: int, which: str
 ) -> None:
     shown, complaints = opened(browser, compared if which == "compared" else run / "report.html", width)

@@ -105,7 +105,7 @@ def test_only_the_first_process_writes(settings: Recipe, tmp_path: Path) -> None
     assert not [path for path in tmp_path.iterdir() if path.name in ("log.jsonl", "tensorboard", "machine.json")]
 
 
-def test_recall_stands_in_the_line_of_its_step(settings: Recipe, tmp_path: Path, spoken: io.StringIO) -> None:
+def test_recall_is_in_the_line_of_its_step(settings: Recipe, tmp_path: Path, spoken: io.StringIO) -> None:
     with RunLog(tmp_path, settings, 0, Processes()) as run_log:
         for step in range(3):
             run_log.add(result(), batch_of(step), waited=0.0)

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from openalign.data.pairs.from_tables import pairs_of_tables
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
@@ -22,7 +25,7 @@ class ParquetDataset:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder:
             return None
-        files = [file for file in source.files if file.lower().endswith(".parquet") and not _is_of_a_shard(file)]
+        files = [file for file in source.files if file.lower().endswith(".parquet") and not _is_about(file, source)]
         if not files:
             return None
         splits: dict[str, list[PathOrUrl]] = {}
@@ -38,5 +41,25 @@ class ParquetDataset:
         return pairs_of_tables(name, local, options)
 
 
-def _is_of_a_shard(file: str) -> bool:
-    return PurePosixPath(file).name.endswith(".index.parquet")
+def _is_about(file: str, source: Source) -> bool:
+    """Whether the file describes images that are elsewhere: shards, those of img2dataset, those in the folder."""
+    path = PurePosixPath(file)
+    beside = str(path.with_suffix(""))
+    if path.name.endswith(".index.parquet") or path.stem in ("metadata", "pairs"):
+        return True
+    if f"{beside}.tar" in source.files or (beside in source.folders and f"{beside}_stats.json" in source.files):
+        return True
+    if any(each.startswith("shards/") and each.endswith(".tar") for each in source.files):
+        return True
+    return bool(source.images) and isinstance(source.at, Path) and not _holds_images(source.at / file)
+
+
+def _holds_images(file: Path) -> bool:
+    """Whether a column holds bytes, alone or in objects; also if the file cannot be read."""
+    try:
+        schema = pq.read_schema(file)
+    except (OSError, pa.ArrowException):
+        return True
+    kinds = [field.type for field in schema]
+    inner = [field.type for kind in kinds if pa.types.is_struct(kind) for field in kind]
+    return any(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) for kind in (*kinds, *inner))

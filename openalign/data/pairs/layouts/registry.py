@@ -1,17 +1,20 @@
 """All layouts, and which of them data have."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from openalign.data.pairs.layouts.caption_files import CaptionFiles
+from openalign.data.pairs.layouts.class_folders import ClassFolders
 from openalign.data.pairs.layouts.images import Images
 from openalign.data.pairs.layouts.layout import Finding, Layout
 from openalign.data.pairs.layouts.metadata_folder import MetadataFolder
 from openalign.data.pairs.layouts.parquet_dataset import ParquetDataset
 from openalign.data.pairs.layouts.saved_dataset import SavedDataset
 from openalign.data.pairs.layouts.source import Source
+from openalign.data.pairs.layouts.table_beside import TableBeside
 from openalign.data.pairs.layouts.table_file import TableFile
 from openalign.data.pairs.layouts.webdataset import WebDataset
-from openalign.errors import UsageError
+from openalign.errors import OpenAlignError, UsageError
 
 LAYOUTS: Sequence[Layout] = (
     WebDataset(),
@@ -19,6 +22,9 @@ LAYOUTS: Sequence[Layout] = (
     MetadataFolder(),
     SavedDataset(),
     ParquetDataset(),
+    TableBeside(),
+    CaptionFiles(),
+    ClassFolders(),
     Images(),
 )
 """In order: data that have several of these layouts are read in the first, and the others are named."""
@@ -32,6 +38,18 @@ class Recognised:
     finding: Finding
     others: tuple[str, ...] = ()
     """The names of further layouts that the data have."""
+    rivals: Mapping[str, str] = field(default_factory=dict)
+    """Those among them that give other texts, and why they were recognised."""
+
+    def check_sure(self, name: str) -> None:
+        """Raise `OpenAlignError` if the data could be read in another layout, with other texts."""
+        if self.rivals:
+            ways = {self.layout.name: self.finding.why} | dict(self.rivals)
+            told = ", or ".join(f"{layout} (since {why})" for layout, why in ways.items())
+            raise OpenAlignError(
+                f"{name} could be read as {told}: choose one with --layout {self.layout.name} (the setting `layout`), "
+                "or give the file or folder that is meant"
+            )
 
 
 def recognise(source: Source, layout: str | None = None) -> Recognised | None:
@@ -39,12 +57,15 @@ def recognise(source: Source, layout: str | None = None) -> Recognised | None:
 
     Raises `UsageError` if there is no layout of that name, or the data do not have it.
     """
+    assert source.images is not None  # those of formats that are not read are counted, whatever the layout
     if layout is not None:
         return _asked(source, layout)
     found = [(each, finding) for each in LAYOUTS if (finding := each.find(source)) is not None]
     if not found:
         return None
-    return Recognised(*found[0], others=tuple(each.name for each, _ in found[1:]))
+    others = tuple(each.name for each, _ in found[1:])
+    rivals = {each.name: finding.why for each, finding in found[1:] if finding.gives_texts}
+    return Recognised(*found[0], others, rivals)
 
 
 def _asked(source: Source, name: str) -> Recognised:

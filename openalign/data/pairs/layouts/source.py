@@ -1,12 +1,17 @@
 """What a DATA argument names: a file, a folder with all that is below it, or a URL. Layouts are recognised from it."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from openalign.data.files import remote
 from openalign.data.files.walk import files_below
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.shards.find import is_pattern, matching
 from openalign.errors import OpenAlignError
 
 PathOrUrl = Path | str
@@ -22,14 +27,18 @@ class Source:
     at: PathOrUrl
     skipped: list[str] = field(default_factory=list)
     """A message for each kind of file, link or folder below it that is never read."""
+    chosen: tuple[str, ...] | None = None
+    """The files of a folder that a pattern stands for, by their relative paths; None for all."""
 
     @classmethod
     def of(cls, given: str | Path) -> "Source":
-        """The source that a path, a `file://` URL or another URL names.
+        """The source that a path, a `file://` URL or another URL names, or a pattern: `{00..10}.tar`, `train-*.tar`.
 
         Raises `OpenAlignError` if it is local and does not exist.
         """
         name = str(given)
+        if is_pattern(name) and not Path(name).exists():
+            return cls._of_pattern(name)
         if remote.is_url(name) and not name.startswith("file://"):
             return cls(name, name)
         path = Path(name.removeprefix("file://"))
@@ -37,15 +46,48 @@ class Source:
             raise OpenAlignError(f"{path} does not exist")
         return cls(name, path)
 
+    @classmethod
+    def _of_pattern(cls, pattern: str) -> "Source":
+        found, missing = matching(pattern.removeprefix("file://"))
+        shared = os.path.commonpath(found) if len(found) > 1 else found[0].rpartition("/")[0]
+        folder = shared.replace(":/", "://", 1) if remote.is_url(found[0]) and "://" not in shared else shared
+        at: PathOrUrl = folder if remote.is_url(found[0]) else Path(folder)
+        skipped: list[str] = []
+        if missing:
+            message = f"{pattern}: {len(missing):,} of these files are not there, the first: {missing[0]}"
+            skipped.append(LeftOut(Kind.FILE_MISSING, message, len(missing)))
+        files = tuple(file.removeprefix(f"{folder}/") for file in found)
+        return cls(pattern, at, skipped, files)
+
     @cached_property
     def is_folder(self) -> bool:
-        """Whether it is a folder; a URL is one if the server lists files below it."""
-        return self.at.is_dir() if isinstance(self.at, Path) else remote.is_folder(self.at)
+        """Whether it is a folder; a URL is one if the server lists files below it, or no suffix names it as a file."""
+        if self.chosen is not None:
+            return True
+        if isinstance(self.at, Path):
+            return self.at.is_dir()
+        return self._is_listed or self.at.endswith("/") or not PurePosixPath(urlsplit(self.at).path).suffix
+
+    @cached_property
+    def _is_listed(self) -> bool:
+        """Whether a server lists all that is below a URL. One of http may show links to tars at least."""
+        return isinstance(self.at, str) and remote.is_folder(self.at)
 
     @cached_property
     def files(self) -> list[str]:
         """The paths of the files below a folder, relative, with slashes, sorted; of a file, its own name."""
-        return files_below(self.at) if self.is_folder else [PurePosixPath(str(self.at)).name]
+        if self.chosen is not None:
+            return list(self.chosen)
+        if isinstance(self.at, str) and self.is_folder and not self._is_listed:
+            return [tar.removeprefix(f"{self.at.rstrip('/')}/") for tar in remote.list_tars(self.at)]
+        return files_below(self.at, self.skipped) if self.is_folder else [PurePosixPath(str(self.at)).name]
+
+    @cached_property
+    def images(self) -> list[str]:
+        """Those of `files` that are images and can be decoded; the others are told in `skipped`."""
+        folder = self.at if isinstance(self.at, Path) else None
+        self.skipped.extend(unread_files(self.files, folder, self.name))
+        return image_files(self.files, folder)
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:

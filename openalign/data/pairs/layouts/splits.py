@@ -1,7 +1,7 @@
 """The splits of a data set, by the usual words in the names of files and folders."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from openalign.errors import OpenAlignError, UsageError
@@ -26,6 +26,37 @@ def split_of(name: str) -> str:
     """
     words = _BETWEEN_WORDS.split(name.lower())
     return next((word for word in words if word in _NAMES), "")
+
+
+def split_folders(folders: Iterable[str]) -> dict[str, list[str]]:
+    """The folder of each split among folders with images, given as relative paths with slashes.
+
+    A word names a split only where all folders beside it do, or two of them name different ones: a folder `train`
+    beside `airplane` and `boat` holds pictures of trains. Without splits: {"": [the folder that all lie in]}.
+    """
+    paths = [tuple(filter(None, folder.split("/"))) for folder in folders]
+    common = _common(paths)
+    for place in range(len(common)):
+        if split := split_of(common[place]):
+            return {split: ["/".join(common[: place + 1])]}
+    beside = {path[len(common)] if len(path) > len(common) else "" for path in paths}
+    told = {name: split_of(name) for name in sorted(beside) if name}
+    if not any(told.values()) or (
+        not all(told.values()) and len({_NAMES[split] for split in told.values() if split}) < 2
+    ):
+        return {"": ["/".join(common)]}
+    found: dict[str, list[str]] = {}
+    for name, split in told.items():
+        found.setdefault(split, []).append("/".join((*common, name)))
+    return found
+
+
+def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    if not paths:
+        return ()
+    first, last = min(paths), max(paths)
+    same = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
+    return first[: min(len(first), len(last)) if same is None else same]
 
 
 def same_split(one: str, other: str) -> bool:

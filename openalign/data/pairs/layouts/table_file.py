@@ -34,6 +34,8 @@ class TableFile:
 
 
 def _table_called(stem: str, source: Source) -> str | None:
+    if any(file.startswith("shards/") and file.lower().endswith(".tar") for file in source.files):
+        return None  # a curated folder, whose table describes its shards
     for folder in ("shards/", ""):
         for suffix in TABLE_SUFFIXES:
             if f"{folder}{stem}{suffix}" in source.files:

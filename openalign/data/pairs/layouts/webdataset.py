@@ -1,5 +1,6 @@
 """WebDataset shards: a curated folder, or the tars of this and other tools."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -11,8 +12,10 @@ from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_of
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.shards.find import beside_tars, is_pattern, is_tar, missing_tars, unread_shards
 from openalign.data.shards.index import check_sidecars, read_indexes
 from openalign.data.shards.reader import ShardImages
+from openalign.data.shards.rows import MEMBER, SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
 from openalign.data.tables.combine import concatenated
 from openalign.errors import OpenAlignError
@@ -26,37 +29,62 @@ class WebDataset:
     recognised_by = "`.tar` files in the folder, in its `shards/`, or in folders below; or one `.tar`"
 
     def find(self, source: Source) -> Finding | None:
-        tars = [file for file in source.files if file.lower().endswith(".tar")]
+        tars = [file for file in source.files if is_tar(file)]
         if not tars:
+            if why := unread_shards(source.files):
+                raise OpenAlignError(f"{source.name}: {why}")
             return None
         own = [file for file in tars if file.startswith("shards/")]  # a curated folder
         splits: dict[str, list[PathOrUrl]] = {}
         for file in own or tars:
             splits.setdefault(split_of(file), []).append(source.child(file))
         more = f" and {len(tars) - 1:,} more" if len(tars) > 1 else ""
-        return Finding(f"it holds {PurePosixPath(tars[0]).name}{more}", splits)
+        is_whole = source.is_folder and source.chosen is None
+        problems = [*missing_tars(own or source.files), *beside_tars(source.files)] if is_whole else []
+        return Finding(f"it holds {PurePosixPath(tars[0]).name}{more}", splits, problems=problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         problems: list[str] = []
         check_sidecars(parts)
-        tars, indexes = read_indexes(parts, problems)
+        tars, indexes = read_indexes(
+            parts, problems, SampleOptions(options.image_column, options.text_column, options.need_text)
+        )
         if not any(len(index) for index in indexes):
-            raise OpenAlignError(f"{name}: the shards hold no samples with an image")
-        index = concatenated(indexes, name)
-        columns = {"image": index[_image_column(index)], "text": index["text"]}
+            first = f". The first problem: {problems[0]}" if problems else ""
+            raise OpenAlignError(f"{name}: the shards hold no samples with an image{first}")
+        index = concatenated([_named(index, tar, name) for tar, index in zip(tars, indexes, strict=True)], name)
+        columns = {"image": index["image"], "text": index["text"]}
         for other in index.column_names:
-            if other not in ("image", "image_offset", "image_size", DIGEST):
+            if other not in ("image_offset", "image_size", DIGEST, MEMBER):
                 columns.setdefault(other, index[other])
         pairs = Pairs.of(name, pa.table(columns), ShardImages.of(tars, indexes), problems)
-        has_checksum = "sha256" in columns and _is_string(columns["sha256"].type)
-        return replace(pairs, image_key="sha256" if has_checksum else "image")
+        return replace(pairs, image_key="sha256" if _have_checksums(indexes) else "image")
+
+
+def _named(index: pa.Table, tar: PathOrUrl, source: str) -> pa.Table:
+    """The index with the column `image`: TAR/MEMBER relative to the source, or the name in a curated shard."""
+    names = image_names(index, _below(str(tar), source.removeprefix("file://")))
+    if names is None:
+        has_names = "image" in index.column_names and _is_string(index["image"].type)
+        return index if has_names else index.append_column("image", index["key"])
+    fields = {"json.image" if field == "image" else field: index[field] for field in index.column_names}
+    return pa.table({"image": names} | fields)
+
+
+def _below(tar: str, source: str) -> str:
+    """The name of a tar relative to the folder that was given, or that a pattern begins with; else its file name."""
+    folder = re.split(r"[*?\[{]", source)[0] if is_pattern(source) else f"{source.rstrip('/')}/"
+    folder = folder[: folder.rfind("/") + 1]
+    return tar.removeprefix(folder) if tar.startswith(folder) and folder else tar.rpartition("/")[2]
+
+
+def _have_checksums(indexes: Sequence[pa.Table]) -> bool:
+    """Whether all are indexes of curated shards, whose images have checksums; those of other tools are not trusted."""
+    return all(
+        DIGEST in index.column_names and "sha256" in index.column_names and _is_string(index["sha256"].type)
+        for index in indexes
+    )
 
 
 def _is_string(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _image_column(index: pa.Table) -> str:
-    """The column that names the image: the path or URL it came from, else its key in the tar."""
-    known = (name for name in ("image", "url") if name in index.column_names and pa.types.is_string(index[name].type))
-    return next(known, "key")

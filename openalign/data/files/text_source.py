@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.files import remote
-from openalign.data.files.charset import decode_detected, decode_marked
+from openalign.data.files.charset import decode_detected, decode_marked, utf16_without_mark
+from openalign.data.left_out import Kind, listing
 from openalign.errors import OpenAlignError
 
 MOST_LINE_BYTES = 64 << 20
@@ -19,7 +20,11 @@ MOST_UNPACKED = 200
 UNPACKED_ANYWAY = 256 << 20
 """Bytes that any compressed table may decompress to, whatever its ratio."""
 _BLOCK_BYTES = 1 << 20
+_BYTES_OF_START = 4096
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BAD_FOR_EACH_GOOD = 5
+"""A file with more lines that are not UTF-8 than this, for each with letters beyond ASCII that is, is not UTF-8."""
+_CLOSING_MARK = re.compile(r'[^,;|\t]"\Z')
 _NOT_STRUCTURE = re.compile(rb'[^,;|\t"\r\n]+')
 
 
@@ -29,24 +34,23 @@ class TableSource:
 
     path: Path | str
     content: bytes | None = None
-    packed: bool = False
-    """Whether the file or content is compressed (gzip)."""
+    packing: str | None = None
+    """pyarrow's name of the codec that the file or content is compressed with."""
     in_utf8: bool = False
     """Whether the file is known to be UTF-8, so that a line that is not is at fault itself."""
 
     @classmethod
-    def of(cls, path: Path | str) -> "TableSource":
+    def of(cls, path: Path | str, packing: str | None = None) -> "TableSource":
         """The table at a path, or fetched from a URL.
 
         Raises `OpenAlignError` if it decompresses to too many bytes.
         """
-        packed = str(path).lower().endswith(".gz")
         if isinstance(path, Path):
-            source = cls(path, packed=packed)
+            source = cls(path, packing=packing)
         else:
             with remote.opened(path) as stream:
-                source = cls(path, stream.read(), packed)
-        if packed:
+                source = cls(path, stream.read(), packing)
+        if packing:
             source._check_unpacked()
         return source
 
@@ -56,7 +60,18 @@ class TableSource:
     def stream(self) -> pa.NativeFile:
         """The decompressed bytes from the start."""
         stored = pa.OSFile(str(self.path)) if self.content is None else pa.BufferReader(self.content)
-        return pa.CompressedInputStream(stored, "gzip") if self.packed else stored
+        return pa.CompressedInputStream(stored, self.packing) if self.packing else stored
+
+    def start(self, size: int = _BLOCK_BYTES) -> bytes:
+        """The first bytes, decompressed."""
+        with self.stream() as stream:
+            found: bytes = stream.read(size)
+        return found
+
+    def is_utf16(self) -> bool:
+        """Whether the first bytes are those of UTF-16."""
+        start = self.start(_BYTES_OF_START)
+        return start.startswith(_UTF16) or utf16_without_mark(start) is not None
 
     def lines(self) -> Iterator[tuple[int, bytes, bool]]:
         """Yield the number (from 1) of each line, its bytes with the line end, and whether it is complete.
@@ -82,18 +97,16 @@ class TableSource:
 
     def converted_to_utf8(self) -> tuple["TableSource", list[str]]:
         """The same source, converted to UTF-8 if the whole file is in another encoding, and a note on that."""
-        good = bad = 0
-        start = b""
-        for number, line, _ in self.lines():
-            start = line[:2] if number == 1 else start
-            if not line.isascii():
-                is_good = is_utf8(line)
-                good, bad = good + is_good, bad + (not is_good)
-        if bad == 0 or (good > bad and start not in _UTF16):  # a few bad lines do not mean another encoding
-            return replace(self, in_utf8=True), []
+        is_utf16 = self.is_utf16()
+        if not is_utf16:
+            lines = [is_utf8(line) for _, line, _ in self.lines() if not line.isascii()]
+            bad = lines.count(False)
+            # Text in another encoding is hardly ever valid UTF-8 by chance: some bad lines are bad lines.
+            if bad == 0 or (len(lines) - bad) * _BAD_FOR_EACH_GOOD >= bad:
+                return replace(self, in_utf8=True), []
         with self.stream() as stream:
             data: bytes = stream.read()
-        found = decode_marked(data) or decode_detected(data)
+        found = decode_marked(data) or (_without_mark(data) if is_utf16 else decode_detected(data))
         if found is None:
             return replace(self, in_utf8=True), []
         text, charset = found
@@ -107,15 +120,17 @@ class TableSource:
         """
         mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"  # U+FDD0 is a noncharacter
         found = bytearray()
-        for number, line, is_whole in self.lines():
-            if is_whole and (line.isascii() or is_utf8(line)):
-                found += line
-                continue
-            reason = "is not UTF-8" if is_whole else f"has more than {_megabytes()}"
-            problems.append(f"{self.path} line {number} {reason}, and its row is left out")
-            text = line.decode(errors="replace")
-            content = text.rstrip("\r\n")
-            found += (content + mark + text[len(content) :]).encode()
+        with listing(problems, self.path) as left_out:
+            for number, line, is_whole in self.lines():
+                if is_whole and (line.isascii() or is_utf8(line)):
+                    found += line
+                    continue
+                reason = "is not UTF-8" if is_whole else f"has more than {_megabytes()}"
+                left_out.add(Kind.ROW_NOT_PARSED, f"{self.path} line {number} {reason}, and its row is left out")
+                text = line.decode(errors="replace")
+                content = text.rstrip("\r\n")
+                place = len(content) - bool(_CLOSING_MARK.search(content))
+                found += (text[:place] + mark + text[place:]).encode()
         return TableSource(self.path, bytes(found), in_utf8=True), mark
 
     def _check_unpacked(self) -> None:
@@ -139,6 +154,11 @@ def check_unpacked(unpacked: int, stored: int) -> None:
     most = max(UNPACKED_ANYWAY, MOST_UNPACKED * stored)
     if unpacked > most:
         raise ValueError(f"its {stored:,} bytes decompress to more than {most:,}")
+
+
+def _without_mark(data: bytes) -> tuple[str, str] | None:
+    charset = utf16_without_mark(data[:_BYTES_OF_START])
+    return (data.decode(charset, errors="replace"), charset) if charset else None
 
 
 def _joined(pieces: list[bytes], cut: bool) -> bytes:

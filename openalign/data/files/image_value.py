@@ -1,0 +1,90 @@
+"""What a table says about where an image is: a path, an address, or the image itself written as text."""
+
+import base64
+import binascii
+import re
+from enum import StrEnum
+from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from openalign.errors import OpenAlignError
+
+_SHORTEST_BASE64 = 64
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}\s*")
+_SIGNATURES = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk", "SUkqA", "TU0AK", "AAAA")
+"""How JPEG, PNG, GIF, WebP, BMP, TIFF and AVIF begin in base64."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+class Form(StrEnum):
+    """What a value is."""
+
+    PATH = "path"
+    FILE_URL = "file URL"
+    HTTP_URL = "http(s) URL"
+    OTHER_URL = "URL"
+    DATA_URL = "data URL"
+    BASE64 = "base64"
+
+
+def form_of(value: str) -> Form:
+    """What a value of an image column is, by its form alone."""
+    start = value[:16].lstrip().lower()
+    if start.startswith(("http://", "https://")):
+        return Form.HTTP_URL
+    if start.startswith("file:/"):
+        return Form.FILE_URL
+    if start.startswith("data:"):
+        return Form.DATA_URL
+    if _SCHEME.match(value.lstrip()):
+        return Form.OTHER_URL
+    return Form.BASE64 if _is_base64(value) else Form.PATH
+
+
+def holds_image(value: str) -> bool:
+    """Whether the value is the image itself."""
+    return form_of(value) in (Form.DATA_URL, Form.BASE64)
+
+
+def bytes_of(value: str) -> bytes:
+    """The image that a `data:` URL (RFC 2397) or base64 holds. Raises `OpenAlignError` if it cannot be decoded."""
+    value = value.strip()
+    if form_of(value) is Form.BASE64:
+        return _decoded(value)
+    head, comma, data = value.partition(",")
+    if not comma:
+        raise OpenAlignError(f"the data: URL {value[:40]!r} has no comma before its data")
+    if head.lower().rstrip().endswith(";base64"):
+        return _decoded(unquote(data))
+    return unquote_to_bytes(data)
+
+
+def local_path(value: str) -> str:
+    """The path in a value that is a path or a `file://` URL, whose %20 and %C3%A9 are decoded."""
+    if form_of(value) is not Form.FILE_URL:
+        return value
+    path = urlsplit(value.strip().replace("?", "%3F").replace("#", "%23")).path
+    return unquote(path)
+
+
+def existing_file(folder: Path, value: str) -> Path:
+    """The file that a path or `file://` URL names, relative to `folder`; backslashes are slashes if that exists."""
+    path = folder / local_path(value)
+    if "\\" in value and not path.exists():
+        with_slashes = folder / PureWindowsPath(value).as_posix()
+        return with_slashes if with_slashes.exists() else path
+    return path
+
+
+def _is_base64(value: str) -> bool:
+    if len(value) < _SHORTEST_BASE64 or not value.lstrip().startswith(_SIGNATURES):
+        return False
+    return _BASE64.fullmatch("".join(value.split())) is not None
+
+
+def _decoded(text: str) -> bytes:
+    plain = "".join(text.split()).replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise OpenAlignError(f"its base64 cannot be decoded ({error})") from None

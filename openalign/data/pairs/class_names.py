@@ -1,0 +1,167 @@
+"""Names of classes from the names of their folders, or from a table that gives a name for each id."""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from openalign.data.files.charset import decode_detected
+from openalign.errors import OpenAlignError
+
+_ID = re.compile(r"n\d{8}|[\d\W_]+|[0-9a-f]{16,}", re.IGNORECASE)
+"""A WordNet id, a number or date, or a hash."""
+_NUMBERED = re.compile(r"(?:n\d{8}|\d+)[-_. ]+(\D.*)")
+"""`n02085620-Chihuahua`, `001.Black_footed_Albatross`."""
+_STEMS = (
+    *("classnames", "class_names", "classes", "class", "labels", "label_names", "names", "categories", "id_to_name"),
+    *("words", "synset_words", "synsets", "loc_synset_mapping", "imagenet_class_index", "class_index", "wnid_to_name"),
+)
+_SUFFIXES = (".txt", ".csv", ".tsv", ".json")
+_SEPARATORS = ("\t", ",", ";", ":", " ")
+_MOST_BYTES = 16 << 20
+
+
+def are_ids(folders: Iterable[str]) -> bool:
+    """Whether all names are ids, as `0`, `n01440764` or `2024-05`, which say nothing of what is in the images."""
+    return all(_ID.fullmatch(folder) for folder in folders)
+
+
+def names_of_folders(folders: Iterable[str]) -> dict[str, str]:
+    """The name of each class by its folder's; without the number where all folders begin with one."""
+    folders = list(folders)
+    found = [_NUMBERED.fullmatch(folder) for folder in folders]
+    return {folder: each[1] if each and all(found) else folder for folder, each in zip(folders, found, strict=True)}
+
+
+def in_words(name: str) -> str:
+    """A class as a text: `hot_dog` -> `hot dog`."""
+    return " ".join(name.replace("_", " ").replace("-", " ").split())
+
+
+def by_number(name: str) -> tuple[int, str]:
+    """A key that sorts numbers as such: 2 before 10."""
+    return (int(name), name) if name.isdecimal() else (0, name)
+
+
+def names_of_ids(ids: Iterable[str], folders: Sequence[Path]) -> tuple[dict[str, str], Path | None]:
+    """The name of each id by the first table of names in `folders` that has all, else most, and that table.
+
+    A table is called `classnames.txt`, `classes.csv`, `words.txt`, `imagenet_class_index.json` or the like. It has an
+    id and a name in each row, or a name for each id in their order. Names are kept whole, with commas.
+    """
+    wanted = sorted(set(ids), key=by_number)
+    best: tuple[dict[str, str], Path | None] = ({}, None)
+    for file in (each for folder in folders for each in _tables_in(folder)):
+        try:
+            names = _names_in(file, wanted)
+        except (OSError, ValueError, RecursionError, csv.Error):
+            continue  # not such a table
+        if len(names) > len(best[0]):
+            best = names, file
+    return best
+
+
+def advice(ids: Iterable[str], folder: Path) -> str:
+    """What to do where folders are ids and nothing says what they mean."""
+    some = ", ".join(sorted(set(ids), key=by_number)[:3])
+    return (
+        f"{folder}: the folders ({some}, ...) are ids, not texts: put classnames.txt beside them, with a name for each "
+        "in their order, or classes.csv with an id and a name in each row"
+    )
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    try:
+        files = sorted(each for each in folder.iterdir() if each.is_file())
+    except OSError:
+        return []
+    known = [each for each in files if each.stem.lower() in _STEMS and each.suffix.lower() in _SUFFIXES]
+    return sorted(known, key=lambda each: _STEMS.index(each.stem.lower()))
+
+
+def _names_in(file: Path, ids: Sequence[str]) -> dict[str, str]:
+    if file.stat().st_size > _MOST_BYTES:
+        raise OpenAlignError(f"{file} is too large for a table of names")
+    content = file.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = (decode_detected(content) or ("", ""))[0]
+    if file.suffix.lower() == ".json":
+        return _of_json(json.loads(text), ids)
+    lines = [line for line in text.splitlines() if line.strip()]
+    if file.suffix.lower() == ".csv":
+        return _of_rows([[cell.strip() for cell in row] for row in csv.reader(lines)], ids)
+    separated = [_split(line, ids) for line in lines]
+    with_ids = [row for row in separated if len(row) > 1]
+    return _of_rows(with_ids, ids) if with_ids else _in_order([line.strip() for line in lines], ids)
+
+
+def _split(line: str, ids: Sequence[str]) -> list[str]:
+    """The id and the rest of a line that begins with one of `ids`; else the line."""
+    known = {_key(each) for each in ids}
+    for separator in _SEPARATORS:
+        first, found, rest = line.strip().partition(separator)
+        if found and _key(first) in known and rest.strip():
+            return [first.strip(), rest.strip()]
+    return [line.strip()]
+
+
+def _key(written: str) -> str:
+    """An id in the one way in which it is compared: `007` is `7`."""
+    stripped = written.strip()
+    return str(int(stripped)) if stripped.isdecimal() else stripped.lower()
+
+
+def _of_rows(rows: Sequence[Sequence[str]], ids: Sequence[str]) -> dict[str, str]:
+    """Names by the rows that hold an id; in the order of the ids if no row does."""
+    by_key = {_key(each): each for each in ids}
+    names: dict[str, str] = {}
+    for row in rows:
+        place = next((place for place, cell in enumerate(row) if _key(cell) in by_key), None)
+        if place is None:
+            continue
+        name = _name_of(row, place, len(set(map(len, rows))) == 1)
+        if name:
+            names.setdefault(by_key[_key(row[place])], name)
+    if names:
+        return names
+    first = [row[0] for row in rows if row and row[0]]
+    return _in_order(first, ids) or _in_order(first[1:], ids)
+
+
+def _name_of(row: Sequence[str], place: int, alike: bool) -> str:
+    """The name in a row with an id at `place`: the first cell with letters, those after the id first.
+
+    `alike`: all rows have as many cells. If not, a name with commas was not quoted, and is several of them.
+    """
+    after = [cell for cell in row[place + 1 :] if cell]
+    if not alike:
+        return ", ".join(after)
+    named = [cell for cell in (*after, *row[:place]) if cell and not _ID.fullmatch(cell)]
+    return next(iter(named), after[0] if after else "")
+
+
+def _of_json(content: Any, ids: Sequence[str]) -> dict[str, str]:
+    if isinstance(content, list) and all(isinstance(each, str) for each in content):
+        return _in_order(content, ids)
+    if not isinstance(content, Mapping):
+        return {}
+    rows = []
+    for key, value in content.items():
+        cells = value if isinstance(value, list) else [value]
+        rows.append([str(key), *(str(cell) for cell in cells if isinstance(cell, str | int))])
+    wordnet = any(re.fullmatch(r"n\d{8}", each) for each in ids)
+    return _of_rows([row[1:] for row in rows] if wordnet and all(len(row) > 2 for row in rows) else rows, ids)
+
+
+def _in_order(names: Sequence[str], ids: Sequence[str]) -> dict[str, str]:
+    """A name for each id: by number where there are more names than ids, else by the place of the id among them."""
+    if len(names) == len(ids):
+        return dict(zip(ids, names, strict=True))
+    numbers = [int(each) for each in ids if each.isdecimal()]
+    if len(numbers) == len(ids) and numbers and max(numbers) < len(names):
+        return {each: names[int(each)] for each in ids}
+    return {}

@@ -1,0 +1,152 @@
+"""Images with texts in files of their own beside them, as trainers of image generators and img2dataset write them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.file_images import FileImages
+from openalign.data.pairs.folder_files import gathered, image_files, looks_like_image
+from openalign.data.pairs.layouts.layout import Finding
+from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.pairs.pairs import Pairs
+from openalign.data.pairs.texts_beside import (
+    FIELDS_SUFFIX,
+    TEXT_SUFFIXES,
+    Beside,
+    are_numbers,
+    captions_in,
+    captions_of_fields,
+    read_fields,
+    read_texts,
+    texts_beside,
+)
+from openalign.data.tables.combine import table_of
+from openalign.errors import OpenAlignError
+
+_SAMPLE = 50
+"""Texts by which is told whether such files hold captions."""
+
+
+class CaptionFiles:
+    """Images with same-named text files. A part is the folder of a split."""
+
+    name = "caption-files"
+    title = "images with caption files"
+    recognised_by = (
+        "`a.txt`, `a.caption`, `a.cap` or a `caption` in `a.json` beside `a.jpg`, or in `captions/` beside `images/`"
+    )
+
+    def find(self, source: Source) -> Finding | None:
+        if not source.is_folder or not isinstance(source.at, Path):
+            return None
+        beside = texts_beside(source.images, source.files)
+        first = _first_captions(source.at, beside)
+        if first is None:
+            return None
+        splits = split_folders({image.rpartition("/")[0] for image in source.images})
+        problems = []
+        alone = texts_beside(filter(looks_like_image, source.files), source.files).alone
+        if alone:
+            message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
+            problems.append(LeftOut(Kind.TEXT_WITHOUT_IMAGE, message, len(alone)))
+        return Finding(
+            f"it holds {first}", {split: source.children(each) for split, each in splits.items()}, problems=problems
+        )
+
+    def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
+        folder, files = gathered([part for part in parts if isinstance(part, Path)])
+        images = image_files(files, folder)
+        problems: list[str] = []
+        texts = _texts_of(folder, images, texts_beside(images, files), options, problems)
+        rows, captions = [], []
+        for row, found in enumerate(texts.captions):
+            if found is None and options.need_text:
+                continue  # told already
+            chosen: list[str | None] = [*(found or [])] or [None]
+            chosen = chosen if options.need_text else chosen[:1]
+            rows += [row] * len(chosen)
+            captions += chosen
+        table = pa.table({"image": pa.array([images[row] for row in rows], pa.string())})
+        table = table.append_column("text", pa.array(captions, pa.string()))
+        for column in texts.fields.column_names:
+            if column not in ("image", "text"):
+                table = table.append_column(column, texts.fields[column].take(pa.array(rows, pa.int64())))
+        pairs = Pairs.of(name, table, FileImages(folder, table["image"]), problems)
+        return replace(pairs, source_rows=np.array(rows, np.int64), columns={"image": "path", "text": texts.taken})
+
+
+@dataclass(frozen=True)
+class _Texts:
+    captions: list[list[str] | None]
+    """Those of each image; None if its text file cannot be read."""
+    fields: pa.Table
+    """The fields of the JSON file of each image, if there are any."""
+    taken: str
+
+
+def _texts_of(folder: Path, images: Sequence[str], beside: Beside, options: ReadOptions, problems: list[str]) -> _Texts:
+    wanted = options.text_column
+    suffix = next((each for each in TEXT_SUFFIXES if wanted and wanted.lower().lstrip(".") == each[1:]), None)
+    suffixes = TEXT_SUFFIXES if wanted is None else (suffix,) if suffix else ()
+    captions: dict[str, list[str] | None] = {}
+    taken: dict[str, None] = {}
+    for each in suffixes:
+        found = {image: texts[each] for image, texts in beside.texts.items() if each in texts}
+        texts = _captions_of_files(folder, found, each, problems)
+        _check_alike(folder, captions, texts, each, options)
+        captions = texts | captions
+        taken |= {f"the {each} file beside each image": None} if texts else {}
+    objects = read_fields(
+        folder, [each[FIELDS_SUFFIX] for each in beside.texts.values() if FIELDS_SUFFIX in each], problems
+    )
+    fields = [objects.get(beside.texts.get(image, {}).get(FIELDS_SUFFIX, ""), {}) for image in images]
+    if (wanted is not None and suffix is None) or any(image not in captions for image in images):
+        from_fields, field = captions_of_fields(fields, None if suffix else wanted)
+        if field is not None and suffix is None:
+            for image, in_field in zip(images, from_fields, strict=True):
+                if in_field and image not in captions:
+                    captions[image] = in_field
+            taken |= {f"{field} in the .json file beside each image": None}
+    table = table_of(fields) if objects else pa.table({})
+    return _Texts([captions.get(image, []) for image in images], table, ", else ".join(taken))
+
+
+def _captions_of_files(
+    folder: Path, files: dict[str, str], suffix: str, problems: list[str]
+) -> dict[str, list[str] | None]:
+    """The captions in one text file for each image."""
+    texts = read_texts(folder, list(files.values()), problems)
+    captions, by_line = captions_in([texts[file] for file in files.values()])
+    if by_line:
+        problems.append(f"{folder}: each line of a {suffix} file is taken for a caption, since most have several lines")
+    return dict(zip(files, captions, strict=True))
+
+
+def _check_alike(folder: Path, one: dict[str, Any], other: dict[str, Any], suffix: str, options: ReadOptions) -> None:
+    """Raise `OpenAlignError` if an image has two different texts, of which no one has said which is meant."""
+    if not options.need_text:
+        return
+    differing = [image for image in other if one.get(image) and other[image] and one[image] != other[image]]
+    if differing:
+        raise OpenAlignError(
+            f"{folder / differing[0]} has two texts, one of them in a {suffix} file ({len(differing):,} images have): "
+            f"choose by the suffix, with --text-column {suffix[1:]} or another (the setting `text_column`)"
+        )
+
+
+def _first_captions(folder: Path, beside: Beside) -> str | None:
+    """A caption file, by name; None if there are none, or they hold no captions but numbers or other fields."""
+    files = [file for texts in beside.texts.values() for suffix, file in texts.items() if suffix in TEXT_SUFFIXES]
+    texts = read_texts(folder, files[:_SAMPLE], [])
+    if files and not are_numbers(text for text in texts.values() if text):
+        return files[0]
+    jsons = [texts[FIELDS_SUFFIX] for texts in beside.texts.values() if FIELDS_SUFFIX in texts]
+    fields = read_fields(folder, jsons[:_SAMPLE], [])
+    return jsons[0] if captions_of_fields(list(fields.values()), None)[1] else None

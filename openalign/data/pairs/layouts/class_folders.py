@@ -1,0 +1,154 @@
+"""Folders of images, one for each class, whose names are all that is said of the images."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from openalign.data.pairs.class_names import advice, are_ids, by_number, in_words, names_of_folders, names_of_ids
+from openalign.data.pairs.file_images import FileImages
+from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS, gathered, image_files
+from openalign.data.pairs.layouts.layout import Finding
+from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.pairs.pairs import Pairs
+
+_NO_CLASSES = (
+    IMAGE_FOLDERS
+    | TEXT_FOLDERS
+    | {
+        *(
+            "mask",
+            "masks",
+            "segmentation",
+            "segmentations",
+            "depth",
+            "edges",
+            "sketch",
+            "gt",
+            "groundtruth",
+            "lr",
+            "hr",
+        ),
+        *(
+            "input",
+            "inputs",
+            "output",
+            "outputs",
+            "source",
+            "target",
+            "control",
+            "conditioning",
+            "original",
+            "originals",
+        ),
+        *("thumbnail", "thumbnails", "thumbs", "previews", "raw", "edited", "export", "dcim"),
+    }
+)
+"""Names of folders, in lower case, that say what kind of file is in them, not what is to be seen."""
+_MASKS = frozenset(("mask", "masks", "segmentation", "segmentations"))
+_OF_A_CAMERA = re.compile(r"\d{3}[A-Z_]{5}")
+"""`100APPLE`, as the DCF standard has it."""
+
+
+class ClassFolders:
+    """Images in a folder for each class. A part is the folder of a split."""
+
+    name = "class-folders"
+    title = "a folder of images for each class"
+    recognised_by = "images in folders named by class, also below `train/` and `val/`, where nothing else is a text"
+
+    def find(self, source: Source) -> Finding | None:
+        if not source.is_folder or not isinstance(source.at, Path):
+            return None
+        folders = {image.rpartition("/")[0] for image in source.images}
+        splits = split_folders(folders)
+        classes = {name for parts in splits.values() for part in parts for name in _classes_below(folders, part)}
+        if not _could_be_classes(classes):
+            return None
+        some = ", ".join(sorted(classes, key=by_number)[:3])
+        why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
+        return Finding(why, {split: source.children(parts) for split, parts in splits.items()}, False)
+
+    def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
+        local = [part for part in parts if isinstance(part, Path)]
+        folder, files = gathered(local)
+        class_of: dict[str, str | None] = {}
+        for top in (part.relative_to(folder).as_posix() for part in local):
+            class_of |= _classes_of([file for file in image_files(files, folder) if _below(file, top) is not None], top)
+        images = sorted(class_of, key=lambda image: (by_number(class_of[image] or ""), image))
+        problems: list[str] = []
+        names, read_from = _names({each for each in class_of.values() if each}, folder, problems)
+        named = [names.get(class_of[image] or "") for image in images]
+        table = pa.table(
+            {
+                "image": pa.array(images, pa.string()),
+                "text": pa.array([None if each is None else in_words(each) for each in named], pa.string()),
+                "label": pa.array(
+                    [each or class_of[image] for image, each in zip(images, named, strict=True)], pa.string()
+                ),
+            }
+        )
+        columns = {"image": "path", "text": read_from, "label": read_from or "the name of the folder"}
+        return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=columns)
+
+
+def _names(classes: set[str], folder: Path, problems: list[str]) -> tuple[dict[str, str], str]:
+    """The name of each class that has one, and what it was taken from; ids without names have none."""
+    if not are_ids(classes):
+        return names_of_folders(classes), "the name of the folder"
+    names, table = names_of_ids(classes, [folder, folder.parent, folder.parent.parent])
+    if table is None:
+        problems.append(advice(classes, folder))
+        return {}, ""
+    if missing := sorted(classes - names.keys(), key=by_number):
+        problems.append(f"{table} has no name for {len(missing):,} folders, the first: {missing[0]}")
+    return names, f"the folder's name in {table.name}"
+
+
+def _below(file: str, top: str) -> str | None:
+    """The path below the folder `top`; None if the file is not in it."""
+    if top == ".":
+        return file
+    return file.removeprefix(f"{top}/") if file.startswith(f"{top}/") else None
+
+
+def _level(folders: Iterable[tuple[str, ...]]) -> int | None:
+    """The one place at which the names of these folders differ; None if there is not exactly one."""
+    folders = list(folders)
+    if len(set(map(len, folders))) != 1:
+        return None
+    differing = [place for place, names in enumerate(zip(*folders, strict=True)) if len(set(names)) > 1]
+    return differing[0] if len(differing) == 1 else None
+
+
+def _parts_below(folders: Iterable[str], top: str) -> set[tuple[str, ...]]:
+    """The folders at or below `top` ("" or "." is the source itself), as the names of their path from there."""
+    inside = [folder for folder in folders if top in ("", ".") or folder == top or folder.startswith(f"{top}/")]
+    return {tuple(filter(None, folder[0 if top in ("", ".") else len(top) :].split("/"))) for folder in inside}
+
+
+def _classes_below(folders: Iterable[str], top: str) -> set[str]:
+    below = _parts_below(folders, top)
+    level = _level(below)
+    return set() if level is None else {parts[level] for parts in below}
+
+
+def _classes_of(images: Sequence[str], top: str) -> dict[str, str | None]:
+    """The class of each image below `top`; None where images of a split lie in no folders of their own."""
+    below = {image: tuple((_below(image, top) or "").split("/")[:-1]) for image in images}
+    level = _level(set(below.values()))
+    if level is None and len({len(parts) for parts in below.values()}) == 1:
+        level = 0  # a split with one class
+    return {image: parts[level] if level is not None and parts else None for image, parts in below.items()}
+
+
+def _could_be_classes(names: set[str]) -> bool:
+    if len(names) < 2 or all(_OF_A_CAMERA.fullmatch(name) for name in names):
+        return False
+    lower = {name.lower() for name in names}
+    only_kinds = lower <= _NO_CLASSES
+    return not only_kinds and not (lower & IMAGE_FOLDERS and lower & (_MASKS | TEXT_FOLDERS))

@@ -1,0 +1,164 @@
+"""A table beside images, under any name, that names them: Flickr8k's `captions.txt`, tables of Kaggle and others."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign.data.files.charset import decode_detected, decode_marked
+from openalign.data.files.text_source import TableSource
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.folder_files import gathered
+from openalign.data.pairs.from_tables import pairs_of_tables
+from openalign.data.pairs.layouts.layout import Finding
+from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.layouts.splits import split_of
+from openalign.data.pairs.named_images import NamedImages
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.pairs.pairs import Pairs
+from openalign.data.tables.suffixes import table_suffix
+from openalign.errors import OpenAlignError
+
+_PEEKED_BYTES = 1 << 16
+_PEEKED_ROWS = 200
+_ENOUGH = 0.5
+"""Share of the first rows that must name an image which is there."""
+_DEEPEST = 2
+"""Folders between the data and a table that names their images."""
+_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+class TableBeside:
+    """Images, and a table that names them. A part is a table."""
+
+    name = "table-beside"
+    title = "images with a table that names them"
+    recognised_by = "a table (also `captions.txt`) in the folder, whose rows name images in the folder or below it"
+
+    def find(self, source: Source) -> Finding | None:
+        if not source.is_folder or not isinstance(source.at, Path) or not source.images:
+            return None
+        candidates = _candidates(source)
+        if not candidates:
+            return None
+        named = NamedImages(source.at, source.files)
+        tables = [file for file in candidates if _names_images(source.at / file, named)]
+        if not tables:
+            return None
+        splits: dict[str, list[PathOrUrl]] = {}
+        for file in tables:
+            splits.setdefault(split_of(file), []).append(source.child(file))
+        others = [file for file in candidates if file not in tables and not file.lower().endswith((".txt", ".json"))]
+        problems = [
+            LeftOut(Kind.FILE_NOT_USED, f"{source.child(file)} names no image that is there") for file in others
+        ]
+        return Finding(f"{tables[0]} names images that are there", splits, problems=problems)
+
+    def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
+        tables = [part for part in parts if isinstance(part, Path)]
+        if len({split_of(table.name) or split_of(table.parent.name) for table in tables}) < len(tables):
+            listed = ", ".join(table.name for table in tables)
+            raise OpenAlignError(
+                f"{name} holds several tables that name its images ({listed}): give one of them, as {tables[0]}"
+            )
+        named = _images_of(tables)
+        pairs = pairs_of_tables(name, tables, options, named)
+        return named.with_unnamed(pairs) if _is_alone(tables) else pairs
+
+
+def _candidates(source: Source) -> list[str]:
+    """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
+    images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
+    found = []
+    for file in source.files:
+        stem = PurePosixPath(file).name.partition(".")[0].lower()
+        own = stem in ("metadata", "pairs") or file.endswith((".index.parquet", "_stats.json"))
+        if own or file.count("/") > _DEEPEST or file.rpartition(".")[0] in images:
+            continue
+        if table_suffix(file) or file.lower().endswith((".txt", ".json")):
+            found.append(file)
+    return found
+
+
+def _names_images(table: Path, named: NamedImages) -> bool:
+    """Whether most of the first rows of a table have a cell that names an image which is there."""
+    try:
+        rows = list(_first_rows(table))
+    except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError):
+        return False  # whoever gives the table itself learns why
+    if not rows:
+        return False
+    widest = max(map(len, rows))
+    columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
+    return any(named.share(column, table.parent) >= _ENOUGH for column in columns)
+
+
+def _first_rows(table: Path) -> Iterator[list[str]]:
+    """The texts in the first rows."""
+    if table.suffix.lower() == ".parquet":
+        with pq.ParquetFile(table) as file:
+            batch = next(file.iter_batches(_PEEKED_ROWS), None)
+        yield from (list(_texts(row)) for row in (batch.to_pylist() if batch else ()))
+        return
+    with TableSource.of(table).stream() as stream:
+        start: bytes = stream.read(_PEEKED_BYTES)
+    lines = _decoded(start).splitlines()
+    lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
+    suffix = table_suffix(table)
+    if table.suffix.lower() == ".json":
+        yield from ([text] for text in _JSON_TEXT.findall("\n".join(lines)) if "." in text)
+    elif suffix in (".jsonl", ".ndjson"):
+        yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
+    else:
+        lines = [line for line in lines[: _PEEKED_ROWS + 1] if line.strip()]
+        delimiter = max("\t,;|", key=lambda each: lines[0].count(each) if lines else 0)
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+        yield from rows[1:] or rows  # without the header, if there is one
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start > len(content) - 4:
+            return content[: error.start].decode("utf-8-sig")
+    return (decode_marked(content) or decode_detected(content) or ("", ""))[0]
+
+
+def _images_of(tables: Sequence[Path]) -> NamedImages:
+    """The images that the tables name: below their folder, else below one above it."""
+    folder = _common_folder(tables)
+    for each in (folder, *folder.absolute().parents[:_DEEPEST]):
+        base, files = gathered([each])
+        named = NamedImages(base, files)
+        if all(_names_images(table, named) for table in tables):
+            return named
+    base, files = gathered([folder])
+    return NamedImages(base, files)
+
+
+def _common_folder(tables: Sequence[Path]) -> Path:
+    folder = tables[0].parent
+    while not all(table.is_relative_to(folder) for table in tables):
+        folder = folder.parent
+    return folder
+
+
+def _is_alone(tables: Sequence[Path]) -> bool:
+    """Whether no table beside these is that of another split, which may name the images that these do not."""
+    ours = {split_of(table.name) for table in tables}
+    beside = {each for table in tables for each in table.parent.iterdir() if table_suffix(each)}
+    return not any(ours) or {split_of(each.name) for each in beside} <= {*ours, ""}

@@ -1,0 +1,90 @@
+"""The rows of a table whose images lie beside it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from openalign.data.left_out import Kind, listed
+from openalign.data.pairs.named_images import NamedImages
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.tables.columns import IMAGE_NAMES
+from openalign.errors import OpenAlignError
+
+_SAMPLE = 500
+"""Rows by which is told which column names the images."""
+_ENOUGH = 0.5
+_FILE_NAME = "file_name"
+"""The column of `imagefolder` datasets, also as `left_file_name`."""
+
+
+def image_column_of(table: pa.Table, named: NamedImages, path: Path, options: ReadOptions) -> str | None:
+    """The column that names the images: as the user says, else by usual name, else by the images that are there.
+
+    A column with a usual name whose values name no image there is passed over for one whose values do. None if there
+    is none: the usual names are looked for.
+    """
+    if options.image_column is not None:
+        return options.image_column
+    columns = dict(_texts_in(table))
+    shares = {column: named.share(values, path.parent) for column, values in columns.items()}
+    enough = [column for column, share in shares.items() if share >= _ENOUGH]
+    if not enough:
+        return next((column for column in columns if column.endswith(_FILE_NAME)), None)
+    return min(enough, key=lambda column: (_rank(column), -shares[column]))
+
+
+def _rank(column: str) -> int:
+    lower = column.strip().lower()
+    if lower.endswith(_FILE_NAME):
+        return 0
+    return 1 + IMAGE_NAMES.index(lower) if lower in IMAGE_NAMES else 1 + len(IMAGE_NAMES)
+
+
+def _texts_in(table: pa.Table) -> Iterator[tuple[str, list[str | None]]]:
+    """The first values of each column of texts, also of those in columns of objects, as `alt.en`."""
+    for name in dict.fromkeys(table.column_names):
+        if table.column_names.count(name) > 1:
+            raise OpenAlignError(f"the table has two columns called {name!r}: rename one")
+        column = table[name].slice(0, _SAMPLE)
+        inner = (
+            {f"{name}.{field.name}": pc.struct_field(column, field.name) for field in column.type}
+            if pa.types.is_struct(column.type)
+            else {name: column}
+        )
+        for full, values in inner.items():
+            kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+            if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+                yield full, values.to_pylist()
+
+
+def rows_with_images(
+    table: pa.Table, rows: NDArray[np.int64], named: NamedImages, path: Path, problems: list[str]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows whose image is among `named` or a URL, their `image` relative to its folder; and their numbers.
+
+    The others are told in `problems`. `rows` are the numbers of the rows in the file at `path`.
+    """
+    values: list[str | None] = table["image"].to_pylist()
+    kept: list[int] = []
+    images: list[str | None] = []
+    without: list[str] = []
+    missing: list[str] = []
+    for number, (value, file) in enumerate(zip(values, named.files_of(values, path.parent), strict=True)):
+        if not (value or "").strip():
+            without.append(f"{path} row {rows[number] + 1} names no image")
+        elif file is None or file in named.images:
+            kept.append(number)
+            images.append(value if file is None else file)
+            named.used.add(file or "")
+        elif (
+            file.startswith(named.below) and file not in named.files
+        ):  # images of formats that are not read are counted already
+            missing.append(f"{path} row {rows[number] + 1} names {value}, which is not there")
+    problems += listed(Kind.ROW_WITHOUT_IMAGE, without) + listed(Kind.FILE_MISSING, missing)
+    numbers = np.array(kept, np.int64)
+    table = table.take(pa.array(numbers)).set_column(0, "image", pa.array(images, pa.string()))
+    return table, numbers

@@ -1,0 +1,142 @@
+"""Texts in files of their own beside the images: `a.jpg` and `a.txt`, `a.caption`, `a.cap` or `a.json`."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from openalign.data.files.json_files import MOST_LEVELS
+from openalign.data.left_out import Kind, listed
+from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS
+from openalign.data.shards.captions import captions_of, decoded_all, hold_a_caption_a_line, lines_of, usual_field, valid
+from openalign.errors import OpenAlignError
+
+TEXT_SUFFIXES = (".txt", ".caption", ".cap")
+"""Suffixes of text files beside images, in the order in which they are looked for."""
+FIELDS_SUFFIX = ".json"
+_NUMBERS = re.compile(r"[\d\s.,;:+\-eE]*\d[\d\s.,;:+\-eE]*")
+_NO_CAPTIONS = frozenset(
+    ("readme", "license", "licence", "notice", "changelog", "requirements", "classes", "classnames", "labels", "words")
+)
+"""Names of text files about a folder, in lower case, which no image has."""
+_MOST_TEXT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Which text files belong to which image; all are relative paths with slashes."""
+
+    texts: Mapping[str, Mapping[str, str]]
+    """image -> suffix -> text file, for the images that have any."""
+    alone: Sequence[str]
+    """Text files without an image."""
+
+
+def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
+    """The text files of each image: of the same name in its folder, or in `captions/` or `labels/` beside `images/`."""
+    by_key: dict[str, list[tuple[str, str]]] = {}
+    for file in files:
+        path = PurePosixPath(file)
+        suffix = path.suffix.lower()
+        if suffix in TEXT_SUFFIXES or suffix == FIELDS_SUFFIX:
+            for key in {file[: -len(suffix)], _without(file[: -len(suffix)], TEXT_FOLDERS)}:
+                by_key.setdefault(key, []).append((suffix, file))
+    texts: dict[str, dict[str, str]] = {}
+    used: set[str] = set()
+    for image in images:
+        stem = image.rpartition(".")[0]
+        keys = dict.fromkeys((stem, image, _without(stem, IMAGE_FOLDERS)))
+        for suffix, file in (each for key in keys for each in by_key.get(key, ())):
+            texts.setdefault(image, {}).setdefault(suffix, file)
+            used.add(file)
+    alone = sorted({file for found in by_key.values() for suffix, file in found if suffix in TEXT_SUFFIXES} - used)
+    return Beside(texts, [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS])
+
+
+def _without(path: str, folders: frozenset[str]) -> str:
+    """The path without the last of its folders that has one of these names."""
+    parts = path.split("/")
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place].lower() in folders:
+            return "/".join((*parts[:place], *parts[place + 1 :]))
+    return path
+
+
+def are_numbers(texts: Iterable[str]) -> bool:
+    """Whether all texts that are not empty consist of numbers, as the boxes of object detection do."""
+    filled = [text for text in texts if text.strip()]
+    return bool(filled) and all(_NUMBERS.fullmatch(text) for text in filled)
+
+
+def read_texts(folder: Path, files: Sequence[str], problems: list[str]) -> dict[str, str | None]:
+    """The text of each file, in whatever encoding; None if it cannot be read, which is told in `problems`."""
+    contents: dict[str, bytes] = {}
+    told: list[str] = []
+    for file in files:
+        try:
+            contents[file] = _content(folder / file)
+        except OSError as error:
+            told.append(f"{folder / file} cannot be read: {error.strerror or error}")
+    decoded, charset = decoded_all(list(contents.values()))
+    texts: dict[str, str | None] = dict.fromkeys(files) | dict(zip(contents, decoded, strict=True))
+    told += [f"{folder / file} is not text" for file in contents if texts[file] is None]
+    problems += listed(Kind.TEXT_NOT_READ, told)
+    if charset:
+        problems.append(
+            f"{folder}: texts that are not UTF-8 are read as {charset}: save them as UTF-8 if that is wrong"
+        )
+    return texts
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise OSError(0, "it is not a file")
+    with path.open("rb") as file:
+        content = file.read(_MOST_TEXT_BYTES + 1)
+    if len(content) > _MOST_TEXT_BYTES:
+        raise OSError(0, f"it has more than {_MOST_TEXT_BYTES:,} bytes")
+    return content
+
+
+def captions_in(texts: Sequence[str | None]) -> tuple[list[list[str] | None], bool]:
+    """The captions of each text (None stays None), and whether each line is one, as it is in most of them."""
+    by_line = hold_a_caption_a_line([text for text in texts if text])
+    if by_line:
+        return [None if text is None else lines_of(text) for text in texts], True
+    return [None if text is None else [" ".join(text.split())] for text in texts], False
+
+
+def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict[str, dict[str, Any]]:
+    """The object in each JSON file; a file that cannot be read or holds something else is told in `problems`."""
+    fields: dict[str, dict[str, Any]] = {}
+    told: list[str] = []
+    for file in files:
+        try:
+            found = json.loads(_content(folder / file))
+            if not isinstance(found, dict):
+                raise ValueError("it holds no JSON object")
+            json.dumps(found)  # finds nesting that is too deep
+        except (OSError, ValueError, RecursionError) as error:
+            deep = f"nested deeper than {MOST_LEVELS} levels"
+            reason = deep if isinstance(error, RecursionError) else getattr(error, "strerror", None) or error
+            told.append(f"{folder / file} cannot be read ({reason})")
+        else:
+            fields[file] = {valid(name): value for name, value in found.items()}
+    problems += listed(Kind.METADATA_NOT_READ, told)
+    return fields
+
+
+def captions_of_fields(every: Sequence[Mapping[str, Any]], name: str | None) -> tuple[list[list[str]], str | None]:
+    """The captions in a field of each object, by default the usual one that most have, and the field's name.
+
+    Raises `OpenAlignError` if no object has the named field.
+    """
+    field = name or usual_field(every)
+    if name and not any(name in fields for fields in every):
+        known = ", ".join(dict.fromkeys(each for fields in every for each in fields))
+        raise OpenAlignError(f"there is no field {name!r} in the JSON files beside the images; they have {known}")
+    if field is None:
+        return [[] for _ in every], None
+    return [[valid(text) for text in captions_of(fields.get(field)) or []] for fields in every], field

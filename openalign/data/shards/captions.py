@@ -1,0 +1,123 @@
+"""Texts of samples: in any encoding, one or several in a file or a field."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from openalign.data.files.charset import decode_detected, decode_marked
+from openalign.data.tables.columns import TEXT_NAMES
+
+CAPTION_FIELDS = tuple(
+    dict.fromkeys((*TEXT_NAMES, "captions", "texts", "alt_text", "sentences", "description", "prompt"))
+)
+"""Fields of a `.json`, in any case, that hold the text where no member of the sample does."""
+_INNER_FIELDS = ("raw", "caption", "text", "value")
+"""Fields of the objects in a list of captions, as COCO and Karpathy's files have."""
+_WRAPPED_FROM = 50
+"""Characters of the longest line from which lines of nearly equal length are wrapped prose."""
+_NEARLY = 0.7
+
+
+def decoded_all(contents: Sequence[bytes]) -> tuple[list[str | None], str]:
+    """The texts (None: it is not text), and the encoding of those that are not UTF-8; "" if there are none.
+
+    Those are decoded alike, since the encoding is found better from many texts than from one.
+    """
+    texts = [_utf8_or_marked(content) for content in contents]
+    others = [content for content, text in zip(contents, texts, strict=True) if text is None and not _binary(content)]
+    found = decode_detected(b"\n".join(others)) if others else None
+    if found is None:
+        return texts, ""
+    for number, content in enumerate(contents):
+        if texts[number] is None and not _binary(content):
+            texts[number] = content.decode(found[1], errors="replace")
+    return texts, found[1]
+
+
+def _utf8_or_marked(content: bytes) -> str | None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        marked = decode_marked(content)
+        return marked[0] if marked else None
+    return text.removeprefix("\ufeff")
+
+
+def _binary(content: bytes) -> bool:
+    return any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in content)
+
+
+def hold_a_caption_a_line(texts: Sequence[str]) -> bool:
+    """Whether each line is a caption of its own, as CLIP_benchmark writes retrieval sets.
+
+    So it is if at least half of the texts have several lines, without empty lines between them as paragraphs have, and
+    not all nearly as long as the longest, as wrapped prose is.
+    """
+    several = [lines for text in texts if len(lines := text.strip().splitlines()) > 1]
+    filled = [text for text in texts if text.strip()]
+    if not several or 2 * len(several) < len(filled):
+        return False
+    if 2 * sum(any(not line.strip() for line in lines) for lines in several) > len(several):
+        return False
+    longest = max(len(line) for lines in several for line in lines)
+    before_last = [len(line) for lines in several for line in lines[:-1]]
+    full = sum(length >= _NEARLY * longest for length in before_last)
+    return longest < _WRAPPED_FROM or full < 0.9 * len(before_last)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines that are not blank, without blanks around."""
+    return [stripped for line in text.splitlines() if (stripped := line.strip())]
+
+
+def captions_of(value: Any) -> list[str] | None:
+    """The captions in a value of a `.json`: a text, a number, or a list of them or of objects; None in an object."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        inner = [captions_of(_inner(each)) for each in value]
+        return [text for each in inner for text in each or () if text.strip()]
+    if isinstance(value, dict):
+        return None
+    return [value if isinstance(value, str) else str(value)]
+
+
+def _inner(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in _INNER_FIELDS if name in value), None)
+
+
+def field_at(fields: Mapping[str, Any], path: str) -> Any:
+    """The value of a field; `alt.en` is the field `en` of the object `alt`. Raises `KeyError` if there is none."""
+    if path in fields:
+        return fields[path]
+    outer, dot, inner = path.partition(".")
+    if dot and isinstance(fields.get(outer), dict):
+        return field_at(fields[outer], inner)
+    raise KeyError(path)
+
+
+def usual_field(every: Sequence[Mapping[str, Any]]) -> str | None:
+    """The one of `CAPTION_FIELDS` that holds a text in most of these fields, the first of equals; None without one."""
+    counts: dict[str, int] = {}
+    for fields in every:
+        for name, value in fields.items():
+            if (
+                name.lower() in CAPTION_FIELDS
+                and isinstance(value, str | list)
+                and any(map(str.strip, captions_of(value) or ()))
+            ):
+                counts[name] = counts.get(name, 0) + 1
+    order: Callable[[str], tuple[int, int]] = lambda name: (-counts[name], CAPTION_FIELDS.index(name.lower()))  # noqa: E731
+    return min(counts, key=order, default=None)
+
+
+def valid(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, which JSON can escape and UTF-8 cannot encode."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

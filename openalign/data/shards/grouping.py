@@ -1,0 +1,121 @@
+"""Members of a tar, in any order, grouped into samples."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from openalign.data.shards.members import Member, Part
+
+_NUMBER = re.compile(r"[A-Za-z]?\d+")
+"""What stands between two dots of a name and tells samples apart: `img.0002.jpg`, `shop.v2.jpg`."""
+
+Sample = dict[str, Member]
+"""The members of one sample by their suffixes."""
+
+
+Numbered = tuple[int, Member]
+"""A member and its place in the tar."""
+
+
+@dataclass
+class Grouped:
+    """The samples of a tar in the order of their first members."""
+
+    samples: list[tuple[str, Sample]]
+    """Key and members; a key may come more than once."""
+    repeated: list[Member]
+    """Members whose name comes more than once and that no sample can be told for."""
+
+
+def grouped(members: Iterable[Member]) -> Grouped:
+    """Group members by key.
+
+    A name that comes more than once in a tar, as where tars were joined: if all members with its key stand together
+    with an image and a text, each such run is a sample. Else the first members of each suffix are one, the second ones
+    another, if there are as many of each; else runs are samples if the members of all other samples stand together.
+    What is left is told of, and not used, because it may belong to another image.
+    """
+    by_key: dict[str, list[Numbered]] = {}
+    for number, member in enumerate(members):
+        by_key.setdefault(member.key, []).append((number, member))
+    _join_parts(by_key)
+    found = Grouped([], [])
+    starts = []
+    repeated: list[str] = []
+    for key, numbered in by_key.items():
+        sample = {member.suffix: member for _, member in numbered}
+        if len(sample) == len(numbered):
+            found.samples.append((key, sample))
+            starts.append(numbered[0][0])
+        else:
+            repeated.append(key)
+    again = set(repeated)
+    in_runs = bool(repeated) and _stand_together(numbered for key, numbered in by_key.items() if key not in again)
+    for key in repeated:
+        split = _split(by_key[key], in_runs, found.repeated)
+        found.samples += [(key, sample) for _, sample in split]
+        starts += [start for start, _ in split]
+    if starts != sorted(starts):
+        found.samples = [found.samples[at] for at in sorted(range(len(starts)), key=starts.__getitem__)]
+    return found
+
+
+def has_image(sample: Iterable[Member]) -> bool:
+    return any(member.part is Part.IMAGE for member in sample)
+
+
+def has_words(sample: Iterable[Member]) -> bool:
+    """Whether a sample has a text, a label or fields."""
+    return any(member.part in (Part.TEXT, Part.LABEL, Part.FIELDS) for member in sample)
+
+
+def _join_parts(by_key: dict[str, list[Numbered]]) -> None:
+    """Bring `a.seg.png` and `a.meta.json` to the sample `a`, unless `a.seg` has an image and a text of its own."""
+    for key in [key for key in by_key if "." in key.rpartition("/")[2]]:
+        inside = [member for _, member in by_key[key]]
+        if has_image(inside) and has_words(inside):
+            continue
+        parent = next((short for short in _shortened(key) if short in by_key), None)
+        if parent is None or _NUMBER.fullmatch(key[len(parent) + 1 :]):
+            continue
+        between = key[len(parent) + 1 :].lower()
+        by_key[parent] += [
+            (number, member._replace(key=parent, suffix=f"{between}.{member.suffix}"))
+            for number, member in by_key.pop(key)
+        ]
+        by_key[parent].sort(key=lambda each: each[0])
+
+
+def _shortened(key: str) -> Iterator[str]:
+    """`x/a.b.c` -> `x/a.b`, `x/a`."""
+    while "." in key.rpartition("/")[2].lstrip("."):
+        key = key.rpartition(".")[0]
+        yield key
+
+
+def _stand_together(samples: Iterable[Sequence[Numbered]]) -> bool:
+    """Whether the members of each sample stand together; false if no sample has several."""
+    several = [numbered for numbered in samples if len(numbered) > 1]
+    return bool(several) and all(numbered[-1][0] - numbered[0][0] == len(numbered) - 1 for numbered in several)
+
+
+def _split(numbered: Sequence[Numbered], in_runs: bool, repeated: list[Member]) -> list[tuple[int, Sample]]:
+    """The samples of a key of which at least one suffix comes more than once, with the number of their first member."""
+    runs: list[list[Numbered]] = []
+    for number, member in numbered:
+        last = runs[-1] if runs else []
+        if not last or last[-1][0] != number - 1 or any(each.suffix == member.suffix for _, each in last):
+            runs.append(last := [])
+        last.append((number, member))
+    whole = [run for run in runs if has_image(each for _, each in run) and has_words(each for _, each in run)]
+    counts = Counter(member.suffix for _, member in numbered)
+    chosen = whole if in_runs else []
+    if len(whole) == len(runs):
+        chosen = whole
+    elif len(set(counts.values())) == 1:
+        by_suffix = {suffix: [each for each in numbered if each[1].suffix == suffix] for suffix in counts}
+        chosen = [list(each) for each in zip(*by_suffix.values(), strict=True)]
+    used = {number for run in chosen for number, _ in run}
+    repeated += [member for number, member in numbered if number not in used]
+    return [(min(number for number, _ in run), {member.suffix: member for _, member in run}) for run in chosen]

@@ -1,0 +1,135 @@
+"""Which text each sample of a tar has, and which label."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+
+from openalign.data.shards.captions import (
+    CAPTION_FIELDS,
+    captions_of,
+    field_at,
+    hold_a_caption_a_line,
+    lines_of,
+    usual_field,
+    valid,
+)
+from openalign.data.shards.members import TEXT_ORDER, rank
+from openalign.data.shards.tar_samples import TarSample
+from openalign.errors import OpenAlignError
+
+_COMPARED = 100
+"""Samples whose text is compared with the texts in their fields."""
+_MOST_LISTED = 30
+
+
+@dataclass
+class Texts:
+    """The texts of each sample and the label, if it is named."""
+
+    of_sample: list[list[str]]
+    chosen: list[str | None]
+    """The suffix of the member that each text is from; None if it is not from a member."""
+    no_such_text: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def asked_texts(name: str, samples: Sequence[TarSample], column: str) -> Texts:
+    """The texts that the user asked for."""
+    suffix = column.lower().removeprefix(".")
+    texts = Texts([], [])
+    found = False
+    for sample in samples:
+        captions: list[str] | None = []
+        chosen = None
+        if suffix in sample.texts:
+            captions, chosen, found = [sample.texts[suffix]], suffix, True
+        else:
+            with suppress(KeyError):
+                captions, found = captions_of(field_at(sample.fields, column)), True
+        if captions is None:
+            where = f"the field {column} of sample {sample.key}"
+            raise OpenAlignError(f"{name}: {where} is an object: name a field in it, as {column}.NAME")
+        texts.of_sample.append(captions)
+        texts.chosen.append(chosen)
+    if not found:
+        texts.no_such_text = f"{name} has no texts {column!r}: its samples have {_known(samples)}"
+    return texts
+
+
+def _known(samples: Sequence[TarSample]) -> str:
+    suffixes = dict.fromkeys(f".{suffix}" for sample in samples for suffix in sample.texts)
+    fields = dict.fromkeys(valid(name) for sample in samples for name in sample.fields)
+    shown = [*suffixes, *islice(fields, _MOST_LISTED), *(["..."] if len(fields) > _MOST_LISTED else [])]
+    return f"the texts and fields {', '.join(shown)}" if shown else "no texts and no fields"
+
+
+def found_texts(name: str, samples: Sequence[TarSample]) -> Texts:
+    """The texts by the order of suffixes; where a sample has none, of the usual field of its `.json`."""
+    chosen = [min(each.texts, key=lambda suffix: rank(suffix, TEXT_ORDER), default=None) for each in samples]
+    whole = ["" if suffix is None else each.texts[suffix] for each, suffix in zip(samples, chosen, strict=True)]
+    without = [each.fields for each, text in zip(samples, whole, strict=True) if not text.strip()]
+    usual = usual_field(without)
+    by_line = hold_a_caption_a_line(whole)
+    found: list[list[str]] = []
+    for sample, suffix, text in zip(samples, chosen, whole, strict=True):
+        if text.strip() or (usual is None and suffix is not None):
+            found.append(lines_of(text) if by_line else [text])
+        else:
+            found.append(captions_of(sample.fields.get(usual)) or [] if usual is not None else [])
+    return Texts(found, chosen, notes=_notes(name, samples, chosen, whole, found if by_line else None, usual))
+
+
+def _notes(
+    name: str,
+    samples: Sequence[TarSample],
+    chosen: Sequence[str | None],
+    whole: Sequence[str],
+    by_line: Sequence[Sequence[str]] | None,
+    usual: str | None,
+) -> list[str]:
+    """Which texts were taken, where others could have been."""
+    notes = []
+    if by_line is not None:
+        notes.append(
+            f"{name}: each line of a text is a caption, {sum(map(len, by_line)):,} of {len(samples):,} images: "
+            "--text-column txt takes each text as one"
+        )
+    if usual is not None:
+        notes.append(f"{name}: texts are taken from the field {usual!r} of the .json where no member holds one")
+    others = Counter(
+        suffix for each, taken in zip(samples, chosen, strict=True) for suffix in each.texts if suffix != taken
+    )
+    for sample, text in islice(zip(samples, whole, strict=True), _COMPARED):
+        if text.strip():
+            others.update(
+                field
+                for field, value in sample.fields.items()
+                if field.lower() in CAPTION_FIELDS
+                and isinstance(value, str)
+                and value.strip() not in ("", text.strip())
+            )
+    if others:
+        listed = ", ".join(valid(each) for each, _ in others.most_common(5))
+        first = next(each for each in chosen if each is not None)
+        notes.append(f"{name}: texts are those of the .{first} members; --text-column takes others: {listed}")
+    return notes
+
+
+def labels_of(
+    name: str, samples: Sequence[TarSample], class_names: str | None, problems: list[str]
+) -> list[str | None]:
+    """The label of each sample: the name of its class if the classes are named, else as in the `.cls`."""
+    labels = [sample.label for sample in samples]
+    numbers = {label for label in labels if label is not None and label.isdecimal()}
+    if not numbers:
+        return labels
+    if class_names is None:
+        problems.append(f"{name}: the .cls members hold numbers, and no classnames.txt names the classes")
+        return labels
+    names = [line.strip() for line in class_names.splitlines()]
+    named = {number: names[int(number)] for number in numbers if len(number) < 10 and int(number) < len(names)}
+    if without := len([label for label in labels if label in numbers - named.keys()]):
+        problems.append(f"{name}: {without:,} labels are not among the {len(names):,} names of classnames.txt")
+    return [named.get(label, label) if label is not None else None for label in labels]

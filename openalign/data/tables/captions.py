@@ -1,0 +1,112 @@
+"""Several captions of an image in one field: lists, objects with a text each, lists that are written as text."""
+
+import ast
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from openalign.data.tables.columns import TEXT_FIELDS, field_of, is_list, is_text
+
+_ITEM = re.compile(r"""[uU]?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|None""", re.DOTALL)
+_BETWEEN = re.compile(r"\s*,\s*|\s+")
+
+
+def captions_as_rows(
+    table: pa.Table, column: str, need_text: bool, problems: list[str] | None = None, where: str = "the table"
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """One row per caption if `column` holds several for an image, and the row of `table` that each came from.
+
+    They are lists of texts, objects with a field `raw`, `text` or `caption`, or lists of these; or texts of which every
+    one is a list as JSON or Python writes it, which is noted in `problems`. `column` may be a field of a column of
+    objects: `sentences.raw`. Without `need_text` each image stays one row, with its first caption that is not blank.
+    Rows without captions are kept, in order.
+    """
+    every_row = np.arange(len(table))
+    if column not in table.column_names and column.partition(".")[0] not in table.column_names:
+        return table, every_row
+    captions = _texts_of_objects(field_of(table, column))
+    if is_text(captions.type) and (lists := _written_lists(captions)) is not None:
+        captions = lists
+        if problems is not None:
+            problems.append(f"{where}: the texts in `{column}` are lists, and each caption in them is read by itself")
+    others = table.drop_columns([column]) if column in table.column_names else table
+    if not is_list(captions.type):
+        changed = captions.type != field_of(table, column).type or column not in table.column_names
+        return (others.append_column(column, captions), every_row) if changed else (table, every_row)
+    flat = _texts_of_objects(pa.chunked_array([pc.list_flatten(captions.combine_chunks())]))
+    if not is_text(flat.type):
+        return table, every_row
+    parents = pc.list_parent_indices(captions.combine_chunks()).to_numpy().astype(np.int64)
+    without = np.setdiff1d(every_row, parents)
+    texts = pa.chunked_array([*flat.cast(pa.string()).chunks, pa.nulls(len(without), pa.string())])
+    rows = np.concatenate([parents, without])
+    order = np.argsort(rows, kind="stable")
+    if not need_text:
+        order = _first_of_each(rows, texts)
+    return others.take(pa.array(rows[order])).append_column(column, texts.take(pa.array(order))), rows[order]
+
+
+def _first_of_each(rows: NDArray[np.int64], texts: pa.ChunkedArray) -> NDArray[np.int64]:
+    """The place of the first text of each row that is not blank; of its first text if all are."""
+    is_blank = pc.fill_null(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0), True).to_numpy()
+    order = np.lexsort((is_blank, rows))
+    return order[np.unique(rows[order], return_index=True)[1]]
+
+
+def _texts_of_objects(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The texts in a column of objects that have one in a usual field; any other column as it is."""
+    if not pa.types.is_struct(column.type):
+        return column
+    field = next((name for name in TEXT_FIELDS if column.type.get_field_index(name) >= 0), None)
+    return column if field is None else pc.struct_field(column, field)
+
+
+def _written_lists(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Lists of texts, if every text that is not blank is one, as JSON, Python or numpy writes it; else None."""
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    filled = pc.drop_null(pc.if_else(pc.equal(texts, ""), None, texts))
+    if not len(filled) or not filled[0].as_py().startswith("["):
+        return None
+    if not pc.all(pc.and_(pc.starts_with(filled, "["), pc.ends_with(filled, "]"))).as_py():
+        return None
+    found: list[list[str | None] | None] = []
+    for text in texts.to_pylist():
+        captions = _list_in(text) if text else None
+        if text and captions is None:
+            return None
+        found.append(captions)
+    return pa.chunked_array([pa.array(found, pa.list_(pa.string()))])
+
+
+def _list_in(text: str) -> list[str | None] | None:
+    """The texts of a written list; None if it is not a list of texts."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        found = _python_list(text[1:-1].strip())
+    is_list_of_texts = isinstance(found, list) and all(item is None or isinstance(item, str) for item in found)
+    return found if is_list_of_texts else None
+
+
+def _python_list(inner: str) -> list[Any] | None:
+    """The texts between the brackets of a list as `repr` or numpy (without commas) writes it."""
+    found: list[Any] = []
+    place = 0
+    while place < len(inner):
+        item = _ITEM.match(inner, place)
+        if item is None:
+            return None
+        try:
+            found.append(ast.literal_eval(item[0]))
+        except (ValueError, SyntaxError):
+            return None
+        between = _BETWEEN.match(inner, item.end())
+        if between is None and item.end() < len(inner):
+            return None
+        place = between.end() if between else item.end()
+    return found

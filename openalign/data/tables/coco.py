@@ -1,0 +1,100 @@
+"""Captions in the JSON of COCO, and in that of Karpathy's splits of COCO, Flickr8k and Flickr30k.
+
+Sources: cocodataset.org/#format-data (captions); A. Karpathy, L. Fei-Fei, Deep Visual-Semantic Alignments, 2015, whose
+`dataset_coco.json` holds for each image its file, split and sentences.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+from openalign.data.left_out import Kind, Listing, listing
+from openalign.data.tables.combine import as_utf8, table_of
+from openalign.errors import OpenAlignError
+
+
+def is_captions(content: Any) -> bool:
+    """Whether the content of a JSON file has the form of COCO's captions, or of Karpathy's splits."""
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        return False
+    return isinstance(content.get("annotations"), list) or any(
+        isinstance(image, dict) and "sentences" in image for image in content["images"][:100]
+    )
+
+
+def captions_table(content: Any, where: str, problems: list[str]) -> pa.Table:
+    """A row for each image: `image` (its path as the file says), `caption` (list), `split` if given, its id.
+
+    Captions of no listed image and entries that are none are counted in `problems`; images without captions are rows.
+    Raises `OpenAlignError` if there are no images, or annotations of objects only.
+    """
+    with listing(problems, where) as left_out:
+        if isinstance(content.get("annotations"), list):
+            rows = _coco(content, where, left_out)
+        else:
+            rows = _karpathy(content, where, left_out)
+    if not rows:
+        raise OpenAlignError(f"{where} lists no images")
+    table = table_of(rows)
+    captions = pa.array([row["caption"] for row in rows], pa.list_(pa.string()))
+    return table.set_column(table.column_names.index("caption"), "caption", captions)
+
+
+def _coco(content: dict[str, Any], where: str, left_out: Listing) -> list[dict[str, Any]]:
+    rows: dict[Any, dict[str, Any]] = {}
+    for number, image in enumerate(content["images"], 1):
+        name = _name(image)
+        if name is None or not _is_key(image.get("id")):
+            left_out.add(Kind.ROW_WITHOUT_IMAGE, f"{where} image {number} has no file name or no id, and is left out")
+            continue
+        rows[image["id"]] = {"image": name, "caption": [], "image_id": image["id"]}
+    annotations = content["annotations"]
+    if annotations and not any(isinstance(each, dict) and "caption" in each for each in annotations):
+        raise OpenAlignError(f"{where} holds annotations without captions: give the file called captions_*.json")
+    for number, annotation in enumerate(annotations, 1):
+        image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
+        if not _is_key(image_id) or image_id not in rows:
+            kind = Kind.CAPTION_WITHOUT_IMAGE
+            left_out.add(kind, f"{where} annotation {number} is of no image that is listed, and is left out")
+            continue
+        _add_caption(rows[image_id], annotation.get("caption"), f"{where} annotation {number}", left_out)
+    return list(rows.values())
+
+
+def _karpathy(content: dict[str, Any], where: str, left_out: Listing) -> list[dict[str, Any]]:
+    rows = []
+    for number, image in enumerate(content["images"], 1):
+        name = _name(image)
+        if name is None:
+            left_out.add(Kind.ROW_WITHOUT_IMAGE, f"{where} image {number} has no `filename`, and is left out")
+            continue
+        row: dict[str, Any] = {"image": name, "caption": []}
+        sentences = image.get("sentences")
+        for sentence in sentences if isinstance(sentences, list) else [sentences] if sentences else []:
+            raw = sentence.get("raw") if isinstance(sentence, dict) else sentence
+            _add_caption(row, raw, f"{where} image {number}", left_out)
+        row |= {field: image[field] for field in ("split", "imgid", "cocoid") if field in image}
+        rows.append(row)
+    return rows
+
+
+def _add_caption(row: dict[str, Any], caption: Any, what: str, left_out: Listing) -> None:
+    if isinstance(caption, str) and caption.strip():
+        row["caption"].append(as_utf8(" ".join(caption.split())))
+    else:
+        left_out.add(Kind.ROW_WITHOUT_TEXT, f"{what}: has no text in its caption, which is left out")
+
+
+def _name(image: Any) -> str | None:
+    """The path of an image: `filename` below `filepath` in Karpathy's files, `file_name` or `coco_url` in COCO's."""
+    if not isinstance(image, dict):
+        return None
+    folder = image.get("filepath")
+    name = next((image[key] for key in ("file_name", "filename", "coco_url") if isinstance(image.get(key), str)), "")
+    if isinstance(folder, str) and folder and name and not folder.endswith(name):
+        name = f"{folder.rstrip('/')}/{name}"
+    return as_utf8(name or (folder if isinstance(folder, str) else "")) or None
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str | int)

@@ -1,0 +1,156 @@
+"""How a delimited file is written: its delimiter, its columns, whether it has a header line."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from openalign.data.files.text_source import TableSource
+from openalign.data.tables.columns import IMAGE_NAMES, usual_name
+from openalign.data.tables.suffixes import table_suffix
+from openalign.errors import OpenAlignError
+
+_IMAGE_FILE = re.compile(
+    rb"(?:.*[^\s/\\.])?\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|jxl|svg)(?:[?#]\S*)?", re.IGNORECASE | re.DOTALL
+)
+_URL = re.compile(rb"(?:https?|s3|gs|file|ftp)://\S+|data:image/", re.IGNORECASE)
+_CAPTION_NUMBER = r"^(.*\.\w{3,4})#\d+$"
+"""An image's name with the number of its caption, as Flickr8k.token.txt writes it: `1000268201.jpg#0`."""
+_ROWS_TRIED = 200
+
+
+def image_like(field: bytes) -> bool:
+    """Whether a field looks like the path or the URL of an image."""
+    return path_kind(field) in ("file", "url")
+
+
+def path_kind(field: bytes) -> str:
+    """What the form of a field tells about it: `file`, `url`, `number`, or "" for anything else."""
+    value = field.strip().strip(b'"').strip()
+    if _URL.match(value):
+        return "url"
+    if _IMAGE_FILE.fullmatch(value) and len(value) < 1024:
+        return "file"
+    return "number" if value.isdigit() else ""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a delimited file is written."""
+
+    delimiter: str
+    names: list[str]
+    """Of the columns: as in the header, or made up."""
+    is_headless: bool
+    has_blanks: bool = False
+    """Whether a blank follows every delimiter, which belongs to no field."""
+    note: str = ""
+    """What the user should know about the columns."""
+    image: str | None = None
+    """The image column; None: the first with a usual name."""
+
+    @classmethod
+    def of(cls, source: TableSource, image_column: str | None, text_column: str | None) -> "Dialect":
+        """The dialect of a file by its name and first lines; a header holds at least one of the columns wanted.
+
+        A `.csv` or `.txt` may be separated by commas, tabs, semicolons or `|`. Raises `OpenAlignError` if the file has
+        no header line and more than one column could be the text.
+        """
+        lines = _first_lines(source)
+        delimiter = _delimiter(lines, table_suffix(source.path, named=True) == ".tsv")
+        fields = _fields(lines[0], delimiter) if lines else []
+        has_blanks = len(fields) > 1 and all(field.startswith(" ") for field in fields[1:])
+        names = [field.strip() for field in fields]
+        if image_column in names or text_column in names or not _is_data(names):
+            return cls(delimiter, fields, False, has_blanks, image=image_column)
+        rows = [row for line in lines if len(row := _fields(line, delimiter)) == len(fields)]
+        found = _names_without_header(rows, str(source.path))
+        note = (
+            f"{source.path} has no header line: its first line is read as data, column {found.index('image') + 1} as "
+            f"`image` and column {found.index('text') + 1} as `text`"
+        )
+        return cls(delimiter, found, True, has_blanks, note)
+
+    @property
+    def image_at(self) -> int | None:
+        """The number of the image column, from 0, if it has a usual name."""
+        names = [name.strip() for name in self.names]
+        found = self.image if self.image in names else usual_name(names, IMAGE_NAMES)
+        return None if found is None else names.index(found)
+
+    def without_blanks(self, line: bytes) -> bytes:
+        """A line without the blanks that follow its delimiters."""
+        separator = self.delimiter.encode()
+        return re.sub(re.escape(separator) + rb" +(?=\")", lambda _: separator, line)
+
+    def finished(self, table: pa.Table) -> pa.Table:
+        """The parsed table with the names and values that are meant."""
+        table = table.rename_columns([name.strip() for name in table.column_names])
+        if self.has_blanks:
+            table = pa.table([pc.utf8_ltrim(column, " ") for column in table.columns], names=table.column_names)
+        at = self.image_at
+        if at is not None and at < table.num_columns and len(table):
+            numbered = pc.match_substring_regex(table.column(at), _CAPTION_NUMBER)
+            if pc.all(numbered).as_py():
+                names = pc.replace_substring_regex(table.column(at), _CAPTION_NUMBER, r"\1")
+                table = table.set_column(at, table.column_names[at], names)
+        return table
+
+
+def _first_lines(source: TableSource) -> list[str]:
+    start = source.start()
+    lines = start.splitlines()[:_ROWS_TRIED]
+    return [line.decode(errors="replace").removeprefix("\ufeff") for line in lines]
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    if line.count('"') % 2:  # a mark that nothing closes
+        return line.split(delimiter)
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # a field of more than 128 KB
+        return line.split(delimiter)
+
+
+def _delimiter(lines: Sequence[str], is_tsv: bool) -> str:
+    """The delimiter that gives the most lines as many fields as the first; of several, that with the most fields."""
+    first = lines[0] if lines else ""
+    if is_tsv and ("\t" in first or not first):
+        return "\t"
+
+    def fit(delimiter: str) -> tuple[float, int]:
+        width = len(_fields(first, delimiter))
+        if width < 2 or len(lines) == 1:
+            return 0, width
+        alike = [len(_fields(line, delimiter)) == width for line in lines]
+        return round(sum(alike) / len(alike), 1), width
+
+    return max(",\t;|", key=fit)
+
+
+def _is_data(first: Sequence[str]) -> bool:
+    """Whether the first row holds the path or URL of an image: then it is not a header."""
+    return len(first) > 1 and any(image_like(field.encode()) for field in first)
+
+
+def _names_without_header(rows: Sequence[Sequence[str]], where: str) -> list[str]:
+    """`image` and `text` in their places, and `column_3` and so on.
+
+    The image is the first column that names an image file, else the first URL; the text is the one with most words.
+    """
+    kinds = [path_kind(field.encode()) for field in rows[0]]
+    image = kinds.index("file") if "file" in kinds else kinds.index("url")
+    words = {
+        place: sum(len(row[place].split()) for row in rows) / len(rows) for place in range(len(kinds)) if place != image
+    }
+    text, *others = sorted(words, key=lambda place: -words[place])
+    rivals = [place for place in others if words[place] > 1.5 and 3 * words[place] > words[text]]
+    if rivals:
+        raise OpenAlignError(
+            f"{where} has no header line, and columns {text + 1} and {rivals[0] + 1} could both be its texts: "
+            "add a line with the names of the columns"
+        )
+    return ["image" if at == image else "text" if at == text else f"column_{at + 1}" for at in range(len(kinds))]

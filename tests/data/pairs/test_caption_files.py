@@ -1,0 +1,132 @@
+"""Texts beside images: in which files, in which encodings, one or several, and where they contradict."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from openalign.data.left_out import Kind, counted
+from openalign.data.pairs.open import open_pairs
+from openalign.errors import OpenAlignError
+from tests.data.pairs.folders import JPEG, put
+
+
+def files(folder: Path, **texts: str | bytes) -> Path:
+    """Files by path, with `__` for a slash and `_DOT_` for a dot; a name that ends with jpg is an image."""
+    for name, text in texts.items():
+        path = folder / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["txt", "caption", "cap", "CAPTION"])
+def test_texts_are_found_by_suffix_in_folders_in_folders(tmp_path: Path, suffix: str) -> None:
+    put(tmp_path / "10_subject", a=None)
+    put(tmp_path / "5_other" / "deep", b=None)
+    (tmp_path / "10_subject" / f"a.{suffix}").write_text("a crimson apple")
+    (tmp_path / "5_other" / "deep" / f"b.{suffix}").write_text("1girl, solo,\nlong hair")
+    pairs = open_pairs(tmp_path)
+    assert (
+        dict(zip(pairs.table["image"].to_pylist(), pairs.texts(), strict=True))["10_subject/a.jpg"] == "a crimson apple"
+    )
+    assert pairs.reading is not None and pairs.reading.layout == "caption-files"
+    assert "label" not in pairs.table.column_names
+
+
+def test_texts_lie_in_a_folder_beside_that_of_the_images(tmp_path: Path) -> None:
+    for name in ("images/train/a", "images/train/b", "captions/train/a", "captions/train/b"):
+        path = tmp_path / f"{name}.{'jpg' if name.startswith('images') else 'txt'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(JPEG if path.suffix == ".jpg" else f"the {path.stem}".encode())
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["the a", "the b"]
+    assert pairs.image_bytes(0) == JPEG
+    assert counted(pairs.problems) == {}
+
+
+def test_the_output_of_img2dataset_in_files_has_its_fields_as_columns(tmp_path: Path) -> None:
+    put(tmp_path / "00000", **{"000000000": "a boat", "000000001": "a house"})
+    for number, caption in enumerate(("a boat", "a house")):
+        fields = {"caption": caption, "url": "http://a.test/p", "key": f"00000000{number}", "similarity": 0.5}
+        (tmp_path / "00000" / f"00000000{number}.json").write_text(json.dumps(fields))
+    (tmp_path / "00000_stats.json").write_text("{}")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["a boat", "a house"]
+    assert pairs.table["similarity"].to_pylist() == [0.5, 0.5]
+    assert len(pairs.one_per_image()[1]) == 2
+
+
+def test_captions_in_json_alone_are_read_and_may_be_named(tmp_path: Path) -> None:
+    put(tmp_path, a=None, b=None)
+    (tmp_path / "a.json").write_text('{"caption": "one", "de": "eins"}')
+    (tmp_path / "b.json").write_text('{"caption": ["two", "zwo"], "de": "zwei \\ud800"}')
+    assert open_pairs(tmp_path).texts() == ["one", "two", "zwo"]
+    assert open_pairs(tmp_path, text_column="de").texts() == ["eins", "zwei \ufffd"]
+    with pytest.raises(OpenAlignError, match=r"no field 'fr'.*they have caption, de"):
+        open_pairs(tmp_path, text_column="fr")
+
+
+def test_files_that_hold_other_things_are_no_captions(tmp_path: Path) -> None:
+    put(tmp_path / "yolo", a="0 0.5 0.5 0.25 0.3\n1 0.1 0.2 0.3 0.4\n", b="12 0.5 0.5 0.1 0.1")
+    put(tmp_path / "shapes", a=None)
+    (tmp_path / "shapes" / "a.json").write_text('{"version": "5.0", "shapes": [], "imagePath": "a.jpg"}')
+    for folder in ("yolo", "shapes"):
+        with pytest.raises(OpenAlignError, match="but no texts"):
+            open_pairs(tmp_path / folder)
+
+
+def test_lines_are_captions_where_most_files_have_several(tmp_path: Path) -> None:
+    pairs = open_pairs(put(tmp_path / "lines", a="a red apple\nan apple\n", b="a boat\n\nthe boat on water"))
+    assert pairs.texts() == ["a red apple", "an apple", "a boat", "the boat on water"]
+    assert any("each line" in problem for problem in pairs.problems)
+    pairs, texts = pairs.one_per_image()
+    assert [len(each) for each in texts] == [2, 2] and len(pairs) == 2
+    assert open_pairs(put(tmp_path / "one", a="a red\napple", b="a boat", c="a cat")).texts()[0] == "a red apple"
+
+
+def test_two_texts_of_an_image_must_be_chosen_from(tmp_path: Path) -> None:
+    put(tmp_path, a="1girl, solo", b="the same")
+    (tmp_path / "a.caption").write_text("a woman alone")
+    (tmp_path / "b.caption").write_text("the same")
+    with pytest.raises(OpenAlignError, match=r"a\.jpg has two texts.*--text-column caption"):
+        open_pairs(tmp_path)
+    assert open_pairs(tmp_path, text_column="caption").texts() == ["a woman alone", "the same"]
+    assert open_pairs(tmp_path, text_column="txt").texts() == ["1girl, solo", "the same"]
+    assert len(open_pairs(tmp_path, need_text=False)) == 2
+
+
+def test_texts_and_images_without_each_other_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, a="one", b=None, c=None, a_mask=None)
+    for name in ("gone.txt", "lost.caption", "README.txt", "c.heic.txt"):
+        (tmp_path / name).write_text("text")
+    (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "film.mp4").write_bytes(b"x")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one"]
+    assert counted(pairs.problems) == {
+        Kind.ROW_WITHOUT_TEXT: 3,
+        Kind.TEXT_WITHOUT_IMAGE: 2,
+        Kind.IMAGE_FORMAT: 1,
+        Kind.FILE_NOT_USED: 1,
+    }
+
+
+def test_texts_in_other_encodings_are_recoded_together(tmp_path: Path) -> None:
+    put(tmp_path, a=None, b=None, c=None)
+    (tmp_path / "a.txt").write_bytes("ein Käse und grüne Äpfel".encode("latin-1"))
+    (tmp_path / "b.txt").write_bytes("ein Café".encode("utf-16"))
+    (tmp_path / "c.txt").write_bytes("\ufeffgrün".encode())
+    assert open_pairs(tmp_path).texts() == ["ein Käse und grüne Äpfel", "ein Café", "grün"]
+
+
+def test_splits_are_told_by_folders_unless_a_folder_is_a_class(tmp_path: Path) -> None:
+    put(tmp_path / "s" / "train", a="one")
+    put(tmp_path / "s" / "val2017", b="two")
+    with pytest.raises(OpenAlignError, match=r"several splits \(train, val\)"):
+        open_pairs(tmp_path / "s")
+    assert open_pairs(tmp_path / "s", split="val").texts() == ["two"]
+    assert open_pairs(tmp_path / "s", split="all").table["image"].to_pylist() == ["train/a.jpg", "val2017/b.jpg"]
+    put(tmp_path / "c" / "train", a="a long train")
+    put(tmp_path / "c" / "boat", b="a boat")
+    assert open_pairs(tmp_path / "c").texts() == ["a boat", "a long train"]

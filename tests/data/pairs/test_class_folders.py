@@ -1,0 +1,99 @@
+"""Folder names are texts only where nothing else could be one, and ids only with names."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from openalign.data.pairs.open import open_pairs
+from openalign.errors import OpenAlignError
+from tests.data.pairs.folders import put
+
+
+def classes(folder: Path, *names: str) -> Path:
+    for name in names:
+        put(folder / name, a=None)
+    return folder
+
+
+def read(folder: Path, **options: str) -> dict[str, tuple[str | None, str]]:
+    """image -> (label, text)"""
+    pairs = open_pairs(folder, need_text=False, **options)  # type: ignore[arg-type]
+    labels = pairs.table["label"].to_pylist()
+    return dict(zip(pairs.table["image"].to_pylist(), zip(labels, pairs.texts(), strict=True), strict=True))
+
+
+def test_splits_of_classes_are_told_apart(tmp_path: Path) -> None:
+    classes(tmp_path, "train/cat", "train/hot_dog", "val/cat", "val/hot_dog", "test/unlabelled")
+    with pytest.raises(OpenAlignError, match=r"several splits \(test, train, val\)"):
+        open_pairs(tmp_path)
+    assert open_pairs(tmp_path, split="val").texts() == ["cat", "hot dog"]
+
+
+def test_folders_in_each_class_and_above_all_classes_are_no_classes(tmp_path: Path) -> None:
+    classes(tmp_path, "data/all/cat/images", "data/all/dog/images")
+    assert open_pairs(tmp_path).texts() == ["cat", "dog"]
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    assert open_pairs(classes(tmp_path, "airplane", "bus", "train")).texts() == ["airplane", "bus", "train"]
+
+
+@pytest.mark.parametrize(
+    "names", [("images", "masks"), ("train",), ("100APPLE", "101APPLE"), ("photos",), ("a/b", "a/c/d")]
+)
+def test_folders_that_are_no_classes_give_no_texts(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(OpenAlignError, match="but no texts"):
+        open_pairs(classes(tmp_path, *names))
+
+
+def test_numbers_before_names_are_not_part_of_them(tmp_path: Path) -> None:
+    assert open_pairs(classes(tmp_path / "a", "001.Black_footed_Albatross", "002.Laysan")).texts() == [
+        "Black footed Albatross",
+        "Laysan",
+    ]
+    assert open_pairs(classes(tmp_path / "b", "n02085620-Chihuahua", "n02085782-Japanese_spaniel")).texts() == [
+        "Chihuahua",
+        "Japanese spaniel",
+    ]
+    assert open_pairs(classes(tmp_path / "c", "4_wheeler", "car")).texts() == ["4 wheeler", "car"]
+
+
+@pytest.mark.parametrize("names", [("0", "1", "10"), ("n01440764", "n01443537"), ("2024-05", "2024-06")])
+def test_ids_without_names_are_labels_and_refused_as_texts(tmp_path: Path, names: tuple[str, ...]) -> None:
+    classes(tmp_path, *names)
+    assert [label for label, _ in read(tmp_path).values()] == list(names)
+    with pytest.raises(OpenAlignError, match=r"no texts.*are ids, not texts: put classnames.txt beside"):
+        open_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("words.txt", "n00000001\tanything\nn01440764\ttench, Tinca tinca\nn01443537\tgoldfish\n"),
+        ("LOC_synset_mapping.txt", "n01440764 tench, Tinca tinca\nn01443537 goldfish\n"),
+        ("imagenet_class_index.json", '{"0": ["n01440764", "tench, Tinca tinca"], "1": ["n01443537", "goldfish"]}'),
+        ("labels.json", '{"n01440764": "tench, Tinca tinca", "n01443537": "goldfish"}'),
+        ("classes.csv", 'id,name\nn01440764,"tench, Tinca tinca"\nn01443537,goldfish\n'),
+        ("classes.csv", 'index,wnid,name\n0,n01440764,"tench, Tinca tinca"\n1,n01443537,goldfish\n'),
+        ("classnames.txt", "tench, Tinca tinca\ngoldfish\n"),
+    ],
+)
+@pytest.mark.parametrize("split", ["", "val/"])
+def test_ids_get_their_names_from_a_table(tmp_path: Path, file: str, content: str, split: str) -> None:
+    classes(tmp_path, f"{split}n01443537", f"{split}n01440764")
+    (tmp_path / file).write_text(content)
+    assert list(read(tmp_path).values()) == [("tench, Tinca tinca", "tench, Tinca tinca"), ("goldfish", "goldfish")]
+    assert open_pairs(tmp_path).texts() == ["tench, Tinca tinca", "goldfish"]
+
+
+def test_number_folders_are_named_by_number_not_by_their_order_as_texts(tmp_path: Path) -> None:
+    names = [f"name {number}" for number in range(12)]
+    classes(tmp_path / "zero", *map(str, range(12)))
+    classes(tmp_path / "one", *(f"{number:03}" for number in range(1, 13)))
+    for folder in ("zero", "one"):
+        (tmp_path / folder / "classnames.txt").write_text("\n".join(names))
+        assert open_pairs(tmp_path / folder).texts() == names
+    classes(tmp_path / "some", "2", "10")
+    (tmp_path / "some" / "class_names.json").write_text(json.dumps(names))
+    assert open_pairs(tmp_path / "some").texts() == ["name 2", "name 10"]

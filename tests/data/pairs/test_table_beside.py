@@ -1,0 +1,113 @@
+"""A table under any name is taken if its rows name images that are there; what it does not name is counted."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from openalign.data.left_out import Kind, counted
+from openalign.data.pairs.open import open_pairs
+from openalign.errors import OpenAlignError
+from tests.data.pairs.folders import JPEG, put
+
+
+def images(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(JPEG)
+    return folder
+
+
+def pairs_in(folder: Path, **options: str) -> dict[str, str]:
+    pairs = open_pairs(folder, **options)  # type: ignore[arg-type]
+    assert all(pairs.image_bytes(row) == JPEG for row in range(len(pairs)))
+    return dict(zip(pairs.table["image"].to_pylist(), pairs.texts(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("where", "written"),
+    [
+        ("Images/", "{}.jpg"),
+        ("", "{}.jpg"),
+        ("", "./{}.jpg"),
+        ("img/deep/", "deep/{}.jpg"),
+        ("images/", "/home/someone/data/images/{}.jpg"),
+        ("images/", "{}"),
+        ("images/", r"images\{}.jpg"),
+    ],
+)
+@pytest.mark.parametrize("table", ["captions.csv", "anything.tsv", "labels.jsonl", "list.parquet", "notes/list.csv"])
+def test_images_are_found_by_what_the_rows_name(tmp_path: Path, where: str, written: str, table: str) -> None:
+    images(tmp_path, *(f"{where}{name}.jpg" for name in ("one", "two", "three")))
+    rows = [{"image": written.format(name), "caption": f"the {name}"} for name in ("one", "two", "three")]
+    path = tmp_path / table
+    path.parent.mkdir(exist_ok=True)
+    if table.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif table.endswith(".jsonl"):
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        between = "," if table.endswith(".csv") else "\t"
+        path.write_text(
+            "\n".join(between.join(each) for each in [("image", "caption"), *(row.values() for row in rows)])
+        )
+    assert pairs_in(tmp_path) == {f"{where}{name}.jpg": f"the {name}" for name in ("one", "two", "three")}
+
+
+def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
+    images(tmp_path, "Images/a.jpg", "Images/b.jpg", "Images/a_mask.png", "Images/unnamed.jpg")
+    (tmp_path / "Images" / "c.heic").write_bytes(b"x")
+    rows = ["a.jpg,one", "a.jpg,two", "b.jpg,", "c.heic,three", "gone.jpg,four", ",five"]
+    (tmp_path / "captions.csv").write_text("\n".join(["image,caption", *rows]))
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one", "two"]
+    assert counted(pairs.problems) == {
+        Kind.ROW_WITHOUT_TEXT: 1,
+        Kind.IMAGE_FORMAT: 1,
+        Kind.FILE_MISSING: 1,
+        Kind.ROW_WITHOUT_IMAGE: 1,
+        Kind.IMAGE_NOT_NAMED: 2,
+    }
+    assert pairs.row_name(1).endswith("row 2 (Images/a.jpg)")
+
+
+def test_tables_named_by_splits_are_splits(tmp_path: Path) -> None:
+    images(tmp_path, "images/a.jpg", "images/b.jpg")
+    (tmp_path / "train.csv").write_text("image,caption\na.jpg,one\n")
+    (tmp_path / "test.csv").write_text("image,caption\nb.jpg,two\n")
+    with pytest.raises(OpenAlignError, match=r"several splits \(test, train\)"):
+        open_pairs(tmp_path)
+    assert pairs_in(tmp_path, split="train") == {"images/a.jpg": "one"}
+    assert counted(open_pairs(tmp_path, split="train").problems) == {}
+    assert pairs_in(tmp_path, split="all") == {"images/a.jpg": "one", "images/b.jpg": "two"}
+
+
+def test_one_of_several_tables_must_be_given(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg")
+    for name in ("english.csv", "german.csv"):
+        (tmp_path / name).write_text(f"image,caption\na.jpg,{name}\n")
+    with pytest.raises(OpenAlignError, match=r"several tables.*\(english\.csv, german\.csv\): give one"):
+        open_pairs(tmp_path)
+    (tmp_path / "german.csv").write_text("url,caption\nhttp://a.test/1.jpg,x\n")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["english.csv"]
+    assert counted(pairs.problems) == {Kind.FILE_NOT_USED: 1}
+
+
+def test_texts_beside_and_a_table_that_differ_are_chosen_from_by_layout(tmp_path: Path) -> None:
+    put(tmp_path, a="beside", b="beside too")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.jpg", "text": "in the table"}\n')
+    with pytest.raises(OpenAlignError, match=r"could be read as metadata.*or caption-files.*--layout"):
+        open_pairs(tmp_path)
+    assert open_pairs(tmp_path, layout="caption-files").texts() == ["beside", "beside too"]
+    assert open_pairs(tmp_path, layout="metadata").texts() == ["in the table"]
+    pairs = open_pairs(tmp_path, need_text=False)
+    assert pairs.reading is not None and pairs.reading.others == ("caption-files", "images")
+
+
+def test_a_table_beside_class_folders_is_the_evidence(tmp_path: Path) -> None:
+    images(tmp_path, "cat/a.jpg", "dog/b.jpg")
+    (tmp_path / "texts.csv").write_text("path,title\ncat/a.jpg,my cat\ndog/b.jpg,her dog\n")
+    assert pairs_in(tmp_path) == {"cat/a.jpg": "my cat", "dog/b.jpg": "her dog"}
