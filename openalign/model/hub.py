@@ -148,6 +148,11 @@ def align_settings(folder: Path, tensors: int | None = None) -> AlignSettings:
             f"{folder / CONFIG}: {unlike}: transformers' AlignModel has this setting, and the ALIGN of openalign does "
             "not; without the section `openalign`, the folder can be evaluated and searched with, but not trained."
         )
+    if "openalign" not in config and not prepares_as_we_do(folder, settings):
+        raise OpenAlignError(
+            f"{folder}: its image processor gives other pixels than that of openalign's ALIGN (squares by bilinear "
+            "resizing, cropped, from -1 to 1); the folder can be evaluated and searched with, but not trained."
+        )
     return settings
 
 

@@ -25,6 +25,8 @@ from tests.model.folders import align_folder, edit, put
 from tests.model.foreign_folders import TEXTS, word_pieces, write
 from tests.model.port_folder import align_base_folder
 
+pytestmark = pytest.mark.slow
+
 PICTURES = [np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8) for shape in ((40, 50, 3), (97, 64, 3))]
 LONG = " ".join(TEXTS * 9)
 
@@ -172,6 +174,8 @@ def test_a_folder_of_ours_with_such_a_setting_is_refused(tmp_path: Path) -> None
 def test_an_image_processor_of_another_kind_is_left_to_transformers(changes: dict[str, Any], port: Path) -> None:
     edit(port / "preprocessor_config.json", lambda content: content.update(changes))
     assert isinstance(same_as_theirs(port), TransformersEncoder)
+    with pytest.raises(OpenAlignError, match=r"its image processor gives other pixels .* not trained"):
+        load_align(port)
 
 
 def test_the_sizes_of_the_image_processor_are_taken(port: Path) -> None:

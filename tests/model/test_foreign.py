@@ -28,6 +28,8 @@ from tests.model.foreign_folders import (
     word_pieces,
 )
 
+pytestmark = pytest.mark.slow
+
 LONG = " ".join(TEXTS) + " and again " + " ".join(reversed(TEXTS))
 PICTURES = [
     np.random.default_rng(shape[0]).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -229,7 +231,6 @@ NEITHER = {
 }
 
 
-@pytest.mark.slow
 def test_every_architecture_of_transformers_is_a_dual_encoder_tested_here_or_refused_in_a_sentence(
     tmp_path: Path,
 ) -> None:
