@@ -31,7 +31,7 @@ def model_class(kind: Any, folder: Path) -> type:
     """
     content = read_object(folder / CONFIG)
     check_config(content, folder / CONFIG)
-    with library_errors(f"{folder}: cannot be loaded by transformers"):
+    with library_errors(f"{folder}: cannot be loaded by transformers"), _quietly():
         config: Any = AutoConfig.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
     found = kind._model_mapping.get(type(config), None)
     if found is None:
@@ -56,7 +56,7 @@ def load_model(kind: Any, folder: Path) -> Any:
     files = weight_files(folder)
     stored = stored_tensors(files)
     check_config(read_object(folder / CONFIG), folder / CONFIG, tensors=len(stored))
-    with library_errors(f"{folder}: cannot be loaded by transformers"), _without_bars():
+    with library_errors(f"{folder}: cannot be loaded by transformers"), _quietly():
         config: Any = AutoConfig.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
         with torch.device("meta"):  # without allocating memory
             _check_parameters(kind.from_config(config, trust_remote_code=False), stored, folder)
@@ -72,6 +72,21 @@ def load_model(kind: Any, folder: Path) -> Any:
     _check_complete(model, report, files[0])
     check_finite(model.state_dict(), files[0])
     return model.eval()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Hide warnings of transformers, which concern what is checked here, and its progress bars.
+
+    A program around us may want both for its own models.
+    """
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        with _without_bars():
+            yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 @contextmanager
@@ -150,7 +165,7 @@ def load_processor(folder: Path) -> Any:
     for name in (PREPROCESSOR, PROCESSOR):
         if (folder / name).exists():
             check_preprocessor(read_object(folder / name), folder / name)
-    with library_errors(f"{folder}: its image processor cannot be loaded by transformers"):
+    with library_errors(f"{folder}: its image processor cannot be loaded by transformers"), _quietly():
         return AutoImageProcessor.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)  # type: ignore[no-untyped-call]
 
 
@@ -161,7 +176,7 @@ def load_tokenizer(folder: Path) -> Any:
         OpenAlignError: there is none, or it exceeds the limits of `check_tokenizer`.
     """
     _check_tokenizer_files(folder)
-    with library_errors(f"{folder}: its tokenizer cannot be loaded by transformers"):
+    with library_errors(f"{folder}: its tokenizer cannot be loaded by transformers"), _quietly():
         return AutoTokenizer.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
 
 

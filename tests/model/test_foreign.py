@@ -182,6 +182,20 @@ def test_a_folder_with_a_head_and_no_text_tower_is_refused(head: str, copy: Any)
             load(folder)
 
 
+def test_a_refusal_is_one_sentence_without_the_report_of_transformers(copy: Any, capfd: Any, caplog: Any) -> None:
+    import transformers
+
+    folder = copy("blip")
+    transformers.BlipForImageTextRetrieval(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
+    before = transformers.logging.get_verbosity()
+    capfd.readouterr()
+    caplog.clear()
+    with pytest.raises(OpenAlignError):
+        load(folder)
+    assert capfd.readouterr().err == "" and not caplog.records
+    assert transformers.logging.get_verbosity() == before
+
+
 def test_heads_beside_whole_towers_are_left_out(copy: Any) -> None:
     from transformers import CLIPSegForImageSegmentation, OwlViTForObjectDetection
 
