@@ -15,6 +15,7 @@ from openalign.data.files.image_value import bytes_of, existing_file, holds_imag
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 
+_URL = r"^(?i:https?|s3|gs)://"
 _ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|/\.{0,2}/|/$"
 """Matches paths that have a second way to be written."""
 
@@ -75,7 +76,8 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     inside = pc.starts_with(paths, top)
     if pc.any(inside).as_py():
         paths = pc.if_else(inside, pc.utf8_slice_codeunits(paths, start=len(top)), paths)
-    odd = pc.fill_null(pc.match_substring_regex(paths, _ODD_PATH), False).to_numpy(zero_copy_only=False)
+    is_odd = pc.and_not(pc.match_substring_regex(paths, _ODD_PATH), pc.match_substring_regex(paths, _URL))
+    odd = pc.fill_null(is_odd, False).to_numpy(zero_copy_only=False)
     if not odd.any():
         return paths
     kept: list[str | None] = paths.to_pylist()
