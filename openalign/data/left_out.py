@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import Any
+
+from openalign.errors import OpenAlignError
 
 
 class Kind(StrEnum):
@@ -11,6 +14,7 @@ class Kind(StrEnum):
 
     ROW_WITHOUT_TEXT = "rows without a text"
     ROW_WITHOUT_IMAGE = "rows without an image"
+    ROW_OF_OTHER_LABEL = "rows of other labels"
     ROW_NOT_PARSED = "rows that cannot be parsed"
     TEXT_NOT_READ = "texts that cannot be read"
     METADATA_NOT_READ = "metadata that cannot be read"
@@ -23,14 +27,15 @@ class Kind(StrEnum):
     SAMPLE_WITHOUT_IMAGE = "samples without an image"
     EXTRA_IMAGE = "further images of a sample"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"
+    RECORD_NOT_READ = "WARC records that cannot be read"
+    PAGE_NOT_READ = "pages that cannot be read"
     IMAGE_NOT_NAMED = "images that the table beside them does not name"
-    TEXT_WITHOUT_IMAGE = "texts without an image"
     FILE_MISSING = "files that are announced and missing"
     NAME_NOT_UTF8 = "names that are not UTF-8"
     LINK_NOT_FOLLOWED = "links that are not followed"
     FOLDER_NOT_READ = "folders that are not read"
     HIDDEN = "hidden files, thumbnails and files of other programs"
-    CAPTION_WITHOUT_IMAGE = "captions of images that are not listed"
+    CAPTION_WITHOUT_IMAGE = "captions of images that are not there"
     LABEL_WITHOUT_NAME = "labels that no class name belongs to"
 
 
@@ -58,16 +63,17 @@ class LeftOut(str):
         return self.kind, str(self), self.number
 
 
-MOST_MESSAGES = 20
-"""Single messages of a kind; one more says how many things follow."""
+def as_json(problem: str) -> Any:
+    """A problem as JSON holds it, with kind and number."""
+    return [problem.kind.value, str(problem), problem.number] if isinstance(problem, LeftOut) else problem
 
 
-def listed(kind: Kind, messages: Sequence[str]) -> list[str]:
-    """A message for each thing of a kind, the first `MOST_MESSAGES` of them, and one for all that follow."""
-    told: list[str] = [LeftOut(kind, message) for message in messages[:MOST_MESSAGES]]
-    if more := len(messages) - MOST_MESSAGES:
-        told += [LeftOut(kind, f"... and {more:,} more {kind}", more)] if more > 0 else []
-    return told
+def from_json(stored: Any) -> str:
+    """The problem that `as_json` wrote. Raises ValueError or TypeError for anything else."""
+    if isinstance(stored, str):
+        return stored
+    kind, message, number = stored
+    return LeftOut(Kind(kind), message, number)
 
 
 def counted(problems: Iterable[str]) -> dict[str, int]:
@@ -77,6 +83,14 @@ def counted(problems: Iterable[str]) -> dict[str, int]:
         if isinstance(problem, LeftOut):
             counts[problem.kind.value] += problem.number
     return dict(counts.most_common())
+
+
+def refuse_left_out(name: str, problems: Iterable[str]) -> None:
+    """Raise `OpenAlignError` if anything was left out but files that other programs put there, for `--strict`."""
+    lost = [problem for problem in problems if isinstance(problem, LeftOut) and problem.kind != Kind.HIDDEN]
+    if lost:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(lost).items())
+        raise OpenAlignError(f"{name}: {kinds} would be left out, which --strict forbids. The first: {lost[0]}")
 
 
 class Listing:
@@ -115,3 +129,11 @@ def listing(problems: list[str], where: object) -> Iterator[Listing]:
         yield found
     finally:
         problems += [*found.messages, *found.further()]
+
+
+def listed(kind: Kind, messages: Sequence[str], where: object) -> list[str]:
+    """The messages on things of a kind that were left out of `where`, as `listing` adds them."""
+    found = Listing(where)
+    for message in messages:
+        found.add(kind, message)
+    return [*found.messages, *found.further()]

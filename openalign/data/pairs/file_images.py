@@ -4,19 +4,18 @@ import os
 import posixpath
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from openalign.data.files.image_value import bytes_of, existing_file, holds_image
+from openalign.data.files.image_value import Form, bytes_of, existing_file, form_of, holds_image, local_path
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 
-_ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|/\.{0,2}/|/$"
-"""Matches paths that have a second way to be written."""
+_ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|^[^:]*/\.{0,2}/|^[^:]*/$"
+"""Matches paths that have a second way to be written, and no other URLs."""
 
 
 class FileImages:
@@ -29,7 +28,7 @@ class FileImages:
     def image_bytes(self, row: int) -> bytes:
         path: str | None = self._paths[row].as_py()
         if not path:
-            raise OpenAlignError("this row has no image")
+            raise OpenAlignError("this row holds no image")
         if _is_link(path):
             raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
@@ -75,6 +74,8 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     inside = pc.starts_with(paths, top)
     if pc.any(inside).as_py():
         paths = pc.if_else(inside, pc.utf8_slice_codeunits(paths, start=len(top)), paths)
+    if pc.all(pc.starts_with(paths, "http"), skip_nulls=True).as_py():
+        return paths
     odd = pc.fill_null(pc.match_substring_regex(paths, _ODD_PATH), False).to_numpy(zero_copy_only=False)
     if not odd.any():
         return paths
@@ -85,12 +86,10 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
 
 
 def _normalised(path: str, top: str) -> str:
-    if path.lower().startswith("file:"):
-        path = unquote(urlsplit(path).path)
-    elif "://" in path or path.startswith("data:"):
-        return path
-    return posixpath.normpath(path).removeprefix(top)
+    if form_of(path) in (Form.PATH, Form.FILE_URL):
+        return posixpath.normpath(local_path(path)).removeprefix(top)
+    return path
 
 
 def _is_link(path: str) -> bool:
-    return path.lower().startswith(("http://", "https://"))
+    return form_of(path) in (Form.HTTP_URL, Form.OTHER_URL)

@@ -43,17 +43,19 @@ def gathered(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     found: set[str] = set()
     for folder in every:
         below = folder.relative_to(base).as_posix()
-        found.update(name if below == "." else f"{below}/{name}" for name in files_below(folder))
+        inside = files_below(folder) if folder.is_dir() else [""]
+        found.update(name if below == "." else f"{below}/{name}".rstrip("/") for name in inside)
     return base, sorted(found)
 
 
 def _top(folder: Path) -> Path:
     beside = _texts_beside(folder)
+    folder = folder if folder.is_dir() else folder.parent
     return folder if not beside else Path(os.path.commonpath([folder, *beside]))
 
 
 def _texts_beside(folder: Path) -> list[Path]:
-    for place in (folder, folder.parent):
+    for place in (folder, folder.parent) if folder.is_dir() else ():
         if place.name.lower() in IMAGE_FOLDERS:
             beside = sorted(each for each in place.parent.iterdir() if each.name.lower() in TEXT_FOLDERS)
             return [each for text in beside if (each := text / folder.relative_to(place)).is_dir()]
@@ -89,8 +91,12 @@ def _is_undecoded(file: str, folder: Path | None) -> bool:
 def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[str]:
     """A message for each suffix of files that may be images or data and are of no kind that is read."""
     found: dict[tuple[Kind, str], list[str]] = {}
+    files = list(files)
+    of_tars = any(_suffix(file) == "tar" for file in files)
     for file in files:
         suffix = _suffix(file)
+        if of_tars and (".tar." in file or suffix in ("tgz", "tfrecord")):
+            continue  # told with the tars
         if suffix in _OTHER_IMAGES or (suffix in _NOT_DECODED and _is_undecoded(file, folder)):
             found.setdefault((Kind.IMAGE_FORMAT, suffix), []).append(file)
         elif suffix in _OTHER_DATA:

@@ -1,20 +1,23 @@
 """Pairs of tables that name their images or hold them: CSV, TSV, JSON Lines, Parquet, saved Hugging Face datasets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from openalign.data.files.image_folder import folder_of_images
 from openalign.data.files.recorded import check_recorded
-from openalign.data.left_out import Kind, LeftOut
+from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.combine import combined
 from openalign.data.pairs.file_images import FileImages, normalised_paths
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.named_rows import image_column_of, rows_with_images
 from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import ImageStore, Pairs
+from openalign.data.pairs.pairs import ImageStore, Pairs, is_filled
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import Columns, choose_columns, with_named_columns
 from openalign.data.tables.datasets import in_memory, read_arrow
@@ -22,16 +25,27 @@ from openalign.data.tables.image_columns import separate_images, stored_images
 from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
 
+_SAMPLE = 1000
+"""Rows by which is told in which folder the images are."""
 
-def pairs_of_table(name: str, path: Path, options: ReadOptions, named: NamedImages | None = None) -> Pairs:
+
+def pairs_of_table(
+    name: str,
+    path: Path,
+    options: ReadOptions,
+    named: NamedImages | None = None,
+    only: Mapping[str, str] | None = None,
+) -> Pairs:
     """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read.
 
     Rows of which `named`, the images beside the table, does not hold the image are left out and counted; without it,
-    that is found out when an image is read.
+    that is found out when an image is read. `only`: the rows with this value in each of these columns.
     """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, options.image_column, options.text_column, problems)
+    for column, value in (only or {}).items():
+        table = table.filter(pc.equal(table[column], value))
     if named is not None:
         options = replace(options, image_column=image_column_of(table, named, path, options))
     return _pairs_of_rows(name, table, [path], options, problems, named=named)
@@ -63,11 +77,11 @@ def pairs_of_each(
     return read, problems
 
 
-def pairs_of_arrow(name: str, files: Sequence[Path], options: ReadOptions) -> Pairs:
-    """The rows of a dataset that was written with `save_to_disk`."""
-    problems: list[str] = []
-    table, files, maps = read_arrow(files, problems)
-    return _pairs_of_rows(name, table, files, options, problems, maps)
+def pairs_of_arrow(name: str, files: Sequence[Path], options: ReadOptions, problems: Sequence[str] = ()) -> Pairs:
+    """The rows of a dataset that was written with `save_to_disk`; `problems` are those of finding its files."""
+    told = list(problems)
+    table, files, maps = read_arrow(files, told)
+    return _pairs_of_rows(name, table, files, options, told, maps)
 
 
 def _pairs_of_rows(
@@ -90,28 +104,42 @@ def _pairs_of_rows(
     told = [*problems, *chosen.notes]
     table, stored = separate_images(table, chosen.image, told, shown)
     table = in_memory(table) if maps else table
-    table, rows = captions_as_rows(table, chosen.text or "", options.need_text, told, shown)
+    table, rows = captions_as_rows(table, chosen.text or "", True, told, shown)
     table = with_named_columns(table, shown, chosen.image, chosen.text, options.need_text)
-    folder = files[0].parent if stored is not None or named is not None else _folder(files[0], table["image"], told)
+    if named is not None and stored is None:
+        table, kept = rows_with_images(table, rows, named, files[0], told)
+        rows, folder = rows[kept], named.folder
+    else:
+        folder = _folder(files[0], table["image"], told)
+        table = table.set_column(0, "image", normalised_paths(table["image"], folder))
+    table, rows = _with_images(table, rows, shown, told)
     in_files = FileImages(folder, table["image"])
-    images: ImageStore
+    images: ImageStore = in_files
     if stored is not None:
         images = stored_images(stored, rows, files, maps, chosen.image, in_files)
-    elif named is not None:
-        table, kept = rows_with_images(table, rows, named, files[0], told)
-        rows = rows[kept]
-        images = FileImages(named.folder, table["image"])
-    else:
-        table = table.set_column(0, "image", normalised_paths(table["image"], folder))
-        images = FileImages(folder, table["image"])
     pairs = replace(Pairs.of(name, table, images, told), source_rows=rows, columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")
 
 
+def _with_images(
+    table: pa.Table, rows: NDArray[np.int64], shown: str, problems: list[str]
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """The rows that hold or name an image; the others are counted."""
+    has_image = is_filled(table["image"])
+    if has_image.all():
+        return table, rows
+    without = rows[~has_image]
+    # An image that cannot be decoded out of its text is counted already.
+    if (lost := len(np.unique(without)) - counted(problems).get(Kind.IMAGE_NOT_READ, 0)) > 0:
+        message = f"{shown}: {lost:,} rows have no image and are left out, the first: row {without[0] + 1}"
+        problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, message, lost))
+    return table.filter(pa.array(has_image)), rows[has_image]
+
+
 def _folder(table: Path, images: pa.ChunkedArray, problems: list[str]) -> Path:
     """The folder of the images of a table, with a note if it is not the table's own."""
-    names = (name.as_py() for name in images)
+    names = images.slice(0, _SAMPLE).to_pylist()
     folder = folder_of_images(table, names)
     if folder != table.parent:
         problems.append(f"{table}: its images are found in {folder}")

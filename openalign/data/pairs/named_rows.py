@@ -16,7 +16,6 @@ from openalign.errors import OpenAlignError
 
 _SAMPLE = 500
 """Rows by which is told which column names the images."""
-_ENOUGH = 0.5
 _FILE_NAME = "file_name"
 """The column of `imagefolder` datasets, also as `left_file_name`."""
 
@@ -30,11 +29,10 @@ def image_column_of(table: pa.Table, named: NamedImages, path: Path, options: Re
     if options.image_column is not None:
         return options.image_column
     columns = dict(_texts_in(table))
-    shares = {column: named.share(values, path.parent) for column, values in columns.items()}
-    enough = [column for column, share in shares.items() if share >= _ENOUGH]
-    if not enough:
+    found = [column for column, values in columns.items() if named.are_named_by(values, path)]
+    if not found:
         return next((column for column in columns if column.endswith(_FILE_NAME)), None)
-    return min(enough, key=lambda column: (_rank(column), -shares[column]))
+    return min(found, key=_rank)
 
 
 def _rank(column: str) -> int:
@@ -69,11 +67,12 @@ def rows_with_images(
     The others are told in `problems`. `rows` are the numbers of the rows in the file at `path`.
     """
     values: list[str | None] = table["image"].to_pylist()
+    named.check_sure(values, path)
     kept: list[int] = []
     images: list[str | None] = []
     without: list[str] = []
     missing: list[str] = []
-    for number, (value, file) in enumerate(zip(values, named.files_of(values, path.parent), strict=True)):
+    for number, (value, file) in enumerate(zip(values, named.files_of(values, path), strict=True)):
         if not (value or "").strip():
             without.append(f"{path} row {rows[number] + 1} names no image")
         elif file is None or file in named.images:
@@ -84,7 +83,7 @@ def rows_with_images(
             file.startswith(named.below) and file not in named.files
         ):  # images of formats that are not read are counted already
             missing.append(f"{path} row {rows[number] + 1} names {value}, which is not there")
-    problems += listed(Kind.ROW_WITHOUT_IMAGE, without) + listed(Kind.FILE_MISSING, missing)
+    problems += listed(Kind.ROW_WITHOUT_IMAGE, without, path) + listed(Kind.FILE_MISSING, missing, path)
     numbers = np.array(kept, np.int64)
     table = table.take(pa.array(numbers)).set_column(0, "image", pa.array(images, pa.string()))
     return table, numbers

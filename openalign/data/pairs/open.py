@@ -1,19 +1,19 @@
 """Opening a DATA argument: find out which layout it has, and read that."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 
-from openalign.data.left_out import Kind, LeftOut, counted
+from openalign.data.files import remote
+from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
+from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import Pairs
-from openalign.data.pairs.reading import Reading
+from openalign.data.pairs.pairs import Pairs, is_filled
 from openalign.data.tables.suffixes import TABLE_SUFFIXES
 from openalign.errors import OpenAlignError
 
@@ -51,45 +51,41 @@ def open_pairs(
     opened = Source.of(source)
     recognised = recognise(opened, layout)
     if recognised is None:
-        raise _unknown(opened)
-    pairs = _read(opened, recognised, options)
-    pairs = _with_texts(pairs) if need_text else pairs
+        raise unknown(opened)
+    pairs = _read(opened, recognised, options, by_rows=SPLIT_COLUMN not in (where or {}))
+    pairs = with_texts(pairs) if need_text else pairs
     if strict:
-        _check_whole(pairs)
+        refuse_left_out(pairs.name, pairs.problems)
     return pairs.where(where or {})
 
 
-def _check_whole(pairs: Pairs) -> None:
-    """Raise `OpenAlignError` if anything was left out but files that other programs put there for themselves."""
-    left_out = [each for each in pairs.problems if isinstance(each, LeftOut) and each.kind != Kind.HIDDEN]
-    if left_out:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(left_out).items())
-        first = left_out[0]
-        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
-
-
-def _read(source: Source, recognised: Recognised, options: ReadOptions) -> Pairs:
+def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_rows: bool) -> Pairs:
+    """The pairs of the chosen split: told apart by files and folders, else, `by_rows`, by a column `split`."""
     finding = recognised.finding
+    mixing = not options.need_text
+    splits: Collection[str] = finding.splits
     if options.need_text and options.layout is None:
         recognised.check_sure(source.name)
-    split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=not options.need_text)
+    by_rows = by_rows and not any(splits)
+    split, parts = chosen_parts(source.name, finding.splits, None if by_rows else options.split, mixing=mixing)
     pairs = recognised.layout.read(source.name, parts, options)
-    reading = Reading(
-        layout=recognised.layout.name,
-        title=recognised.layout.title,
-        why=finding.why,
-        split=split,
-        splits=tuple(each for each in finding.splits if each),
-        others=recognised.others,
+    if by_rows:
+        pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
+    return replace(
+        pairs,
+        reading=replace(recognised.reading(split), splits=tuple(each for each in splits if each)),
+        problems=(*source.skipped, *finding.problems, *pairs.problems),
     )
-    return replace(pairs, reading=reading, problems=(*source.skipped, *finding.problems, *pairs.problems))
 
 
-def _unknown(source: Source) -> OpenAlignError:
+def unknown(source: Source) -> OpenAlignError:
+    """The error for data of no known layout."""
     looked_for = ", ".join(f"{layout.title} ({layout.name})" for layout in LAYOUTS)
     if source.is_folder:
         return OpenAlignError(f"{source.name} holds no shards, no pairs.csv and no images. Looked for: {looked_for}")
     if not isinstance(source.at, Path):
+        if not remote.exists(source.at):
+            return OpenAlignError(f"{source.name} does not exist")
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
         return OpenAlignError(f"{source.name} is a crawl: run `openalign curate {source.name} --to DIR`, then give DIR")
@@ -97,17 +93,18 @@ def _unknown(source: Source) -> OpenAlignError:
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
 
 
-def _with_texts(pairs: Pairs) -> Pairs:
+def with_texts(pairs: Pairs) -> Pairs:
+    """The pairs that have a text; the others are counted. Raises `OpenAlignError` if none has."""
     first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
     if not len(pairs):
         raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
-    has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
-    kept = np.flatnonzero(has_text.to_numpy())
+    has_text = is_filled(pairs.table["text"])
+    kept = np.flatnonzero(has_text)
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
         raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
-    nearest = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
+    nearest = pairs.row_name(int(np.flatnonzero(~has_text)[0]))
     left_out = len(pairs) - len(kept)
     message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))

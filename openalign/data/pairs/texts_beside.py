@@ -32,6 +32,8 @@ class Beside:
     """image -> suffix -> text file, for the images that have any."""
     alone: Sequence[str]
     """Text files without an image."""
+    fields_alone: Sequence[str]
+    """JSON files of which neither an image nor a text file has the name."""
 
 
 def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
@@ -51,8 +53,15 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
         for suffix, file in (each for key in keys for each in by_key.get(key, ())):
             texts.setdefault(image, {}).setdefault(suffix, file)
             used.add(file)
-    alone = sorted({file for found in by_key.values() for suffix, file in found if suffix in TEXT_SUFFIXES} - used)
-    return Beside(texts, [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS])
+    every = {file: suffix for found in by_key.values() for suffix, file in found if file not in used}
+    alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES)
+    stems = {file.rpartition(".")[0] for file in alone}
+    fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX)
+    return Beside(
+        texts,
+        [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS],
+        sorted(file for file in fields if file.rpartition(".")[0] not in stems),
+    )
 
 
 def _without(path: str, folders: frozenset[str]) -> str:
@@ -82,7 +91,7 @@ def read_texts(folder: Path, files: Sequence[str], problems: list[str]) -> dict[
     decoded, charset = decoded_all(list(contents.values()))
     texts: dict[str, str | None] = dict.fromkeys(files) | dict(zip(contents, decoded, strict=True))
     told += [f"{folder / file} is not text" for file in contents if texts[file] is None]
-    problems += listed(Kind.TEXT_NOT_READ, told)
+    problems += listed(Kind.TEXT_NOT_READ, told, folder)
     if charset:
         problems.append(
             f"{folder}: texts that are not UTF-8 are read as {charset}: save them as UTF-8 if that is wrong"
@@ -124,7 +133,7 @@ def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict
             told.append(f"{folder / file} cannot be read ({reason})")
         else:
             fields[file] = {valid(name): value for name, value in found.items()}
-    problems += listed(Kind.METADATA_NOT_READ, told)
+    problems += listed(Kind.METADATA_NOT_READ, told, folder)
     return fields
 
 

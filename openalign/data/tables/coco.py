@@ -57,7 +57,7 @@ def _coco(content: dict[str, Any], where: str, left_out: Listing) -> list[dict[s
             kind = Kind.CAPTION_WITHOUT_IMAGE
             left_out.add(kind, f"{where} annotation {number} is of no image that is listed, and is left out")
             continue
-        _add_caption(rows[image_id], annotation.get("caption"), f"{where} annotation {number}", left_out)
+        rows[image_id]["caption"].append(_caption(annotation.get("caption")))
     return list(rows.values())
 
 
@@ -72,17 +72,15 @@ def _karpathy(content: dict[str, Any], where: str, left_out: Listing) -> list[di
         sentences = image.get("sentences")
         for sentence in sentences if isinstance(sentences, list) else [sentences] if sentences else []:
             raw = sentence.get("raw") if isinstance(sentence, dict) else sentence
-            _add_caption(row, raw, f"{where} image {number}", left_out)
+            row["caption"].append(_caption(raw))
         row |= {field: image[field] for field in ("split", "imgid", "cocoid") if field in image}
         rows.append(row)
     return rows
 
 
-def _add_caption(row: dict[str, Any], caption: Any, what: str, left_out: Listing) -> None:
-    if isinstance(caption, str) and caption.strip():
-        row["caption"].append(as_utf8(" ".join(caption.split())))
-    else:
-        left_out.add(Kind.ROW_WITHOUT_TEXT, f"{what}: has no text in its caption, which is left out")
+def _caption(caption: Any) -> str | None:
+    """A caption on one line; None, a row without a text, if it is no text."""
+    return as_utf8(" ".join(caption.split())) if isinstance(caption, str) else None
 
 
 def _name(image: Any) -> str | None:

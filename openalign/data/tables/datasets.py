@@ -17,7 +17,8 @@ from openalign.data.tables.combine import concatenated
 from openalign.data.tables.plain_types import with_plain_types
 from openalign.errors import OpenAlignError
 
-_PART = re.compile(r"^(?P<before>.*?)(?P<number>\d{2,})-of-(?P<count>\d{2,})(?P<after>.*)$")
+_PART = re.compile(r"^(?P<before>.*?)(?P<number>\d{2,})-of-(?P<count>\d{2,})[^/]*$")
+"""The name of a part; older versions of `datasets` write a hash behind it."""
 _MOST_NAMED = 20
 
 
@@ -35,7 +36,7 @@ def arrow_files(folder: Path, problems: list[str] | None = None) -> list[Path]:
     if not files:
         files = sorted(file for file in folder.glob("*.arrow") if not file.name.startswith((".", "cache-", "tmp")))
         told.append(f"{state} names no files: every .arrow file beside it is read that is not one of a cache")
-        told += missing_parts([file.name for file in files], str(folder))
+        told += missing_parts(map(str, files))
     missing = [file for file in files if not file.is_file()]
     if len(missing) == len(files):
         raise OpenAlignError(f"{folder} is a saved dataset without its .arrow files: save or fetch it again")
@@ -57,20 +58,18 @@ def _named_files(state: Path) -> list[str]:
     return list(dict.fromkeys(names)) if is_inside else []
 
 
-def missing_parts(names: Iterable[str], where: str) -> list[str]:
+def missing_parts(names: Iterable[str]) -> list[str]:
     """What the names of a dataset's files announce that is not there: `train-00000-of-00004.parquet` is one of four.
 
     A message for each set of parts that is incomplete, and a note where sets of different sizes lie side by side.
     """
     sets: dict[tuple[str, int], set[int]] = {}
     for name in names:
-        folder, _, file = name.rpartition("/")
-        if found := _PART.match(file):
-            # Older versions of `datasets` add a hash of the part after its number.
-            sets.setdefault((f"{folder}/{found['before']}", int(found["count"])), set()).add(int(found["number"]))
+        if found := _PART.match(name):
+            sets.setdefault((found["before"], int(found["count"])), set()).add(int(found["number"]))
     problems: list[str] = []
     for (before, count), numbers in sets.items():
-        shown = f"{where}: {before.removeprefix('/').rstrip('-_.') or 'the data'}"
+        shown = before.rstrip("-_.")
         if others := sorted(other for prefix, other in sets if prefix == before and other > count):
             problems.append(f"{shown} is there in {count:,} parts and in {others[0]:,}: both are read, so remove one")
         missing = count - len({number for number in numbers if number < count})

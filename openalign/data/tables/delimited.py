@@ -1,5 +1,6 @@
 """Tables of delimited text (CSV, TSV), with or without a header line."""
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -25,13 +26,13 @@ def read_delimited(
     A quotation mark that encloses no field is part of the text. Raises what pyarrow does, or `UnicodeDecodeError`.
     """
     with listing(problems, source.path) as left_out:
-        has_quotes = any(b'"' in block for block in _blocks(source))
+        has_quotes = _has_quotes(source)
         if has_quotes and has_stray_quotes(_blocks(source), dialect.delimiter):
             source = _repaired(source, dialect, problems)
             return dialect.finished(_parsed(source, dialect, left_out, True, block_bytes))
         first = Listing(source.path)
         table = _parsed(source, dialect, first, has_quotes, block_bytes)
-        if has_quotes and _spans_lines(table):
+        if has_quotes and (first.messages or _spans_lines(table)):
             repaired = _repaired(source, dialect, problems)
             if repaired is not source:
                 return dialect.finished(_parsed(repaired, dialect, left_out, True, block_bytes))
@@ -83,6 +84,21 @@ def _parsed(source: TableSource, dialect: Dialect, left_out: Listing, has_quotes
         return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
 
 
+def _has_quotes(source: TableSource) -> bool:
+    """Whether there is a quotation mark in a file. Raises `UnicodeDecodeError` if it is not UTF-8.
+
+    pyarrow would print a traceback, besides, for an invalid row that is not.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    found = False
+    for block in _blocks(source):
+        found = found or b'"' in block
+        if not block.isascii() or decoder.getstate()[0]:
+            decoder.decode(block)
+    decoder.decode(b"", final=True)
+    return found
+
+
 def _blocks(source: TableSource) -> Iterator[bytes]:
     with source.stream() as stream:
         while block := stream.read(_BLOCK_BYTES):
@@ -98,12 +114,10 @@ def _repaired(source: TableSource, dialect: Dialect, problems: list[str]) -> Tab
     at = dialect.image_at
 
     def looks_like_row(fields: list[bytes], before: list[bytes]) -> bool:
-        if dialect.delimiter == "\t":  # rare in prose
-            return True
         if at is None or at >= len(before):
             return any(map(image_like, fields))
-        kind = path_kind(fields[at])
-        return kind != "" and kind == path_kind(before[at])
+        kind = path_kind(before[at])
+        return kind == path_kind(fields[at]) if kind else dialect.delimiter == "\t"  # rare in prose
 
     changed: list[int] = []
     repair = QuoteRepair(dialect.delimiter, len(dialect.names), looks_like_row)

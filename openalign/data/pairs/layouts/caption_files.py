@@ -52,13 +52,10 @@ class CaptionFiles:
             return None
         splits = split_folders({image.rpartition("/")[0] for image in source.images})
         problems = []
-        alone = texts_beside(filter(looks_like_image, source.files), source.files).alone
-        if alone:
+        if alone := _alone(source.at, source.files, beside):
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
-            problems.append(LeftOut(Kind.TEXT_WITHOUT_IMAGE, message, len(alone)))
-        return Finding(
-            f"it holds {first}", {split: source.children(each) for split, each in splits.items()}, problems=problems
-        )
+            problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
+        return Finding(f"it holds {first}", source.parts(splits), problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
@@ -139,6 +136,15 @@ def _check_alike(folder: Path, one: dict[str, Any], other: dict[str, Any], suffi
             f"{folder / differing[0]} has two texts, one of them in a {suffix} file ({len(differing):,} images have): "
             f"choose by the suffix, with --text-column {suffix[1:]} or another (the setting `text_column`)"
         )
+
+
+def _alone(folder: Path, files: Sequence[str], beside: Beside) -> list[str]:
+    """The caption files without an image, also without one of a format that is not read, which is counted itself."""
+    alone = texts_beside(filter(looks_like_image, files), files)
+    folders = {texts[FIELDS_SUFFIX].rpartition("/")[0] for texts in beside.texts.values() if FIELDS_SUFFIX in texts}
+    fields = read_fields(folder, [each for each in alone.fields_alone if each.rpartition("/")[0] in folders], [])
+    captions, _ = captions_of_fields(list(fields.values()), None)
+    return sorted([*alone.alone, *(file for file, found in zip(fields, captions, strict=True) if found)])
 
 
 def _first_captions(folder: Path, beside: Beside) -> str | None:

@@ -20,10 +20,10 @@ class Finding:
 
     A curation reads part by part, so that each can be read by another process.
     """
-    gives_texts: bool = True
-    """Whether it gives texts that somebody wrote for the images: two such readings of the same data contradict."""
     problems: Sequence[str] = field(default=())
     """What was left out by its name already: `LeftOut` messages, and notes."""
+    gives_texts: bool = True
+    """Whether it gives texts that somebody wrote for the images: two such readings of the same data contradict."""
 
 
 class Layout(Protocol):

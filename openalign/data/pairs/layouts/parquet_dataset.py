@@ -1,6 +1,7 @@
 """A dataset's Parquet files, as on the Hugging Face hub or as Spark writes them: in parts, in partitions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_of
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.tables.datasets import missing_parts
 from openalign.errors import OpenAlignError
 
 
@@ -38,7 +40,8 @@ class ParquetDataset:
         local = [part for part in parts if isinstance(part, Path)]
         if len(local) < len(parts):
             raise OpenAlignError(f"{name} is at a URL: Parquet files there are read by `openalign curate`")
-        return pairs_of_tables(name, local, options)
+        pairs = pairs_of_tables(name, local, options)
+        return replace(pairs, problems=(*missing_parts(map(str, local)), *pairs.problems))
 
 
 def _is_about(file: str, source: Source) -> bool:

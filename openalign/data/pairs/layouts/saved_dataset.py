@@ -29,7 +29,8 @@ class SavedDataset:
         return Finding(f"it holds {states[0]}", {folder: [source.child(folder)] for folder in folders})
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
-        files = [file for part in parts if isinstance(part, Path) for file in arrow_files(part)]
+        problems: list[str] = []
+        files = [file for part in parts if isinstance(part, Path) for file in arrow_files(part, problems)]
         if not files:
             raise OpenAlignError(f"{name} is a saved dataset without rows")
-        return pairs_of_arrow(name, files, options)
+        return pairs_of_arrow(name, files, options, problems)

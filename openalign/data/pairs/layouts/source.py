@@ -1,7 +1,7 @@
 """What a DATA argument names: a file, a folder with all that is below it, or a URL. Layouts are recognised from it."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -29,6 +29,8 @@ class Source:
     """A message for each kind of file, link or folder below it that is never read."""
     chosen: tuple[str, ...] | None = None
     """The files of a folder that a pattern stands for, by their relative paths; None for all."""
+    tops: tuple[str, ...] | None = None
+    """The files and folders that a pattern stands for."""
 
     @classmethod
     def of(cls, given: str | Path) -> "Source":
@@ -56,8 +58,12 @@ class Source:
         if missing:
             message = f"{pattern}: {len(missing):,} of these files are not there, the first: {missing[0]}"
             skipped.append(LeftOut(Kind.FILE_MISSING, message, len(missing)))
-        files = tuple(file.removeprefix(f"{folder}/") for file in found)
-        return cls(pattern, at, skipped, files)
+        tops = tuple(file.removeprefix(f"{folder}/") if file != folder else "" for file in found)
+        files: list[str] = []
+        for top in tops:
+            inside = files_below(at / top, skipped) if isinstance(at, Path) and (at / top).is_dir() else [""]
+            files += [f"{top}/{file}".strip("/") for file in inside]
+        return cls(pattern, at, skipped, tuple(files), tops)
 
     @cached_property
     def is_folder(self) -> bool:
@@ -103,6 +109,12 @@ class Source:
         if not self.is_folder or not relative:
             return self.at
         return self.at / relative if isinstance(self.at, Path) else f"{self.at.rstrip('/')}/{relative}"
+
+    def parts(self, folders: Mapping[str, Sequence[str]]) -> dict[str, list[PathOrUrl]]:
+        """The folders of each split as paths; of a pattern, what it stands for where there are no splits."""
+        if self.tops is not None and list(folders) == [""]:
+            return {"": self.children(self.tops)}
+        return {split: self.children(each) for split, each in folders.items()}
 
     def children(self, relative: Iterable[str]) -> list[PathOrUrl]:
         """`child` of each."""

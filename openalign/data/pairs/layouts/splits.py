@@ -59,6 +59,11 @@ def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return first[: min(len(first), len(last)) if same is None else same]
 
 
+def standard_split_of(name: str) -> str:
+    """`train`, `validation` or `test`, whatever word for it a name has; "" if it tells none."""
+    return _NAMES.get(split_of(name), "")
+
+
 def same_split(one: str, other: str) -> bool:
     """Whether two names of splits mean the same one: `val` and `validation`."""
     return _NAMES.get(one.lower(), one.lower()) == _NAMES.get(other.lower(), other.lower())

@@ -8,20 +8,23 @@ from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
+from openalign.data.tables.suffixes import JSON, PACKINGS, TABLE_SUFFIXES, TEXTS, table_suffix
 from openalign.errors import OpenAlignError
 
 
 class TableFile:
-    """A table: CSV, TSV, JSON Lines or Parquet."""
+    """A table: CSV, TSV, JSON Lines, JSON or Parquet."""
 
     name = "table"
     title = "table"
-    recognised_by = f"a file that ends with {', '.join(TABLE_SUFFIXES)} (text formats also `.gz`), or a `pairs` table"
+    recognised_by = (
+        f"a file that ends with {', '.join((*TABLE_SUFFIXES, *TEXTS, JSON))} (all but Parquet also with "
+        f"{', '.join(PACKINGS)}), or a `pairs` table in a folder"
+    )
 
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder:
-            is_table = table_suffix(str(source.at)) is not None
+            is_table = table_suffix(str(source.at), named=True) is not None
             return Finding("by the end of its name", {"": [source.at]}) if is_table else None
         table = _table_called("pairs", source)
         return None if table is None else Finding(f"it holds {table}", {"": [source.child(table)]})

@@ -54,7 +54,7 @@ class WebDataset:
             first = f". The first problem: {problems[0]}" if problems else ""
             raise OpenAlignError(f"{name}: the shards hold no samples with an image{first}")
         index = concatenated([_named(index, tar, name) for tar, index in zip(tars, indexes, strict=True)], name)
-        columns = {"image": index["image"], "text": index["text"]}
+        columns = {"image": index["image"], "text": index["text"].cast(pa.string())}
         for other in index.column_names:
             if other not in ("image_offset", "image_size", DIGEST, MEMBER):
                 columns.setdefault(other, index[other])

@@ -1,0 +1,79 @@
+"""Tables in one piece of JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openalign.data.left_out import counted
+from openalign.data.tables import json_tables
+from openalign.data.tables.read import read_table
+from openalign.errors import OpenAlignError
+
+ROWS = [{"image": "a.jpg", "text": "a dog"}, {"image": "b.jpg", "text": "a cat"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.json", json.dumps(ROWS)),
+        ("t.json", "\ufeff" + json.dumps(ROWS, indent=2)),
+        ("t.json", json.dumps({"version": "1", "data": ROWS})),
+        ("t.json", json.dumps({"a.jpg": "a dog", "b.jpg": "a cat"})),
+        ("t.json", json.dumps({"a.jpg": {"caption": "a dog"}, "b.jpg": {"caption": ["a cat"]}})),
+        ("t.json", "".join(json.dumps(row) + "\n" for row in ROWS)),
+        ("t.jsonl", json.dumps(ROWS)),
+        ("t.ndjson", " \n" + json.dumps(ROWS, indent=1)),
+    ],
+)
+def test_every_form_of_a_table_in_json_gives_the_same_rows(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_table(tmp_path / name).select(["image", "text"]).to_pylist() == ROWS
+
+
+def test_a_json_file_in_another_encoding_is_read_with_a_note(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text('[{"image": "a", "text": "café"}]', encoding="cp1252")
+    problems: list[str] = []
+    assert read_table(tmp_path / "t.json", problems=problems)["text"].to_pylist() == ["café"]
+    assert "is read as cp1252" in problems[0]
+
+
+def test_entries_that_are_no_objects_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps([*ROWS, 5, None, "x", {"image": "c.jpg", "text": "\ud83d"}]))
+    problems: list[str] = []
+    assert read_table(tmp_path / "t.json", problems=problems)["text"].to_pylist() == ["a dog", "a cat", "\ufffd"]
+    assert counted(problems) == {"rows that cannot be parsed": 3}
+
+
+def test_many_bad_entries_are_listed_up_to_a_limit_and_counted_exactly(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps([*ROWS, *range(1000)]))
+    problems: list[str] = []
+    read_table(tmp_path / "t.json", problems=problems)
+    assert len(problems) == 21
+    assert problems[-1].endswith("980 more rows that cannot be parsed")
+    assert counted(problems) == {"rows that cannot be parsed": 1000}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("5", "holds no list of objects"),
+        ("{}", "holds no list of objects"),
+        ('{"model": "x", "sizes": [1, 2]}', "holds no list of objects"),
+        ("[1, 2]", "none of its 2 entries is an object"),
+        ("[1, 2", "cannot be read as JSON"),
+        ("[" * 100_000, "nested too deeply|cannot be read as JSON"),
+    ],
+)
+def test_json_that_is_no_table_is_an_error_with_reason(tmp_path: Path, content: Any, message: str) -> None:
+    (tmp_path / "t.json").write_text(content)
+    with pytest.raises(OpenAlignError, match=message):
+        read_table(tmp_path / "t.json")
+
+
+def test_a_file_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_tables, "MOST_BYTES", 50)
+    (tmp_path / "t.json").write_text(json.dumps(ROWS))
+    with pytest.raises(OpenAlignError, match="write it as JSON Lines"):
+        read_table(tmp_path / "t.json")
