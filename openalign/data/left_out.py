@@ -24,6 +24,7 @@ class Kind(StrEnum):
     EXTRA_IMAGE = "further images of a sample"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"
     IMAGE_NOT_NAMED = "images that the table beside them does not name"
+    IMAGE_OUTSIDE = "images beside the folders of the splits"
     FILE_MISSING = "files that are announced and missing"
     NAME_NOT_UTF8 = "names that are not UTF-8"
     LINK_NOT_FOLLOWED = "links that are not followed"
