@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from openalign.errors import OpenAlignError
     from openalign.evaluation.run import evaluate
     from openalign.evaluation.zero_shot import classify
+    from openalign.inspection.inspection import inspect
     from openalign.model.hub import load
     from openalign.model.loss.contrastive import contrastive_loss
     from openalign.search.index import Index
     from openalign.training.loop import train
 
-__all__ = ["Index", "OpenAlignError", "classify", "contrastive_loss", "curate", "evaluate", "load", "train"]
+__all__ = ["Index", "OpenAlignError", "classify", "contrastive_loss", "curate", "evaluate", "inspect", "load", "train"]
 
 _MODULES = {
     "Index": "openalign.search.index",
@@ -34,6 +35,7 @@ _MODULES = {
     "contrastive_loss": "openalign.model.loss.contrastive",
     "curate": "openalign.curation.pipeline",
     "evaluate": "openalign.evaluation.run",
+    "inspect": "openalign.inspection.inspection",
     "load": "openalign.model.hub",
     "train": "openalign.training.loop",
 }

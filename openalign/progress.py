@@ -72,7 +72,7 @@ class _ConsoleHandler(logging.Handler):
     """Prints messages without markup or line wrapping, so that file names stay whole."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(self.format(record), markup=False, soft_wrap=True)
+        console.print(self.format(record), markup=False, soft_wrap=True, style=getattr(record, "style", None))
 
 
 @contextmanager
@@ -104,6 +104,20 @@ def silenced(wanted: bool) -> Iterator[None]:
             yield
     finally:
         log.setLevel(level)
+
+
+def warn(messages: Sequence[str]) -> None:
+    """Log warnings that a terminal shows in colour."""
+    for message in messages:
+        log.warning(message, extra={"style": "bold yellow"})
+
+
+def list_notes(notes: Sequence[str]) -> None:
+    """Log the first few messages and how many more there are."""
+    for note in notes[:_PROBLEMS_LISTED]:
+        log.warning(note)
+    if len(notes) > _PROBLEMS_LISTED:
+        log.warning(f"... and {len(notes) - _PROBLEMS_LISTED:,} more.")
 
 
 def list_problems(problems: Sequence[str], count: int | None = None) -> None:

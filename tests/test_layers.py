@@ -23,7 +23,8 @@ ROOMS = {
             "toml validation",
             "settings",
         ),
-        *("data", "model", "curation", "evaluation", "training", "search", "serve", "demo", "commands", "__main__"),
+        *("data", "model", "curation", "evaluation", "training", "search", "inspection", "serve"),
+        *("demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],
     "openalign.data.pairs": [

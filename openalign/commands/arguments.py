@@ -22,6 +22,15 @@ ImageColumn = Annotated[
 TextColumn = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Table column with texts. Default: the first usual name.")
 ]
+Split = Annotated[
+    str | None,
+    typer.Option(metavar="SPLIT", help="The split to read, of data with several, such as train; all for every one."),
+]
+LayoutName = Annotated[
+    str | None,
+    typer.Option("--layout", metavar="LAYOUT", help="Read DATA in this layout. Default: what `inspect` says."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="End with an error if anything of DATA is left out.")]
 Where = Annotated[
     list[str] | None,
     typer.Option(metavar="COLUMN=VALUE", help="Keep only rows with this value; repeatable. Default: all rows."),

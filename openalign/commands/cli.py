@@ -12,6 +12,7 @@ from openalign.commands.curate import curate
 from openalign.commands.demo import demo
 from openalign.commands.evaluate import classify, evaluate
 from openalign.commands.exit_status import Command, Commands
+from openalign.commands.inspect import inspect
 from openalign.commands.model import export, scales
 from openalign.commands.search import index, search, serve
 from openalign.commands.train import report, tokenizer, train
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 
 GROUPS = {
-    "Data": (curate, tokenizer),
+    "Data": (inspect, curate, tokenizer),
     "Model": (train, report, evaluate, classify, export, scales),
     "Search": (index, search, serve),
     "Try it": (demo,),

@@ -1,12 +1,13 @@
 """`openalign curate`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from openalign.commands import terminal
-from openalign.commands.arguments import ImageColumn, Set, TextColumn, key_values
+from openalign.commands.arguments import ImageColumn, LayoutName, Set, Split, Strict, TextColumn, key_values
 from openalign.commands.lasting import lasting_objects
 from openalign.extras import EXTRAS, require
 
@@ -75,6 +76,9 @@ def curate(
     memory: Memory = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
+    split: Split = None,
+    layout: LayoutName = None,
+    strict: Strict = False,
     cache_limit: CacheLimit = "20GB",
     fresh: Fresh = False,
     retry: Retry = None,
@@ -84,25 +88,20 @@ def curate(
     """Turn pages or tables into clean image-text pairs by the paper's rules.
 
     Writes shards (WebDataset tars), pairs.parquet, dropped.parquet with the reasons, and a report. Repeated, it
-    resumes an interrupted run. The recipe's tables are [pages], [tables], [text], [image], [duplicates],
-    [similarity], [unsafe], [watermark], [fetch] and [storage]; --set may leave the table's name out.
+    resumes an interrupted run. Keys of --set are those of the recipe, with or without the table's name.
 
     ```
     openalign curate crawl/*.warc.gz --to curated --test-set flickr30k/
     openalign curate photos.csv --to curated --recipe curate-small-photos --set image.min_shorter_side=50
-    openalign curate crawl/*.warc.gz --to curated --engine spark --master spark://head:7077
     ```
     """
-    settings = key_values(changes, "--set")
+    asked = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
+    settings = _with_options(key_values(changes, "--set"), asked | {"split": split, "layout": layout}, strict)
     _require_extras(engine, unsafe_images)
-
     with lasting_objects():
         import ibis.backends.duckdb  # noqa: F401 - a third of all that is imported, otherwise when the engine opens
 
         from openalign.curation.pipeline import curate
-
-    options = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    settings |= _as_settings({name: text for name, text in options.items() if text}, settings)
     given: dict[str, Any] = {"recipe": recipe, "set": settings, "test_set": test_set or (), "retry_failed": bool(retry)}
     given |= {"engine": engine, "master": master, "memory": memory, "workers": workers}
     terminal.print_curated(curate(sources, to=to, cache_limit=cache_limit, fresh=fresh, **given))
@@ -114,6 +113,12 @@ def _require_extras(engine: str, unsafe_images: str | None) -> None:
         require("spark", "Curating on Spark", (*EXTRAS["curate"], *EXTRAS["spark"]))
     if unsafe_images == "nudenet":
         require("nudenet", "Finding unsafe images with nudenet", (*EXTRAS["curate"], *EXTRAS["nudenet"]))
+
+
+def _with_options(settings: dict[str, str], options: Mapping[str, str | None], strict: bool) -> dict[str, str]:
+    """The settings, with those that have an option of their own."""
+    settings = settings | _as_settings({name: text for name, text in options.items() if text}, settings)
+    return settings | ({"tables.strict": "true"} if strict else {})
 
 
 def _as_settings(options: dict[str, str], settings: dict[str, str]) -> dict[str, str]:

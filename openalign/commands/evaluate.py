@@ -10,7 +10,10 @@ from openalign.commands.arguments import (
     DATA,
     ImageColumn,
     Json,
+    LayoutName,
     Model,
+    Split,
+    Strict,
     Templates,
     TextColumn,
     Where,
@@ -58,6 +61,9 @@ def evaluate(
     templates: Templates = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
+    split: Split = None,
+    layout: LayoutName = None,
+    strict: Strict = False,
     batch_size: BatchSize = 64,
 ) -> None:
     """Measure a model: retrieval in both directions, or zero-shot classification by class names.
@@ -75,10 +81,10 @@ def evaluate(
 
     options: dict[str, Any] = {"image_column": image_column, "text_column": text_column, "label_column": label_column}
     options |= {"where": rows, "distinct_texts": distinct_texts, "batch_size": batch_size, "json": json}
+    options |= {"split": split, "layout": layout, "strict": strict}
     options |= {"labels": _labels(labels, label_file), "templates": templates}
     report = evaluate(model, data, protocol=protocol, **options)
     terminal.print_table(report_table(report))
-    list_problems(report["problems"])
 
 
 def classify(

@@ -6,8 +6,20 @@ from typing import Annotated
 import typer
 
 from openalign.commands import terminal
-from openalign.commands.arguments import DATA, MODELS, Host, IndexFolder, Json, Port
-from openalign.progress import list_problems, say
+from openalign.commands.arguments import (
+    DATA,
+    MODELS,
+    Host,
+    ImageColumn,
+    IndexFolder,
+    Json,
+    LayoutName,
+    Port,
+    Split,
+    Strict,
+    TextColumn,
+)
+from openalign.progress import say
 
 
 def index(
@@ -17,9 +29,15 @@ def index(
         Path,
         typer.Option(metavar="INDEX", help="Folder of the index to write or to bring up to date.", show_default=False),
     ],
+    image_column: ImageColumn = None,
+    text_column: TextColumn = None,
+    split: Split = None,
+    layout: LayoutName = None,
+    strict: Strict = False,
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown, not searched.
 
+    An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
     Where INDEX was written before with the same model, only new and changed images are embedded.
 
     ```
@@ -28,9 +46,9 @@ def index(
     """
     from openalign.search.index import Index
 
-    built = Index.build(paths, model=model, to=to)
+    options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
+    built = Index.build(paths, model=model, to=to, **options, strict=strict)
     say(f"{to} holds {len(built):,} images.")
-    list_problems(built.problems)
 
 
 def search(

@@ -9,8 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openalign.progress import list_problems
-
 if TYPE_CHECKING:
     from openalign.search.index import Hit
 
@@ -26,9 +24,8 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 
 def print_curated(report: Mapping[str, Any]) -> None:
-    """Print what each rule of a curation dropped, and the first problems."""
+    """Print what each rule of a curation dropped."""
     print_table(curated_table(report))
-    list_problems(report["problems"]["first"], report["problems"]["count"])
 
 
 def curated_table(report: Mapping[str, Any]) -> Table:
@@ -59,7 +56,7 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
 
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
     """Search results for JSON, best first."""
-    return [{name: getattr(hit, name) for name in ("row", "image", "text", "page", "score")} for hit in hits]
+    return [{name: getattr(hit, name) for name in ("row", "image", "text", "texts", "page", "score")} for hit in hits]
 
 
 def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[str, Any]]:

@@ -1,12 +1,22 @@
 """`openalign tokenizer`, `train` and `report`: from texts to a trained model and its curves."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from openalign.commands.arguments import DATA, Set, TextColumn, Where, key_values
-from openalign.progress import list_problems, say
+from openalign.commands.arguments import (
+    DATA,
+    ImageColumn,
+    LayoutName,
+    Set,
+    Split,
+    Strict,
+    TextColumn,
+    Where,
+    key_values,
+)
+from openalign.progress import say
 
 
 def tokenizer(
@@ -14,7 +24,11 @@ def tokenizer(
     to: Annotated[Path, typer.Option(metavar="FILE", help="Tokenizer file to write.", show_default=False)],
     size: Annotated[int, typer.Option(metavar="N", min=10, help="Largest number of word pieces.")] = 100_000,
     where: Where = None,
+    image_column: ImageColumn = None,
     text_column: TextColumn = None,
+    split: Split = None,
+    layout: LayoutName = None,
+    strict: Strict = False,
 ) -> None:
     """Learn a WordPiece vocabulary from the texts of DATA.
 
@@ -24,13 +38,15 @@ def tokenizer(
     """
     rows = key_values(where, "--where")
 
+    from openalign.data.announce import announce
     from openalign.data.pairs.open import open_pairs
     from openalign.data.tokenizer.wordpiece import train_tokenizer
 
-    pairs = open_pairs(data, text_column=text_column, where=rows)
+    chosen: dict[str, Any] = {"image_column": image_column, "text_column": text_column, "where": rows}
+    pairs = open_pairs(data, **chosen, split=split, layout=layout, strict=strict)
+    announce(pairs)
     texts = pairs.texts()
     say(f"Wrote {train_tokenizer(texts, to, size)} from {len(texts):,} texts.")
-    list_problems(pairs.problems)
 
 
 RecipeName = Annotated[

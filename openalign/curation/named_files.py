@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.curation.sources.parquet_images import holds_images
-from openalign.curation.sources.readers import lists_in
+from openalign.curation.sources.readers import is_list_at_top
 from openalign.data.files.walk import files_below
 from openalign.data.tables.read import read_table
 from openalign.data.tables.suffixes import table_suffix
@@ -36,9 +36,8 @@ def named_file_states(source: Path, image_column: str | None) -> Iterator[str]:
 
 def _tables_of(source: Path) -> list[Path]:
     if not source.is_dir():
-        return [source] if table_suffix(source) else []
-    listed = next(filter(None, lists_in(files_below(source))), [])
-    return [source / name for name in listed if table_suffix(name)]
+        return [source] if table_suffix(source, named=True) else []
+    return [source / name for name in files_below(source) if is_list_at_top(name) and table_suffix(name)]
 
 
 def _states(folder: Path, images: pa.ChunkedArray) -> Iterator[str]:

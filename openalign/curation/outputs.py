@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.checksums import CHECKSUMS, check_files, read_checksums
+from openalign.curation.cards import CARD
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import batches_of
 from openalign.curation.fetch.entries import location_in
@@ -20,6 +21,7 @@ from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.named_files import named_file_states
 from openalign.curation.recipe import MODEL_KEYS, CurateRecipe
+from openalign.curation.sources.storage import local_path
 from openalign.data.files import remote
 from openalign.data.files.walk import file_states
 from openalign.data.shards.writer import ShardWriter
@@ -171,6 +173,7 @@ def _file_states(source: str) -> Iterator[str]:
 
 def _files_of(source: str) -> Sequence[Path | str]:
     """The files and folders that `source` (a file, folder, pattern or URL) stands for, in order of their names."""
+    source = local_path(source) if source.startswith("file://") else source
     if remote.is_url(source):
         return remote.matching(source)
     if Path(source).exists():
@@ -188,7 +191,7 @@ def standing_report(folder: Path, run: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if not folder.is_dir():
         raise OpenAlignError(f"{folder} is a file: name a folder to curate to")
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER, CHECKSUMS))
+    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in (*NAMES, LEDGER, CHECKSUMS, CARD))
     if foreign:
         raise OpenAlignError(
             f"{folder} holds {foreign[0]}, which no curation wrote: name a new folder, or move away what is in this one"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openalign.curation.cache import DEFAULT_LIMIT, cache_of, open_cache, parse_limit, trim_cache
+from openalign.curation.cards import write_cards
 from openalign.curation.engine.base import Engine
 from openalign.curation.engine.cached_map import count_results, step_folder
 from openalign.curation.engine.registry import check_engine, open_engine
@@ -33,13 +34,14 @@ from openalign.curation.rules.rule import Corpus
 from openalign.curation.rules.table import rules_that_run
 from openalign.curation.rules.text_rules import add_languages
 from openalign.curation.sources.extract import extract
+from openalign.data.announce import announce, tell_left_out
 from openalign.data.files.remote import is_url
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
 from openalign.options import option
-from openalign.progress import say
+from openalign.progress import list_problems, say
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ def _curate_into(
         ):
             curated = _curate(engine, request, partial_folder)
             report = write_report(curated, run, request.truth, partial_folder)
+            told = {*curated.extracted.problems, *(problem for each in curated.test_sets for problem in each.problems)}
+            list_problems([problem for problem in report["problems"]["first"] if problem not in told])
         _print_summary(report, folder, trim_cache(cache_of(folder), limit))
     return report
 
@@ -143,6 +147,8 @@ def _check_apart(folder: Path, paths: Sequence[str | Path]) -> None:
 def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
     recipe, storage = request.recipe, request.recipe.storage
     test_sets = tuple(open_pairs(source, need_text=False) for source in request.test_set)
+    for test_set in test_sets:
+        announce(test_set, f"{test_set.name} (test set):")
     rules = rules_that_run(recipe, has_test_set=bool(test_sets))
     check_models(rules, recipe)
     text_rules = [rule for rule in rules if not rule.of_image]
@@ -150,6 +156,9 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
 
     state = describe_sources(request.sources, recipe)
     extracted = extract(engine, request.sources, pages=recipe.pages, tables=recipe.tables, state=state)
+    for line in extracted.readings:
+        say(line)
+    tell_left_out(extracted.problems, extracted.records + extracted.pages)
     problems = [*extracted.problems, *(problem for pairs in test_sets for problem in pairs.problems)]
     pairs = count_pairs(engine, extracted.occurrences, recipe.text.vocabulary, problems)
     corpus = Corpus(engine, recipe, pairs, test_sets, problems=problems)
@@ -163,6 +172,7 @@ def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:
     evaluated = evaluate(corpus, rules)
     write_kept(engine, evaluated, step_folder(engine.work, INSPECTION), folder, storage)
     write_dropped(engine, evaluated, folder / "dropped.parquet")
+    write_cards(folder)
     if recipe.fetch.download:
         write_ledger(engine.work / DOWNLOADS, batches, folder)
     return Curated(engine, evaluated, inspected, rules, extracted, test_sets, tuple(problems), folder, recipe)

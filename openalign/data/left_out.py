@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import Any
+
+from openalign.errors import OpenAlignError
 
 
 class Kind(StrEnum):
@@ -11,6 +14,7 @@ class Kind(StrEnum):
 
     ROW_WITHOUT_TEXT = "rows without a text"
     ROW_WITHOUT_IMAGE = "rows without an image"
+    ROW_OF_OTHER_LABEL = "rows of other labels"
     ROW_NOT_PARSED = "rows that cannot be parsed"
     TEXT_NOT_READ = "texts that cannot be read"
     METADATA_NOT_READ = "metadata that cannot be read"
@@ -23,6 +27,8 @@ class Kind(StrEnum):
     SAMPLE_WITHOUT_IMAGE = "samples without an image"
     EXTRA_IMAGE = "further images of a sample"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"
+    RECORD_NOT_READ = "WARC records that cannot be read"
+    PAGE_NOT_READ = "pages that cannot be read"
     IMAGE_NOT_NAMED = "images that the table beside them does not name"
     IMAGE_OUTSIDE = "images beside the folders of the splits"
     FILE_MISSING = "files that are announced and missing"
@@ -58,6 +64,19 @@ class LeftOut(str):
         return self.kind, str(self), self.number
 
 
+def as_json(problem: str) -> Any:
+    """A problem as JSON holds it, with kind and number."""
+    return [problem.kind.value, str(problem), problem.number] if isinstance(problem, LeftOut) else problem
+
+
+def from_json(stored: Any) -> str:
+    """The problem that `as_json` wrote. Raises ValueError or TypeError for anything else."""
+    if isinstance(stored, str):
+        return stored
+    kind, message, number = stored
+    return LeftOut(Kind(kind), message, number)
+
+
 def counted(problems: Iterable[str]) -> dict[str, int]:
     """How many things of each kind were left out, by the messages: kind -> number, the most frequent first."""
     counts: Counter[str] = Counter()
@@ -65,6 +84,14 @@ def counted(problems: Iterable[str]) -> dict[str, int]:
         if isinstance(problem, LeftOut):
             counts[problem.kind.value] += problem.number
     return dict(counts.most_common())
+
+
+def refuse_left_out(name: str, problems: Iterable[str]) -> None:
+    """Raise `OpenAlignError` if anything was left out but files that other programs put there, for `--strict`."""
+    lost = [problem for problem in problems if isinstance(problem, LeftOut) and problem.kind != Kind.HIDDEN]
+    if lost:
+        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(lost).items())
+        raise OpenAlignError(f"{name}: {kinds} would be left out, which --strict forbids. The first: {lost[0]}")
 
 
 class Listing:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
+from openalign.data.announce import announce, described, tell_left_out
+from openalign.data.left_out import refuse_left_out
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import UsageError
@@ -35,32 +37,39 @@ def evaluate(
     label_column: str = "label",
     templates: Sequence[str] | Path | None = None,
     batch_size: int = 64,
+    split: str | None = None,
+    layout: str | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
-    """Measure `model` on `data`.
+    """Measure `model` (loaded, or anything `openalign.load` takes) on `data` (any DATA, or opened pairs).
 
     Args:
-        model: a loaded model, or anything `openalign.load` takes.
-        data: shards, a folder or a table (see `openalign.data.pairs.open.open_pairs`), or opened pairs.
         protocol: `retrieval` or `zero-shot`.
         json: a file to write the returned object to.
-        where, distinct_texts: keep only rows with this value in each named column; only the first of each text.
-        image_column, text_column: columns of a table; None finds them by their usual names.
+        where, image_column, text_column, split, layout: see `openalign.data.pairs.open.open_pairs`.
+        distinct_texts: keep only the first row of each distinct text.
         labels: classes: names in the order of their numbers, values -> names, or a file (`labels.read_labels`).
         label_column, templates, batch_size: see EvaluateSettings; `templates` may be a file, one a line.
+        strict: raise an error if anything is left out, an image that cannot be read as well.
 
-    Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "problems"}`; shares between 0 and 1.
+    Returns `{"protocol", "data", "model", "metrics", "chance", "count", ..., "layout", "columns", "lost", "problems"}`;
+    shares between 0 and 1; `lost` is the number of things of each kind that were left out.
 
     Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated.
     """
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"There is no protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}.")
+    chosen = _protocol(protocol)
     settings = _settings(labels, label_column, templates, batch_size)
-    need_text = PROTOCOLS[protocol].needs_text or distinct_texts
-    pairs = _open(data, image_column, text_column, need_text, where)
-    report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, PROTOCOLS[protocol], settings)
-    if json is not None:
-        _write_json(Path(json), report)
+    options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
+    pairs = _open(data, where, options | {"need_text": chosen.needs_text or distinct_texts, "strict": strict})
+    report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, chosen, settings, strict)
+    _write_json(json, report)
     return report
+
+
+def _protocol(name: str) -> Protocol:
+    if name not in PROTOCOLS:
+        raise UsageError(f"There is no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
+    return PROTOCOLS[name]
 
 
 def _settings(
@@ -74,23 +83,23 @@ def _settings(
     )
 
 
-def _open(
-    data: str | Path | Pairs,
-    image_column: str | None,
-    text_column: str | None,
-    need_text: bool,
-    where: Mapping[str, str] | None,
-) -> Pairs:
+def _open(data: str | Path | Pairs, where: Mapping[str, str] | None, options: Mapping[str, Any]) -> Pairs:
     if isinstance(data, Pairs):
         return data.where(where or {})
-    return open_pairs(data, image_column=image_column, text_column=text_column, need_text=need_text, where=where)
+    pairs = open_pairs(data, where=where, **options)
+    announce(pairs)
+    return pairs if options["need_text"] else pairs.one_per_image()[0]  # one vote an image, whatever its captions
 
 
 def _measure(
-    model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings
+    model: DualEncoder | str | Path, pairs: Pairs, protocol: Protocol, settings: EvaluateSettings, strict: bool
 ) -> dict[str, Any]:
     encoder = given_model(model)
     result = protocol.measure(encoder, pairs, settings)
+    if strict:
+        refuse_left_out(pairs.name, result.problems)
+    tell_left_out(result.problems, result.count)
+    reading = described(pairs, result.problems)
     return {
         "protocol": protocol.name,
         "data": pairs.name,
@@ -99,12 +108,15 @@ def _measure(
         "chance": result.chance,
         "count": result.count,
         **result.details,
+        **{name: reading[name] for name in ("read_as", "layout", "split", "columns", "lost")},
         "problems": [*pairs.problems, *result.problems],
     }
 
 
-def _write_json(file: Path, report: dict[str, Any]) -> None:
-    with whole_file(file) as partial:
+def _write_json(file: Path | str | None, report: dict[str, Any]) -> None:
+    if file is None:
+        return
+    with whole_file(Path(file)) as partial:
         partial.write_text(json_format.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from openalign.data.images.read import ImageInput
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
@@ -146,7 +147,7 @@ def embed_pairs_images(
         start = 0
         for prepared in _batches(threads, prepare, range(len(pairs)), batch_size, progress=True):
             readable = [(start + offset, item) for offset, item in enumerate(prepared) if not isinstance(item, str)]
-            problems.extend(item for item in prepared if isinstance(item, str))
+            problems.extend(LeftOut(Kind.IMAGE_NOT_READ, item) for item in prepared if isinstance(item, str))
             if readable:
                 vectors.append(model.embed_prepared(np.stack([item for _, item in readable])))
                 kept.extend(row for row, _ in readable)

@@ -3,15 +3,15 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.files.remote import is_url
-from openalign.data.pairs.open import open_pairs
+from openalign.data.announce import tell_left_out
+from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
@@ -29,6 +29,7 @@ from openalign.search.prepare import (
     prepared_batches,
 )
 from openalign.search.rows import Row
+from openalign.search.sources import open_source, permanent_name
 from openalign.search.store import FILES, GRAPH, Store
 from openalign.search.work import Embedded, Work
 from openalign.search.writer import StoreWriter
@@ -42,30 +43,57 @@ _TYPICAL_FILES = {"meta.json", "vectors.f16", "rows.sqlite"}
 """A folder with two of these is an index."""
 
 
-def build(paths: Sequence[str | Path], model: DualEncoder, to: Path) -> None:
+def build(
+    paths: Sequence[str | Path],
+    model: DualEncoder,
+    to: Path,
+    options: Mapping[str, str] | None = None,
+    *,
+    strict: bool = False,
+) -> None:
     """Index the images of `paths` into the folder `to`, replacing its contents, so that it holds exactly these images.
+
+    `options` are those of `open_pairs` about columns, split and layout. Images with equal bytes are one row.
 
     An image whose bytes are in the existing index of the same model keeps its vector and thumbnail; so does one that
     an interrupted run embedded. The index is then byte for byte the one that an uninterrupted run writes, except for
-    the graph of a large index, which differs from run to run.
+    the graph of a large index.
 
     Raises:
-        OpenAlignError: `to` is not an index, or another run writes it; a path is no DATA; no image can be read.
+        OpenAlignError: `to` is not an index, or another run writes it; a path is no DATA; no image can be read; or,
+            with `strict`, anything is left out.
         KeyboardInterrupt: stopped by Ctrl-C; the vectors computed so far are kept beside `to`.
     """
     to = to.resolve() if to.is_symlink() else to  # replace the folder, not the link to it
     _check_replaceable(to)
-    sources = [open_pairs(path, need_text=False) for path in paths]
-    names = [_permanent_name(path) for path in paths]
+    options = options or {}
+    sources = [open_source(path, options, announced=True) for path in paths]
+    names = [permanent_name(path) for path in paths]
     with locked(to), _kept_work(to, model) as work, whole_folder(to) as partial:
         _copy_users_files(to, partial)
         with closing(StoreWriter(partial)) as writer, _older(to, model) as older:
-            problems = _write_all(writer, sources, model, Known(older, work))
+            unreadable = _write_all(writer, sources, model, Known(older, work))
+            problems = [*(problem for pairs in sources for problem in pairs.problems), *unreadable]
+            if strict:
+                refuse_left_out(", ".join(map(str, paths)), problems)
             if not writer.rows:
-                tail = f", the first because: {problems[0]}" if problems else "."
-                raise OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
-            made_by = (_permanent_name(model.name), model.name, model.fingerprint)
-            writer.finish(Meta(writer.rows, model.width, *made_by, names), problems)
+                raise _nothing_read(paths, problems)
+            read_as = [pairs.read_as for pairs in sources]
+            made_by = (permanent_name(model.name), model.name, model.fingerprint)
+            meta = Meta(writer.rows, model.width, *made_by, names, dict(options), read_as, counted(problems))
+            writer.finish(meta, problems)
+    _tell(writer, unreadable)
+
+
+def _tell(writer: StoreWriter, unreadable: Sequence[str]) -> None:
+    if writer.copies:
+        say(f"{writer.copies:,} images have the bytes of an earlier one, and are one row with it")
+    tell_left_out(unreadable, writer.rows)
+
+
+def _nothing_read(paths: Sequence[str | Path], problems: Sequence[str]) -> OpenAlignError:
+    tail = f", the first because: {problems[0]}" if problems else "."
+    return OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
 
 
 def read_original(pairs: Pairs, row: Row) -> bytes:
@@ -144,10 +172,10 @@ def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
 
 def _write_all(writer: StoreWriter, sources: Sequence[Pairs], model: DualEncoder, known: Known) -> list[str]:
     """Write all images of the sources; returns one message for each image that is left out."""
-    problems = [problem for pairs in sources for problem in pairs.problems]
+    problems: list[str] = []
     with bar("index images", sum(map(len, sources))) as running:
         for batch in prepared_batches(sources, model, known):
-            problems += [item for item in batch if isinstance(item, str)]
+            problems += [LeftOut(Kind.IMAGE_NOT_READ, item) for item in batch if isinstance(item, str)]
             problems += _write(writer, [item for item in batch if isinstance(item, Prepared)], model, known.work)
             running.advance(len(batch))
     return problems
@@ -171,11 +199,20 @@ def _write(writer: StoreWriter, items: Sequence[Prepared], model: DualEncoder, w
         made = _embed(list(new.values()), model)
         vectors |= {image.digest: image.vector for image in made}
         work.keep(made)
-    written = [item for item in items if item.row.digest in vectors]
-    if written:
-        vectors_ND = np.stack([vectors[item.row.digest] for item in written])
-        writer.add([item.row for item in written], [item.thumbnail for item in written], vectors_ND)
-    return [f"{item.name}: its vector is not finite" for item in items if item.row.digest not in vectors]
+    readable = [item for item in items if item.row.digest in vectors]
+    first: dict[bytes, Prepared] = {}
+    for item in readable:
+        if writer.vector_of(item.row.digest) is None:
+            first.setdefault(item.row.digest, item)
+    if first:
+        vectors_ND = np.stack([vectors[digest] for digest in first])
+        writer.add([item.row for item in first.values()], [item.thumbnail for item in first.values()], vectors_ND)
+    writer.add_texts([item.row for item in readable if first.get(item.row.digest) is not item])
+    return [
+        LeftOut(Kind.IMAGE_NOT_READ, f"{item.name}: its vector is not finite")
+        for item in items
+        if item.row.digest not in vectors
+    ]
 
 
 def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
@@ -189,16 +226,3 @@ def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
         for item, vector_D in zip(items, vectors_ND.astype(np.float16), strict=True)
         if np.isfinite(vector_D).all()
     ]
-
-
-def _permanent_name(source: str | Path) -> str:
-    """A name that is valid in every working directory: an absolute path, a URL or a hub name."""
-    name = str(source).removeprefix("file://")
-    if is_url(name) or not Path(name).exists():
-        return name
-    path = str(Path(name).resolve())
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise OpenAlignError(f"{path!r} is not UTF-8 and cannot be stored in an index: rename it.") from None
-    return path

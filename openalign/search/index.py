@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.images.read import ImageInput
-from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model import hub
@@ -20,6 +19,7 @@ from openalign.model.given import given_model
 from openalign.search import build
 from openalign.search.query import compose
 from openalign.search.rows import Row
+from openalign.search.sources import open_source
 from openalign.search.store import Store, evenly_spaced
 
 
@@ -44,8 +44,13 @@ class Hit:
 
     @property
     def text(self) -> str | None:
-        """The text beside the image in its source, if any; search does not use it."""
+        """The texts of the image in its source, one a line, if any; search does not use them."""
         return self.indexed.text
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All texts of the image in its source; `text` has them one a line."""
+        return self.indexed.texts
 
     @property
     def page(self) -> str | None:
@@ -65,22 +70,37 @@ class Index:
 
     @classmethod
     def build(
-        cls, paths: str | Path | Sequence[str | Path], *, model: str | Path | DualEncoder, to: str | Path
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        model: str | Path | DualEncoder,
+        to: str | Path,
+        image_column: str | None = None,
+        text_column: str | None = None,
+        split: str | None = None,
+        layout: str | None = None,
+        strict: bool = False,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
+        An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
+        `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
+
         Over an existing index of the same model, only new and changed images are embedded, and missing ones removed.
-        Images that cannot be read are left out and listed in `problems`.
+        Images that cannot be read are left out and listed in `problems`; with `strict` they are errors.
 
         Raises:
             OpenAlignError: `to` is not an index, a path is no DATA, there is no such model, or no image can be read.
+            UsageError: there is no such split or layout.
         """
         if isinstance(paths, str | Path):
             paths = [paths]
         if not paths:
             raise OpenAlignError("Nothing to index: name a folder or table of images.")
         loaded = given_model(model)
-        build.build(paths, loaded, Path(to))
+        columns = {"image_column": image_column, "text_column": text_column}
+        options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
+        build.build(paths, loaded, Path(to), options, strict=strict)
         return cls(Store(Path(to)), loaded)
 
     @classmethod
@@ -170,7 +190,7 @@ class Index:
         row = self.row(number)
         with self._opening:
             if row.source not in self._opened:
-                self._opened[row.source] = open_pairs(self.store.meta.sources[row.source], need_text=False)
+                self._opened[row.source] = open_source(self.store.meta.sources[row.source], self.store.meta.options)
         return build.read_original(self._opened[row.source], row)
 
     def thumbnail(self, number: int) -> bytes:

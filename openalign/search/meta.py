@@ -1,7 +1,7 @@
 """`meta.json` of an index: its size, model and sources."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +29,12 @@ class Meta:
     fingerprint: Annotated[str, Field(min_length=1)]
     """Hash of the model's weights and configuration, in hexadecimal."""
     sources: list[str]
+    options: dict[str, str] = field(default_factory=dict)
+    """How the sources were read: `image_column`, `text_column`, `split`, `layout`, where they were given."""
+    read_as: list[str] = field(default_factory=list)
+    """How each source was read, in a line."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """The number of things of each kind that were left out."""
     version: int = VERSION
 
 

@@ -1,6 +1,7 @@
 """`rows.sqlite` of an index: the metadata and the thumbnail of each image."""
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -40,6 +41,7 @@ class Row:
     image: str
     """Path or URL, as in its source."""
     text: str | None
+    """All of its texts, one a line (see `joined`)."""
     page: str | None
     width: int
     """Pixels, as shown (after EXIF orientation); so is `height`."""
@@ -49,6 +51,17 @@ class Row:
     source_row: int
     digest: bytes
     """BLAKE2b (16 bytes) of the image file."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of the image, in the order of its source."""
+        return tuple((self.text or "").split("\n")) if self.text else ()
+
+
+def joined(texts: Iterable[str | None]) -> str | None:
+    """Distinct texts as `Row.text` holds them; None if there is none."""
+    lines = dict.fromkeys(" ".join(text.split()) for text in texts if text)
+    return "\n".join(line for line in lines if line) or None
 
 
 class RowTable:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from openalign.errors import OpenAlignError
 from openalign.search.graph import build_graph
 from openalign.search.meta import Meta
-from openalign.search.rows import SCHEMA, Row
+from openalign.search.rows import SCHEMA, Row, joined
 from openalign.search.store import EXACT_BELOW
 from openalign.search.vectors import Vectors16
 
@@ -29,6 +29,8 @@ class StoreWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows = 0
+        self.copies = 0
+        """Images that were not added, since an earlier row has their bytes."""
         self._vectors = (folder / "vectors.f16").open("w+b")
         self._table = sqlite3.connect(folder / "rows.sqlite")
         with self._readable_errors():
@@ -43,6 +45,17 @@ class StoreWriter:
                 self._table.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
                 self._table.execute("INSERT INTO thumbnails VALUES (?, ?)", (self.rows, jpeg))
                 self.rows += 1
+
+    def add_texts(self, copies: Sequence[Row]) -> None:
+        """Add the texts of images whose bytes are those of an earlier row to that row."""
+        with self._readable_errors():
+            for copy in copies:
+                earlier = self._table.execute(
+                    "SELECT row, text FROM images WHERE digest = ?", (copy.digest,)
+                ).fetchone()
+                text = joined([*(earlier[1] or "").split("\n"), *copy.texts])
+                self._table.execute("UPDATE images SET text = ? WHERE row = ?", (text, earlier[0]))
+        self.copies += len(copies)
 
     def vector_of(self, digest: bytes) -> Vectors16 | None:
         """The vector (D,) of the first row with this digest, if one was added."""

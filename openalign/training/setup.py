@@ -1,20 +1,23 @@
 """Everything that the steps of a run work with, opened and checked before the first one."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from openalign.data.announce import announce, described
 from openalign.data.loading.loader import BatchLoader
 from openalign.data.loading.settings import LoaderSettings
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
+from openalign.files import whole_file
 from openalign.model import hub
 from openalign.model.align import Align
 from openalign.model.batch_norm import set_group
-from openalign.progress import list_problems, log
+from openalign.progress import log
 from openalign.training.optimization.optim import build_optimizer
 from openalign.training.optimization.processes import Processes
 from openalign.training.optimization.replica import Replica
@@ -89,7 +92,7 @@ def set_up(request: Request, world: Processes) -> Training:
     held_out = None
     if recipe.held_out is not None:
         held_out = HeldOut.open(recipe.held_out, model, tokenizer)
-        list_problems(held_out.pairs.problems)
+        announce(held_out.pairs, "held-out data")
     with world.first_goes_ahead():  # the cache of decoded images is made once
         loader = _loader(recipe, run, pairs, tokenizer, planned.step, world)
     return Training(recipe, run, pairs, loader, replica, optimizer, tokenizer, held_out, identity, planned.step)
@@ -111,7 +114,13 @@ def _check_shares(recipe: Recipe, world: Processes) -> None:
 
 def _open_data(recipe: Recipe) -> Pairs:
     pairs = open_pairs(
-        recipe.data, image_column=recipe.image_column, text_column=recipe.text_column, where=recipe.where
+        recipe.data,
+        image_column=recipe.image_column,
+        text_column=recipe.text_column,
+        where=recipe.where,
+        split=recipe.split,
+        layout=recipe.layout,
+        strict=recipe.strict,
     )
     if len(pairs) < recipe.batch_size:
         raise OpenAlignError(
@@ -159,12 +168,13 @@ def _start_model(recipe: Recipe, tokenizer: Tokenizer) -> Align:
 
 def _check_and_prepare(request: Request, planned: Plan, pairs: Pairs, tokenizer: Tokenizer) -> Identity:
     """Check that a resumed run goes on with its own data, then prepare its folder for writing."""
-    list_problems(pairs.problems)
+    announce(pairs)
     identity = identity_of(pairs, tokenizer)
     if planned.state is not None:
         refuse_other_data(planned.state.identity, identity, planned.recipe, request.changed)
     try:
         _prepare_folder(request.run, planned)
+        _write_reading(request.run / "data.json", pairs)
     except OSError as error:
         where = error.filename or request.run
         raise OpenAlignError(f"{where}: cannot be written ({error.strerror}); nothing was trained.") from None
@@ -180,6 +190,12 @@ def _prepare_folder(run: Path, planned: Plan) -> None:
     put_recipe(run, planned.recipe, planned.own, planned.step)
     if planned.checkpoint is not None and not is_model_of(run / "model", planned.checkpoint):
         put_model(run, planned.checkpoint)
+
+
+def _write_reading(file: Path, pairs: Pairs) -> None:
+    """Keep how the data were read, and what was left out, beside the run's recipe."""
+    with whole_file(file) as partial:
+        partial.write_text(json.dumps(described(pairs), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _loader(

@@ -116,11 +116,9 @@ def test_an_image_that_occurs_twice_is_embedded_once(photos, tmp_path):
     model = MixingEncoder()
     index = Index.build([photos], model=model, to=tmp_path / "photos.index")
     embedded = sum(len(batch) for batch in model.batches) // (4 * 6)
-    assert len(index) == 600
-    assert embedded == len({path.read_bytes() for path in photos.iterdir()}) < 600
-    rows = index.store.rows(range(600))
-    first = {row.digest: row.row for row in reversed(rows)}
-    assert all(np.array_equal(index.vectors[row.row], index.vectors[first[row.digest]]) for row in rows)
+    assert len(index) == embedded == len({path.read_bytes() for path in photos.iterdir()}) < 600
+    rows = index.store.rows(range(len(index)))
+    assert len({row.digest for row in rows}) == len(rows)
 
 
 def test_images_added_after_an_interruption_are_the_only_ones_embedded(photos, tmp_path, paint):

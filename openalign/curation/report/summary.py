@@ -17,6 +17,7 @@ from openalign.curation.report.truth import score_rules
 from openalign.curation.rules.rule import Rule
 from openalign.curation.rules.table import RULES
 from openalign.curation.sources.extract import Extracted
+from openalign.data.left_out import counted
 from openalign.data.pairs.pairs import Pairs
 
 _PROBLEMS_LISTED = 200
@@ -74,7 +75,8 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
         "image_problems": _frequent(
             inspected.mutate(problem=inspected.problem.re_replace(r"\S*/\S*", "...")), "problem"
         ),
-        "problems": {"count": len(problems), "first": problems[:_PROBLEMS_LISTED]},
+        "problems": {"count": len(problems), "lost": counted(problems), "first": problems[:_PROBLEMS_LISTED]},
+        "read_as": curated.extracted.readings,
         "run": run,
     }
     if scores is not None:

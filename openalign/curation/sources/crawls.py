@@ -9,6 +9,7 @@ from openalign.curation.sources.storage import PathOrUrl
 from openalign.curation.sources.warc import scan
 from openalign.curation.sources.warc_records import Damage, StoredImage, StoredPage
 from openalign.curation.sources.wat import ListedPage, tags_of
+from openalign.data.left_out import Kind, LeftOut
 
 
 def read_warc(partition: PartitionWriter, file: PathOrUrl, settings: PageSettings) -> None:
@@ -18,7 +19,7 @@ def read_warc(partition: PartitionWriter, file: PathOrUrl, settings: PageSetting
         if isinstance(content, StoredImage):
             partition.add_stored(content.url, WarcLocation(file, content.offset))
         elif isinstance(content, Damage):
-            partition.problems.append(content.problem)
+            partition.problems.append(LeftOut(Kind.RECORD_NOT_READ, content.problem))
         elif isinstance(content, StoredPage):
             tags = tags_of_page(content.body, content.url, content.charset, Form.HTML, settings)
             _add_page(partition, content.url, tags)
@@ -28,7 +29,7 @@ def read_warc(partition: PartitionWriter, file: PathOrUrl, settings: PageSetting
 
 def _add_page(partition: PartitionWriter, url: str, tags: list[ImageTag] | Problem) -> None:
     if isinstance(tags, Problem):
-        partition.problems.append(tags.of(url))
+        partition.problems.append(LeftOut(Kind.PAGE_NOT_READ, tags.of(url)))
         return
     partition.pages += 1
     for tag in tags:

@@ -1,4 +1,4 @@
-"""Sources that are lists of images: tables, folders of images with texts, shards of this and other tools."""
+"""Sources that are lists of images, as data sets are: in any layout that training reads, tables at a URL, shards."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,34 +10,43 @@ import pyarrow as pa
 from openalign.curation.html.urls import normalise
 from openalign.curation.html.whitespace import clean_text
 from openalign.curation.isolation.columns import values_of
-from openalign.curation.isolation.records import Problem, RecordError, one_record
-from openalign.curation.sources.locations import ImageLocation, TarLocation, location_of
+from openalign.curation.isolation.records import Problem, RecordError, RunError, one_record
+from openalign.curation.sources.locations import (
+    FileLocation,
+    ImageLocation,
+    InlineLocation,
+    TarLocation,
+    UrlLocation,
+    location_of,
+    parse_location,
+)
 from openalign.curation.sources.occurrences import PartitionWriter
-from openalign.curation.sources.parquet_images import holds_images, read_parquet_images
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, sibling
-from openalign.data.pairs.open import open_pairs
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.layouts.registry import layout_called
+from openalign.data.pairs.layouts.split_column import of_split
+from openalign.data.pairs.layouts.splits import ALL_SPLITS
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import read_index
 from openalign.data.shards.rows import SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
-from openalign.data.tables.read import read_table
-from openalign.data.tables.suffixes import table_suffix
+from openalign.data.tables.captions import captions_as_rows
+from openalign.data.tables.columns import choose_columns, with_named_columns
+from openalign.data.tables.read import read_raw_table
+from openalign.errors import OpenAlignError
 
 
-def read_listing(partition: PartitionWriter, file: PathOrUrl, settings: TableSettings) -> None:
-    """Add the rows of a table, which holds the images themselves, or URLs, or paths relative to its folder."""
-    if table_suffix(file) == ".parquet" and holds_images(file, settings.image_column):
-        read_parquet_images(partition, file, settings)
-        return
-    table = read_table(file, settings.image_column, settings.text_column, problems=partition.problems)
-    _add_rows(partition, table, file, f"{file} row")
-
-
-def read_image_folder(partition: PartitionWriter, folder: Path) -> None:
-    """Add the images of a folder, with the texts of same-named .txt files or the names of class folders."""
-    pairs = open_pairs(folder, need_text=False)
-    partition.problems += pairs.problems
-    _add_rows(partition, pairs.table, folder / "any", f"{folder} image")
+def read_listing(partition: PartitionWriter, file: str, settings: TableSettings) -> None:
+    """Add the rows of a table at a URL, which names images by URLs, or by paths relative to its folder."""
+    table = read_raw_table(file, settings.image_column, settings.text_column, partition.problems)
+    chosen = choose_columns(table.schema, settings.image_column, settings.text_column, where=file)
+    image, text = chosen.image, chosen.text
+    partition.problems += chosen.notes
+    table, _ = captions_as_rows(table, text or "", True, partition.problems, file)
+    partition.columns = {"image": image} | ({"text": text} if text else {})
+    _add_rows(partition, with_named_columns(table, file, image, text, need_text=True), file, f"{file} row")
 
 
 def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettings = TableSettings()) -> None:  # noqa: B008 - frozen
@@ -56,9 +65,9 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettin
         partition.records += 1
         found = _sample(dict(zip(columns, values, strict=True)), tar, origin)
         if isinstance(found, Problem):
-            partition.problems.append(found.of(f"{tar} sample {number}"))
+            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, found.of(f"{tar} sample {number}")))
         else:
-            _add(partition, found)
+            add(partition, found)
 
 
 def _page(row: dict[str, Any]) -> str | None:
@@ -68,7 +77,7 @@ def _page(row: dict[str, Any]) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
     """A listed image with its text; `location` is None if it has to be fetched, or does not exist."""
 
     name: str
@@ -78,12 +87,12 @@ class _Listed:
 
 
 @one_record
-def _sample(row: dict[str, Any], tar: PathOrUrl, origin: str | None) -> _Listed:
+def _sample(row: dict[str, Any], tar: PathOrUrl, origin: str | None) -> Listed:
     _raise_problems(row.values())
     image = str((row[origin] if origin else None) or f"{tar}/{row['key']}")
     digest = row[DIGEST].hex() if row.get(DIGEST) else ""
     location = TarLocation(tar, row["image_offset"], row["image_size"], digest)
-    return _Listed(normalise(image) or image, _text(row["text"]), location, _page(row))
+    return Listed(normalise(image) or image, _text(row["text"]), location, _page(row))
 
 
 def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_name: str) -> None:
@@ -92,30 +101,32 @@ def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_
     for number, (image, text) in enumerate(rows, 1):
         partition.records += 1
         if not image:
-            partition.problems.append(f"{row_name} {number} names no image.")
+            partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} {number} names no image."))
             continue
         found = _row(file, image, text)
         if isinstance(found, Problem):
-            partition.problems.append(found.of(f"{row_name} {number}"))
+            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, found.of(f"{row_name} {number}")))
             continue
-        _add(partition, found)
+        add(partition, found)
         if found.location is None and not normalise(found.name):
-            partition.problems.append(f"{row_name} {number}: there is no file {found.name}.")
+            message = f"{row_name} {number}: there is no file {found.name}."
+            partition.problems.append(LeftOut(Kind.IMAGE_NOT_READ, message))
             partition.is_finished = False  # the next run looks whether it is there by then
 
 
 @one_record
-def _row(file: PathOrUrl, image: Any, text: Any) -> _Listed:
+def _row(file: PathOrUrl, image: Any, text: Any) -> Listed:
     _raise_problems((image, text))
     found = _file_of_image(file, image)
     if linked := normalise(str(found)):
-        return _Listed(linked, _text(text), None)
+        return Listed(linked, _text(text), None)
     # A URL is not checked before it is read: a request per row takes as long as fetching its image.
     exists = isinstance(found, str) or found.is_file()
-    return _Listed(str(found), _text(text), location_of(found) if exists else None)
+    return Listed(str(found), _text(text), location_of(found) if exists else None)
 
 
-def _add(partition: PartitionWriter, listed: _Listed) -> None:
+def add(partition: PartitionWriter, listed: Listed) -> None:
+    """Add a listed image with its text."""
     partition.add_tag([listed.name], listed.text, listed.page)
     if listed.location is not None:
         partition.add_stored(listed.name, listed.location)
@@ -142,3 +153,57 @@ def _file_of_image(table: PathOrUrl, image: str) -> PathOrUrl:
 
 def _text(text: str | None) -> str | None:
     return None if text is None else clean_text(text)
+
+
+def read_part(partition: PartitionWriter, layout: str, name: str, part: PathOrUrl, options: ReadOptions) -> None:
+    """Add the pairs of one part of a data set in `layout`; `name` is that of the data set.
+
+    An image in a file is named by its path, one at a URL by the URL, any other by the part and its name or row there.
+    """
+    pairs = layout_called(layout).read(name, [part], options)
+    if options.split != ALL_SPLITS:
+        try:
+            pairs, _, _ = of_split(pairs, options.split, mixing=False)
+        except OpenAlignError as error:
+            raise RunError(str(error)) from None
+    partition.problems += pairs.problems
+    partition.columns = dict(pairs.columns)
+    base = part if isinstance(part, Path) and part.is_dir() else Path(part).parent
+    for row, text in enumerate(values_of(pairs.table["text"])):
+        partition.records += 1
+        row_name = pairs.row_name(row).removesuffix(f" ({pairs.table['image'][row].as_py()})")
+        listed = _listed(pairs, row, text, part, base)
+        if isinstance(listed, Problem):
+            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, listed.of(row_name)))
+        elif listed is None:
+            partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} names no image."))
+        else:
+            add(partition, listed)
+            if listed.location is None and not normalise(listed.name):
+                message = f"{row_name}: there is no file {listed.name}."
+                partition.problems.append(LeftOut(Kind.IMAGE_NOT_READ, message))
+                partition.is_finished = False  # the next run looks whether it is there by then
+
+
+@one_record
+def _listed(pairs: Pairs, row: int, text: Any, part: PathOrUrl, base: Path) -> Listed | None:
+    """The image and the text of a row; None if it has no image."""
+    if isinstance(text, Problem):
+        raise RecordError(text.reason)
+    words = _text(text)
+    place = pairs.images.location(row)
+    image = pairs.table["image"][row].as_py()
+    location: ImageLocation | None
+    if place:
+        location = parse_location(place)
+    elif image:
+        location = InlineLocation.of(pairs.image_bytes(row))
+    else:
+        return None
+    if isinstance(location, UrlLocation):
+        return Listed(normalise(str(location.file)) or str(location.file), words, None)
+    if isinstance(location, FileLocation):
+        path = Path(location.file)
+        name = str(base / path.relative_to(base.absolute())) if path.is_relative_to(base.absolute()) else str(path)
+        return Listed(name, words, location if path.is_file() else None)
+    return Listed(f"{part}/{image}", words, location)

@@ -1,9 +1,11 @@
 """Where the bytes of an image are stored: one value per kind of source, written to tables as a string.
 
 `file://PATH`, `at://URL`, `warc://FILE#OFFSET`, `tar://FILE#OFFSET+SIZE+DIGEST` (the digest may be missing) and
-`parquet://FILE#COLUMN+GROUP+ROW`. Paths are not percent-encoded: the last `#` ends the file name.
+`parquet://FILE#COLUMN+GROUP+ROW`; `data://BASE64` is an image in no file of its own. Paths are not percent-encoded: the
+last `#` ends the file name.
 """
 
+import base64
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -131,6 +133,21 @@ class ParquetLocation(ImageLocation):
         return data
 
 
+@dataclass(frozen=True)
+class InlineLocation(ImageLocation):
+    """An image whose bytes lie in no file as they are, such as a `data:` URL of a table: the location is the bytes."""
+
+    scheme = "data"
+
+    @classmethod
+    def of(cls, data: bytes) -> "InlineLocation":
+        """The location of these bytes."""
+        return cls(base64.b64encode(data).decode())
+
+    def _read(self) -> bytes:
+        return base64.b64decode(str(self.file))
+
+
 def location_of(file: PathOrUrl) -> FileLocation | UrlLocation:
     """The location of an image file."""
     return UrlLocation(file) if isinstance(file, str) else FileLocation(file.absolute())
@@ -167,6 +184,7 @@ _PARSERS: dict[str, Callable[[str], ImageLocation]] = {
     WarcLocation.scheme: _parse_warc,
     TarLocation.scheme: _parse_tar,
     ParquetLocation.scheme: _parse_parquet,
+    InlineLocation.scheme: InlineLocation,
 }
 
 

@@ -18,6 +18,7 @@ from openalign.curation.engine.base import Engine
 from openalign.curation.html.urls import host_of
 from openalign.curation.isolation.records import Problem, one_record
 from openalign.curation.sources.locations import ImageLocation
+from openalign.data.left_out import Kind, LeftOut, as_json, from_json
 from openalign.files import sync, whole_file
 
 _TAGS = pa.schema(
@@ -37,6 +38,8 @@ class PartitionSummary:
     records: int
     without_url: int
     problems: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    """What was taken for image and text."""
 
 
 class PartitionWriter:
@@ -49,6 +52,8 @@ class PartitionWriter:
         self.pages = 0
         self.records = 0
         self.problems: list[str] = []
+        self.columns: dict[str, str] = {}
+        """What is taken for image and text, where the source is a data set."""
         self.is_finished = True
         """False: the source could not be read, and the next run tries again."""
         self._without_url = 0
@@ -84,7 +89,8 @@ class PartitionWriter:
             return
         row = _tag_row(urls, text, page)
         if isinstance(row, Problem):
-            self.problems.append(row.of(_printable(f"{page or '(no page)'}, image {urls[0]}")))
+            message = row.of(_printable(f"{page or '(no page)'}, image {urls[0]}"))
+            self.problems.append(LeftOut(Kind.TEXT_NOT_READ, message))
         else:
             self._tags.add(row)
 
@@ -92,12 +98,12 @@ class PartitionWriter:
         """Add an image whose bytes are stored at `location`."""
         row = _stored_row(image, location)
         if isinstance(row, Problem):
-            self.problems.append(row.of(_printable(location.write())))
+            self.problems.append(LeftOut(Kind.IMAGE_NOT_READ, row.of(_printable(location.write()))))
         else:
             self._stored.add(row)
 
     def summary(self) -> PartitionSummary:
-        return PartitionSummary(self.pages, self.records, self._without_url, self.problems)
+        return PartitionSummary(self.pages, self.records, self._without_url, self.problems, self.columns)
 
 
 @one_record
@@ -125,7 +131,8 @@ def _printable(text: str) -> str:
 
 
 def _write_summary(path: Path, files: Sequence[Path], summary: PartitionSummary) -> None:
-    content = {"summary": asdict(summary), "files": [asdict(checksum_of(file)) for file in files]}
+    stored = asdict(summary) | {"problems": [as_json(problem) for problem in summary.problems]}
+    content = {"summary": stored, "files": [asdict(checksum_of(file)) for file in files]}
     with whole_file(path) as partial_file:
         partial_file.write_text(json.dumps(content | {"sha256": _digest(content)}), encoding="utf-8")
 
@@ -141,7 +148,8 @@ def finished_partition(folder: Path, number: int) -> PartitionSummary | None:
         digest = content.pop("sha256")
         files = [asdict(checksum_of(_file_of(folder, number, kind))) for kind in _KINDS]
         intact = digest == _digest(content) and files == content["files"]
-        return PartitionSummary(**content["summary"]) if intact else None
+        summary = content["summary"] | {"problems": [from_json(each) for each in content["summary"]["problems"]]}
+        return PartitionSummary(**summary) if intact else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

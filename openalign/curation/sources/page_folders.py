@@ -11,6 +11,7 @@ from openalign.curation.sources.locations import location_of
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.storage import PathOrUrl, child, opened
 from openalign.data.files.walk import files_below
+from openalign.data.left_out import Kind, LeftOut
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown")
@@ -37,7 +38,7 @@ def read_pages(
         file = child(folder, page)
         shown = _shown_images(folder, page, base, files, settings)
         if isinstance(shown, Problem):
-            partition.problems.append(shown.of(file))
+            partition.problems.append(LeftOut(Kind.PAGE_NOT_READ, shown.of(file)))
             continue
         partition.pages += 1
         for image in shown:

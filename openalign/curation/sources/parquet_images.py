@@ -13,6 +13,7 @@ from openalign.curation.sources.locations import ParquetLocation
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, open_parquet
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.image_columns import separate_images
@@ -39,6 +40,7 @@ def read_parquet_images(partition: PartitionWriter, file: PathOrUrl, settings: T
     chosen = choose_columns(schema, settings.image_column, settings.text_column, where=str(file))
     image, text = chosen.image, chosen.text
     partition.problems += chosen.notes
+    partition.columns = {"image": image} | ({"text": text} if text else {})
     leaf = _leaf(parquet, _bytes_column(schema, image) or image)
     names = _names(parquet, image)
     if isinstance(names, Problem):
@@ -48,17 +50,19 @@ def read_parquet_images(partition: PartitionWriter, file: PathOrUrl, settings: T
     for group in range(parquet.num_row_groups):
         rows = _row_group(parquet, group, image, text, file)
         if isinstance(rows, Problem):
-            partition.problems.append(rows.of(f"{file} row group {group + 1}, from row {first + 1} on"))
+            number = parquet.metadata.row_group(group).num_rows
+            message = rows.of(f"{file} row group {group + 1}, from row {first + 1} on")
+            partition.problems.append(LeftOut(Kind.ROW_NOT_PARSED, message, number))
             rows = []
         for written, row, has_image in rows:
             partition.records += 1
             row_name = f"{file} row {first + row + 1}"
             if not has_image:
-                partition.problems.append(f"{row_name} holds no image.")
+                partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} holds no image."))
                 continue
             words = _words(written)
             if isinstance(words, Problem):
-                partition.problems.append(words.of(row_name))
+                partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, words.of(row_name)))
                 continue
             name = f"{file}/{names[first + row]}" if names else f"{file}/row {first + row + 1}"
             partition.add_tag([name], words, None)

@@ -1,20 +1,28 @@
-"""Which reader reads a source: recognised by the suffix of a file, its first bytes, or the contents of a folder."""
+"""Which reader reads a source: crawls and pages have their own, data sets are read in the layout they have."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from openalign.curation.html.page import PageSettings
 from openalign.curation.sources.crawls import read_warc
-from openalign.curation.sources.listings import read_image_folder, read_listing, read_shard
+from openalign.curation.sources.listings import read_listing, read_part, read_shard
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.page_folders import PAGE_SUFFIXES, read_pages
+from openalign.curation.sources.parquet_images import holds_images, read_parquet_images
 from openalign.curation.sources.settings import TableSettings
-from openalign.curation.sources.storage import PathOrUrl, child, is_folder, sibling
+from openalign.curation.sources.storage import PathOrUrl, child, is_folder, open_parquet, sibling
 from openalign.curation.sources.warc import WARC_SUFFIXES, is_warc
 from openalign.data.files.walk import files_below
 from openalign.data.images.formats import is_image_name
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.layouts.registry import Recognised, recognise
+from openalign.data.pairs.layouts.source import Source
+from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN
+from openalign.data.pairs.layouts.splits import ALL_SPLITS, chosen_parts
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.pairs.reading import Reading
 from openalign.data.shards.index import check_sidecars
 from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
@@ -34,68 +42,126 @@ class SourceSettings:
     tables: TableSettings
 
 
-def readers_of(source: PathOrUrl, settings: SourceSettings) -> Iterator[Reader]:
-    """Yield the readers of one source. Raises OpenAlignError if it is of no known kind."""
+@dataclass(frozen=True)
+class Readers:
+    """How one source is read."""
+
+    reading: Reading
+    each: Sequence[Reader]
+    """One for each partition, in order."""
+    problems: Sequence[str] = field(default=())
+    """What was left out before any of its files was read."""
+
+
+def readers_of(source: PathOrUrl, settings: SourceSettings) -> Readers:
+    """How a source is read. Raises OpenAlignError if it is of no known kind, or holds several splits."""
+    if settings.tables.layout is not None:
+        return _data_set(source, settings)
     name = str(source).lower()
     if isinstance(source, Path) and source.is_dir():
-        yield from _folder_readers(source, settings)
-    elif is_tar(source):
-        yield partial(read_shard, tar=source, settings=settings.tables)
-    elif table_suffix(source, named=True):
-        yield partial(read_listing, file=source, settings=settings.tables)
-    elif name.endswith(PAGE_SUFFIXES) and is_folder(folder := sibling(source, "")):
-        yield partial(read_pages, folder=folder, pages=[str(source).rpartition("/")[2]], settings=settings.pages)
-    elif name.endswith(WARC_SUFFIXES) or (isinstance(source, Path) and is_warc(source)):
-        yield partial(read_warc, file=source, settings=settings.pages)
-    elif is_folder(source):
-        yield from _folder_readers(source, settings)
-    else:
+        return _folder(source, settings)
+    if name.endswith(PAGE_SUFFIXES) and is_folder(folder := sibling(source, "")):
+        page = partial(read_pages, folder=folder, pages=[str(source).rpartition("/")[2]], settings=settings.pages)
+        return Readers(_PAGES, [page])
+    if name.endswith(WARC_SUFFIXES) or (isinstance(source, Path) and not _is_data(name) and is_warc(source)):
+        return Readers(_CRAWL, [partial(read_warc, file=source, settings=settings.pages)])
+    if not _is_data(name) and is_folder(source):
+        return _folder(source, settings)
+    return _data_set(source, settings)
+
+
+WEB = {"crawl": "crawl", "pages": "pages"}
+"""The layouts that only a curation reads, and their names in messages."""
+_CRAWL = Reading("crawl", WEB["crawl"], "by the end of its name, or its first bytes")
+_PAGES = Reading("pages", WEB["pages"], "it holds pages")
+
+
+def _folder(folder: PathOrUrl, settings: SourceSettings) -> Readers:
+    """How a folder is read: as a data set, unless it holds pages or crawls and no list of pairs stands at its top."""
+    problems: list[str] = []
+    files = files_below(folder, problems)
+    crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
+    pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
+    is_site = bool(crawls) or not all(map(_is_about_the_folder, pages))
+    if not is_site or any(map(is_list_at_top, files)):
+        opened = Source(str(folder), folder)
+        found = recognise(opened)
+        if found is not None:
+            return _in_layout(opened, found, settings)
+    each: list[Reader] = [partial(read_warc, file=child(folder, name), settings=settings.pages) for name in crawls]
+    for start in range(0, len(pages), _PAGES_PER_PARTITION):
+        some = pages[start : start + _PAGES_PER_PARTITION]
+        each.append(partial(read_pages, folder=folder, pages=some, settings=settings.pages))
+    if not each and isinstance(folder, str) and any(map(is_image_name, files)):
+        raise OpenAlignError(f"{folder} is a folder of images at a URL: give a table of image URLs and texts.")
+    if not each:
+        raise OpenAlignError(f"{folder} holds no WARC files, pages, images, tables or shards.")
+    told = [problem for problem in problems if not _is_of_kind(problem, Kind.HIDDEN)]  # a site's .git is no loss
+    return Readers(_CRAWL if crawls else _PAGES, each, told)
+
+
+def _data_set(source: PathOrUrl, settings: SourceSettings) -> Readers:
+    opened = Source(str(source), source)
+    found = recognise(opened, settings.tables.layout)
+    if found is None:
         raise OpenAlignError(
             f"{source} is not a known kind of source: give a WARC file ({', '.join(WARC_SUFFIXES)}), "
             f"a folder of pages or images, a table ({', '.join(TABLE_SUFFIXES)}) or shards (.tar). "
             "For pages on the web, make a WARC file (wget --warc-file)."
         )
+    return _in_layout(opened, found, settings)
 
 
-def _folder_readers(folder: PathOrUrl, settings: SourceSettings) -> Iterator[Reader]:
-    """The readers of the first of these that a folder holds: shards, a list of pairs, Parquet files, pages, images.
-
-    WARC files count as pages.
-    """
-    files = files_below(folder)
-    lists = [child(folder, file) for file in next(filter(None, lists_in(files)), [])]
-    check_sidecars(filter(is_tar, lists))
-    for file in lists:
-        yield from readers_of(file, settings)
-    if lists:
-        return
-    crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
-    for name in crawls:
-        yield partial(read_warc, file=child(folder, name), settings=settings.pages)
-    pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
-    if not crawls and all(map(_is_about_the_folder, pages)) and any(map(is_image_name, files)):
-        if isinstance(folder, str):
-            raise OpenAlignError(f"{folder} is a folder of images at a URL: give a table of image URLs and texts.")
-        yield partial(read_image_folder, folder=folder)
-        return
-    for start in range(0, len(pages), _PAGES_PER_PARTITION):
-        some = pages[start : start + _PAGES_PER_PARTITION]
-        yield partial(read_pages, folder=folder, pages=some, settings=settings.pages)
-    if not crawls and not pages:
-        raise OpenAlignError(f"{folder} holds no WARC files, pages, images, tables or shards.")
+def _in_layout(source: Source, found: Recognised, settings: SourceSettings) -> Readers:
+    """A reader for each part of the chosen split."""
+    tables = settings.tables
+    if tables.layout is None:
+        found.check_sure(source.name)
+    if any(found.finding.splits):
+        split, parts = chosen_parts(source.name, found.finding.splits, tables.split, mixing=False)
+    else:  # a column may tell them apart: that is found when a part is read
+        split, parts = tables.split or "", [part for parts in found.finding.splits.values() for part in parts]
+    check_sidecars(filter(is_tar, parts))
+    by_rows = ALL_SPLITS if any(found.finding.splits) else tables.split
+    options = ReadOptions(tables.image_column, tables.text_column, True, by_rows, found.layout.name)
+    readers = [_part_reader(found.layout.name, source.name, part, options, tables) for part in parts]
+    return Readers(found.reading(split), readers, [*source.skipped, *found.finding.problems])
 
 
-def lists_in(files: Sequence[str]) -> Iterator[list[str]]:
-    """What may list the pairs of a folder, by preference: its shards, its list of pairs, its Parquet files."""
+def _part_reader(layout: str, name: str, part: PathOrUrl, options: ReadOptions, tables: TableSettings) -> Reader:
+    if is_tar(part):
+        return partial(read_shard, tar=part, settings=tables)
+    # Row group by row group, since such a file may be larger than the memory.
+    if table_suffix(part) == ".parquet" and holds_images(part, tables.image_column) and not _tells_splits(part):
+        return partial(read_parquet_images, file=part, settings=tables)
+    if isinstance(part, str) and table_suffix(part, named=True):
+        return partial(read_listing, file=part, settings=tables)
+    if isinstance(part, str):
+        raise OpenAlignError(f"{part} is a folder of images at a URL: give a table of image URLs and texts.")
+    return partial(read_part, layout=layout, name=name, part=part, options=options)
 
-    def in_folder(folder: str, suffix: str) -> list[str]:
-        return [file for file in files if file.endswith(suffix) and file.rpartition("/")[0] == folder]
 
-    for folder in ("shards", ""):
-        yield in_folder(folder, ".tar")
-        yield [file for suffix in TABLE_SUFFIXES if (file := f"{folder}/pairs{suffix}".lstrip("/")) in files][:1]
-    for folder in ("", "data"):
-        yield [file for file in in_folder(folder, ".parquet") if not file.endswith(".index.parquet")]
+def _is_of_kind(problem: str, kind: Kind) -> bool:
+    return isinstance(problem, LeftOut) and problem.kind == kind
+
+
+def _tells_splits(file: PathOrUrl) -> bool:
+    return SPLIT_COLUMN in open_parquet(file).schema_arrow.names
+
+
+def is_list_at_top(file: str) -> bool:
+    """Whether a file lists the pairs of a folder: its shards, a table, its Parquet files, a saved dataset."""
+    folder, _, name = file.rpartition("/")
+    stem = name.partition(".")[0]
+    if folder in ("", "shards") and (is_tar(name) or (stem == "pairs" and table_suffix(name) is not None)):
+        return True
+    if folder in ("", "data") and name.endswith(".parquet") and not name.endswith(".index.parquet"):
+        return True
+    return not folder and ((stem == "metadata" and table_suffix(name) is not None) or name == "state.json")
+
+
+def _is_data(name: str) -> bool:
+    return is_tar(name) or table_suffix(name, named=True) is not None
 
 
 def is_tar(file: PathOrUrl) -> bool:

@@ -58,13 +58,19 @@ def content_of(record: WarcRecord, file: PathOrUrl, offset: int, page_bytes: int
             return _listed_page(record, page_bytes)
         if record.record_type not in (WarcRecordType.response, WarcRecordType.resource):
             return OtherRecord()
-        url = normalise(record.headers.get("WARC-Target-URI") or "")
+        url = normalise(_target(record))
         parse_http(record)
         if url is None or not _succeeded(record):
             return OtherRecord()
         return _page_or_image(record, url, offset)
     except (OSError, Unreadable) as error:
         return Damage(record_message(file, offset, str(error)))
+
+
+def _target(record: WarcRecord) -> str:
+    """The URL of a record, without the angle brackets that wget and the examples of WARC/1.0 put around it."""
+    target: str = (record.headers.get("WARC-Target-URI") or "").strip()
+    return target[1:-1].strip() if target.startswith("<") and target.endswith(">") else target
 
 
 def _listed_page(record: WarcRecord, page_bytes: int) -> Content:

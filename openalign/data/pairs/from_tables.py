@@ -104,7 +104,7 @@ def _pairs_of_rows(
     told = [*problems, *chosen.notes]
     table, stored = separate_images(table, chosen.image, told, shown)
     table = in_memory(table) if maps else table
-    table, rows = captions_as_rows(table, chosen.text or "", options.need_text, told, shown)
+    table, rows = captions_as_rows(table, chosen.text or "", True, told, shown)
     table = with_named_columns(table, shown, chosen.image, chosen.text, options.need_text)
     if named is not None and stored is None:
         table, kept = rows_with_images(table, rows, named, files[0], told)

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from openalign.data.files import remote
-from openalign.data.left_out import Kind, LeftOut, counted
+from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
-from openalign.data.pairs.reading import Reading
 from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -52,21 +51,12 @@ def open_pairs(
     opened = Source.of(source)
     recognised = recognise(opened, layout)
     if recognised is None:
-        raise _unknown(opened)
+        raise unknown(opened)
     pairs = _read(opened, recognised, options, by_rows=SPLIT_COLUMN not in (where or {}))
-    pairs = _with_texts(pairs) if need_text else pairs
+    pairs = with_texts(pairs) if need_text else pairs
     if strict:
-        _check_whole(pairs)
+        refuse_left_out(pairs.name, pairs.problems)
     return pairs.where(where or {})
-
-
-def _check_whole(pairs: Pairs) -> None:
-    """Raise `OpenAlignError` if anything was left out but files that other programs put there for themselves."""
-    left_out = [each for each in pairs.problems if isinstance(each, LeftOut) and each.kind != Kind.HIDDEN]
-    if left_out:
-        kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(left_out).items())
-        first = left_out[0]
-        raise OpenAlignError(f"{pairs.name}: {kinds} would be left out, which --strict forbids. The first: {first}")
 
 
 def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_rows: bool) -> Pairs:
@@ -81,18 +71,15 @@ def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_ro
     pairs = recognised.layout.read(source.name, parts, options)
     if by_rows:
         pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
-    reading = Reading(
-        layout=recognised.layout.name,
-        title=recognised.layout.title,
-        why=finding.why,
-        split=split,
-        splits=tuple(each for each in splits if each),
-        others=recognised.others,
+    return replace(
+        pairs,
+        reading=replace(recognised.reading(split), splits=tuple(each for each in splits if each)),
+        problems=(*source.skipped, *finding.problems, *pairs.problems),
     )
-    return replace(pairs, reading=reading, problems=(*source.skipped, *finding.problems, *pairs.problems))
 
 
-def _unknown(source: Source) -> OpenAlignError:
+def unknown(source: Source) -> OpenAlignError:
+    """The error for data of no known layout."""
     looked_for = ", ".join(f"{layout.title} ({layout.name})" for layout in LAYOUTS)
     if source.is_folder:
         found = [file for file in source.files if table_suffix(file)]
@@ -111,7 +98,8 @@ def _unknown(source: Source) -> OpenAlignError:
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
 
 
-def _with_texts(pairs: Pairs) -> Pairs:
+def with_texts(pairs: Pairs) -> Pairs:
+    """The pairs that have a text; the others are counted. Raises `OpenAlignError` if none has."""
     first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
     if not len(pairs):
         raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")

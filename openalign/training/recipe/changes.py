@@ -14,6 +14,7 @@ from openalign.training.recipe.recipe import Recipe
 FREE = {
     "workers": "batches are the same whatever the number of processes that build them",
     "cache_images": "the cache holds the pixels that decoding returns",
+    "strict": "it only decides whether a run begins",
     "held_out": "measuring draws no random numbers and changes neither weights nor statistics",
     "checkpoint_every_steps": "writing a checkpoint does not change the state that it holds",
     "checkpoint_every_minutes": "as above",

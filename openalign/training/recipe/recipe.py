@@ -72,6 +72,10 @@ class HeldOutSettings(Settings):
     """Column of a table with image paths. Default: the first with a usual name."""
     text_column: str | None = None
     """Column of a table with texts. Default: the first with a usual name."""
+    split: str | None = None
+    """The split to read, of data with several, such as "validation"; "all" for every one."""
+    layout: str | None = None
+    """The layout to read the data in. Default: the one that `openalign inspect` says."""
     every_steps: int = Field(default=1000, gt=0)
     """Steps between two measurements; one more is made at the end."""
     most: int = Field(default=5000, gt=1)
@@ -91,6 +95,12 @@ class Recipe(Settings):
     """Column of a table with image paths. Default: the first with a usual name."""
     text_column: str | None = None
     """Column of a table with texts. Default: the first with a usual name."""
+    split: str | None = None
+    """The split to read, of data with several, such as "train"; "all" for every one."""
+    layout: str | None = None
+    """The layout to read the data in. Default: the one that `openalign inspect` says."""
+    strict: bool = False
+    """End with an error if anything of the data is left out when it is opened."""
     start_from: str | None = None
     """ALIGN model to fine-tune, with its towers, sizes and tokenizer: a folder, or a name on the Hugging Face hub."""
     held_out: HeldOutSettings | None = None

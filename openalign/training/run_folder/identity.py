@@ -16,7 +16,7 @@ from openalign.training.recipe.changes import is_changed
 from openalign.training.recipe.recipe import Recipe
 
 _COLUMNS = ("image", "text", "sha256")
-_DATA_KEYS = ("data", "where", "image_column", "text_column")
+_DATA_KEYS = ("data", "where", "image_column", "text_column", "split", "layout")
 _ROWS_PER_CHUNK = 1 << 16
 
 

@@ -31,6 +31,8 @@ class HeldOut:
             image_column=settings.image_column,
             text_column=settings.text_column,
             where=settings.where,
+            split=settings.split,
+            layout=settings.layout,
         )
         return cls(settings, pairs.select(range(min(len(pairs), settings.most))), model, tokenizer)
 

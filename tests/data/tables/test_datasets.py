@@ -43,7 +43,8 @@ def test_a_list_of_captions_makes_a_pair_of_each_with_the_same_image(tmp_path: P
     assert ids[0] == ids[1] != ids[2]
     assert "2 of 5 rows have no text" in pairs.problems[0]
     images = open_pairs(tmp_path / "t.parquet", need_text=False)
-    assert images.texts() == ["a dog", "", "", "a cat"]
+    assert images.texts() == ["a dog", "a brown dog", "", "", "a cat"]
+    assert images.one_per_image()[1] == [["a dog", "a brown dog"], [], [], ["a cat"]]
     assert [images.image_bytes(row) for row in range(4)] == JPEGS[:4]
 
 

@@ -88,6 +88,7 @@ def test_another_optimizer_begins_without_the_moments_of_the_one_before(
 FREELY = {
     "workers": "1",
     "cache_images": "true",
+    "strict": "true",
     "held_out.data": "pairs.csv",
     "checkpoint_every_steps": "3",
     "checkpoint_every_minutes": "1e-9",

@@ -93,6 +93,8 @@ class ClassFolders:
                 ),
             }
         )
+        if names and are_ids(names):  # two ids may have one name, and are two classes all the same
+            table = table.append_column("label.id", pa.array([class_of[image] for image in images], pa.string()))
         columns = {"image": "path", "text": read_from, "label": read_from or "the name of the folder"}
         return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=columns)
 

@@ -15,6 +15,7 @@ from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.table_beside import TableBeside
 from openalign.data.pairs.layouts.table_file import TableFile
 from openalign.data.pairs.layouts.webdataset import WebDataset
+from openalign.data.pairs.reading import Reading
 from openalign.errors import OpenAlignError, UsageError
 
 LAYOUTS: Sequence[Layout] = (
@@ -53,6 +54,17 @@ class Recognised:
                 "or give the file or folder that is meant"
             )
 
+    def reading(self, split: str) -> Reading:
+        """How the data are read, in this split."""
+        return Reading(
+            layout=self.layout.name,
+            title=self.layout.title,
+            why=self.finding.why,
+            split=split,
+            splits=tuple(each for each in self.finding.splits if each),
+            others=self.others,
+        )
+
 
 def recognise(source: Source, layout: str | None = None) -> Recognised | None:
     """The layout of a source, or that of the given name; None if it has none.
@@ -70,10 +82,16 @@ def recognise(source: Source, layout: str | None = None) -> Recognised | None:
     return Recognised(*found[0], others, rivals)
 
 
-def _asked(source: Source, name: str) -> Recognised:
+def layout_called(name: str) -> Layout:
+    """The layout of this name. Raises `UsageError` if there is none."""
     layout = next((each for each in LAYOUTS if each.name == name), None)
     if layout is None:
         raise UsageError(f"there is no layout {name!r}: choose one of {', '.join(each.name for each in LAYOUTS)}")
+    return layout
+
+
+def _asked(source: Source, name: str) -> Recognised:
+    layout = layout_called(name)
     finding = layout.find(source)
     if finding is None:
         raise UsageError(f"{source.name} has not the layout {name} ({layout.recognised_by})")

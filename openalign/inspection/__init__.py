@@ -1,0 +1,1 @@
+"""How a DATA argument would be read, told before an hour is spent on it."""

@@ -1,0 +1,51 @@
+"""What an index is built from: opened with one row an image, and named so that it is found again from anywhere."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from openalign.data.announce import announce
+from openalign.data.files.remote import is_url
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
+from openalign.errors import OpenAlignError
+from openalign.search.rows import joined
+
+
+def open_source(source: str | Path, options: Mapping[str, str], *, announced: bool = False) -> Pairs:
+    """The images of a source, a row each, with all texts of an image as `rows.joined` writes them.
+
+    `options` are those of `open_pairs` about columns, split and layout. Raises what it raises.
+    """
+    pairs = open_pairs(
+        source,
+        need_text=False,
+        image_column=options.get("image_column"),
+        text_column=options.get("text_column"),
+        split=options.get("split"),
+        layout=options.get("layout"),
+    )
+    if announced:
+        announce(pairs, f"{source}:")
+    images, texts = pairs.one_per_image()
+    column = pa.array(map(joined, texts), pa.string())
+    return replace(images, table=images.table.set_column(images.table.column_names.index("text"), "text", column))
+
+
+def permanent_name(source: str | Path) -> str:
+    """A name that is valid in every working directory: an absolute path, a URL or a hub name."""
+    name = str(source)
+    if name.startswith("file://"):
+        stripped = name.removeprefix("file://").removeprefix("localhost")
+        name = stripped if Path(stripped).exists() else unquote(stripped)
+    if is_url(name) or not Path(name).exists():
+        return name
+    path = str(Path(name).resolve())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise OpenAlignError(f"{path!r} is not UTF-8 and cannot be stored in an index: rename it.") from None
+    return path
