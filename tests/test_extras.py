@@ -25,7 +25,9 @@ WITH_EXTRAS = {
     "serve": ("serve",),
     "demo": ("curate", "serve", "demo"),
 }
-"""The rooms that may import more than the base install brings; `model` does so for `export` in two modules."""
+"""The rooms that may import more than the base install brings."""
+IN_PLACES = {"model": EXTRAS["export"], "data": ("icu4py",)}
+"""Modules that a room imports in few places, after `require`: to export a model, to cut Thai into words."""
 BROUGHT_ALONG = {"starlette": "fastapi", "triton": "torch"}
 """Modules whose package is a dependency of the one that is declared."""
 
@@ -63,8 +65,7 @@ def test_every_import_of_a_room_is_of_a_package_that_its_install_brings(room):
     path = PACKAGE / room
     files = path.rglob("*.py") if path.is_dir() else [path]
     modules = {module for file in files for module in imports_of(file)}
-    if room == "model":
-        modules -= set(EXTRAS["export"])
+    modules -= set(IN_PLACES.get(room, ()))
     assert {distribution_of(module) for module in modules} <= declared(*WITH_EXTRAS.get(room, ()))
 
 

@@ -74,9 +74,9 @@ def main() -> None:
     texts = json.loads(Path(path).read_text(encoding="utf-8"))
     guess = LIBRARIES[name]()
     guess("a text, so that everything is loaded")
-    began = time.perf_counter()
+    began = time.process_time()
     codes = [guess(text) for text in texts]
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     found = {"version": version(name), "codes": codes, "seconds": seconds, "MB": peak_memory()}
     json.dump(found, sys.stdout)
 

@@ -98,6 +98,25 @@ def read_labels(path: Path) -> Classes:
     return _checked([line.strip() for line in text.rstrip().splitlines()], str(path))
 
 
+def classes_by_id(classes: Classes | None, name_of: Mapping[str, str]) -> Classes | None:
+    """The classes by the ids that a label column held before it was read with names; None if they are meant by name.
+
+    Args:
+        classes: those that the caller gave; None takes those of the data.
+        name_of: id -> name, of the classes in the data.
+    """
+    ids = sorted(name_of, key=lambda value: (int(value), value) if value.isdecimal() else (0, value))
+    own = Classes(tuple(name_of[value] for value in ids), tuple(ids))
+    if classes is None or (classes.values is None and classes.names == own.names):
+        return own
+    if classes.values is not None:
+        return classes if set(classes.values) & set(name_of) else None
+    other_names = not set(classes.names) & set(own.names)
+    if other_names and all(value.isdecimal() and int(value) < len(classes.names) for value in ids):
+        return Classes(classes.names, tuple(str(number) for number in range(len(classes.names))))
+    return None
+
+
 def class_numbers(
     classes: Classes | None, values: Iterable[str], where: str
 ) -> tuple[Classes, dict[str, int], list[str]]:
@@ -124,7 +143,7 @@ def class_numbers(
         return _classes_by_name(classes, where)
     if classes.values is not None:
         return classes, {value: number for number, value in enumerate(classes.values)}, []
-    if all(_NUMBER.fullmatch(value) for value in found) and not set(found) <= set(classes.names):
+    if all(map(_NUMBER.fullmatch, found)) and not set(found) <= set(classes.names):
         return classes, _numbers_counted_from_0(found, len(classes.names), where), []
     return _classes_by_name(classes, where)
 

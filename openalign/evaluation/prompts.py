@@ -36,7 +36,7 @@ def read_templates(path: Path) -> tuple[str, ...]:
 
     Raises:
         OpenAlignError: the file cannot be read, is not a regular file, exceeds 1 MB or is empty, or a template does not
-            have the place of the class name, `{}` or `{c}`, exactly once.
+            have `{}` or `{c}`, for the class name, exactly once.
     """
     numbered = _listed(path) if path.suffix.lower() == ".json" else _lines(path)
     if not numbered:

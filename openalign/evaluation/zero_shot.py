@@ -15,7 +15,7 @@ from openalign.data.images.read import ImageInput
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
-from openalign.evaluation.labels import Classes, Labels, class_numbers, classes_of
+from openalign.evaluation.labels import Classes, Labels, class_numbers, classes_by_id, classes_of
 from openalign.evaluation.prompts import TEMPLATES, embed_labels
 from openalign.evaluation.protocol import EvaluateSettings, Protocol, Result, percent
 from openalign.evaluation.ranking import ranks, share_within
@@ -152,11 +152,16 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[Classes, Ints, 
     column = pairs.table[name]
     if pa.types.is_nested(column.type):
         raise OpenAlignError(f"{pairs.name}: the column `{name}` holds lists; zero-shot needs one label a row.")
-    cells = pc.fill_null(pc.utf8_trim_whitespace(pc.cast(column, pa.string())), "").combine_chunks()
+    where = f"{pairs.name}: the column `{name}`"
+    cells, classes = _cells(column), settings.labels
+    if f"{name}.id" in pairs.table.column_names:  # the data had numbers or ids, and were read with their names
+        ids = _cells(pairs.table[f"{name}.id"])
+        name_of = dict(zip(ids.to_pylist(), cells.to_pylist(), strict=True))
+        by_id = classes_by_id(classes, {value: label for value, label in name_of.items() if value and label})
+        cells, classes = (cells, classes) if by_id is None else (ids, by_id)
     encoded = pc.dictionary_encode(cells)
     values = encoded.dictionary.to_pylist()
-    where = f"{pairs.name}: the column `{name}`"
-    classes, number_of, problems = class_numbers(settings.labels, [value for value in values if value], where)
+    classes, number_of, problems = class_numbers(classes, [value for value in values if value], where)
     if not classes.names:
         raise OpenAlignError(f"{where} holds no label.")
     numbers_V = np.array([number_of.get(value, -1) for value in values], np.int64)
@@ -169,6 +174,11 @@ def _labelled(pairs: Pairs, settings: EvaluateSettings) -> tuple[Classes, Ints, 
         message = f"{left_out} rows whose `{name}` is not among the {len(classes.names)} labels were left out."
         problems.append(LeftOut(Kind.ROW_OF_OTHER_LABEL, message, left_out))
     return classes, numbers[kept], pairs.select(kept), problems
+
+
+def _cells(column: pa.ChunkedArray) -> pa.Array:
+    """(N,) the values as trimmed texts; null becomes the empty one."""
+    return pc.fill_null(pc.utf8_trim_whitespace(pc.cast(column, pa.string())), "").combine_chunks()
 
 
 def table(report: dict[str, Any]) -> Table:

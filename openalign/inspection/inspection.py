@@ -10,8 +10,9 @@ import pyarrow as pa
 from openalign.data.left_out import counted
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import ALL_SPLITS, UNNAMED, chosen_parts, rows_of_splits
-from openalign.data.pairs.open import of_split, unknown
+from openalign.data.pairs.layouts.split_column import of_split, rows_of_splits
+from openalign.data.pairs.layouts.splits import ALL_SPLITS, UNNAMED, chosen_parts
+from openalign.data.pairs.open import unknown
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
@@ -168,13 +169,13 @@ def _read_splits(source: Source, recognised: Recognised, options: ReadOptions) -
     if errors:
         name, first = next(iter(read.items()))
         read[name] = SplitRead(first.pairs, first.rows, first.problems, [*first.notes, *map(str, errors)])
-    return read if any(read) else _by_rows(source.name, read[""], options)
+    return read if any(read) else _by_rows(read[""], options)
 
 
-def _by_rows(name: str, read: SplitRead, options: ReadOptions) -> dict[str, SplitRead]:
+def _by_rows(read: SplitRead, options: ReadOptions) -> dict[str, SplitRead]:
     """The splits that a column tells apart, in data whose files tell none."""
     if options.split is not None:
-        split, pairs = of_split(name, read.pairs, options.split, mixing=True)
+        pairs, split, _ = of_split(read.pairs, options.split, mixing=True)
         return {split: SplitRead(pairs, len(pairs), read.problems, read.notes)}
     rows = rows_of_splits(read.pairs.table)
     if len(rows) < 2:

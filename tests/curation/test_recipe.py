@@ -91,7 +91,7 @@ def test_names_are_given_as_a_list_or_with_commas_and_written_as_a_list(
         assert tomllib.loads((tmp_path / "written.toml").read_text()) == {table: {key: names}}
         assert read_curate_recipe(tmp_path / "written.toml") == read[0]
     for wrong in ("[1, 2]", "true"):
-        with pytest.raises(UsageError, match=rf"^--set {key}=.*`{table}\.{key}.* is not valid: input should be a"):
+        with pytest.raises(UsageError, match=rf"^--set {key}=.*`{table}\.{key}.* is not valid: it must be"):
             read_curate_recipe(None, {key: wrong})
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.errors import OpenAlignError, UsageError
-from openalign.evaluation.labels import Classes, class_numbers, classes_of, labels_in, read_labels
+from openalign.evaluation.labels import Classes, class_numbers, classes_by_id, classes_of, labels_in, read_labels
 
 PROTOCOLS = Path(__file__).parents[2].parent / "shared" / "data" / "protocols"
 BONAIRE = "Bonaire, Saint Eustatius and Saba"
@@ -111,7 +111,7 @@ def test_names_with_digits_are_names(values):
     assert (classes.names, numbers, notes) == (tuple(values), {values[0]: 0, values[1]: 1}, [])
 
 
-def test_numbers_mean_the_places_of_a_list():
+def test_numbers_mean_positions_in_a_list():
     classes = Classes(("tench", "missile", "crane", "missile"))
     found, numbers, notes = class_numbers(classes, ["0", "1", "3", "003", "2.0", "-1", "4"], "t")
     assert (found, notes) == (classes, [])
@@ -135,6 +135,32 @@ def test_a_table_says_what_each_value_means():
     found, numbers, notes = class_numbers(classes, ["n03126707", "n9"], "t")
     assert (found, numbers, notes) == (classes, {"n02012849": 0, "n03126707": 1}, [])
     assert found.shown == ("crane (n02012849)", "crane (n03126707)")
+
+
+def test_a_table_is_matched_by_its_names_where_the_column_holds_names():
+    classes = Classes(("crane", "boat"), ("n02012849", "n02951358"))
+    _, numbers, _ = class_numbers(classes, ["boat", "tree"], "t")
+    assert numbers == {"crane": 0, "boat": 1}
+
+
+IMAGENET = {"0": "tench", "2": "crane", "1": "boat", "10": "crane"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, Classes(("tench", "boat", "crane", "crane"), ("0", "1", "2", "10"))),
+        (["tench", "boat", "crane", "crane"], Classes(("tench", "boat", "crane", "crane"), ("0", "1", "2", "10"))),
+        (["boat", "tench"], None),
+        (["tench", "boat", "tree", "crane"], None),
+        ({"2": "crane bird", "10": "machine"}, Classes(("crane bird", "machine"), ("2", "10"))),
+        ({"tench": "fish"}, None),
+        (list("abcdefghijk"), Classes(tuple("abcdefghijk"), tuple(map(str, range(11))))),
+        (list("abcdefghij"), None),
+    ],
+)
+def test_classes_whose_ids_are_known_are_taken_by_id_unless_names_are_meant(given, expected):
+    assert classes_by_id(None if given is None else classes_of(given), IMAGENET) == expected
 
 
 def test_classes_that_rows_call_by_the_same_name_are_one_and_that_is_said():

@@ -45,5 +45,5 @@ def test_a_wrong_option_is_answered_with_the_valid_ones(encoder, table, options,
 
 
 def test_data_whose_images_are_all_unreadable_is_an_error(encoder, table):
-    with pytest.raises(OpenAlignError, match=r"none of its 2 images could be read.*a\.png"):
-        evaluate(encoder, table("file,text", "a.png,one", "b.png,two"))
+    with pytest.raises(OpenAlignError, match=r"none of its 2 images could be read.*nowhere-1\.png"):
+        evaluate(encoder, table("file,text", "nowhere-1.png,one", "nowhere-2.png,two"))

@@ -1,10 +1,13 @@
 """Zero-shot classification by class names: which label, how sure, and what is counted."""
 
 import io
+import json
 import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -141,10 +144,37 @@ def test_folders_named_by_ids_are_evaluated_by_the_names_of_a_table(encoder, tmp
         picture(rgb).save(tmp_path / "data" / folder / "a.png")
     with pytest.raises(OpenAlignError, match=r"holds ids such as 'n02012849'.*--label-file"):
         evaluate(encoder, tmp_path / "data", protocol="zero-shot")
-    (tmp_path / "names.csv").write_text("folder,name\nn02012849,red\nn03126707,blue\nn01440764,green\n")
-    report = evaluate(encoder, tmp_path / "data", protocol="zero-shot", labels=tmp_path / "names.csv")
-    assert report["metrics"]["classes"] == {"red": {"count": 1, "top1": 1.0}, "blue": {"count": 1, "top1": 1.0}}
-    assert (report["labels"], report["metrics"]["top1"], report["problems"]) == (3, 1.0, [])
+    for names in (tmp_path / "elsewhere.csv", tmp_path / "names.csv"):  # the second is found without being named, too
+        names.write_text("folder,name\nn02012849,red\nn03126707,blue\nn01440764,green\n")
+        report = evaluate(encoder, tmp_path / "data", protocol="zero-shot", labels=names)
+        assert report["metrics"]["classes"] == {"red": {"count": 1, "top1": 1.0}, "blue": {"count": 1, "top1": 1.0}}
+        assert (report["labels"], report["metrics"]["top1"]) == (3, 1.0)
+
+
+def test_two_folders_with_one_name_are_two_classes(encoder, tmp_path):
+    for folder, rgb in {"0": (220, 30, 30), "1": (40, 50, 220), "2": (220, 30, 30)}.items():
+        (tmp_path / "data" / folder).mkdir(parents=True)
+        picture(rgb).save(tmp_path / "data" / folder / "a.png")
+    (tmp_path / "data" / "classnames.txt").write_text("red\nblue\nred\n")
+    report = evaluate(encoder, tmp_path / "data", protocol="zero-shot")
+    shares = {name: row["top1"] for name, row in report["metrics"]["classes"].items()}
+    assert shares == {"red (0)": 1.0, "blue": 1.0, "red (2)": 0.0}
+    assert report == evaluate(encoder, tmp_path / "data", protocol="zero-shot", labels=["red", "blue", "red"])
+
+
+def test_numbers_of_a_dataset_that_names_them_are_classes_by_number(encoder, tmp_path):
+    names = ["red", "blue", "red"]
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    stored = []
+    for rgb in ((220, 30, 30), (40, 50, 220), (220, 30, 30)):
+        stream = io.BytesIO()
+        picture(rgb).save(stream, "PNG")
+        stored.append({"bytes": stream.getvalue(), "path": None})
+    table = pa.table({"image": stored, "label": pa.array([0, 1, 2])})
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "data.parquet")
+    report = evaluate(encoder, tmp_path / "data.parquet", protocol="zero-shot")
+    assert set(report["metrics"]["classes"]) == {"red (0)", "blue", "red (2)"}
 
 
 def test_names_in_the_column_and_twice_in_the_list_are_one_class(encoder, table):

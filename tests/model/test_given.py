@@ -11,7 +11,7 @@ from torch import nn
 from transformers.utils import logging as transformers_logging
 
 import openalign
-from openalign.data.text.tokenizer import Tokenizer
+from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model.pretrained import _without_bars
 from tests.model.folders import clip_folder

@@ -1,6 +1,5 @@
 """Scores of images by an image classifier of the user's choice, for rules such as `unsafe_image` and `watermark`."""
 
-import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from openalign.curation.engine.cached_map import batches_of, count_rows
 from openalign.curation.images.inspection import STORED_COLUMNS, StoredImages
 from openalign.curation.isolation.records import each_of, known, one_record, problems_among
 from openalign.data.files.library_errors import library_errors
+from openalign.data.images.read import read_image
 from openalign.errors import OpenAlignError
 from openalign.options import option
 from openalign.progress import bar
@@ -78,7 +78,7 @@ def open_classifier(name: str, labels: Sequence[str], setting: str, labels_setti
         )
 
     def score(images: Sequence[bytes]) -> list[float]:
-        pixels = [Image.open(io.BytesIO(image)).convert("RGB") for image in images]
+        pixels = [Image.fromarray(read_image(image)) for image in images]
         with library_errors(f"{setting}: {name} failed on images"), torch.inference_mode():
             shares_BC = model(**processor(images=pixels, return_tensors="pt")).logits.softmax(1)
             scores_B = shares_BC[:, chosen].sum(1).clamp(max=1)

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from openalign.options import option
+
 _REASONS_SHOWN = 3
-_ADVICE = {
-    "not a public address": "--set allow_private_hosts=true fetches from such hosts",
-    "downloading is off": "--set download=true fetches images that the sources only link to",
-    "no complete response within": "--set fetch_seconds=SECONDS waits longer",
-}
-"""What to do about images, by words in the reason why they could not be used."""
+_ADVICE = (
+    ("not a public address", {"allow_private_hosts": "true"}, "fetches from such hosts"),
+    ("downloading is off", {"download": "true"}, "fetches images that the sources only link to"),
+    ("no complete response within", {"fetch_seconds": "60"}, "waits longer"),
+)
+"""What to do about images: words in the reason why they could not be used, the setting, and what that does."""
 
 
 def why_nothing_is_kept(report: Mapping[str, Any]) -> Iterator[str]:
@@ -25,4 +27,6 @@ def why_nothing_is_kept(report: Mapping[str, Any]) -> Iterator[str]:
         )
         more = ", among others" if len(reasons) > _REASONS_SHOWN else ""
         yield f"{failed:,} of {images['judged']:,} images could not be used: {first}{more}."
-        yield from (f"{advice}." for words, advice in _ADVICE.items() if any(words in reason for reason in reasons))
+        for words, setting, effect in _ADVICE:
+            if any(words in reason for reason in reasons):
+                yield f"{option(set=setting)} {effect}."

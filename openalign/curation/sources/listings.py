@@ -25,8 +25,8 @@ from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, sibling
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import layout_called
+from openalign.data.pairs.layouts.split_column import of_split
 from openalign.data.pairs.layouts.splits import ALL_SPLITS
-from openalign.data.pairs.open import of_split
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import read_index
@@ -163,7 +163,7 @@ def read_part(partition: PartitionWriter, layout: str, name: str, part: PathOrUr
     pairs = layout_called(layout).read(name, [part], options)
     if options.split != ALL_SPLITS:
         try:
-            _, pairs = of_split(name, pairs, options.split, mixing=False)
+            pairs, _, _ = of_split(pairs, options.split, mixing=False)
         except OpenAlignError as error:
             raise RunError(str(error)) from None
     partition.problems += pairs.problems

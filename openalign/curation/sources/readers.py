@@ -19,7 +19,8 @@ from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.splits import ALL_SPLITS, SPLIT_COLUMN, chosen_parts
+from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN
+from openalign.data.pairs.layouts.splits import ALL_SPLITS, chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.reading import Reading
 from openalign.data.shards.index import check_sidecars

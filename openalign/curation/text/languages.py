@@ -32,8 +32,11 @@ _MOST = 16
 """A text that may be in more languages has nothing to guess from, such as a name of a file."""
 _LEAST = 1e-30  # a probability that rounding made 0
 _CODES = sorted(SHARES)
-_PLACES = {code: _CODES.index(VARIETIES.get(code, code)) for code in (*SHARES, *VARIETIES)}
+_VARIETIES = sorted(VARIETIES)
+_OF_VARIETIES = [_CODES.index(VARIETIES[variety]) for variety in _VARIETIES]
 _WEIGHTS_L = _WEIGHT * np.log([SHARES[code] for code in _CODES])
+_SURE = 1 / (1 + np.exp(-_MARGIN - np.ptp(_WEIGHTS_L)))
+"""The identifier's probability above which no weights bring another language within the margin: most captions."""
 
 
 def language_of(text: str) -> str:
@@ -47,6 +50,9 @@ def likely_languages(text: str) -> list[str]:
         return [NONE]
     # Titles With Capitals look like German, and German without them like Dutch: both forms count.
     forms = [text] if text[1:] == text[1:].lower() else [text, text.lower()]
+    first = [_identifier().classify(form) for form in forms]
+    if len({label for label, _ in first}) == 1 and min(probability for _, probability in first) > _SURE:
+        return [VARIETIES.get(first[0][0], first[0][0])]
     scores_FL = np.stack([_scores(form) for form in forms])
     totals_L = scores_FL.mean(axis=0) + _WEIGHTS_L
     ranked = np.argsort(-totals_L, kind="stable")
@@ -55,11 +61,13 @@ def likely_languages(text: str) -> list[str]:
 
 
 def _scores(text: str) -> NDArray[np.float64]:
-    """(L,) The logarithm of each language's probability if all were as frequent."""
-    labels, probabilities = zip(*_identifier().rank(text), strict=True)
-    scores_L = np.full(len(_CODES), -np.inf)
-    np.maximum.at(scores_L, [_PLACES[label] for label in labels], np.log(np.maximum(probabilities, _LEAST)))
-    return scores_L
+    """(L,) The logarithm of each language's probability if all were as frequent; of its likeliest variety."""
+    probabilities = dict(_identifier().rank(text))
+    found = [probabilities.get(label, 0.0) for label in (*_CODES, *_VARIETIES)]
+    scores_L = np.array(found[: len(_CODES)])
+    np.maximum.at(scores_L, _OF_VARIETIES, found[len(_CODES) :])
+    logarithms_L: NDArray[np.float64] = np.log(np.maximum(scores_L, _LEAST))
+    return logarithms_L
 
 
 @cache

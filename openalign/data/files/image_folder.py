@@ -8,14 +8,15 @@ from openalign.data.files.image_value import Form, existing_file, form_of
 
 _NAMES_TRIED = 20
 _FOLDERS_TRIED = 200
+_FOR_ANNOTATIONS = ("annotation", "annotations", "captions", "karpathy", "labels", "meta", "metadata", "texts")
 
 
 def folder_of_images(table: Path, names: Iterable[str | None]) -> Path:
     """The folder that holds the images which a table names by relative paths: the table's own, unless none is there.
 
-    Else it is the one beside the table, or beside the table's folder, that holds most of the first images: Flickr8k has
-    `captions.txt` beside `Images/`, COCO `annotations/captions_val2017.json` beside `val2017/`. The table's folder
-    if none holds any.
+    Else it is the one beside the table that holds most of the first images, as Flickr8k has `captions.txt` beside
+    `Images/`; or one beside the table's folder, if that is called `annotations` or the like, as COCO has
+    `annotations/captions_val2017.json` beside `val2017/`. The table's folder if none holds any.
     """
     paths = (name for name in names if name and form_of(name) is Form.PATH and not Path(name).is_absolute())
     tried = list(islice(dict.fromkeys(islice(paths, 10 * _NAMES_TRIED)), _NAMES_TRIED))
@@ -28,8 +29,11 @@ def folder_of_images(table: Path, names: Iterable[str | None]) -> Path:
 
 
 def _folders_beside(folder: Path) -> list[Path]:
-    """The folders in a folder, the folder around it, and those in that one, without hidden ones."""
-    around = folder.absolute().parent
+    """The folders in a folder; if it is one for annotations, also the folder around it, and those in that one."""
+    absolute = folder.absolute()
+    if absolute.name.lower() not in _FOR_ANNOTATIONS:
+        return _folders_in(folder)
+    around = absolute.parent
     return list(dict.fromkeys([*_folders_in(folder), around, *_folders_in(around)]))
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -26,24 +27,30 @@ Line = tuple[int, bytes, bool]
 
 
 def has_stray_quotes(blocks: Iterable[bytes], delimiter: str) -> bool:
-    """Whether a quotation mark neither opens nor closes a field, nor stands beside another, or their number is odd.
+    """Whether some quotation marks cannot be those of a strict CSV by what stands beside them.
 
-    Where none does, marks can still be unbalanced, but then a strict parser finds a field with a line end in it.
+    Where none can be told so, marks can still be unbalanced, but then a strict parser finds a field with a line end.
     """
     ends = np.zeros(256, np.bool_)
-    ends[[ord(delimiter), ord("\n"), ord("\r"), ord('"')]] = True
+    ends[[ord(delimiter), ord("\n"), ord("\r")]] = True
     before, number = b"\n", 0
-    for block in blocks:
-        if b'"' not in block and b'"' not in before:
-            before = block[-2:]
+    for block in chain(blocks, [b"\n"]):
+        data = before + block
+        whole = len(data.rstrip(b'"'))
+        before = data[whole - 1 :]
+        if data.find(b'"', 0, whole) < 0:
             continue
-        bytes_N = np.frombuffer(before + block, np.uint8)
-        places = np.flatnonzero(bytes_N[1:-1] == ord('"')) + 1
-        if not np.all(ends[bytes_N[places - 1]] | ends[bytes_N[places + 1]]):
+        bytes_N = np.frombuffer(data, np.uint8, whole)
+        marks = np.flatnonzero(bytes_N == ord('"'))
+        number += len(marks)
+        firsts = np.flatnonzero(np.diff(marks, prepend=-2) != 1)
+        lasts = np.append(firsts[1:] - 1, len(marks) - 1)
+        is_even = (lasts - firsts) % 2 == 1
+        starts, closes = ends[bytes_N[marks[firsts] - 1]], ends[bytes_N[marks[lasts] + 1]]
+        # One mark (and doubled ones) at an end of a field; only doubled ones within, unless the field is empty.
+        if np.any(np.where(starts & closes, False, is_even == (starts | closes))):
             return True
-        number += len(places)
-        before = bytes(bytes_N[-2:])
-    return (number + before.endswith(b'"')) % 2 == 1
+    return number % 2 == 1
 
 
 @dataclass(frozen=True)
@@ -95,14 +102,19 @@ class QuoteRepair:
 
     @cached_property
     def _enclosed(self) -> re.Pattern[bytes]:
-        """A field that its marks enclose, with inner ones doubled, or with backslashes before them."""
-        end = rb"(?=" + re.escape(self._separator) + rb"|\Z)"
-        return re.compile(rb'"(?:[^"]|"")*+"' + end + rb'|"(?:[^"\\]|\\.)*+"' + end, re.DOTALL)
+        """A field that its marks enclose, with inner ones doubled."""
+        return re.compile(rb'"(?:[^"]|"")*+"(?=' + re.escape(self._separator) + rb"|\Z)")
 
-    def _split(self, content: bytes, place: int = 0) -> _Split:
+    @cached_property
+    def _escaped(self) -> re.Pattern[bytes]:
+        """A field that its marks enclose, with inner ones behind backslashes, as Spark and MySQL write them."""
+        return re.compile(rb'"(?:[^"\\]|\\.)*+"(?=' + re.escape(self._separator) + rb"|\Z)", re.DOTALL)
+
+    def _split(self, content: bytes, place: int = 0, *, escaped: bool = False) -> _Split:
         fields, literal, start = list[bytes](), None, 0
+        pattern = self._escaped if escaped else self._enclosed
         while True:
-            enclosed = self._enclosed.match(content, place)
+            enclosed = pattern.match(content, place)
             end = enclosed.end() if enclosed else content.find(self._separator, place)
             end = len(content) if end < 0 else end
             if literal is None and not enclosed and content.startswith(b'"', place):
@@ -136,25 +148,23 @@ class QuoteRepair:
     def _written(self, content: bytes, split: _Split) -> bytes:
         """The line with its fields as they are meant, each as a strict parser reads it."""
         plain = content.split(self._separator)
-        readings = [split.fields]
+        readings = [split.fields, plain]
         if split.literal is None:
-            if b'\\"' not in content and (len(split.fields) == self.width or len(plain) != self.width):
+            if len(split.fields) == self.width or len(plain) != self.width:
                 return content
         else:
-            readings.append([*split.fields[: split.literal], content[split.start :]])
-        readings.append(plain)
+            readings.insert(1, [*split.fields[: split.literal], content[split.start :]])
+            if b'\\"' in content and (escaped := self._split(content, escaped=True)).literal is None:
+                readings.insert(0, escaped.fields)
         fields = next((fields for fields in readings if len(fields) == self.width), split.fields)
         return self._separator.join([self._strict(field) for field in fields])
 
     def _strict(self, field: bytes) -> bytes:
-        if not field.startswith(b'"') and self._separator not in field:
+        if self._enclosed.fullmatch(field) or not (field.startswith(b'"') or self._separator in field):
             return field
-        if (enclosed := self._enclosed.fullmatch(field)) is None:
-            return b'"' + field.replace(b'"', b'""') + b'"'
-        inner = enclosed[0][1:-1]
-        if b'\\"' not in inner or b'""' in inner:
-            return field
-        return b'"' + re.sub(rb"\\(.)", rb"\1", inner, flags=re.DOTALL).replace(b'"', b'""') + b'"'
+        if b'\\"' in field and self._escaped.fullmatch(field):
+            field = re.sub(rb"\\(.)", rb"\1", field[1:-1], flags=re.DOTALL)
+        return b'"' + field.replace(b'"', b'""') + b'"'
 
 
 def _without_end(line: bytes) -> tuple[bytes, bytes]:

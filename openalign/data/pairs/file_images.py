@@ -14,8 +14,8 @@ from openalign.data.files.image_value import Form, bytes_of, existing_file, form
 from openalign.data.shards.sidecar import MAX_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 
-_ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|/\.{0,2}/|/$"
-"""Matches paths that have a second way to be written."""
+_ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|^[^:]*/\.{0,2}/|^[^:]*/$"
+"""Matches paths that have a second way to be written, and no other URLs."""
 
 
 class FileImages:
@@ -28,7 +28,7 @@ class FileImages:
     def image_bytes(self, row: int) -> bytes:
         path: str | None = self._paths[row].as_py()
         if not path:
-            raise OpenAlignError("this row has no image")
+            raise OpenAlignError("this row holds no image")
         if _is_link(path):
             raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
@@ -74,6 +74,8 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     inside = pc.starts_with(paths, top)
     if pc.any(inside).as_py():
         paths = pc.if_else(inside, pc.utf8_slice_codeunits(paths, start=len(top)), paths)
+    if pc.all(pc.starts_with(paths, "http"), skip_nulls=True).as_py():
+        return paths
     odd = pc.fill_null(pc.match_substring_regex(paths, _ODD_PATH), False).to_numpy(zero_copy_only=False)
     if not odd.any():
         return paths

@@ -17,13 +17,16 @@ from openalign.data.pairs.file_images import FileImages, normalised_paths
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.named_rows import image_column_of, rows_with_images
 from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import ImageStore, Pairs
+from openalign.data.pairs.pairs import ImageStore, Pairs, is_filled
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import Columns, choose_columns, with_named_columns
 from openalign.data.tables.datasets import in_memory, read_arrow
 from openalign.data.tables.image_columns import separate_images, stored_images
 from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
+
+_SAMPLE = 1000
+"""Rows by which is told in which folder the images are."""
 
 
 def pairs_of_table(
@@ -123,8 +126,7 @@ def _with_images(
     table: pa.Table, rows: NDArray[np.int64], shown: str, problems: list[str]
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The rows that hold or name an image; the others are counted."""
-    named = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(table["image"])), 0)
-    has_image = pc.fill_null(named, False).to_numpy()
+    has_image = is_filled(table["image"])
     if has_image.all():
         return table, rows
     without = rows[~has_image]
@@ -137,7 +139,7 @@ def _with_images(
 
 def _folder(table: Path, images: pa.ChunkedArray, problems: list[str]) -> Path:
     """The folder of the images of a table, with a note if it is not the table's own."""
-    names = (name.as_py() for name in images)
+    names = images.slice(0, _SAMPLE).to_pylist()
     folder = folder_of_images(table, names)
     if folder != table.parent:
         problems.append(f"{table}: its images are found in {folder}")

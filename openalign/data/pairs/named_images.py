@@ -4,19 +4,22 @@ import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from openalign.data.files.image_value import Form, form_of, local_path
 from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.folder_files import image_files
+from openalign.data.pairs.folder_files import IMAGE_FOLDERS, image_files
 from openalign.data.pairs.pairs import Pairs
+from openalign.errors import OpenAlignError
 
 _CAPTION_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
 """`1000.jpg#0`: the number of the caption, as in Flickr8k's token files."""
 
+_SAMPLE = 2000
+"""Rows by which is told how values become paths."""
 _ENOUGH = 0.1
 _ENOUGH_WITHOUT_SUFFIX = 0.5
 
@@ -24,10 +27,13 @@ _ENOUGH_WITHOUT_SUFFIX = 0.5
 class NamedImages:
     """The images below a folder."""
 
-    def __init__(self, folder: Path, files: Iterable[str], below: str = "") -> None:
+    def __init__(
+        self, folder: Path, files: Iterable[str], below: str = "", split_of: Callable[[str], str] = lambda name: ""
+    ) -> None:
         """`files`: all files below `folder`, relative, with slashes; those in its folder `below`, if that is given.
 
-        A table that names images elsewhere below `folder` has these rows for others to read.
+        A table that names images elsewhere below `folder` has these rows for others to read. `split_of`: the split that
+        a name tells, "" if none; a table of one split names no images of another.
         """
         self.below = below
         self.folder = folder
@@ -35,35 +41,48 @@ class NamedImages:
         self.images = frozenset(image_files(self.files, folder))
         self.used: set[str] = set()
         """Images that rows which were read name; filled by the reading of tables."""
+        self._split_of = split_of
         self._by_name: dict[str, list[str]] = {}
         for image in self.images:
             path = PurePosixPath(image)
             for name in (path.name, path.stem):
                 self._by_name.setdefault(name, []).append(image)
 
-    def files_of(self, values: Sequence[str | None], beside: Path) -> list[str | None]:
+    def files_of(self, values: Sequence[str | None], table: Path) -> list[str | None]:
         """The path below `folder` that each value names, whether or not a file is there; None for no name, or a URL.
 
-        Values are relative to `beside`, the folder of the table, or to another folder of images, or begin with a path
-        of another machine; which of these is told by the images that are there.
+        Values are relative to the folder of the table, or to another folder of images, or begin with a path of another
+        machine; which of these is told by the images that are there.
         """
         written = [None if value is None else _as_path(value) for value in values]
-        lead, prefix, whole = self._rule(written[:2000], beside)
+        rule = self._rules(written[:_SAMPLE], table)[0]
+        split = self._split_of(table.name)
         found: list[str | None] = []
         for path in written:
-            if path is None or not path.startswith(lead):
+            if path is None or not path.startswith(rule.lead):
                 found.append(path)
                 continue
-            file = posixpath.normpath(prefix + path[len(lead) :])
-            found.append(file if whole else self._with_suffix(file))
+            file = posixpath.normpath(rule.prefix + path[len(rule.lead) :])
+            file = file if rule.with_suffix else self._with_suffix(file)
+            found.append(file if file in self.files or "/" in path else self._only(path, split) or file)
         return found
 
-    def are_named_by(self, values: Sequence[str | None], beside: Path) -> bool:
+    def check_sure(self, values: Sequence[str | None], table: Path) -> None:
+        """Raise `OpenAlignError` if images of these names are in several folders, and nothing tells which are meant."""
+        written = [None if value is None else _as_path(value) for value in values[:_SAMPLE]]
+        first, *others = self._rules(written, table)
+        if others and others[0].strength == first.strength and first.found:
+            raise OpenAlignError(
+                f"{table} names images that are in {self.folder / first.prefix} and in "
+                f"{self.folder / others[0].prefix}: give one of these folders with the names in the table"
+            )
+
+    def are_named_by(self, values: Sequence[str | None], table: Path) -> bool:
         """Whether values name images that are there: a tenth of them with the suffix, or half of them without.
 
         Numbers without a suffix may be the names of images by chance. Of the images some may be lost.
         """
-        found = [file in self.images for file in self.files_of(values, beside)]
+        found = [file in self.images for file in self.files_of(values, table)]
         needed = _ENOUGH if any(value and is_image_name(value) for value in values) else _ENOUGH_WITHOUT_SUFFIX
         return any(found) and sum(found) >= needed * sum(bool(value) for value in values)
 
@@ -75,18 +94,23 @@ class NamedImages:
         message = f"{self.folder}: {len(unnamed):,} images are not named by the table, the first: {unnamed[0]}"
         return replace(pairs, problems=(*pairs.problems, LeftOut(Kind.IMAGE_NOT_NAMED, message, len(unnamed))))
 
-    def _rule(self, written: Sequence[str | None], beside: Path) -> tuple[str, str, bool]:
-        """What values begin with instead of what in the paths of their images, and whether they have a suffix."""
-        below = os.path.relpath(beside, self.folder)
+    def _rules(self, written: Sequence[str | None], table: Path) -> list["_Rule"]:
+        """How values become paths, the best rule first; at least the one that they are relative to the table."""
+        below = os.path.relpath(table.parent, self.folder)
         here = "" if below == "." else f"{below}/"
-        rules: Counter[tuple[str, str, bool]] = Counter()
+        split = self._split_of(table.name)
+        counts: Counter[tuple[str, str, bool]] = Counter()
         for path in written:
             if path is not None:
-                rules.update(set(self._rules_of(path, here)))
-        rules[("", here, True)] += 0  # what a table means where no image is there
-        return max(rules, key=lambda rule: (rules[rule], rule[2], rule[1] == here, -len(rule[0]), -len(rule[1])))
+                counts.update(set(self._rules_of(path, here, split)))
+        counts[("", here, True)] += 0
+        rules = [
+            _Rule(lead, prefix, whole, count, prefix == here and not lead)
+            for (lead, prefix, whole), count in counts.items()
+        ]
+        return sorted(rules, key=lambda rule: (rule.strength, -len(rule.prefix), rule.prefix), reverse=True)
 
-    def _rules_of(self, path: str, here: str) -> Iterable[tuple[str, str, bool]]:
+    def _rules_of(self, path: str, here: str, split: str) -> Iterable[tuple[str, str, bool]]:
         parts = path.split("/")
         for image in self._by_name.get(parts[-1], ()):
             whole = PurePosixPath(image).name == parts[-1]
@@ -97,12 +121,52 @@ class NamedImages:
             for first in range(len(parts)):  # the longest end that both have in common
                 tail = "/".join(parts[first:])
                 if known == tail or known.endswith(f"/{tail}"):
-                    yield path[: len(path) - len(tail)], known[: len(known) - len(tail)], whole
+                    lead, prefix = path[: len(path) - len(tail)], known[: len(known) - len(tail)]
+                    # A folder that is not there is not another one, unless it is on another machine.
+                    is_meant = not lead or path.startswith("/") or "/" in tail
+                    if is_meant and not self._contradict(self._split_of(lead) or split, self._split_of(prefix)):
+                        yield lead, prefix, whole
                     break
+
+    def _contradict(self, one: str, other: str) -> bool:
+        return bool(one and other and one != other)
 
     def _with_suffix(self, stem: str) -> str:
         name = posixpath.basename(stem)
         return next((image for image in self._by_name.get(name, ()) if image.rpartition(".")[0] == stem), stem)
+
+    def _only(self, name: str, split: str) -> str | None:
+        """The only image of this name, as where many images are spread over folders; None if there is not one."""
+        images = self._by_name.get(name, ())
+        if len(images) != 1 or self._contradict(split, self._split_of(images[0].rpartition("/")[0])):
+            return None
+        return images[0]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Values that begin with `lead` are paths that begin with `prefix` instead."""
+
+    lead: str
+    prefix: str
+    with_suffix: bool
+    found: int
+    """Images found by it, of those that a sample of the rows names."""
+    from_table: bool
+    """Whether values are relative to the folder of the table."""
+
+    @property
+    def strength(self) -> tuple[int, bool, bool, bool, int]:
+        is_for_images = PurePosixPath(self.prefix).name.lower() in IMAGE_FOLDERS
+        return self.found, self.with_suffix, self.from_table, is_for_images, -len(self.lead)
+
+
+def folders_up_to(source: str, folder: Path) -> list[Path]:
+    """A folder, and those above it as far as the DATA argument `source`, if that is a folder around it."""
+    top = Path(source.removeprefix("file://"))
+    if not folder.is_relative_to(top):
+        return [folder]
+    return [folder, *(each for each in folder.parents if each.is_relative_to(top))]
 
 
 def _as_path(value: str) -> str | None:

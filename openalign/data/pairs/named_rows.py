@@ -29,7 +29,7 @@ def image_column_of(table: pa.Table, named: NamedImages, path: Path, options: Re
     if options.image_column is not None:
         return options.image_column
     columns = dict(_texts_in(table))
-    found = [column for column, values in columns.items() if named.are_named_by(values, path.parent)]
+    found = [column for column, values in columns.items() if named.are_named_by(values, path)]
     if not found:
         return next((column for column in columns if column.endswith(_FILE_NAME)), None)
     return min(found, key=_rank)
@@ -67,11 +67,12 @@ def rows_with_images(
     The others are told in `problems`. `rows` are the numbers of the rows in the file at `path`.
     """
     values: list[str | None] = table["image"].to_pylist()
+    named.check_sure(values, path)
     kept: list[int] = []
     images: list[str | None] = []
     without: list[str] = []
     missing: list[str] = []
-    for number, (value, file) in enumerate(zip(values, named.files_of(values, path.parent), strict=True)):
+    for number, (value, file) in enumerate(zip(values, named.files_of(values, path), strict=True)):
         if not (value or "").strip():
             without.append(f"{path} row {rows[number] + 1} names no image")
         elif file is None or file in named.images:

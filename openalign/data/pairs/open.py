@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 
 from openalign.data.files import remote
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.splits import SPLIT_COLUMN, chosen_parts, rows_of_splits
+from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
+from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import Pairs
+from openalign.data.pairs.pairs import Pairs, is_filled
 from openalign.data.tables.suffixes import TABLE_SUFFIXES
 from openalign.errors import OpenAlignError
 
@@ -52,47 +52,30 @@ def open_pairs(
     recognised = recognise(opened, layout)
     if recognised is None:
         raise unknown(opened)
-    pairs = _read(opened, recognised, options, choosing_by_rows=SPLIT_COLUMN not in (where or {}))
+    pairs = _read(opened, recognised, options, by_rows=SPLIT_COLUMN not in (where or {}))
     pairs = with_texts(pairs) if need_text else pairs
     if strict:
         refuse_left_out(pairs.name, pairs.problems)
     return pairs.where(where or {})
 
 
-def _read(source: Source, recognised: Recognised, options: ReadOptions, *, choosing_by_rows: bool) -> Pairs:
-    """The pairs of the chosen split, told apart by files and folders, else by a column `split` (`choosing_by_rows`)."""
+def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_rows: bool) -> Pairs:
+    """The pairs of the chosen split: told apart by files and folders, else, `by_rows`, by a column `split`."""
     finding = recognised.finding
+    mixing = not options.need_text
+    splits: Collection[str] = finding.splits
     if options.need_text and options.layout is None:
         recognised.check_sure(source.name)
-    splits: Collection[str] = finding.splits
-    mixing = not options.need_text
-    if any(splits):
-        split, parts = chosen_parts(source.name, finding.splits, options.split, mixing=mixing)
-        pairs = recognised.layout.read(source.name, parts, options)
-    else:
-        parts = [part for parts in finding.splits.values() for part in parts]
-        pairs = recognised.layout.read(source.name, parts, options)
-        split = ""
-        if choosing_by_rows:
-            splits = rows_of_splits(pairs.table)
-            split, pairs = of_split(source.name, pairs, options.split, mixing=mixing)
+    by_rows = by_rows and not any(splits)
+    split, parts = chosen_parts(source.name, finding.splits, None if by_rows else options.split, mixing=mixing)
+    pairs = recognised.layout.read(source.name, parts, options)
+    if by_rows:
+        pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
     return replace(
         pairs,
         reading=replace(recognised.reading(split), splits=tuple(each for each in splits if each)),
         problems=(*source.skipped, *finding.problems, *pairs.problems),
     )
-
-
-def of_split(name: str, pairs: Pairs, chosen: str | None, *, mixing: bool) -> tuple[str, Pairs]:
-    """The split that is read of those that a column `split` tells apart, and its rows; all rows without such a column.
-
-    Raises what `chosen_parts` does.
-    """
-    rows = rows_of_splits(pairs.table)
-    split, names = chosen_parts(name, {each: [each] for each in rows} or {"": [""]}, chosen, mixing=mixing)
-    if not rows or not split or names == list(rows):
-        return split, pairs
-    return split, pairs.select(np.sort(np.concatenate([rows[each] for each in names])))
 
 
 def unknown(source: Source) -> OpenAlignError:
@@ -115,13 +98,13 @@ def with_texts(pairs: Pairs) -> Pairs:
     first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
     if not len(pairs):
         raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
-    has_text = pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(pairs.table["text"])), 0), False)
-    kept = np.flatnonzero(has_text.to_numpy())
+    has_text = is_filled(pairs.table["text"])
+    kept = np.flatnonzero(has_text)
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
         raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
-    nearest = pairs.row_name(int(np.flatnonzero(~has_text.to_numpy())[0]))
+    nearest = pairs.row_name(int(np.flatnonzero(~has_text)[0]))
     left_out = len(pairs) - len(kept)
     message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))

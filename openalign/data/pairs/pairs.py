@@ -159,6 +159,13 @@ class Pairs:
         return self.select(rows)
 
 
+def is_filled(texts: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """(N,) whether each text is there and holds more than whitespace."""
+    blank = pc.or_(pc.utf8_is_space(texts), pc.equal(pc.binary_length(texts), 0))
+    filled: NDArray[np.bool_] = ~pc.fill_null(blank, True).to_numpy()
+    return filled
+
+
 def ids_of(keys: Sequence[str]) -> NDArray[np.int64]:
     """(N,) 64-bit hashes of strings; equal for equal strings in every process."""
     digests = b"".join([hashlib.blake2b(key.encode(), digest_size=8).digest() for key in keys])

@@ -15,6 +15,7 @@ _INNER_FIELDS = ("raw", "caption", "text", "value")
 _WRAPPED_FROM = 50
 """Characters of the longest line from which lines of nearly equal length are wrapped prose."""
 _NEARLY = 0.7
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def decoded_all(contents: Sequence[bytes]) -> tuple[list[str | None], str]:
@@ -34,12 +35,23 @@ def decoded_all(contents: Sequence[bytes]) -> tuple[list[str | None], str]:
 
 
 def _utf8_or_marked(content: bytes) -> str | None:
+    if b"\0" in content and not content.startswith(_UTF16_MARKS):
+        return _utf16(content)
     try:
         text = content.decode()
     except UnicodeDecodeError:
         marked = decode_marked(content)
         return marked[0] if marked else None
     return text.removeprefix("\ufeff")
+
+
+def _utf16(content: bytes) -> str | None:
+    """UTF-16 without a mark, of a text that is ASCII for the most part: every other byte is 0."""
+    for charset, zeros in (("utf-16-le", content[1::2]), ("utf-16-be", content[::2])):
+        if len(content) % 2 == 0 and zeros.count(0) > 0.8 * len(zeros):
+            text = content.decode(charset, errors="replace")
+            return text if text.replace("\n", " ").replace("\r", " ").replace("\t", " ").isprintable() else None
+    return None
 
 
 def _binary(content: bytes) -> bool:

@@ -2,7 +2,8 @@
 
 import stat
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +20,7 @@ from openalign.data.shards.tar_samples import CLASS_NAMES, samples_of
 from openalign.errors import OpenAlignError
 
 ALL_SAMPLES = SampleOptions(need_text=False)
-"""A row for each image, with the text that is found, if any."""
+"""Every image, also one whose text cannot be read."""
 
 Tar = Path | str
 """A local tar, or the URL of one."""
@@ -46,7 +47,7 @@ def check_sidecars(tars: Iterable[Tar]) -> None:
 
 
 def read_index(tar: Tar, problems: list[str] | None = None, options: SampleOptions = ALL_SAMPLES) -> pa.Table:
-    """The index of one tar, a row for each image, or each caption with `options.need_text`.
+    """The index of one tar, a row for each caption of an image, and one for an image without any.
 
     It is read out of the tar itself if there is no sidecar, or one of another tar; then it has the column `MEMBER`.
     A cut-off tar gives its complete samples. What is left out, and each choice among texts, is added to `problems`.
@@ -59,10 +60,18 @@ def read_index(tar: Tar, problems: list[str] | None = None, options: SampleOptio
     return rows.table
 
 
-def read_indexes(
-    tars: Sequence[Tar], problems: list[str], options: SampleOptions = ALL_SAMPLES
-) -> tuple[list[Tar], list[pa.Table]]:
-    """The readable tars and their indexes; each unreadable one is added to `problems`.
+@dataclass(frozen=True)
+class Indexes:
+    """The readable tars of several, and the index of each."""
+
+    tars: list[Tar]
+    tables: list[pa.Table]
+    taken: Mapping[str, str]
+    """What is taken for `image`, `text` and `label`, of the first tars that have any."""
+
+
+def read_indexes(tars: Sequence[Tar], problems: list[str], options: SampleOptions = ALL_SAMPLES) -> Indexes:
+    """The indexes of several tars; each unreadable one is added to `problems`.
 
     Raises `IndexDamage`, and the `OpenAlignError` of the first tar if none can be read, or if none has the text that
     is asked for.
@@ -82,7 +91,10 @@ def read_indexes(
     without = [rows.no_such_text for _, rows in found if rows.no_such_text]
     if without and not any(len(rows.table) and not rows.no_such_text for _, rows in found):
         raise OpenAlignError(without[0])
-    return [tar for tar, _ in found], [rows.table for _, rows in found]
+    taken: dict[str, str] = {}
+    for _, rows in found:
+        taken |= {role: what for role, what in rows.taken.items() if what and role not in taken and len(rows.table)}
+    return Indexes([tar for tar, _ in found], [rows.table for _, rows in found], taken)
 
 
 def _read(tar: Tar, problems: list[str], options: SampleOptions) -> Rows:
@@ -94,7 +106,7 @@ def _read(tar: Tar, problems: list[str], options: SampleOptions) -> Rows:
         sidecar = index_path(tar)
         if _is_asked_for(options) and sidecar.exists():
             index = _parse_sidecar(str(sidecar), sidecar.read_bytes())
-            why, cut_at = mismatch(index, tar)
+            why, cut_at = mismatch(index, sidecar.stat().st_mtime, tar)
             if not why:
                 index = index if cut_at is None else _before(cut_at, index, tar, problems)
                 return with_texts_of(index, str(tar), options)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from openalign.data.shards.sidecar import DIGEST, INDEX_SCHEMA
 from openalign.data.shards.tar_samples import TarSample
 from openalign.data.shards.tar_scan import first_ones
 from openalign.data.shards.texts import asked_texts, found_texts, labels_of
+from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
 
@@ -35,7 +36,7 @@ class SampleOptions:
     text_column: str | None = None
     """Suffix of the texts to take, or a field of the `.json`, `alt.en` within an object; not split at lines."""
     need_text: bool = True
-    """A row for each caption, and none for a sample whose text cannot be read; else a row for each image."""
+    """No row for a sample whose text cannot be read: it is counted as that, not as a row without a text."""
 
 
 @dataclass
@@ -46,6 +47,8 @@ class Rows:
     """A row for each text: the columns of `INDEX_SCHEMA`, `MEMBER`, the fields of the `.json`, and `label`."""
     no_such_text: str = ""
     """Why no sample has the text that was asked for; "" if any has."""
+    taken: Mapping[str, str] = field(default_factory=lambda: {"image": "image", "text": "text"})
+    """What is taken for `image`, `text` and `label`: suffixes (`.jpg`), or fields."""
 
 
 def rows_of(
@@ -62,16 +65,28 @@ def rows_of(
     if not any(texts.of_sample) and any(labels) and class_names is not None and not options.text_column:
         texts.of_sample = [[label] if label else [] for label in labels]
         texts.notes.append(f"{name}: there are no texts, and the names of the classes are taken")
+        texts.taken = "the name of the class"
     problems += texts.notes
     rows = _Fields(name)
     for sample, captions, label, chosen in zip(samples, texts.of_sample, labels, texts.chosen, strict=True):
         if sample.is_unread and options.need_text and not any(map(str.strip, captions)):
             continue  # it was counted when its text could not be read
         row = rows.row_of(sample, label, chosen)
-        rows.complete += [row | {"text": caption} for caption in _rows_for(captions, options)]
+        rows.complete += [row | {"text": caption} for caption in _rows_for(captions)]
     problems += first_ones(Kind.METADATA_NOT_READ, rows.refused, "samples have fields that are left out")
-    table = table_of(rows.complete) if rows.complete else INDEX_SCHEMA.empty_table()
-    return Rows(table, texts.no_such_text)
+    if not rows.complete:
+        return Rows(INDEX_SCHEMA.empty_table(), texts.no_such_text)
+    table = table_of(rows.complete)
+    table = table.set_column(table.column_names.index("text"), "text", table["text"].cast(pa.string()))
+    if (rows.complete[0]["text"] or "").startswith("["):
+        table = captions_as_rows(table, "text", need_text=True, problems=problems, where=name)[0]
+    return Rows(table, texts.no_such_text, _taken(samples, texts.taken))
+
+
+def _taken(samples: Sequence[TarSample], text: str) -> dict[str, str]:
+    suffixes = Counter(sample.image.suffix for sample in samples)
+    taken = {"image": f".{suffixes.most_common(1)[0][0]}", "text": text}
+    return taken | ({"label": ".cls"} if any(sample.label is not None for sample in samples) else {})
 
 
 class _Fields:
@@ -127,12 +142,9 @@ def _scalars(row: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any
     return found
 
 
-def _rows_for(captions: Sequence[str], options: SampleOptions) -> list[str | None]:
-    """The text of each row that a sample gets."""
-    texts = [valid(caption) for caption in captions]
-    if options.need_text and texts:
-        return list(texts)
-    return [texts[0] if texts else None]
+def _rows_for(captions: Sequence[str]) -> Sequence[str | None]:
+    """The text of each row that a sample gets; one without a text gets a row."""
+    return [valid(caption) for caption in captions] or [None]
 
 
 def with_texts_of(index: pa.Table, name: str, options: SampleOptions) -> Rows:
@@ -154,12 +166,12 @@ def with_texts_of(index: pa.Table, name: str, options: SampleOptions) -> Rows:
         if captions is None:
             where = f"the field {column} of row {row + 1}"
             raise OpenAlignError(f"{name}: {where} is an object: name a field in it, as {column}.NAME")
-        taken = _rows_for(captions, options)
+        taken = _rows_for(captions)
         texts += taken
         rows += [row] * len(taken)
     index = index if len(rows) == len(index) else index.take(pa.array(rows, pa.int64()))
     at = index.column_names.index("text")
-    return Rows(index.set_column(at, "text", pa.array(texts, pa.string())))
+    return Rows(index.set_column(at, "text", pa.array(texts, pa.string())), taken={"image": "image", "text": column})
 
 
 def image_names(index: pa.Table, tar: str) -> pa.ChunkedArray | None:

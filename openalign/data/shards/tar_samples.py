@@ -121,13 +121,15 @@ def _read_fields(name: str, members: Sequence[tuple[TarSample, Member]], problem
 
 
 def _parsed(text: str) -> dict[str, Any] | str:
-    """The object that a `.json` holds, or why there is none."""
+    """The object that a `.json` holds, or why there is none; a text, or a list of them, is its field `captions`."""
     try:
         fields = json.loads(text)
     except RecursionError:
         return "it is nested too deeply"
     except ValueError as error:
         return str(error)
+    if isinstance(fields, str) or (isinstance(fields, list) and all(isinstance(each, str) for each in fields)):
+        return {"captions": fields}  # the texts alone
     return fields if isinstance(fields, dict) else "it is not an object"
 
 

@@ -31,6 +31,8 @@ class Texts:
     of_sample: list[list[str]]
     chosen: list[str | None]
     """The suffix of the member that each text is from; None if it is not from a member."""
+    taken: str = ""
+    """What most texts are taken from, a suffix or a field; "" if there are none."""
     no_such_text: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -38,13 +40,13 @@ class Texts:
 def asked_texts(name: str, samples: Sequence[TarSample], column: str) -> Texts:
     """The texts that the user asked for."""
     suffix = column.lower().removeprefix(".")
-    texts = Texts([], [])
+    texts = Texts([], [], column)
     found = False
     for sample in samples:
         captions: list[str] | None = []
         chosen = None
         if suffix in sample.texts:
-            captions, chosen, found = [sample.texts[suffix]], suffix, True
+            captions, chosen, found = [" ".join(sample.texts[suffix].split())], suffix, True
         else:
             with suppress(KeyError):
                 captions, found = captions_of(field_at(sample.fields, column)), True
@@ -75,10 +77,12 @@ def found_texts(name: str, samples: Sequence[TarSample]) -> Texts:
     found: list[list[str]] = []
     for sample, suffix, text in zip(samples, chosen, whole, strict=True):
         if text.strip() or (usual is None and suffix is not None):
-            found.append(lines_of(text) if by_line else [text])
+            found.append(lines_of(text) if by_line else [" ".join(text.split())])
         else:
             found.append(captions_of(sample.fields.get(usual)) or [] if usual is not None else [])
-    return Texts(found, chosen, notes=_notes(name, samples, chosen, whole, found if by_line else None, usual))
+    (suffix, _), *_ = Counter(chosen).most_common(1)
+    taken = usual or "" if suffix is None else f".{suffix}"
+    return Texts(found, chosen, taken, notes=_notes(name, samples, chosen, whole, found if by_line else None, usual))
 
 
 def _notes(

@@ -68,6 +68,9 @@ def _texts_of_objects(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _written_lists(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Lists of texts, if every text that is not blank is one, as JSON, Python or numpy writes it; else None."""
+    first = column.slice(0, 100).cast(pa.string()).to_pylist()
+    if any(text and text.strip() and not text.lstrip().startswith("[") for text in first):
+        return None  # found at once in most tables, which may have millions of rows
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     filled = pc.drop_null(pc.if_else(pc.equal(texts, ""), None, texts))
     if not len(filled) or not filled[0].as_py().startswith("["):

@@ -35,7 +35,8 @@ def class_names(schema: pa.Schema, folder: Path | None) -> dict[str, list[str]]:
 def with_class_names(table: pa.Table, names: dict[str, list[str]], where: str, problems: list[str]) -> pa.Table:
     """The table with names in the columns that hold numbers of classes; a number without a name becomes null.
 
-    If there is one such column, or one called `fine_label`, it is also the column `label`.
+    If there is one such column, or one called `fine_label`, it is also the column `label`. The numbers stay, as
+    `label.id`, since two classes may have one name.
     """
     named = []
     for column, classes in names.items():
@@ -44,6 +45,8 @@ def with_class_names(table: pa.Table, names: dict[str, list[str]], where: str, p
         if not pa.types.is_integer(kind.value_type if is_list(kind) else kind):
             continue
         values, lost = _named(table.column(at), classes)
+        if not is_list(kind) and f"{column}.id" not in table.column_names:
+            table = table.append_column(f"{column}.id", table.column(at).cast(pa.string()))
         table = table.set_column(at, column, values)
         named.append(column)
         if lost:
@@ -55,6 +58,8 @@ def with_class_names(table: pa.Table, names: dict[str, list[str]], where: str, p
     label = named[0] if len(named) == 1 else next((each for each in named if each == "fine_label"), None)
     if label is not None and "label" not in table.column_names:
         table = table.append_column("label", table[label])
+        if f"{label}.id" in table.column_names and "label.id" not in table.column_names:
+            table = table.append_column("label.id", table[f"{label}.id"])
     return table
 
 

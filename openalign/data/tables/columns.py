@@ -99,9 +99,10 @@ def with_named_columns(
     image, text = find_columns(names, image_column, text_column, need_text=need_text, where=where)
     columns = {"image": _strings(table, image, where)}
     columns["text"] = pa.nulls(len(table), pa.string()) if text is None else _strings(table, text, where)
-    for name, column in zip(names, table.columns, strict=True):
-        if name not in (image, text):
-            columns.setdefault(name, column)
+    for place, (name, column) in enumerate(zip(names, table.columns, strict=True)):
+        if name not in (image, text, "image", "text"):
+            number = names[:place].count(name)
+            columns.setdefault(f"{name} ({number + 1})" if number else name, column)
     return pa.table(columns)
 
 

@@ -1,6 +1,7 @@
 """Tables of rows, and concatenation of tables, that need not have the same columns."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +51,8 @@ def as_texts(values: Sequence[Any]) -> pa.Array:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return None if value is None else as_utf8(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     try:
         return as_utf8(json.dumps(value, ensure_ascii=False, default=str))
     except (ValueError, TypeError, RecursionError):

@@ -1,5 +1,6 @@
 """Tables of delimited text (CSV, TSV), with or without a header line."""
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -25,13 +26,13 @@ def read_delimited(
     A quotation mark that encloses no field is part of the text. Raises what pyarrow does, or `UnicodeDecodeError`.
     """
     with listing(problems, source.path) as left_out:
-        has_quotes = any(b'"' in block for block in _blocks(source))
+        has_quotes = _has_quotes(source)
         if has_quotes and has_stray_quotes(_blocks(source), dialect.delimiter):
             source = _repaired(source, dialect, problems)
             return dialect.finished(_parsed(source, dialect, left_out, True, block_bytes))
         first = Listing(source.path)
         table = _parsed(source, dialect, first, has_quotes, block_bytes)
-        if has_quotes and _spans_lines(table):
+        if has_quotes and (first.messages or _spans_lines(table)):
             repaired = _repaired(source, dialect, problems)
             if repaired is not source:
                 return dialect.finished(_parsed(repaired, dialect, left_out, True, block_bytes))
@@ -81,6 +82,21 @@ def _parsed(source: TableSource, dialect: Dialect, left_out: Listing, has_quotes
     strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in dialect.names})
     with source.stream() as stream:
         return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
+
+
+def _has_quotes(source: TableSource) -> bool:
+    """Whether there is a quotation mark in a file. Raises `UnicodeDecodeError` if it is not UTF-8.
+
+    pyarrow would print a traceback, besides, for an invalid row that is not.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    found = False
+    for block in _blocks(source):
+        found = found or b'"' in block
+        if not block.isascii() or decoder.getstate()[0]:
+            decoder.decode(block)
+    decoder.decode(b"", final=True)
+    return found
 
 
 def _blocks(source: TableSource) -> Iterator[bytes]:

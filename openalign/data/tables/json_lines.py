@@ -13,10 +13,14 @@ from openalign.data.left_out import Kind, listing
 from openalign.data.tables.columns import choose_columns
 from openalign.data.tables.combine import table_of, with_utf8
 from openalign.data.tables.plain_types import with_leaves
+from openalign.errors import OpenAlignError
 
 _MOST_NESTED = 200
 """Lists and objects within each other in a line; a line with more is left out."""
 _NO_OPENING_BRACKET = bytes(set(range(256)) - set(b"[{\n"))
+_NULL_LINE = re.compile(rb"\n[ \t\r\f\v]*null")
+_LONGEST_BLANK = 256
+"""Bytes of a block that are searched again with the next one."""
 _BLOCK_BYTES = 1 << 20
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string literal; the end of the line closes one that lacks its quotation mark, so each byte is scanned once."""
@@ -30,14 +34,19 @@ def read_json_lines(
     The image and the text column stay strings. Half a surrogate pair becomes U+FFFD, and is noted in `problems`.
     Raises `OpenAlignError` if a named column does not exist.
     """
-    if _is_nested_deeply(source):
+    if _is_nested_deeply(source) or _has_null_line(source):
         return _read_json_line_by_line(source, problems)
     try:
         table = _parse_json_lines(source, None)
     except pa.ArrowInvalid:
         return _read_json_line_by_line(source, problems)
     # pyarrow parses strings that look like timestamps as such, which is never meant in these columns.
-    chosen = choose_columns(table.schema, image_column, text_column, need_text=False, where=str(source.path))
+    try:
+        chosen = choose_columns(table.schema, image_column, text_column, need_text=False, where=str(source.path))
+    except OpenAlignError:
+        if image_column or text_column:
+            raise
+        return table  # the images are found by what the rows name, or whoever reads the table raises this
     named = [name for name in (chosen.image, chosen.text) if name]
     fields = [table.schema.field(name) for name in named if name in table.column_names]
     texts = pa.schema([(field.name, _without_times(field.type)) for field in fields])
@@ -72,6 +81,17 @@ def _is_nested_deeply(source: TableSource) -> bool:
             return False
     # There are many brackets, but they may be side by side or within strings.
     return any(not is_whole or _depth(line) > _MOST_NESTED for _, line, is_whole in source.lines())
+
+
+def _has_null_line(source: TableSource) -> bool:
+    """Whether a line begins with `null`, which kills the process if pyarrow 26 parses it first."""
+    before = b"\n"
+    with source.stream() as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            if _NULL_LINE.search(before + block):
+                return True
+            before = (before + block)[-_LONGEST_BLANK:]
+    return False
 
 
 def _depth(line: bytes) -> int:

@@ -68,26 +68,27 @@ def normalizer(unspaced: Sequence[int] = ()) -> normalizers.Sequence:
     return normalizers.Sequence(steps)
 
 
-def pre_tokenizer(unspaced: Sequence[int] = ()) -> pre_tokenizers.Sequence:
+def pre_tokenizer(unspaced: Sequence[int] = (), never_inside: Sequence[int] = ()) -> pre_tokenizers.Sequence:
     """Splits at emoji, at runs of scripts without spaces, at white space and punctuation.
 
     `unspaced`: the code points that `normalizer` puts marks before. Others of their scripts stand apart, since the
-    vocabulary lacks them.
+    vocabulary lacks them. `never_inside`: code points that the vocabulary has for the beginning of words alone, which
+    begin one wherever they are.
     """
     runs = f"[{class_of(unspaced_letters())}]+"
     if unspaced:
         runs = f"{MARK}[{_inside(unspaced)}]+|{runs}"
-    return pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_EMOJI_PARTS), "isolated"),
-            pre_tokenizers.Split(
-                _described("runs of scripts without spaces, marked if they are known", runs), "isolated"
-            ),
-            pre_tokenizers.BertPreTokenizer(),
-            # Scripts without spaces that have no dictionary; a long word of letters of ASCII is none.
-            pre_tokenizers.Split(Regex(rf"[^\u0000-\u007F]{{{MOST_CHARACTERS}}}"), "isolated"),
-        ]
-    )
+    steps = [
+        pre_tokenizers.Split(Regex(_EMOJI_PARTS), "isolated"),
+        pre_tokenizers.Split(_described("runs of scripts without spaces, marked if they are known", runs), "isolated"),
+        pre_tokenizers.BertPreTokenizer(),
+        # Scripts without spaces that have no dictionary; a long word of letters of ASCII is none.
+        pre_tokenizers.Split(Regex(rf"[^\u0000-\u007F]{{{MOST_CHARACTERS}}}"), "isolated"),
+    ]
+    if never_inside:
+        begin = _described("characters that only begin words", rf"(?<!\A)[{class_of(never_inside)}]")
+        steps.append(pre_tokenizers.Split(begin, "merged_with_next"))
+    return pre_tokenizers.Sequence(steps)
 
 
 def _inside(unspaced: Sequence[int]) -> str:

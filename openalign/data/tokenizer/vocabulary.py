@@ -15,8 +15,8 @@ CONTINUES = "##"
 def learn_vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
     """About `size` pieces -> ids: special ones, characters, then pieces by how much of the texts they shorten.
 
-    Every character of the texts has a piece for each place that it may have in a word, so that none of the texts, nor
-    its words in another order, gives [UNK]. Without any word in the texts there are only special pieces.
+    Without any word in the texts there are only special pieces. If there are emoji, the characters that join and modify
+    them are the last ones.
     """
     learner = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     learner.normalizer, learner.pre_tokenizer = normalizer(), pre_tokenizer()
@@ -29,18 +29,25 @@ def learn_vocabulary(texts: Sequence[str], size: int) -> dict[str, int]:
     characters = sorted({_as_continuing(token) for token in found})
     marks = [MARK] if characters != sorted(found) else []
     first = [*SPECIAL, *dict.fromkeys(marks + characters)]
-    missing = _missing(characters, learner.pre_tokenizer)
+    parts = [part for part in SEQUENCE_PARTS if any(map(IS_EMOJI.fullmatch, characters)) and part not in first]
     # A piece that begins a word and the same one that continues a word become one, so twice as many are learned.
     pieces = _learn(learner, cut, size * 2 if marks else size, first)
     kept = list(dict.fromkeys(map(_as_continuing, pieces)))
-    kept = kept[: max(size - len(missing), len(first))]
-    return {token: number for number, token in enumerate([*kept, *missing])}
+    kept = kept[: max(size - len(parts), len(first))]
+    return {token: number for number, token in enumerate([*kept, *parts])}
 
 
 def unspaced_of(vocabulary: Iterable[str]) -> list[int]:
     """The code points of scripts without spaces that are pieces, in order."""
     bodies = (token.removeprefix(CONTINUES) for token in vocabulary)
     return sorted(ord(body) for body in bodies if len(body) == 1 and is_unspaced_letter(body))
+
+
+def never_inside(vocabulary: Iterable[str]) -> list[int]:
+    """The code points that are pieces at the beginning of a word alone, since no text has them further on, in order."""
+    known, bert = set(vocabulary), pre_tokenizers.BertPreTokenizer()
+    begin = [token for token in known if len(token) == 1 and token != MARK and CONTINUES + token not in known]
+    return sorted(ord(each) for each in begin if len(bert.pre_tokenize_str(f"a{each}")) == 1)
 
 
 def _cut(text: str, learner: tokenizers.Tokenizer) -> str:
@@ -59,12 +66,3 @@ def _learn(learner: tokenizers.Tokenizer, texts: Sequence[str], size: int, first
 def _as_continuing(token: str) -> str:
     """The piece as `MARK` leaves it: those of scripts without spaces never begin a word."""
     return CONTINUES + token if is_unspaced_letter(token[0]) else token
-
-
-def _missing(characters: Sequence[str], splitter: pre_tokenizers.PreTokenizer) -> list[str]:
-    """Pieces for places that characters of the texts may have, but do not: inside a word, or in another emoji."""
-    known = set(characters)
-    begin = [character for character in characters if len(character) == 1 and CONTINUES + character not in known]
-    inside = [each for each in begin if 1 in (len(splitter.pre_tokenize_str(first + each)) for first in ("a", each))]
-    joining = SEQUENCE_PARTS if any(map(IS_EMOJI.fullmatch, characters)) else ""
-    return [*(CONTINUES + each for each in inside), *(part for part in joining if part not in known)]

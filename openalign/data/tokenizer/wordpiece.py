@@ -20,7 +20,7 @@ from openalign.data.files.json_files import check_file
 from openalign.data.files.library_errors import library_errors
 from openalign.data.tokenizer.limits import MOST_TOKENIZER_BYTES, check_tokenizer
 from openalign.data.tokenizer.splitter import MARK, MOST_CHARACTERS, normalizer, pre_tokenizer
-from openalign.data.tokenizer.vocabulary import CONTINUES, SPECIAL, learn_vocabulary, unspaced_of
+from openalign.data.tokenizer.vocabulary import CONTINUES, SPECIAL, learn_vocabulary, never_inside, unspaced_of
 from openalign.errors import OpenAlignError
 from openalign.files import whole_checked_file
 
@@ -50,7 +50,7 @@ def train_tokenizer(texts: Iterable[str], to: Path, size: int = 100_000) -> Path
     fast = tokenizers.Tokenizer(
         models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=MOST_CHARACTERS)
     )
-    fast.normalizer, fast.pre_tokenizer = normalizer(unspaced), pre_tokenizer(unspaced)
+    fast.normalizer, fast.pre_tokenizer = normalizer(unspaced), pre_tokenizer(unspaced, never_inside(vocabulary))
     fast.add_special_tokens(list(SPECIAL))
     fast.decoder = decoders.Sequence([decoders.WordPiece(prefix=CONTINUES), decoders.Replace(MARK, "")])
     fast.post_processor = processors.TemplateProcessing(

@@ -1,10 +1,12 @@
 """Unsafe images, with small classifiers made here: which images are scored, and what a score does."""
 
+import io
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
@@ -13,6 +15,7 @@ from openalign.curation.images.settings import UnsafeSettings
 from openalign.curation.images.unsafe import open_unsafe_scorer
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
+from openalign.data.images.read import read_image
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.model.folders import put
@@ -51,6 +54,16 @@ def test_scores_are_the_shares_of_the_unsafe_classes_in_order(tmp_path: Path) ->
     assert [one + other for one, other in zip(together, rest(images), strict=True)] == pytest.approx(
         [1.0] * 5, abs=1e-5
     )
+
+
+def test_a_turned_photo_is_scored_as_it_is_shown(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(io.BytesIO(encoded(drawing(1, 90, 50)))).save(tmp_path / "turned.jpg", exif=exif)
+    turned = (tmp_path / "turned.jpg").read_bytes()
+    Image.fromarray(read_image(turned)).save(tmp_path / "upright.png")
+    score = scorer(classifier(tmp_path / "model", "neutral", "nsfw", "drawing"), "nsfw")
+    assert score([turned]) == pytest.approx(score([(tmp_path / "upright.png").read_bytes()]), rel=1e-5)
 
 
 @pytest.mark.parametrize("unsafe", [True, False])

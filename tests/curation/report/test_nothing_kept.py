@@ -27,7 +27,7 @@ TEXTS = [f"a drawing of the number {number}" for number in range(5)]
 def test_images_on_a_private_host_are_told_with_the_setting(
     tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [(f"{server.address}/many{number}.jpg", text) for number, text in enumerate(TEXTS)]
+    rows = [(f"{server.url}/many{number}.jpg", text) for number, text in enumerate(TEXTS)]
     said = said_of(rows, tmp_path, capsys)
     assert "Pairs that each rule drops: unreadable_image 5;" in said
     assert "5 of 5 images could not be used: 127.0.0.1 is not a public address (5)." in said
@@ -35,8 +35,8 @@ def test_images_on_a_private_host_are_told_with_the_setting(
 
 
 def test_several_reasons_are_counted(tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [(f"{server.address}/gone{number}.jpg", text) for number, text in enumerate(TEXTS[:3])]
-    rows += [(f"{server.address}/html.jpg", TEXTS[3]), ("absent.png", TEXTS[4])]
+    rows = [(f"{server.url}/gone{number}.jpg", text) for number, text in enumerate(TEXTS[:3])]
+    rows += [(f"{server.url}/html.jpg", TEXTS[3]), ("absent.png", TEXTS[4])]
     said = said_of(rows, tmp_path, capsys, allow_private_hosts=True)
     assert "5 of 5 images could not be used: HTTP 404 (3); " in said
     assert "allow_private_hosts" not in said

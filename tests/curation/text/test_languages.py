@@ -5,6 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openalign.curation.engine.local import LocalEngine
 from openalign.curation.pipeline import curate
@@ -57,6 +59,16 @@ def test_a_text_with_nothing_to_guess_from_is_in_no_language(text: str) -> None:
 )
 def test_short_texts_of_shops_and_captions_may_be_in_their_own_language(language: str, text: str) -> None:
     assert language in likely_languages(text)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sampled_from(f"{ENGLISH} {GERMAN} Une Pomme ROUGE sur la table una mela rossa яблоко".split())))
+def test_a_sure_guess_is_what_all_scores_give(words: list[str]) -> None:
+    text = " ".join(words)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(languages, "_SURE", 2.0)
+        expected = likely_languages(text)
+    assert likely_languages(text) == expected
 
 
 def test_what_is_not_told_apart_is_named_with_the_likeliest_first() -> None:

@@ -35,3 +35,10 @@ def test_the_folder_that_holds_most_of_the_images_is_taken(tmp_path: Path) -> No
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     assert folder_of_images(tmp_path / "t.csv", ["a.jpg", "b.jpg"]) == tmp_path / "val"
+
+
+def test_folders_of_other_data_sets_are_not_searched(tmp_path: Path) -> None:
+    for name in ("one/t.csv", "two/a.jpg", "b.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert folder_of_images(tmp_path / "one" / "t.csv", ["a.jpg", "b.jpg"]) == tmp_path / "one"

@@ -63,8 +63,8 @@ def test_an_unclosed_mark_swallows_no_row(tmp_path: Path, name: str) -> None:
     table = read_table(tmp_path / name, problems=problems)
     assert table["text"].to_pylist() == ['"Love is all', "a dog", "a cat", '"Blue" door', "x"]
     assert problems == [
-        f"{tmp_path / name}: 2 rows have quotation marks that do not enclose a field, the first in line 2: they are read "
-        "as part of the text"
+        f"{tmp_path / name}: 2 rows have quotation marks that do not enclose a field, the first in line 2: "
+        "they are read as part of the text"
     ]
 
 

@@ -65,10 +65,12 @@ def test_a_format_that_is_not_decoded_is_recognised_and_refused_by_name(
     tmp_path: Path, name: str, content: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    (tmp_path / "photo.txt").write_text("a photo")
-    [data] = [open_pairs(tmp_path).image_bytes(0)]
+    (tmp_path / "other.png").write_bytes(encoded("png"))
+    pairs = open_pairs(tmp_path, need_text=False)
+    assert pairs.table["image"].to_pylist() == ["other.png"]
+    assert any(name in problem for problem in pairs.problems)
     with pytest.raises(ImageError, match=r"^(HEIC|JXL) is not supported$"):
-        decode(data)
+        decode(content)
 
 
 @pytest.mark.parametrize("name", DECODED)

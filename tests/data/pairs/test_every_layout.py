@@ -14,6 +14,7 @@ from openalign.errors import OpenAlignError
 from tests.data.pairs.written import COLOURS, WRITERS, Sample, Writer, colour_of, curated_shards
 
 WITHOUT_CAPTIONS = ("class-folders", "images")
+FILES_BESIDE = ("metadata", "table-beside", "caption-files")
 CASES = [
     pytest.param(layout, writer, id=f"{layout}-{number}")
     for layout, writers in WRITERS.items()
@@ -77,3 +78,19 @@ def test_what_is_kept_is_right_and_what_is_lost_is_counted(
     assert found_in(pairs) == written(layout, whole)
     assert sum(counted(pairs.problems).values()) == len(samples) - len(whole)
     assert all("\n" not in problem for problem in pairs.problems)
+
+
+@pytest.mark.parametrize("writer", [case.values[1] for case in CASES if case.values[0] in FILES_BESIDE])
+@few
+@given(names=st.lists(colours, min_size=3, max_size=8), lost=st.integers(0, 2))
+def test_an_image_under_another_name_is_never_paired_with_another_text(
+    tmp_path_factory: pytest.TempPathFactory, writer: Writer, names: list[str], lost: int
+) -> None:
+    samples = [Sample(number, colour) for number, colour in enumerate(names)]
+    data = writer(samples, tmp_path_factory.mktemp("data") / "set")
+    (image,) = data.rglob(f"{samples[lost].name}.png")
+    image.rename(image.with_name("renamed.png"))
+    pairs = open_pairs(data)
+    kept = [sample for sample in samples if sample.number != lost]
+    assert found_in(pairs) == written("", kept)
+    assert sum(counted(pairs.problems).values()) == 2  # the text and the image are both alone

@@ -51,7 +51,7 @@ def test_a_table_names_images_relative_to_itself(tmp_path: Path) -> None:
     put(tmp_path / "pictures", a=None)
     table = tmp_path / "photos.csv"
     table.write_text("file,title,split\npictures/a.jpg,a photo,train\nmissing.jpg,none,val\n")
-    pairs = open_pairs(table)
+    pairs = open_pairs(table, split="all")
     assert pairs.image_bytes(0) == JPEG
     assert pairs.table["split"].to_pylist() == ["train", "val"]
     with pytest.raises(OpenAlignError, match=r"photos\.csv row 2 \(missing\.jpg\): .*No such file"):
@@ -124,7 +124,7 @@ def test_real_product_photos_open_by_their_table(tmp_path: Path) -> None:
     writer.writeheader()
     writer.writerows(kept)
     (tmp_path / "pairs.csv").write_text(text.getvalue(), encoding="utf-8")
-    pairs = open_pairs(tmp_path)
+    pairs = open_pairs(tmp_path, split="all")
     assert pairs.texts() == [row["title"] for row in kept]
     assert pairs.table["articleType"].to_pylist() == [row["articleType"] for row in kept]
     assert all(decode(pairs.image_bytes(row)).ndim == 3 for row in range(len(pairs)))

@@ -24,6 +24,8 @@ def test_rows_are_chosen_by_the_values_of_columns(tmp_path: Path) -> None:
     for where, message in (({"kind": "x"}, "no column `kind`.*image, text, split"), ({"year": "3"}, "row with year=3")):
         with pytest.raises(OpenAlignError, match=message):
             open_pairs(table, where=where)
+    assert f"{table}: all of its splits are read (train, val): choose one with --split" in open_pairs(table).problems
+    assert open_pairs(table, split="validation").texts() == ["two", "four"]
 
 
 def test_selected_pairs_keep_their_names_and_go_to_workers(tmp_path: Path) -> None:

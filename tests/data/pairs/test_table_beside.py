@@ -111,3 +111,54 @@ def test_a_table_beside_class_folders_is_the_evidence(tmp_path: Path) -> None:
     images(tmp_path, "cat/a.jpg", "dog/b.jpg")
     (tmp_path / "texts.csv").write_text("path,title\ncat/a.jpg,my cat\ndog/b.jpg,her dog\n")
     assert pairs_in(tmp_path) == {"cat/a.jpg": "my cat", "dog/b.jpg": "her dog"}
+
+
+def test_a_table_of_a_split_names_the_images_of_that_split(tmp_path: Path) -> None:
+    images(tmp_path, "train/1.jpg", "test/1.jpg", "test/2.jpg")
+    for split, text in (("train", "one"), ("test", "two")):
+        (tmp_path / f"{split}.csv").write_text(f"image,caption\n1.jpg,{text}\n2.jpg,{text}\n")
+    assert pairs_in(tmp_path, split="train") == {"train/1.jpg": "one"}
+    assert counted(open_pairs(tmp_path, split="train").problems) == {Kind.FILE_MISSING: 1}
+    assert pairs_in(tmp_path, split="test") == {"test/1.jpg": "two", "test/2.jpg": "two"}
+
+
+def test_images_of_one_name_in_two_folders_are_not_guessed(tmp_path: Path) -> None:
+    images(tmp_path, "first/1.jpg", "second/1.jpg")
+    (tmp_path / "captions.csv").write_text("image,caption\n1.jpg,one\n")
+    with pytest.raises(OpenAlignError, match=r"in .*first and in .*second|in .*second and in .*first"):
+        open_pairs(tmp_path)
+    (tmp_path / "first").rename(tmp_path / "images")
+    assert pairs_in(tmp_path) == {"images/1.jpg": "one"}
+
+
+def test_a_folder_that_is_not_there_is_not_another_one(tmp_path: Path) -> None:
+    images(tmp_path, "a/1.jpg", "a/2.jpg")
+    (tmp_path / "captions.csv").write_text("image,caption\na/1.jpg,one\nb/2.jpg,two\n")
+    assert pairs_in(tmp_path) == {"a/1.jpg": "one"}
+    assert counted(open_pairs(tmp_path).problems) == {Kind.FILE_MISSING: 1, Kind.IMAGE_NOT_NAMED: 1}
+
+
+def test_images_spread_over_folders_are_found_by_their_only_name(tmp_path: Path) -> None:
+    images(tmp_path, "00/1.jpg", "00/2.jpg", "01/3.jpg")
+    (tmp_path / "captions.csv").write_text("id,caption\n1,one\n2,two\n3,three\n")
+    assert pairs_in(tmp_path) == {"00/1.jpg": "one", "00/2.jpg": "two", "01/3.jpg": "three"}
+
+
+def test_lists_of_images_and_boxes_are_no_captions(tmp_path: Path) -> None:
+    images(tmp_path, "Images/1.jpg", "Images/2.jpg")
+    (tmp_path / "Flickr8k.token.txt").write_text("1.jpg#0\ta dog , running\n1.jpg#1\ta dog\n2.jpg#0\ta boat , red\n")
+    (tmp_path / "trainImages.txt").write_text("1.jpg\n")
+    (tmp_path / "boxes.csv").write_text("image,x,y\n1.jpg,1,2\n2.jpg,3,4\n")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["a dog , running", "a dog", "a boat , red"]
+    assert len(pairs.one_per_image()[0]) == 2
+
+
+def test_what_is_passed_over_beside_images_is_said(tmp_path: Path) -> None:
+    images(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "cc3m.tsv").write_text("a dog\thttp://a.test/1.jpg\na cat\thttp://a.test/2.jpg\n")
+    (tmp_path / "1.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    pairs = open_pairs(tmp_path, need_text=False)
+    assert counted(pairs.problems) == {Kind.FILE_NOT_USED: 2}
+    with pytest.raises(OpenAlignError, match=r"no texts.*cc3m\.tsv names no image that is there"):
+        open_pairs(tmp_path)

@@ -11,10 +11,12 @@ def test_texts_that_are_not_utf8_are_decoded_alike() -> None:
     cyrillic = ["Красная машина у дома", "Белый кот сидит на окне", "Зелёное яблоко на столе"]
     assert decoded_all([word.encode("cp1251") for word in cyrillic])[0] == cyrillic
     assert decoded_all(["Größe".encode(), "\ufeffa".encode(), "b\n".encode("utf-16")]) == (["Größe", "a", "b\n"], "")
+    for charset in ("utf-16-le", "utf-16-be"):
+        assert decoded_all(["two dogs".encode(charset)]) == (["two dogs"], "")
 
 
 def test_bytes_that_are_no_text_are_none() -> None:
-    assert decoded_all([b"\xff\xd8\xff\xe0\x00\x10JFIF", b"a"]) == ([None, "a"], "")
+    assert decoded_all([b"\xff\xd8\xff\xe0\x00\x10JFIF", b"a", b"\0\1\2"]) == ([None, "a", None], "")
 
 
 COCO = ["A man rides a horse.\nA horse with a man on it.\nSomebody rides across a wide green field in summer.\n"]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from openalign.data.left_out import counted
@@ -86,9 +87,26 @@ def test_a_pattern_is_read_and_what_it_names_in_vain_is_counted(tmp_path: Path) 
     assert pairs.table["image"].to_pylist() == ["000.tar/a.jpg", "001.tar/a.jpg", "003.tar/a.jpg"]
     assert counted(pairs.problems) == {"files that are announced and missing": 1}
     assert open_pairs(f"{tmp_path}/00[13].tar").texts() == ["text 1", "text 3"]
-    assert counted(open_pairs(tmp_path).problems) == {"files that are announced and missing": 1}
+    for all_of_them in (f"{tmp_path}/*.tar", tmp_path):
+        assert counted(open_pairs(all_of_them).problems) == {"files that are announced and missing": 1}
     with pytest.raises(OpenAlignError, match="matches no file"):
         open_pairs(f"{tmp_path}/val-*.tar")
     with pytest.raises(OpenAlignError, match="name them with braces"):
         matching("https://a.test/*.tar")
     assert matching("https://a.test/{0..1}.tar")[0] == ["https://a.test/0.tar", "https://a.test/1.tar"]
+
+
+def test_names_of_images_tell_tars_of_equal_names_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, folder in enumerate(("a", "b")):
+        tar_of(tmp_path / folder / "0.tar", {"x.jpg": jpeg(number), "x.txt": b"text"})
+    monkeypatch.chdir(tmp_path)
+    for source in (".", tmp_path, "./", "*/0.tar", "{a,b}/0.tar", f"file://{tmp_path}"):
+        assert open_pairs(source).table["image"].to_pylist() == ["a/0.tar/x.jpg", "b/0.tar/x.jpg"]
+    for source in ("a/0.tar", "./a/0.tar", "a", tmp_path / "a" / "0.tar", "a/?.tar"):
+        assert open_pairs(source).table["image"].to_pylist() == ["0.tar/x.jpg"]
+    files = fsspec.filesystem("memory")
+    for folder in ("a", "b"):
+        files.pipe_file(f"/named/{folder}/0.tar", (tmp_path / folder / "0.tar").read_bytes())
+    for source in ("memory://named", "memory://named/*/0.tar", "memory://named/{a,b}/0.tar"):
+        assert len(set(open_pairs(source).table["image"].to_pylist())) == 2
+    files.rm("/named", recursive=True)

@@ -14,6 +14,7 @@ from tests.data.tables.datasets import JPEGS, save_to_disk
 
 NAMES = ["apple", "boat", "Bonaire, Saint Eustatius and Saba"]
 FEATURES = {"image": {"_type": "Image"}, "label": {"names": NAMES, "_type": "ClassLabel"}}
+METADATA = {"huggingface": json.dumps({"info": {"features": FEATURES}})}
 CARD = """---
 license: mit
 dataset_info:
@@ -38,7 +39,7 @@ def rows(labels: list[int | None]) -> pa.Table:
 
 def in_metadata(folder: Path, table: pa.Table) -> Path:
     pq.write_table(
-        table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": FEATURES}})}),
+        table.replace_schema_metadata(METADATA),
         folder / "t.parquet",
     )
     return folder / "t.parquet"
@@ -89,9 +90,8 @@ def test_a_fine_label_is_the_label_where_there_is_a_coarse_one_too() -> None:
 )
 def test_metadata_of_another_form_name_nothing(tmp_path: Path, metadata: bytes) -> None:
     schema = pa.schema([("label", pa.int64())]).with_metadata({"huggingface": metadata})
-    (tmp_path / "README.md").write_text(
-        "---\ndataset_info: [5, {features: [class_label, {dtype: 5}]}]\n---\nclass_label"
-    )
+    card = "---\ndataset_info: [5, {features: [class_label, {dtype: 5}]}]\n---\nclass_label"
+    (tmp_path / "README.md").write_text(card)
     assert class_names(schema, tmp_path) == {}
 
 

@@ -38,7 +38,7 @@ def karpathy(*splits: str) -> dict[str, Any]:
             "sentids": [2 * number, 2 * number + 1],
             "sentences": [
                 {"raw": f"image {number}", "tokens": ["image"]},
-                {"raw": f"picture {number}", "imgid": number},
+                {"raw": f"picture {number}"},
             ],
         }
         for number, split in enumerate(splits)
@@ -69,7 +69,7 @@ def test_coco_captions_make_a_pair_of_each_and_what_is_alone_is_counted(tmp_path
 
 def test_karpathy_s_splits_are_chosen_by_name(tmp_path: Path) -> None:
     path = write(
-        tmp_path / "coco" / "dataset_coco.json", karpathy("test", "restval", "train", "train"), "val2014/0.jpg"
+        tmp_path / "annotations" / "dataset_coco.json", karpathy("test", "restval", "train", "train"), "val2014/0.jpg"
     )
     with pytest.raises(OpenAlignError, match=r"several splits \(test, restval, train\): choose one with --split"):
         open_pairs(path)
@@ -88,7 +88,7 @@ def test_karpathy_s_splits_are_chosen_by_name(tmp_path: Path) -> None:
 def test_karpathy_s_files_of_flickr_name_images_without_a_folder(tmp_path: Path) -> None:
     content = karpathy("val")
     del content["images"][0]["filepath"]
-    pairs = open_pairs(write(tmp_path / "flickr" / "dataset_flickr30k.json", content, "images/0.jpg"))
+    pairs = open_pairs(write(tmp_path / "annotations" / "dataset_flickr30k.json", content, "images/0.jpg"))
     assert pairs.texts() == ["image 0", "picture 0"]
     assert pairs.image_bytes(0) == JPEGS[0]
 

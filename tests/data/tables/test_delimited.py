@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from openalign.data.left_out import counted
 from openalign.data.tables.read import read_table
 from openalign.errors import OpenAlignError
 from tests.data.tables.long_tables import table_with
@@ -52,3 +53,83 @@ def test_a_header_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(b"file,text," + bytes(range(128, 256)) * 40 + b"\na.jpg,x,y\n")
     with pytest.raises(OpenAlignError, match=r"t\.csv line 1 is not UTF-8: it is the header"):
         read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "expected"),
+    [
+        ("cc12m.tsv", ["http://a.test/1\ta dog", "http://a.test/2\ta, cat"], [("http://a.test/1", "a dog")]),
+        ("t.csv", ["1.jpg,a dog", '2.jpg,"a cat, brown"'], [("1.jpg", "a dog"), ("2.jpg", "a cat, brown")]),
+        ("t.csv", ["a/1.PNG|0|a dog on grass", "a/2.png|1|a cat, brown"], [("a/1.PNG", "a dog on grass")]),
+        ("t.txt", ["1.jpg\ta dog", "2.jpg\ta cat"], [("1.jpg", "a dog"), ("2.jpg", "a cat")]),
+        ("Flickr8k.token.txt", ["1_a.jpg#0\ta dog", "1_a.jpg#1\ta cat"], [("1_a.jpg", "a dog"), ("1_a.jpg", "a cat")]),
+        ("results.token", ["1.jpg#0\ta dog, a cat", "2.jpg#0\tx"], [("1.jpg", "a dog, a cat"), ("2.jpg", "x")]),
+    ],
+)
+def test_a_first_row_that_names_an_image_is_no_header(
+    tmp_path: Path, name: str, lines: list[str], expected: list[tuple[str, str]]
+) -> None:
+    (tmp_path / name).write_text("\n".join(lines) + "\n")
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    found = list(zip(table["image"].to_pylist(), table["text"].to_pylist(), strict=True))
+    assert found[: len(expected)] == expected
+    assert len(found) == len(lines)
+    assert "has no header line: its first line is read as data" in problems[0]
+
+
+def test_without_a_header_two_columns_of_texts_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("1.jpg,a dog on grass,a brown dog\n2.jpg,a cat,a grey cat\n")
+    with pytest.raises(OpenAlignError, match="no header line, and columns 2 and 3 could both be its texts"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_header_is_one_if_it_holds_the_column_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a.jpg,b\n1,x\n")
+    assert read_table(tmp_path / "t.csv", "a.jpg", "b").to_pylist() == [{"image": "1", "text": "x"}]
+
+
+def test_flickr30k_as_published_has_blanks_after_its_bars_and_one_broken_row(tmp_path: Path) -> None:
+    lines = [
+        "image_name| comment_number| comment",
+        "1.jpg| 0| Two men , one .",
+        '1.jpg| 1| "x" , y .',
+        "2.jpg| 4   A dog .",
+    ]
+    (tmp_path / "results.csv").write_text("\n".join(lines) + "\n")
+    problems: list[str] = []
+    table = read_table(tmp_path / "results.csv", problems=problems)
+    assert table.select(["image", "text"]).to_pylist() == [
+        {"image": "1.jpg", "text": "Two men , one ."},
+        {"image": "1.jpg", "text": '"x" , y .'},
+    ]
+    assert counted(problems) == {"rows that cannot be parsed": 1}
+
+
+@pytest.mark.parametrize(
+    ("header", "asked"),
+    [
+        (" my image , my text ", {"image_column": "my image", "text_column": "my text"}),
+        ("Image Path,Alt-Text", {}),
+        ("\ufefffile, caption", {}),
+        ("IMAGE,other", {"text_column": "OTHER"}),
+    ],
+)
+def test_names_of_columns_are_found_whatever_blanks_and_case(
+    tmp_path: Path, header: str, asked: dict[str, str]
+) -> None:
+    (tmp_path / "t.csv").write_text(f"{header}\na.jpg,x\n", encoding="utf-8")
+    assert read_table(tmp_path / "t.csv", **asked).to_pylist() == [{"image": "a.jpg", "text": "x"}]
+
+
+def test_a_column_that_is_not_needed_may_be_there_twice(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("file,text,x,x\na.jpg,y,1,2\n")
+    assert read_table(tmp_path / "t.csv").to_pylist() == [{"image": "a.jpg", "text": "y", "x": "1", "x (2)": "2"}]
+
+
+def test_invalid_rows_are_listed_up_to_a_limit_and_counted_exactly(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("file,text\na.jpg,x\n" + "b.jpg,x,y\n" * 500)
+    problems: list[str] = []
+    assert len(read_table(tmp_path / "t.csv", problems=problems)) == 1
+    assert len(problems) == 21
+    assert counted(problems) == {"rows that cannot be parsed": 500}

@@ -112,3 +112,17 @@ def test_a_number_of_any_length_is_read_or_its_line_is_listed(tmp_path: Path) ->
     problems: list[str] = []
     assert read_table(path, problems=problems)["image"].to_pylist() == ["b"]
     assert len(problems) == 2
+
+
+@pytest.mark.parametrize("start", ["", "\n", " \t\n  ", '{"file": "c", "text": "z"}\n' * 5])
+@pytest.mark.parametrize("block", [1, 3, 100_000])
+def test_a_line_that_is_null_is_left_out_before_a_reader_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str, block: int
+) -> None:
+    """It would kill the process."""
+    monkeypatch.setattr(json_lines, "_BLOCK_BYTES", block)
+    path = tmp_path / "t.jsonl"
+    path.write_text(start + 'null\n{"file": "a", "text": "null"}\n')
+    problems: list[str] = []
+    assert read_table(path, problems=problems)["text"].to_pylist()[-1] == "null"
+    assert problems == [f"{path} line {start.count(chr(10)) + 1} is not a JSON object, and is left out"]

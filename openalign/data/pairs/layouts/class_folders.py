@@ -13,6 +13,7 @@ from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS, gathe
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.named_images import folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 
@@ -81,7 +82,7 @@ class ClassFolders:
             class_of |= _classes_of([file for file in image_files(files, folder) if _below(file, top) is not None], top)
         images = sorted(class_of, key=lambda image: (by_number(class_of[image] or ""), image))
         problems: list[str] = []
-        names, read_from = _names({each for each in class_of.values() if each}, folder, problems)
+        names, read_from = _names(name, {each for each in class_of.values() if each}, folder, problems)
         named = [names.get(class_of[image] or "") for image in images]
         table = pa.table(
             {
@@ -92,15 +93,18 @@ class ClassFolders:
                 ),
             }
         )
+        if names and are_ids(names):  # two ids may have one name, and are two classes all the same
+            table = table.append_column("label.id", pa.array([class_of[image] for image in images], pa.string()))
         columns = {"image": "path", "text": read_from, "label": read_from or "the name of the folder"}
         return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=columns)
 
 
-def _names(classes: set[str], folder: Path, problems: list[str]) -> tuple[dict[str, str], str]:
+def _names(source: str, classes: set[str], folder: Path, problems: list[str]) -> tuple[dict[str, str], str]:
     """The name of each class that has one, and what it was taken from; ids without names have none."""
+    around = folders_up_to(source, folder)
     if not are_ids(classes):
         return names_of_folders(classes), "the name of the folder"
-    names, table = names_of_ids(classes, [folder, folder.parent, folder.parent.parent])
+    names, table = names_of_ids(classes, [*around, around[-1].absolute().parent])
     if table is None:
         problems.append(advice(classes, folder))
         return {}, ""
@@ -142,7 +146,7 @@ def _classes_of(images: Sequence[str], top: str) -> dict[str, str | None]:
     below = {image: tuple((_below(image, top) or "").split("/")[:-1]) for image in images}
     level = _level(set(below.values()))
     if level is None and len({len(parts) for parts in below.values()}) == 1:
-        level = 0  # a split with one class
+        level = 0 if not {parts[0].lower() for parts in below.values() if parts} & _NO_CLASSES else None  # one class
     return {image: parts[level] if level is not None and parts else None for image, parts in below.items()}
 
 

@@ -3,6 +3,7 @@
 import mmap
 import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from openalign.data.pairs.combine import combined
@@ -10,8 +11,8 @@ from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_table
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of
-from openalign.data.pairs.named_images import NamedImages
+from openalign.data.pairs.layouts.splits import split_of, standard_split_of
+from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
@@ -19,6 +20,8 @@ from openalign.errors import OpenAlignError
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _CAPTION = re.compile(rb'"caption"\s*:|"sentences"\s*:')
 _SPLIT = re.compile(rb'"split"\s*:\s*"(\w{1,40})"')
+_NAME = re.compile(rb'"file_?name"\s*:\s*"([^"\\]+)"')
+_MOST_NAMES = 500
 _ENDS = 1 << 18
 """Bytes at the start and at the end of a file in which captions are looked for."""
 _DEEPEST = 2
@@ -56,7 +59,7 @@ class Coco:
         read = []
         for part in parts:
             file, split = _file_and_split(Path(part))
-            named = _images_of(file)
+            named = _images_of(name, file)
             pairs = pairs_of_table(str(file), file, options, named, {"split": split} if split else {})
             read.append(named.with_unnamed(pairs) if named and not split and _is_alone(file) else pairs)
         if len({_file_and_split(Path(part))[1] or split_of(Path(part).name) for part in parts}) < len(parts):
@@ -100,13 +103,14 @@ def _splits_in(file: Path) -> list[str]:
         return list(dict.fromkeys(found[1].decode() for found in _SPLIT.finditer(content)))
 
 
-def _images_of(file: Path) -> NamedImages | None:
-    """The images below the folder of a file of captions, else below one above it; None if there are none at all."""
-    folder = file.absolute().parent
-    for each in (folder, *folder.parents[:_DEEPEST]):
+def _images_of(source: str, file: Path) -> NamedImages | None:
+    """The images below the folder of a file of captions, or one above it in `source`; None if none of them is there."""
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        names = [found[1].decode(errors="replace") for found in islice(_NAME.finditer(content), _MOST_NAMES)]
+    for each in folders_up_to(source, file.parent):
         base, files = gathered([each])
-        named = NamedImages(base, files)
-        if named.images:
+        named = NamedImages(base, files, split_of=standard_split_of)
+        if named.are_named_by(names, file):
             return named
     return None
 

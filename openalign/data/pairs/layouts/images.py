@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.layouts.table_beside import candidates
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.pairs.texts_beside import TEXT_SUFFIXES, texts_beside
+from openalign.data.tables.suffixes import table_suffix
 
 
 class Images:
@@ -24,10 +28,25 @@ class Images:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path) or not source.images:
             return None
-        return Finding(f"it holds {source.images[0]}", source.parts({"": [""]}), gives_texts=False)
+        problems = _passed_over(source)
+        return Finding(f"it holds {source.images[0]}", source.parts({"": [""]}), problems, gives_texts=False)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
         images = image_files(files, folder)
         table = pa.table({"image": pa.array(images, pa.string()), "text": pa.nulls(len(images), pa.string())})
         return replace(Pairs.of(name, table, FileImages(folder, table["image"])), columns={"image": "path"})
+
+
+def _passed_over(source: Source) -> list[str]:
+    """Messages on files that look like texts of the images, and are not, as the layouts before this one found."""
+    problems: list[str] = [
+        LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} names no image that is there: to use it, give the table")
+        for table in candidates(source)
+        if table_suffix(table)
+    ]
+    beside = texts_beside(source.images, source.files).texts
+    if files := [file for each in beside.values() for suffix, file in each.items() if suffix in TEXT_SUFFIXES]:
+        message = f"{source.name}: {len(files):,} text files beside images hold no captions, the first: {files[0]}"
+        problems.append(LeftOut(Kind.FILE_NOT_USED, message, len(files)))
+    return problems

@@ -43,7 +43,7 @@ class Source:
             return cls._of_pattern(name)
         if remote.is_url(name) and not name.startswith("file://"):
             return cls(name, name)
-        path = Path(name.removeprefix("file://"))
+        path = Path(remote.local_path(name)) if name.startswith("file://") else Path(name)
         if not path.exists():
             raise OpenAlignError(f"{path} does not exist")
         return cls(name, path)
@@ -51,8 +51,8 @@ class Source:
     @classmethod
     def _of_pattern(cls, pattern: str) -> "Source":
         found, missing = matching(pattern.removeprefix("file://"))
-        shared = os.path.commonpath(found) if len(found) > 1 else found[0].rpartition("/")[0]
-        folder = shared.replace(":/", "://", 1) if remote.is_url(found[0]) and "://" not in shared else shared
+        folders = [f"{file.rpartition('/')[0]}/" for file in found]
+        folder = os.path.commonprefix(folders).rpartition("/")[0]  # noqa: RUF071 - commonpath spoils URLs
         at: PathOrUrl = folder if remote.is_url(found[0]) else Path(folder)
         skipped: list[str] = []
         if missing:

@@ -4,17 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-
 from openalign.errors import OpenAlignError, UsageError
 
 ALL_SPLITS = "all"
-SPLIT_COLUMN = "split"
-_OF_KARPATHY = ("restval",)
-"""Images of COCO's validation set that Karpathy's splits add to the training set."""
 UNNAMED = "unnamed"
 """The split of files whose names tell none, beside others that do."""
 _WORDS = {
@@ -67,15 +59,9 @@ def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return first[: min(len(first), len(last)) if same is None else same]
 
 
-def rows_of_splits(table: pa.Table) -> dict[str, NDArray[np.int64]]:
-    """The rows of each split that a column `split` tells; none if there is no such column, or it holds other words."""
-    at = table.schema.get_field_index(SPLIT_COLUMN)
-    if at < 0 or not (pa.types.is_string(table.schema.types[at]) or pa.types.is_large_string(table.schema.types[at])):
-        return {}
-    names: list[str] = pc.drop_null(pc.unique(table.column(at))).to_pylist()
-    if not names or not all(name in _OF_KARPATHY or split_of(name) for name in names):
-        return {}
-    return {name: np.flatnonzero(pc.fill_null(pc.equal(table.column(at), name), False).to_numpy()) for name in names}
+def standard_split_of(name: str) -> str:
+    """`train`, `validation` or `test`, whatever word for it a name has; "" if it tells none."""
+    return _NAMES.get(split_of(name), "")
 
 
 def same_split(one: str, other: str) -> bool:

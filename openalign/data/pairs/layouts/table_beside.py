@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 
 from openalign.data.files.charset import decode_detected, decode_marked
 from openalign.data.files.text_source import TableSource
+from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.class_names import are_ids
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_tables
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of
-from openalign.data.pairs.named_images import NamedImages
+from openalign.data.pairs.layouts.splits import split_of, standard_split_of
+from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.suffixes import table_suffix
@@ -42,17 +44,17 @@ class TableBeside:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path) or not source.images:
             return None
-        candidates = _candidates(source)
-        if not candidates:
+        found = candidates(source)
+        if not found:
             return None
-        named = NamedImages(source.at, source.files)
-        tables = [file for file in candidates if _names_images(source.at / file, named)]
+        named = NamedImages(source.at, source.files, split_of=standard_split_of)
+        tables = [file for file in found if _names_images(source.at / file, named)]
         if not tables:
             return None
         splits: dict[str, list[PathOrUrl]] = {}
         for file in tables:
             splits.setdefault(split_of(file), []).append(source.child(file))
-        others = [file for file in candidates if file not in tables and not file.lower().endswith((".txt", ".json"))]
+        others = [file for file in found if file not in tables and not file.lower().endswith((".txt", ".json"))]
         problems = [
             LeftOut(Kind.FILE_NOT_USED, f"{source.child(file)} names no image that is there") for file in others
         ]
@@ -65,18 +67,19 @@ class TableBeside:
             raise OpenAlignError(
                 f"{name} holds several tables that name its images ({listed}): give one of them, as {tables[0]}"
             )
-        named = _images_of(tables)
+        named = _images_of(name, tables)
         pairs = pairs_of_tables(name, tables, options, named)
         return named.with_unnamed(pairs) if _is_alone(tables) else pairs
 
 
-def _candidates(source: Source) -> list[str]:
+def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
     images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
     found = []
     for file in source.files:
         stem = PurePosixPath(file).name.partition(".")[0].lower()
         own = stem in ("metadata", "pairs") or file.endswith((".index.parquet", "_stats.json"))
+        own = own or f"{file.removesuffix('.parquet')}_stats.json" in source.files  # img2dataset's list of downloads
         if own or file.count("/") > _DEEPEST or file.rpartition(".")[0] in images:
             continue
         if table_suffix(file) or file.lower().endswith((".txt", ".json")):
@@ -85,7 +88,7 @@ def _candidates(source: Source) -> list[str]:
 
 
 def _names_images(table: Path, named: NamedImages) -> bool:
-    """Whether most of the first rows of a table have a cell that names an image which is there."""
+    """Whether the first rows of a table have a cell that names an image which is there, and one that may be a text."""
     try:
         rows = list(_first_rows(table))
     except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError):
@@ -94,7 +97,18 @@ def _names_images(table: Path, named: NamedImages) -> bool:
         return False
     widest = max(map(len, rows))
     columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
-    return any(named.are_named_by(column, table.parent) for column in columns)
+    naming = [named.are_named_by(column, table) for column in columns]
+    others = [column for column, names_images in zip(columns, naming, strict=True) if not names_images]
+    return any(naming) and (any(map(_could_be_texts, others)) or table.suffix.lower() == ".json")
+
+
+def _could_be_texts(values: Sequence[str | None]) -> bool:
+    """Whether values are neither all ids and numbers nor names of files, as lists of images and boxes have beside them.
+
+    Of JSON only the names are looked at.
+    """
+    filled = [value for value in values if value]
+    return bool(filled) and not are_ids(filled) and not all(is_image_name(value.partition("#")[0]) for value in filled)
 
 
 def _first_rows(table: Path) -> Iterator[list[str]]:
@@ -139,16 +153,16 @@ def _decoded(content: bytes) -> str:
     return (decode_marked(content) or decode_detected(content) or ("", ""))[0]
 
 
-def _images_of(tables: Sequence[Path]) -> NamedImages:
-    """The images that the tables name: below their folder, else below one above it."""
+def _images_of(source: str, tables: Sequence[Path]) -> NamedImages:
+    """The images that the tables name: below their folder, else below one above it in `source`."""
     folder = _common_folder(tables)
-    for each in (folder, *folder.absolute().parents[:_DEEPEST]):
+    for each in folders_up_to(source, folder):
         base, files = gathered([each])
-        named = NamedImages(base, files)
+        named = NamedImages(base, files, split_of=standard_split_of)
         if all(_names_images(table, named) for table in tables):
             return named
     base, files = gathered([folder])
-    return NamedImages(base, files)
+    return NamedImages(base, files, split_of=standard_split_of)
 
 
 def _common_folder(tables: Sequence[Path]) -> Path:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
+from openalign.data.files.remote import is_url
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_of
@@ -39,16 +40,16 @@ class WebDataset:
         for file in own or tars:
             splits.setdefault(split_of(file), []).append(source.child(file))
         more = f" and {len(tars) - 1:,} more" if len(tars) > 1 else ""
-        is_whole = source.is_folder and source.chosen is None
+        is_whole = source.is_folder and (source.chosen is None or "*" in source.name)
         problems = [*missing_tars(own or source.files), *beside_tars(source.files)] if is_whole else []
         return Finding(f"it holds {PurePosixPath(tars[0]).name}{more}", splits, problems=problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         problems: list[str] = []
         check_sidecars(parts)
-        tars, indexes = read_indexes(
-            parts, problems, SampleOptions(options.image_column, options.text_column, options.need_text)
-        )
+        wanted = SampleOptions(options.image_column, options.text_column, options.need_text)
+        found = read_indexes(parts, problems, wanted)
+        tars, indexes = found.tars, found.tables
         if not any(len(index) for index in indexes):
             first = f". The first problem: {problems[0]}" if problems else ""
             raise OpenAlignError(f"{name}: the shards hold no samples with an image{first}")
@@ -58,7 +59,8 @@ class WebDataset:
             if other not in ("image_offset", "image_size", DIGEST, MEMBER):
                 columns.setdefault(other, index[other])
         pairs = Pairs.of(name, pa.table(columns), ShardImages.of(tars, indexes), problems)
-        return replace(pairs, image_key="sha256" if _have_checksums(indexes) else "image")
+        key = "sha256" if _have_checksums(indexes) else "image"
+        return replace(pairs, image_key=key, columns=found.taken)
 
 
 def _named(index: pa.Table, tar: PathOrUrl, source: str) -> pa.Table:
@@ -72,10 +74,12 @@ def _named(index: pa.Table, tar: PathOrUrl, source: str) -> pa.Table:
 
 
 def _below(tar: str, source: str) -> str:
-    """The name of a tar relative to the folder that was given, or that a pattern begins with; else its file name."""
+    """The name of a tar relative to the folder that was given, or that a pattern begins with; of the tar itself."""
+    source = source if is_url(source) else str(Path(source))
+    if tar == source:
+        return tar.rpartition("/")[2]
     folder = re.split(r"[*?\[{]", source)[0] if is_pattern(source) else f"{source.rstrip('/')}/"
-    folder = folder[: folder.rfind("/") + 1]
-    return tar.removeprefix(folder) if tar.startswith(folder) and folder else tar.rpartition("/")[2]
+    return tar.removeprefix(folder[: folder.rfind("/") + 1])
 
 
 def _have_checksums(indexes: Sequence[pa.Table]) -> bool:

@@ -1,0 +1,46 @@
+"""The splits of data whose rows tell them in a column `split`, as Karpathy's splits of COCO do."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from openalign.data.pairs.layouts.splits import chosen_parts, split_of
+from openalign.data.pairs.pairs import Pairs
+from openalign.data.tables.suffixes import JSON, table_suffix
+
+SPLIT_COLUMN = "split"
+_OF_KARPATHY = ("restval",)
+"""Images of COCO's validation set that Karpathy's splits add to the training set."""
+
+
+def rows_of_splits(table: pa.Table) -> dict[str, NDArray[np.int64]]:
+    """The rows of each split that a column `split` tells; none if there is no such column, or it holds other words."""
+    at = table.schema.get_field_index(SPLIT_COLUMN)
+    if at < 0 or not (pa.types.is_string(table.schema.types[at]) or pa.types.is_large_string(table.schema.types[at])):
+        return {}
+    names: list[str] = pc.drop_null(pc.unique(table.column(at))).to_pylist()
+    if not names or not all(name in _OF_KARPATHY or split_of(name) for name in names):
+        return {}
+    return {name: np.flatnonzero(pc.fill_null(pc.equal(table.column(at), name), False).to_numpy()) for name in names}
+
+
+def of_split(pairs: Pairs, chosen: str | None, *, mixing: bool) -> tuple[Pairs, str, Sequence[str]]:
+    """The pairs of the chosen split, its name, and the names of all; errors are those of `chosen_parts`.
+
+    Without a choice, all rows of a table are read, with a note; but a file of captions (JSON) that is published with
+    its splits is refused, unless `mixing`.
+    """
+    rows = rows_of_splits(pairs.table)
+    if not mixing and table_suffix(pairs.name, named=True) != JSON:
+        mixing = True
+        if chosen is None and len(rows) > 1:
+            note = f"{pairs.name}: all of its splits are read ({', '.join(rows)}): choose one with --split"
+            pairs = replace(pairs, problems=(*pairs.problems, note))
+    split, names = chosen_parts(pairs.name, {name: [name] for name in rows} or {"": [""]}, chosen, mixing=mixing)
+    if not rows or len(names) == len(rows):
+        return pairs, split, tuple(rows)
+    return pairs.select(np.sort(np.concatenate([rows[name] for name in names]))), split, tuple(rows)

@@ -1,0 +1,220 @@
+"""Tars as other tools write them: what is read, and what is left out with its number."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from openalign.data.left_out import counted
+from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import Pairs
+from openalign.errors import OpenAlignError
+from tests.data.shards.tars import fields, jpeg, tar_of
+
+
+def pictured(pairs: Pairs) -> list[tuple[int, str]]:
+    """The number that `jpeg` put into each picture, and the text beside it."""
+    numbers = [int(pairs.image_bytes(row).rpartition(b"\xff\xd9")[2]) for row in range(len(pairs))]
+    return list(zip(numbers, pairs.texts(), strict=True))
+
+
+def test_members_may_come_in_any_order_and_in_folders(tmp_path: Path) -> None:
+    tar = tar_of(
+        tmp_path / "0.tar",
+        {"./a/1.txt": b"one", "./a/0.jpg": jpeg(0), "./a/1.jpg": jpeg(1), "b/0.jpg": jpeg(2)}
+        | {"b/0.txt": b"two", "a/0.txt": b"zero"},
+    )
+    pairs = open_pairs(tar)
+    assert sorted(pictured(pairs)) == [(0, "zero"), (1, "one"), (2, "two")]
+    assert not pairs.problems
+    assert set(pairs.table["image"].to_pylist()) == {"0.tar/a/0.jpg", "0.tar/a/1.jpg", "0.tar/b/0.jpg"}
+
+
+def test_hidden_members_links_and_unknown_kinds_are_counted(tmp_path: Path) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"zero", "a.npy": b"x", "a.mp4": b"y", "b.npy": b"z", "README": b"r"}
+    hidden = {"._a.jpg": b"mac", "__MACOSX/._a.txt": b"mac", ".DS_Store": b"mac", "@eaDir/a.jpg/SYNO.jpg": jpeg(9)}
+    tar = tar_of(tmp_path / "0.tar", hidden | members)
+    with tarfile.open(tar, "a") as opened:
+        for name, kind in (("soft.jpg", tarfile.SYMTYPE), ("hard.jpg", tarfile.LNKTYPE), ("hard.txt", tarfile.LNKTYPE)):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, f"a{name[-4:]}"
+            opened.addfile(link)
+        folder = tarfile.TarInfo("folder.jpg")
+        folder.type = tarfile.DIRTYPE
+        opened.addfile(folder)
+    pairs = open_pairs(tar)
+    assert pictured(pairs) == [(0, "zero"), (0, "zero")]  # a hard link has its bytes in the tar
+    assert counted(pairs.problems) == {
+        "hidden files, thumbnails and files of other programs": 4,
+        "tar members of a kind that is not read": 4,
+        "links that are not followed": 1,
+    }
+
+
+def test_one_image_of_several_is_taken_by_the_order_or_as_asked(tmp_path: Path) -> None:
+    members = {}
+    for i in range(3):
+        members |= {f"{i}.seg.png": jpeg(30 + i), f"{i}.png": jpeg(20 + i), f"{i}.jpg": jpeg(i), f"{i}.txt": b"%d" % i}
+    tar = tar_of(tmp_path / "0.tar", members | {"9.jpg": jpeg(9), "9.txt": b"9"})
+    pairs = open_pairs(tar)
+    assert pictured(pairs) == [(0, "0"), (1, "1"), (2, "2"), (9, "9")]
+    assert counted(pairs.problems) == {"further images of a sample": 6}
+    for asked, first in (("png", 20), (".PNG", 20), ("seg.png", 30)):
+        pairs = open_pairs(tar, image_column=asked)
+        assert pictured(pairs) == [(first + i, str(i)) for i in range(3)]
+        assert counted(pairs.problems) == {"further images of a sample": 6, "samples without an image": 1}
+    with pytest.raises(OpenAlignError, match=r"has no images \.webp: its images end with \.jpg, \.png, \.seg\.png"):
+        open_pairs(tar, image_column="webp")
+
+
+def test_samples_without_a_readable_image_are_counted_once(tmp_path: Path) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"zero", "b.txt": b"one", "c.heic": b"x", "c.txt": b"two"}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members | {"d.svg": b"<svg/>", "d.json": b"{}", "e.json": b"{}"}))
+    assert pictured(pairs) == [(0, "zero")]
+    assert counted(pairs.problems) == {"images of a format that is not read": 2, "samples without an image": 2}
+
+
+def captioned(folder: Path) -> Path:
+    return tar_of(
+        folder / "0.tar",
+        {"0.jpg": jpeg(0), "0.txt": b"IMG 1", "0.json": fields(recaption="zero", alt={"en": "null"}, tags=["a", "b"])}
+        | {"1.jpg": jpeg(1), "1.txt": b"IMG 2", "1.json": fields(recaption="one", alt={"en": "eins"}, tags=["c"])},
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        ("recaption", [(0, "zero"), (1, "one")]),
+        ("alt.en", [(0, "null"), (1, "eins")]),
+        ("tags", [(0, "a"), (0, "b"), (1, "c")]),
+        ("txt", [(0, "IMG 1"), (1, "IMG 2")]),
+    ],
+)
+def test_texts_are_taken_from_the_field_that_is_asked_for(
+    tmp_path: Path, column: str, texts: list[tuple[int, str]]
+) -> None:
+    assert pictured(open_pairs(captioned(tmp_path), text_column=column)) == texts
+
+
+def test_a_field_that_does_not_exist_or_is_an_object_is_an_error(tmp_path: Path) -> None:
+    tar = captioned(tmp_path)
+    with pytest.raises(OpenAlignError, match=r"no texts 'nonsense': .* \.txt, recaption, alt, tags"):
+        open_pairs(tar, text_column="nonsense")
+    with pytest.raises(OpenAlignError, match="the field alt of sample 0 is an object: name a field in it"):
+        open_pairs(tar, text_column="alt")
+    # A tar without the field is not an error beside one with it: its rows are counted.
+    tar_of(tmp_path / "1.tar", {"2.jpg": jpeg(2), "2.txt": b"IMG 3"})
+    pairs = open_pairs(tmp_path, text_column="recaption")
+    assert pictured(pairs) == [(0, "zero"), (1, "one")]
+    assert counted(pairs.problems) == {"rows without a text": 1}
+
+
+@pytest.mark.parametrize("name", ["caption", "TEXT", "alt"])
+def test_captions_in_json_alone_are_found_by_usual_names(tmp_path: Path, name: str) -> None:
+    members = {"0.jpg": jpeg(0), "0.json": fields(id=7, **{name: "zero"})}
+    members |= {"1.jpg": jpeg(1), "1.json": fields(id=8, **{name: ["one", "uno"]})}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members | {"2.jpg": jpeg(2), "2.json": fields(id=9)}))
+    assert pictured(pairs) == [(0, "zero"), (1, "one"), (1, "uno")]
+    assert counted(pairs.problems) == {"rows without a text": 1}
+    assert any(f"texts are taken from the field {name!r}" in problem for problem in pairs.problems)
+    pairs, texts = open_pairs(tmp_path / "0.tar", need_text=False).one_per_image()
+    assert texts == [["zero"], ["one", "uno"], []]
+
+
+def test_lists_of_captions_in_a_text_or_alone_in_a_json_are_read(tmp_path: Path) -> None:
+    members = {"0.jpg": jpeg(0), "0.txt": b'["a", "b"]\n', "1.jpg": jpeg(1), "1.txt": b'["c"]'}
+    assert pictured(open_pairs(tar_of(tmp_path / "0.tar", members))) == [(0, "a"), (0, "b"), (1, "c")]
+    members = {"0.jpg": jpeg(0), "0.json": b'["a", "b"]', "1.jpg": jpeg(1), "1.json": b'"c"'}
+    assert pictured(open_pairs(tar_of(tmp_path / "0.tar", members))) == [(0, "a"), (0, "b"), (1, "c")]
+    members = {"0.jpg": jpeg(0), "0.txt": b"[a] tag", "1.jpg": jpeg(1), "1.txt": b"plain\n  and wrapped"}
+    assert open_pairs(tar_of(tmp_path / "0.tar", members), text_column="txt").texts() == [
+        "[a] tag",
+        "plain and wrapped",
+    ]
+
+
+def test_what_is_taken_is_told(tmp_path: Path) -> None:
+    tar = captioned(tmp_path)
+    assert open_pairs(tar).columns == {"image": ".jpg", "text": ".txt"}
+    assert open_pairs(tar, text_column="recaption").columns == {"image": ".jpg", "text": "recaption"}
+    tar_of(tar, {"0.png": jpeg(0), "0.json": fields(TEXT="a"), "0.cls": b"dog"})
+    assert open_pairs(tar).columns == {"image": ".png", "text": "TEXT", "label": ".cls"}
+
+
+def test_a_caption_a_line_is_a_row_for_each(tmp_path: Path) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"ein Hund\nzwei Hunde\n", "b.jpg": jpeg(1), "b.txt": b"drei Katzen"}
+    tar = tar_of(tmp_path / "0.tar", members)
+    pairs = open_pairs(tar)
+    assert pictured(pairs) == [(0, "ein Hund"), (0, "zwei Hunde"), (1, "drei Katzen")]
+    assert len(set(pairs.image_ids(pairs.source_rows).tolist())) == 2
+    assert "each line of a text is a caption, 3 of 2 images" in pairs.problems[0]
+    assert not counted(pairs.problems)
+    assert len(open_pairs(tar, text_column="txt")) == 2
+
+
+@pytest.mark.parametrize("place", ["beside", "above", "in the tar"])
+def test_labels_have_the_names_of_their_classes(tmp_path: Path, place: str) -> None:
+    names = b"red apple\nwhite horse, standing\n"
+    members = {"0.jpg": jpeg(0), "0.cls": b"1\n", "1.jpg": jpeg(1), "1.cls": b"0"}
+    tar_of(tmp_path / "test" / "0.tar", members | ({"classnames.txt": names} if place == "in the tar" else {}))
+    if place != "in the tar":
+        (tmp_path / ("test" if place == "beside" else ".") / "classnames.txt").write_bytes(names)
+    for source in (tmp_path, tmp_path / "test", tmp_path / "test" / "0.tar"):
+        pairs = open_pairs(source)
+        assert pairs.table["label"].to_pylist() == ["white horse, standing", "red apple"]
+        assert pictured(pairs) == [(0, "white horse, standing"), (1, "red apple")]
+
+
+def test_labels_without_names_stay_numbers_and_are_no_texts(tmp_path: Path) -> None:
+    members = {"0.jpg": jpeg(0), "0.cls": b"1", "1.jpg": jpeg(1), "1.cls": b"2"}
+    tar = tar_of(tmp_path / "0.tar", members)
+    pairs = open_pairs(tar, need_text=False)
+    assert pairs.table["label"].to_pylist() == ["1", "2"]
+    assert pairs.texts() == ["", ""]
+    assert "no classnames.txt names the classes" in pairs.problems[0]
+    with pytest.raises(OpenAlignError, match="2 images but no texts"):
+        open_pairs(tar)
+    (tmp_path / "classnames.txt").write_text("zero\none\n")
+    pairs = open_pairs(tar, need_text=False)
+    assert pairs.table["label"].to_pylist() == ["one", "2"]
+    assert "1 labels are not among the 2 names" in pairs.problems[0]
+
+
+def test_equal_keys_urls_and_checksums_do_not_make_one_image(tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        told = fields(url="https://example.org/page", sha256="0" * 64, key="0", image="x.jpg")
+        tar_of(tmp_path / f"{name}.tar", {"0.jpg": jpeg(number), "0.txt": b"%d" % number, "0.json": told})
+    pairs = open_pairs(tmp_path)
+    assert pairs.table["image"].to_pylist() == ["a.tar/0.jpg", "b.tar/0.jpg"]
+    assert len(set(pairs.image_ids(pairs.source_rows).tolist())) == 2
+    assert pairs.table["url"].to_pylist() == ["https://example.org/page"] * 2
+    assert pairs.table["json.image"].to_pylist() == ["x.jpg"] * 2
+    assert "json.key" not in pairs.table.column_names
+
+
+def test_repeated_names_are_told_apart_or_left_out(tmp_path: Path) -> None:
+    two = [("0.jpg", jpeg(0)), ("0.txt", b"0"), ("1.jpg", jpeg(1)), ("1.txt", b"1")]
+    pairs = open_pairs(tar_of(tmp_path / "joined.tar", [*two, ("0.jpg", jpeg(2)), ("0.txt", b"2")]))
+    assert pictured(pairs) == [(0, "0"), (1, "1"), (2, "2")]
+    assert pairs.table["image"].to_pylist() == [f"joined.tar/{name}" for name in ("0.jpg", "1.jpg", "0.jpg#2")]
+    pairs = open_pairs(tar_of(tmp_path / "added.tar", [*two, ("0.txt", b"of another image")]))
+    assert pictured(pairs) == [(0, "0"), (1, "1")]
+    assert counted(pairs.problems) == {"tar members of a name that comes more than once": 1}
+
+
+def test_a_compressed_tar_is_refused_with_advice(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "0.tar", "w:gz"):
+        pass
+    with pytest.raises(OpenAlignError, match=r"compressed with gzip, .* decompress it"):
+        open_pairs(tmp_path)
+
+
+def test_messages_on_single_members_are_bounded(tmp_path: Path) -> None:
+    members = {
+        f"{i:03d}.{suffix}": jpeg(i) if suffix == "jpg" else b"\0\1" for i in range(50) for suffix in ("jpg", "txt")
+    }
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members | {"x.jpg": jpeg(0), "x.txt": b"x"}))
+    assert len(pairs) == 1
+    assert len(pairs.problems) == 21
+    assert counted(pairs.problems) == {"texts that cannot be read": 50}
