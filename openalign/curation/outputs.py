@@ -21,7 +21,6 @@ from openalign.curation.images.inspection import StoredImages
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.named_files import named_file_states
 from openalign.curation.recipe import MODEL_KEYS, CurateRecipe
-from openalign.curation.sources.storage import local_path
 from openalign.data.files import remote
 from openalign.data.files.walk import file_states
 from openalign.data.shards.writer import ShardWriter
@@ -173,7 +172,7 @@ def _file_states(source: str) -> Iterator[str]:
 
 def _files_of(source: str) -> Sequence[Path | str]:
     """The files and folders that `source` (a file, folder, pattern or URL) stands for, in order of their names."""
-    source = local_path(source) if source.startswith("file://") else source
+    source = remote.local_path(source) if source.startswith("file://") else source
     if remote.is_url(source):
         return remote.matching(source)
     if Path(source).exists():

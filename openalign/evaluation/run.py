@@ -57,8 +57,7 @@ def evaluate(
 
     Raises OpenAlignError: an unknown protocol, data that cannot be opened, no sample that can be evaluated.
     """
-    chosen = _protocol(protocol)
-    settings = _settings(labels, label_column, templates, batch_size)
+    chosen, settings = _protocol(protocol), _settings(labels, label_column, templates, batch_size)
     options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
     pairs = _open(data, where, options | {"need_text": chosen.needs_text or distinct_texts, "strict": strict})
     report = _measure(model, _one_a_text(pairs) if distinct_texts else pairs, chosen, settings, strict)

@@ -40,6 +40,11 @@ def elsewhere(source: Source) -> Elsewhere | None:
     return None
 
 
+def pages_in(source: Source) -> list[str]:
+    """The web pages in a folder, without a README or the like at its top."""
+    return [file for file in source.files if file.lower().endswith(_PAGES) and "/" in file] if source.is_folder else []
+
+
 def _field_of(file: Path, name: str) -> Any:
     """A field of a JSON file; None if it cannot be read."""
     try:
@@ -63,7 +68,8 @@ def web(source: Source) -> Elsewhere | None:
 def _crawl(source: Source, files: list[str]) -> Elsewhere:
     more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
     advice = f"make pairs of it with `openalign curate {source.name} --to DIR`"
-    return Elsewhere("crawl", "crawl", f"{Path(files[0]).name}{more} is a WARC or WAT file", advice)
+    holds = "it holds " if source.is_folder else ""
+    return Elsewhere("crawl", "crawl", f"{holds}{Path(files[0]).name}{more}", advice)
 
 
 def _run(source: Source) -> Elsewhere:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from openalign.data.left_out import counted
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
@@ -14,7 +16,7 @@ from openalign.data.pairs.open import unknown
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
-from openalign.inspection.elsewhere import Elsewhere, elsewhere, web
+from openalign.inspection.elsewhere import Elsewhere, elsewhere, pages_in, web
 from openalign.inspection.reading import SplitRead, read_split
 from openalign.inspection.samples import Example, Sizes, languages_of, sample_images
 
@@ -122,7 +124,7 @@ def _of_data(source: Source, recognised: Recognised, options: ReadOptions) -> In
         rows=sum(each.rows for each in read.values()),
         splits={split: each.rows for split, each in read.items() if split},
         columns=_taken(first),
-        other_columns={field.name: str(field.type) for field in first.table.schema if field.name not in taken},
+        other_columns={field.name: _kind(field.type) for field in first.table.schema if field.name not in taken},
         others=recognised.others,
         lost=counted(problems),
         problems=problems,
@@ -138,6 +140,12 @@ def _taken(pairs: Pairs) -> dict[str, str]:
     label = {"label": "label"} if "label" in pairs.table.column_names else {}
     taken = label | dict(pairs.columns)
     return {role: taken[role] for role in ("image", "text", "label") if taken.get(role)}
+
+
+def _kind(kind: pa.DataType) -> str:
+    if pa.types.is_struct(kind) or pa.types.is_map(kind):
+        return "objects"
+    return "lists" if pa.types.is_nested(kind) else str(kind)
 
 
 def _read_splits(source: Source, recognised: Recognised, options: ReadOptions) -> dict[str, SplitRead]:
@@ -156,7 +164,8 @@ def _read_splits(source: Source, recognised: Recognised, options: ReadOptions) -
         except OpenAlignError as error:
             errors.append(error)
     if not read:
-        raise errors[0]
+        way = f"read as {recognised.layout.title}, since {recognised.finding.why}"
+        raise type(errors[0])(f"{errors[0]} ({way})")
     if errors:
         name, first = next(iter(read.items()))
         read[name] = SplitRead(first.pairs, first.rows, first.problems, [*first.notes, *map(str, errors)])
@@ -190,6 +199,8 @@ def _choices(source: Source, recognised: Recognised, options: ReadOptions, split
         titles = {layout.name: layout.title for layout in LAYOUTS}
         named = ", ".join(f"--layout {name} ({titles[name]})" for name in recognised.others)
         notes.append(f"it could also be read with {named}")
+    if pages := pages_in(source):
+        notes.append(f"`openalign curate` reads its {len(pages):,} web pages, such as {pages[0]}, in place of this")
     if options.layout is None:
         try:
             recognised.check_sure(source.name)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote
 
 import pyarrow as pa
 
 from openalign.data.announce import announce
-from openalign.data.files.remote import is_url
+from openalign.data.files.remote import is_url, local_path
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.shards.find import is_pattern
 from openalign.errors import OpenAlignError
 from openalign.search.rows import joined
 
@@ -38,11 +38,11 @@ def open_source(source: str | Path, options: Mapping[str, str], *, announced: bo
 def permanent_name(source: str | Path) -> str:
     """A name that is valid in every working directory: an absolute path, a URL or a hub name."""
     name = str(source)
-    if name.startswith("file://"):
-        stripped = name.removeprefix("file://").removeprefix("localhost")
-        name = stripped if Path(stripped).exists() else unquote(stripped)
-    if is_url(name) or not Path(name).exists():
+    name = local_path(name) if name.startswith("file://") else name
+    if is_url(name):
         return name
+    if not Path(name).exists():
+        return str(Path.cwd() / name) if is_pattern(name) else name
     path = str(Path(name).resolve())
     try:
         path.encode()

@@ -119,7 +119,7 @@ def test_search_prints_a_table_or_one_json_object(road, monkeypatch):
     found = json.loads(done.stdout)
     assert found["query"] == {"text": "a red wall", "image": None, "plus": ["number"], "minus": ["blue"]}
     assert len(found["hits"]) == 3
-    assert set(found["hits"][0]) == {"row", "image", "text", "page", "score"}
+    assert set(found["hits"][0]) == {"row", "image", "text", "texts", "page", "score"}
     assert found["hits"][0]["score"] >= found["hits"][2]["score"]
 
 

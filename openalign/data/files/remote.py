@@ -7,8 +7,9 @@ import glob
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import fsspec
 
@@ -24,6 +25,12 @@ _Result = TypeVar("_Result")
 def is_url(source: str) -> bool:
     """Whether a DATA argument is a URL and not a local path."""
     return len(urlsplit(source).scheme) > 1 and "://" in source
+
+
+def local_path(url: str) -> str:
+    """The path that a `file://` URL names, percent-encoded or not."""
+    path = url.removeprefix("file://").removeprefix("localhost")
+    return path if Path(path).exists() else unquote(path)
 
 
 def list_tars(url: str) -> list[str]:

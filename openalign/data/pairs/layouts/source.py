@@ -44,7 +44,7 @@ class Source:
             return cls._of_pattern(name)
         if remote.is_url(name) and not name.startswith("file://"):
             return cls(name, name)
-        path = Path(name.removeprefix("file://"))
+        path = Path(remote.local_path(name)) if name.startswith("file://") else Path(name)
         if not path.exists():
             raise OpenAlignError(f"{path} does not exist")
         return cls(name, path)

@@ -39,8 +39,7 @@ class TableFile:
 def _table_called(stem: str, source: Source) -> str | None:
     if any(file.startswith("shards/") and file.lower().endswith(".tar") for file in source.files):
         return None  # a curated folder, whose table describes its shards
-    for folder in ("shards/", ""):
-        for suffix in TABLE_SUFFIXES:
-            if f"{folder}{stem}{suffix}" in source.files:
-                return f"{folder}{stem}{suffix}"
-    return None
+    files = set(source.files)
+    names = [f"{stem}{suffix}{packing}" for packing in ("", *PACKINGS) for suffix in TABLE_SUFFIXES]
+    every = (f"{folder}{name}" for folder in ("shards/", "") for name in names if table_suffix(name))
+    return next((file for file in every if file in files), None)
