@@ -36,7 +36,10 @@ ROOMS = {
         "from_tables",
         "layouts",
     ],
-    "openalign.model": ["limits batch_norm", "efficientnet loss"],
+    "openalign.model": [
+        *("limits batch_norm", "efficientnet loss", "align folder", "config weights dual_encoder"),
+        *("pretrained", "foreign"),
+    ],
     "openalign.curation": [
         *(
             "isolation",

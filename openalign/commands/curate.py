@@ -96,11 +96,9 @@ def curate(
     ```
     """
     asked = {"image_column": image_column, "text_column": text_column, "unsafe_images": unsafe_images}
-    settings = _with_options(key_values(changes, "--set"), asked | {"split": split, "layout": layout}, strict)
     _require_extras(engine, unsafe_images)
+    settings = _with_options(key_values(changes, "--set"), asked | {"split": split, "layout": layout}, strict)
     with lasting_objects():
-        import ibis.backends.duckdb  # noqa: F401 - a third of all that is imported, otherwise when the engine opens
-
         from openalign.curation.pipeline import curate
     given: dict[str, Any] = {"recipe": recipe, "set": settings, "test_set": test_set or (), "retry_failed": bool(retry)}
     given |= {"engine": engine, "master": master, "memory": memory, "workers": workers}

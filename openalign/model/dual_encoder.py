@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from openalign.data.images.decode import resize
 from openalign.data.images.read import ImageInput
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
@@ -24,7 +25,11 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 Pixels = NDArray[Any]
-"""A prepared image: uint8 (H, W, 3) for ALIGN, float32 (3, H, W) for models with their own image processor."""
+"""A prepared image: uint8 (H, W, 3) for ALIGN; for models with their own image processor float32 (3, H, W), or one
+element of a structured array where the processor makes several arrays of an image."""
+
+Resize = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
+"""An image (H, W, 3), height and width -> the image resampled to these."""
 
 DECODE_THREADS = 4
 
@@ -171,3 +176,12 @@ def _batches(
                 yield batch
                 if running is not None:
                     running.advance(len(batch))
+
+
+def centre_crop(
+    image: NDArray[np.uint8], *, resize_size: int, image_size: int, resized: Resize = resize
+) -> NDArray[np.uint8]:
+    """Resize to a square of `resize_size` and crop the central `image_size` pixels -> uint8 (S, S, 3)."""
+    offset = (resize_size - image_size) // 2
+    squared = resized(image, resize_size, resize_size)
+    return np.ascontiguousarray(squared[offset : offset + image_size, offset : offset + image_size])

@@ -70,11 +70,9 @@ def export(model: str | Path, to: str | Path) -> None:
     folder = Path(to)
     folder = folder.resolve() if folder.is_symlink() else folder  # the folder is replaced, not the link to it
     _check_replaceable(folder)
-    encoder = hub.load(model)
-    if not isinstance(encoder, hub.AlignEncoder):
-        raise OpenAlignError(f"{model}: only models of the ALIGN kind can be exported; for others there is `optimum`.")
+    encoder = _align_encoder(model)
     align = encoder.model.cpu().float()
-    side, pieces = encoder.image_size, align.settings.text_tower.max_pieces
+    side, pieces = encoder.image_size, encoder.max_pieces
     pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     ids = torch.arange(2 * (pieces // 2)).reshape(2, -1) % align.settings.vocabulary
     mask = torch.ones_like(ids)
@@ -84,7 +82,7 @@ def export(model: str | Path, to: str | Path) -> None:
         _write(ImageTower(align), {"pixels": pixels}, {"pixels": {0: batch}}, partial / IMAGE_TOWER)
         shapes = {name: {0: batch, 1: length} for name in ("ids", "mask")}
         _write(TextTower(align), {"ids": ids, "mask": mask}, shapes, partial / TEXT_TOWER)
-        encoder.tokenizer.save(partial)
+        encoder.tokenizer.save(partial, pieces)
         about = ExportSettings(
             name=str(model),
             fingerprint=encoder.fingerprint,
@@ -95,6 +93,16 @@ def export(model: str | Path, to: str | Path) -> None:
             temperature=encoder.temperature,
         )
         (partial / ABOUT).write_text(json.dumps(about.model_dump(), indent=2) + "\n", encoding="utf-8")
+
+
+def _align_encoder(model: str | Path) -> hub.AlignEncoder:
+    encoder = hub.load(model)
+    if not isinstance(encoder, hub.AlignEncoder):
+        raise OpenAlignError(
+            f"{model}: only models of the ALIGN kind can be exported, with the settings and the image preprocessing "
+            "that openalign has; for others there is `optimum`."
+        )
+    return encoder
 
 
 def _check_replaceable(folder: Path) -> None:

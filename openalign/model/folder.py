@@ -19,14 +19,17 @@ from openalign.files import recover_folder
 
 CONFIG = "config.json"
 PREPROCESSOR = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MOST_WEIGHT_BYTES = 2**40
 
-_SETTINGS = (CONFIG, PREPROCESSOR, "processor_config.json", "tokenizer_config.json", "special_tokens_map.json", INDEX)
+_SETTINGS = (CONFIG, PREPROCESSOR, PROCESSOR, "tokenizer_config.json", "special_tokens_map.json", INDEX)
 """Files that transformers reads as settings, which can name code to run."""
 _READ_AS_TEXT = (".json", ".txt", ".model", ".jinja")
-_SHAPE_EMBEDDINGS = (CONFIG, PREPROCESSOR, "tokenizer.json")
+_SHAPE_EMBEDDINGS = (CONFIG, PREPROCESSOR, "tokenizer.json", "spiece.model")
+_INSTEAD_OF_TOKENIZER = ("merges.txt", "tokenizer_config.json", "vocab.json", "vocab.txt")
+"""What else the ids of a text depend on in a folder without tokenizer.json, besides `*.model`."""
 _ADVICE = (
     "take an older checkpoint or fetch the folder again; if you edited it on purpose, delete the checksums.json there"
 )
@@ -115,7 +118,12 @@ def fingerprint_of(folder: Path) -> str:
     """
     known = read_checksums(folder) or {}
     digest = hashlib.sha256()
-    for name in [*_SHAPE_EMBEDDINGS, *sorted(path.name for path in folder.glob("*.safetensors"))]:
+    names = [*_SHAPE_EMBEDDINGS, *sorted(path.name for path in folder.glob("*.safetensors"))]
+    if not (folder / PREPROCESSOR).exists():
+        names.append(PROCESSOR)
+    if not (folder / "tokenizer.json").exists():
+        names += [*_INSTEAD_OF_TOKENIZER, *sorted({path.name for path in folder.glob("*.model")} - set(names))]
+    for name in names:
         if (folder / name).exists():
             digest.update(name.encode())
             digest.update(bytes.fromhex((known.get(name) or checksum_of(folder / name)).sha256))

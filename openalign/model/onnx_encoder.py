@@ -16,9 +16,8 @@ from openalign.data.images.read import ImageInput, read_image
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.extras import require
-from openalign.model.dual_encoder import DualEncoder
+from openalign.model.dual_encoder import DualEncoder, centre_crop
 from openalign.model.folder import check_kinds
-from openalign.model.hub import centre_crop
 from openalign.model.limits import MOST_PIECES, MOST_SIDE, MOST_WIDTH
 from openalign.settings import Settings
 

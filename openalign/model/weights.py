@@ -48,9 +48,13 @@ def weight_files(folder: Path) -> list[Path]:
     if pickled:
         raise OpenAlignError(
             f"{folder}: holds its weights only as {pickled[0]}, a format that can run code; openalign reads "
-            "model.safetensors alone."
+            f"{WEIGHTS} alone. If you trust the file, convert it with transformers: "
+            "`AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)`."
         )
-    raise OpenAlignError(f"{folder / WEIGHTS}: no such file; the folder holds no weights.")
+    raise OpenAlignError(
+        f"{folder / WEIGHTS}: no such file; the folder holds no weights. Only safetensors files are fetched from the "
+        "Hugging Face hub: a repository with a pytorch_model.bin alone has to be converted with transformers first."
+    )
 
 
 def _shards(folder: Path) -> list[Path]:

@@ -81,7 +81,7 @@ def set_up(request: Request, world: Processes) -> Training:
     for doubt in doubts(recipe, world.world_size):
         log.warning(doubt)
     pairs = _open_data(recipe)
-    tokenizer = Tokenizer.load(Path(recipe.tokenizer or ""))
+    tokenizer = hub.align_tokenizer(Path(recipe.tokenizer or ""))
     model = _build_model(planned, tokenizer, world)
     identity = world.from_first(lambda: _check_and_prepare(request, planned, pairs, tokenizer))
 

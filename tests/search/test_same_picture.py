@@ -14,8 +14,7 @@ from openalign.data.images.decode import resize
 from openalign.data.images.read import read_image
 from openalign.evaluation.run import evaluate
 from openalign.evaluation.zero_shot import classify
-from openalign.model.dual_encoder import DualEncoder
-from openalign.model.hub import centre_crop
+from openalign.model.dual_encoder import DualEncoder, centre_crop
 from openalign.search import Index
 from openalign.serve.app import create_app
 

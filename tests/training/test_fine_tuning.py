@@ -11,6 +11,7 @@ from openalign.errors import OpenAlignError
 from openalign.model.hub import load
 from openalign.training.loop import train
 from openalign.training.recipe.recipe import read_recipe
+from tests.model.port_folder import align_base_folder
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +60,16 @@ def test_the_run_keeps_the_recipe_with_what_the_model_brought(three_lines: Path,
             for run in (again.model, tmp_path / "tuned" / "model")
         )
     )
+
+
+def test_a_folder_of_transformers_is_fine_tuned_with_its_old_vocabulary(recipe: Path, tmp_path: Path) -> None:
+    align_base_folder(tmp_path / "align-base")
+    path = recipe.with_name("port.toml")
+    path.write_text(f'start_from = "{tmp_path / "align-base"}"\ndata = "pairs.csv"\nsteps = 2\nbatch_size = 12\n')
+    tuned = load(train(path, to=tmp_path / "tuned").model)
+    assert tuned.image_size == 24 and (tmp_path / "tuned" / "model" / "tokenizer.json").exists()
+    before = load(tmp_path / "align-base").embed_texts(["a red apple"])
+    assert 0 < float(abs(tuned.embed_texts(["a red apple"]) - before).max()) < 1e-2
 
 
 def test_a_tower_that_is_not_the_models_is_refused(three_lines: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from openalign.data.files.image_value import Form, existing_file, form_of
 
+_ROWS_TRIED = 1000
 _NAMES_TRIED = 20
 _FOLDERS_TRIED = 200
 _FOR_ANNOTATIONS = ("annotation", "annotations", "captions", "karpathy", "labels", "meta", "metadata", "texts")
@@ -18,8 +19,12 @@ def folder_of_images(table: Path, names: Iterable[str | None]) -> Path:
     `Images/`; or one beside the table's folder, if that is called `annotations` or the like, as COCO has
     `annotations/captions_val2017.json` beside `val2017/`. The table's folder if none holds any.
     """
-    paths = (name for name in names if name and form_of(name) is Form.PATH and not Path(name).is_absolute())
-    tried = list(islice(dict.fromkeys(islice(paths, 10 * _NAMES_TRIED)), _NAMES_TRIED))
+    paths = (
+        name
+        for name in islice(names, _ROWS_TRIED)
+        if name and form_of(name) is Form.PATH and not Path(name).is_absolute()
+    )
+    tried = list(islice(dict.fromkeys(paths), _NAMES_TRIED))
     own = table.parent
     if not tried or _found(own, tried):
         return own

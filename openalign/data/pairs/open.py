@@ -14,7 +14,7 @@ from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
-from openalign.data.tables.suffixes import TABLE_SUFFIXES
+from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
 
@@ -82,7 +82,12 @@ def unknown(source: Source) -> OpenAlignError:
     """The error for data of no known layout."""
     looked_for = ", ".join(f"{layout.title} ({layout.name})" for layout in LAYOUTS)
     if source.is_folder:
-        return OpenAlignError(f"{source.name} holds no shards, no pairs.csv and no images. Looked for: {looked_for}")
+        found = [file for file in source.files if table_suffix(file)]
+        given = f". To use a table in it, give the table: {source.child(found[0])}" if found else ""
+        told = f". {source.skipped[0]}" if source.skipped else ""
+        return OpenAlignError(
+            f"{source.name} holds no shards, no pairs.csv and no images{given}{told}. Looked for: {looked_for}"
+        )
     if not isinstance(source.at, Path):
         if not remote.exists(source.at):
             return OpenAlignError(f"{source.name} does not exist")

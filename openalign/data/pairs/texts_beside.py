@@ -30,6 +30,8 @@ class Beside:
 
     texts: Mapping[str, Mapping[str, str]]
     """image -> suffix -> text file, for the images that have any."""
+    seconds: Mapping[str, str]
+    """image -> a second text file of the same suffix, as in `labels/` where the first is in `captions/`."""
     alone: Sequence[str]
     """Text files without an image."""
     fields_alone: Sequence[str]
@@ -46,12 +48,14 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
             for key in {file[: -len(suffix)], _without(file[: -len(suffix)], TEXT_FOLDERS)}:
                 by_key.setdefault(key, []).append((suffix, file))
     texts: dict[str, dict[str, str]] = {}
+    seconds: dict[str, str] = {}
     used: set[str] = set()
     for image in images:
         stem = image.rpartition(".")[0]
         keys = dict.fromkeys((stem, image, _without(stem, IMAGE_FOLDERS)))
         for suffix, file in (each for key in keys for each in by_key.get(key, ())):
-            texts.setdefault(image, {}).setdefault(suffix, file)
+            if texts.setdefault(image, {}).setdefault(suffix, file) != file and suffix in TEXT_SUFFIXES:
+                seconds[image] = file
             used.add(file)
     every = {file: suffix for found in by_key.values() for suffix, file in found if file not in used}
     alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES)
@@ -59,6 +63,7 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
     fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX)
     return Beside(
         texts,
+        seconds,
         [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS],
         sorted(file for file in fields if file.rpartition(".")[0] not in stems),
     )

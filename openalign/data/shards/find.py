@@ -85,8 +85,8 @@ def _choices(inside: str) -> list[str]:
 def missing_tars(files: Sequence[str]) -> list[LeftOut]:
     """A message for each series of tars of which some are not among `files` (relative paths of all files).
 
-    Names tell of others: `00003-of-00016.tar`; a gap in the numbers, if more of them are there than not; and the
-    `00003_stats.json` that img2dataset writes for each tar.
+    Names tell of others: `00003-of-00016.tar`; a gap in the numbers, if more of them are there than not; the
+    `00003_stats.json` that img2dataset writes for each tar; and the index that `curate` does.
     """
     tars = [file for file in files if is_tar(file)]
     there = set(tars)
@@ -133,9 +133,10 @@ def _in_gaps(tars: Sequence[str]) -> Iterator[str]:
 
 
 def _with_statistics(files: Sequence[str], tars: set[str]) -> Iterator[str]:
-    named = [f"{file.removesuffix('_stats.json')}.tar" for file in files if file.endswith("_stats.json")]
-    if any(name in tars for name in named):
-        yield from named
+    for ending in ("_stats.json", ".index.parquet"):
+        named = [f"{file.removesuffix(ending)}.tar" for file in files if file.endswith(ending)]
+        if any(name in tars for name in named):
+            yield from named
 
 
 def beside_tars(files: Sequence[str]) -> list[str]:

@@ -98,7 +98,7 @@ def _notes(
     if by_line is not None:
         notes.append(
             f"{name}: each line of a text is a caption, {sum(map(len, by_line)):,} of {len(samples):,} images: "
-            "--text-column txt takes each text as one"
+            f"--text-column {Counter(chosen).most_common(1)[0][0]} takes each text as one"
         )
     if usual is not None:
         notes.append(f"{name}: texts are taken from the field {usual!r} of the .json where no member holds one")

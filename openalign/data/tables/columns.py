@@ -23,6 +23,8 @@ LABEL_NAMES = ("label", "labels", "fine_label", "class", "category")
 TEXT_FIELDS = ("raw", "text", "caption")
 """Fields of an object whose text is the caption: COCO and Karpathy's splits write `{"raw": "..."}`."""
 
+_MOST_LISTED = 100
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -177,15 +179,21 @@ def _type_name(kind: pa.DataType) -> str:
 def _find(names: Sequence[str], given: str | None, usual: Sequence[str], role: str, where: str) -> str:
     found = usual_name(names, usual) if given is None else _given(names, given)
     if found is None and given is not None:
-        raise OpenAlignError(f"{where} has no column {given!r}; its columns are {', '.join(names)}")
+        raise OpenAlignError(f"{where} has no column {given!r}; its columns are {_listed(names)}")
     if found is None:
         raise OpenAlignError(
-            f"{where} has no {role} column ({', '.join(usual)}); its columns are {', '.join(names)}: "
+            f"{where} has no {role} column ({', '.join(usual)}); its columns are {_listed(names)}: "
             f"name one with {option(f'{role}_column')}, or the setting {role}_column"
         )
     if list(names).count(found) > 1:
         raise OpenAlignError(f"{where} has two columns called {found!r}: rename one")
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names in a message: in one line, however many there are and whatever they hold."""
+    shown = [name if name.isprintable() and len(name) <= 80 else repr(name[:80]) for name in names[:_MOST_LISTED]]
+    return ", ".join(shown) + (f" and {len(names) - _MOST_LISTED:,} more" if len(names) > _MOST_LISTED else "")
 
 
 def _given(names: Sequence[str], given: str) -> str | None:

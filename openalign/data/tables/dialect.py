@@ -92,12 +92,15 @@ class Dialect:
         if self.has_blanks:
             table = pa.table([pc.utf8_ltrim(column, " ") for column in table.columns], names=table.column_names)
         at = self.image_at
-        if at is not None and at < table.num_columns and len(table):
-            numbered = pc.match_substring_regex(table.column(at), _CAPTION_NUMBER)
-            if pc.all(numbered).as_py():
-                names = pc.replace_substring_regex(table.column(at), _CAPTION_NUMBER, r"\1")
-                table = table.set_column(at, table.column_names[at], names)
+        if at is not None and at < table.num_columns and len(table) and _are_numbered(table.column(at)):
+            names = pc.replace_substring_regex(table.column(at), _CAPTION_NUMBER, r"\1")
+            table = table.set_column(at, table.column_names[at], names)
         return table
+
+
+def _are_numbered(names: pa.ChunkedArray) -> bool:
+    first = names.slice(0, _ROWS_TRIED)
+    return all(pc.all(pc.match_substring_regex(each, _CAPTION_NUMBER)).as_py() for each in (first, names))
 
 
 def _first_lines(source: TableSource) -> list[str]:

@@ -71,14 +71,14 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
     suffix = table_suffix(source.path, named=True)
     if suffix == ".parquet":
         return _read_parquet(source, problems)
+    if source.is_utf16():
+        source, problems[:] = source.converted_to_utf8()
     if suffix not in (*DELIMITED, *TEXTS) and (suffix == JSON or starts_with_list(source)):
         table = read_json_table(source, problems)
         if table is not None:
             return table
     found: list[str] = []
     try:
-        if source.is_utf16():
-            raise UnicodeError
         table = _read_text(source, image_column, text_column, found)
         problems += found
         return table

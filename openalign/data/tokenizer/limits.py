@@ -9,10 +9,12 @@ import base64
 import binascii
 import unicodedata
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from openalign.data.files.json_files import read_object
+from openalign.data.files.json_files import check_file, read_object
+from openalign.data.files.library_errors import library_errors
 from openalign.errors import OpenAlignError
 
 MOST_TOKENIZER_BYTES = 100 * 2**20
@@ -68,6 +70,24 @@ def check_tokenizer(path: Path) -> None:
             raise _Refused(f"it adds {added:,} ids to every text, at most {MOST_ADDED_IDS} are allowed")
         _check_model(content.get("model"))
         _check_rest(content)
+    except _Refused as error:
+        raise OpenAlignError(f"{path} is not a supported tokenizer: {error}.") from None
+
+
+def check_sentencepiece(path: Path) -> None:
+    """Check a SentencePiece model (`spiece.model`) before its library loads it.
+
+    Raises:
+        OpenAlignError: the file is damaged or of another kind, or has a rule by which a text could grow without bound.
+    """
+    check_file(path, MOST_TOKENIZER_BYTES)
+    with library_errors(f"{path} is not a SentencePiece model"):
+        format_of: Any = import_module("sentencepiece.sentencepiece_model_pb2")
+        model = format_of.ModelProto.FromString(path.read_bytes())
+    try:
+        if not model.pieces:
+            raise _Refused("it has no pieces")
+        _check_replacements(model.normalizer_spec.precompiled_charsmap)
     except _Refused as error:
         raise OpenAlignError(f"{path} is not a supported tokenizer: {error}.") from None
 
@@ -137,13 +157,17 @@ def _length(text: Any, name: str) -> int:
 
 
 def _check_charsmap(encoded: Any) -> None:
-    """Check a SentencePiece map: the size of its trie (4 bytes), the trie, and texts that end with a zero byte each."""
     if encoded is None:
         return
     try:
         content = base64.b64decode(_text(encoded, "precompiled_charsmap"), validate=True)
     except (binascii.Error, ValueError):
         raise _Refused("its `precompiled_charsmap` is not base64") from None
+    _check_replacements(content)
+
+
+def _check_replacements(content: bytes) -> None:
+    """Check a SentencePiece map: the size of its trie (4 bytes), the trie, and texts that end with a zero byte each."""
     texts = content[4 + int.from_bytes(content[:4], "little") :]
     longest = max((_length(text.decode(errors="replace"), "text") for text in texts.split(b"\0")), default=0)
     if longest > MOST_CHARSMAP_CHARACTERS:

@@ -132,12 +132,15 @@ class Tokenizer:
             ids_BT[mask_BT.astype(bool)] = np.concatenate(encoded)
         return ids_BT, mask_BT
 
-    def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json` for `transformers.AutoTokenizer`."""
+    def save(self, folder: Path, max_pieces: int = MAX_PIECES) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json` for `transformers.AutoTokenizer`.
+
+        `max_pieces` is the length at which a tokenizer of transformers truncates: that of the model.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(self._fast.to_str(pretty=True), encoding="utf-8")
         names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
-        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": MAX_PIECES} | names
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_pieces} | names
         (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @staticmethod

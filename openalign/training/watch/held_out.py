@@ -10,7 +10,7 @@ from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.evaluation import retrieval
 from openalign.evaluation.protocol import EvaluateSettings
 from openalign.model.align import Align
-from openalign.model.hub import AlignEncoder
+from openalign.model.align_encoder import AlignEncoder
 from openalign.training.recipe.recipe import HeldOutSettings
 
 

@@ -130,3 +130,24 @@ def test_splits_are_told_by_folders_unless_a_folder_is_a_class(tmp_path: Path) -
     put(tmp_path / "c" / "train", a="a long train")
     put(tmp_path / "c" / "boat", b="a boat")
     assert open_pairs(tmp_path / "c").texts() == ["a boat", "a long train"]
+
+
+@pytest.mark.parametrize(("texts", "numbers"), [("captions", "labels"), ("texts", "labels")])
+def test_of_two_folders_of_texts_that_of_numbers_is_passed_over(tmp_path: Path, texts: str, numbers: str) -> None:
+    put(tmp_path / "images", a=None, b=None)
+    for folder, content in ((texts, "a boat"), (numbers, "0 0.5 0.5 0.1 0.1")):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            (tmp_path / folder / f"{name}.txt").write_text(content)
+    assert open_pairs(tmp_path).texts() == ["a boat", "a boat"]
+    (tmp_path / numbers / "a.txt").write_text("a ship")
+    with pytest.raises(OpenAlignError, match=r"a\.jpg has two texts, in .* and in"):
+        open_pairs(tmp_path)
+
+
+def test_an_image_beside_the_splits_is_counted(tmp_path: Path) -> None:
+    put(tmp_path / "train", a="one")
+    put(tmp_path / "test", a="two")
+    put(tmp_path, preview=None)
+    pairs = open_pairs(tmp_path, split="train")
+    assert pairs.texts() == ["one"] and counted(pairs.problems) == {Kind.IMAGE_OUTSIDE: 1}

@@ -108,6 +108,15 @@ def test_a_source_that_cannot_be_opened_is_an_error_with_advice(
         open_pairs(source)
 
 
+def test_what_a_folder_holds_instead_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"x")
+    with pytest.raises(OpenAlignError, match=r"no images.*1 \.heic images are of a format that is not read"):
+        open_pairs(tmp_path)
+    (tmp_path / "cc3m.tsv").write_text("a dog\thttp://a.test/1.jpg\n")
+    with pytest.raises(OpenAlignError, match=r"give the table: .*cc3m\.tsv"):
+        open_pairs(tmp_path)
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="the real sets are not beside this checkout")
 def test_real_product_photos_open_by_their_table(tmp_path: Path) -> None:
     with (SHARED / "fashion" / "pairs.csv").open(newline="", encoding="utf-8") as file:

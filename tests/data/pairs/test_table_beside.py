@@ -162,3 +162,17 @@ def test_what_is_passed_over_beside_images_is_said(tmp_path: Path) -> None:
     assert counted(pairs.problems) == {Kind.FILE_NOT_USED: 2}
     with pytest.raises(OpenAlignError, match=r"no texts.*cc3m\.tsv names no image that is there"):
         open_pairs(tmp_path)
+
+
+def test_tables_of_parts_that_share_no_image_are_read_together(tmp_path: Path) -> None:
+    images(tmp_path, "x/1.jpg", "y/1.jpg")
+    for part in "xy":
+        (tmp_path / part / "captions.csv").write_text(f"image,caption\n1.jpg,of {part}\n")
+    assert pairs_in(tmp_path) == {"x/1.jpg": "of x", "y/1.jpg": "of y"}
+
+
+@pytest.mark.parametrize(("stored", "named"), [("IMG_1.JPG", "img_1.jpg"), ("e\u0301.jpg", "\u00e9.jpg")])
+def test_names_in_another_case_or_normal_form_are_found(tmp_path: Path, stored: str, named: str) -> None:
+    images(tmp_path, stored)
+    (tmp_path / "captions.csv").write_text(f"image,caption\n{named},one\n", encoding="utf-8")
+    assert pairs_in(tmp_path) == {stored: "one"}

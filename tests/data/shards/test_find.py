@@ -40,6 +40,7 @@ def test_braces_stand_for_names_as_in_a_shell(pattern: str, names: list[str]) ->
         (["x-00000-of-00004.tar", "x-00003-of-00004.tar"], 2),
         (["x-1-of-3.tar", "x-3-of-3.tar"], 1),
         (["a/00000.tar", "a/00000_stats.json", "a/00001_stats.json"], 1),
+        (["s-0.tar", "s-0.index.parquet", "s-1.index.parquet", "s-2.index.parquet"], 2),
         (["0.tar", "1.tar", "2.tar", "10.tar"], 0),  # more are missing than there: these numbers do not count
         (["2021.tar", "2022.tar", "2023.tar"], 0),
         (["00000.tar", "00001.tar", "b/00007.tar"], 0),

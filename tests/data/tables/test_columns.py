@@ -86,3 +86,12 @@ def test_a_label_is_the_text_only_where_nothing_else_is() -> None:
     assert "is taken for the texts, since there is no other" in chosen.notes[0]
     with pytest.raises(OpenAlignError, match="no text column"):
         choose_columns(pa.schema([("image", pa.string()), ("label", pa.int64())]))
+
+
+def test_a_message_stays_one_line_whatever_the_names_of_columns(tmp_path: Path) -> None:
+    names = ["a\nb", "x" * 500, "\0", *(f"column {number}" for number in range(300))]
+    with pytest.raises(
+        OpenAlignError, match=r"columns are 'a\\nb', 'x{80}', '\\x00', .* and 203 more: name one"
+    ) as caught:
+        find_columns(names)
+    assert str(caught.value).isprintable()

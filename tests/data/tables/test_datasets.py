@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from openalign.data.left_out import counted
 from openalign.data.pairs.open import open_pairs
+from openalign.data.tables.datasets import missing_parts
 from openalign.errors import OpenAlignError
 from tests.data.tables.datasets import JPEGS, save_to_disk, stored
 
@@ -117,3 +119,70 @@ def test_a_changed_byte_in_a_saved_dataset_raises_nothing_but_our_error(
             pairs.image_bytes(row)
     except OpenAlignError as error:
         assert "\n" not in str(error)
+
+
+def test_a_saved_dataset_is_what_its_state_names(tmp_path: Path) -> None:
+    folder = save_to_disk(tmp_path / "saved", stored(0, 2), stored(2, 4), stored(4, 6))
+    for name in ("cache-1c80317fa3b1799d.arrow", "tmpabc.arrow", "data-00003-of-00004.arrow"):
+        (folder / name).write_bytes((folder / "data-00000-of-00003.arrow").read_bytes())
+    assert open_pairs(folder).texts() == [f"text {i}" for i in range(6)]
+    (folder / "data-00001-of-00003.arrow").unlink()
+    pairs = open_pairs(folder)
+    assert pairs.texts() == ["text 0", "text 1", "text 4", "text 5"]
+    assert counted(pairs.problems) == {"files that are announced and missing": 1}
+    assert "data-00001-of-00003.arrow" in pairs.problems[0]
+
+
+@pytest.mark.parametrize("state", ["{}", "nope", '{"_data_files": [{"filename": "../x.arrow"}]}', '{"_data_files": 5}'])
+def test_without_names_in_its_state_a_saved_dataset_is_its_files_but_caches(tmp_path: Path, state: str) -> None:
+    folder = save_to_disk(tmp_path / "saved", stored(0, 2), stored(2, 4))
+    (folder / "cache-1c80317fa3b1799d.arrow").write_bytes((folder / "data-00000-of-00002.arrow").read_bytes())
+    (folder / "state.json").write_text(state)
+    pairs = open_pairs(folder)
+    assert pairs.texts() == [f"text {i}" for i in range(4)]
+    assert "names no files" in pairs.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"], 1),
+        (["train-00000-of-00002-abc123.parquet", "train-00001-of-00002-def456.parquet"], 0),
+        (["data/train-00001-of-00004.parquet"], 3),
+        (["train-00000-of-00001.parquet", "test-00000-of-00002.parquet"], 1),
+        (["part-00000-6b1f.snappy.parquet"], 0),
+        (["a-00000-of-00002/x-00000-of-00001.parquet"], 0),
+    ],
+)
+def test_parts_that_names_announce_and_that_are_missing_are_counted(names: list[str], missing: int) -> None:
+    assert sum(counted(missing_parts(names)).values()) == missing
+
+
+def test_parts_of_two_editions_side_by_side_are_noted() -> None:
+    names = [*(f"train-{i:05d}-of-00002.parquet" for i in range(2)), "train-00000-of-00001.parquet"]
+    assert missing_parts(names) == ["train is there in 1 parts and in 2: both are read, so remove one"]
+
+
+def test_missing_parts_of_a_dataset_are_told_when_it_is_opened(tmp_path: Path) -> None:
+    pq.write_table(stored(0, 2), tmp_path / "train-00001-of-00004.parquet")
+    pairs = open_pairs(tmp_path)
+    assert len(pairs) == 2
+    assert counted(pairs.problems) == {"files that are announced and missing": 3}
+
+
+def test_partitions_give_their_rows_a_column(tmp_path: Path) -> None:
+    for number, (lang, year) in enumerate([("de", "2020"), ("en", "2021"), ("__HIVE_DEFAULT_PARTITION__", "a%2Fb")]):
+        folder = tmp_path / f"lang={lang}" / f"year={year}"
+        folder.mkdir(parents=True)
+        pq.write_table(stored(number, number + 1), folder / "part-00000.snappy.parquet")
+    (tmp_path / "_SUCCESS").write_text("")
+    pairs = open_pairs(tmp_path)
+    found = {tuple(row.values()) for row in pairs.table.select(["text", "lang", "year"]).to_pylist()}
+    assert found == {("text 0", "de", "2020"), ("text 1", "en", "2021"), ("text 2", None, "a/b")}
+    assert pairs.where({"lang": "en"}).image_bytes(0) == JPEGS[1]
+
+
+def test_a_column_of_the_file_comes_before_that_of_its_partition(tmp_path: Path) -> None:
+    (tmp_path / "lang=en").mkdir()
+    pq.write_table(stored(0, 1).append_column("lang", pa.array(["fr"])), tmp_path / "lang=en" / "a.parquet")
+    assert open_pairs(tmp_path).table["lang"].to_pylist() == ["fr"]

@@ -1,5 +1,7 @@
 """Images in a column of bytes are read by row."""
 
+import base64
+import json
 import os
 import pickle
 from pathlib import Path
@@ -9,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from openalign.data.left_out import counted
 from openalign.data.pairs.open import open_pairs
 from openalign.data.tables.image_columns import ArrowImages, StoredImages
 from openalign.errors import OpenAlignError
@@ -74,3 +77,40 @@ def test_images_of_a_saved_dataset_of_any_kind_are_read_one_by_one(
         assert [each.image_bytes(row) for row in (0, 2, 3, 7)] == [JPEGS[0], b"", JPEGS[1], JPEGS[5]]
         with pytest.raises(OpenAlignError, match="this row holds no image"):
             each.image_bytes(1)
+
+
+def test_images_written_as_text_are_read_beside_paths(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEGS[2])
+    plain, url = (base64.b64encode(JPEGS[row]).decode() for row in (0, 1))
+    rows = [plain, f"data:image/jpeg;base64,{url}", "a.jpg", "data:image/jpeg;base64,?"]
+    lines = [json.dumps({"image": image, "text": f"text {row}"}) for row, image in enumerate(rows)]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    pairs = open_pairs(tmp_path / "t.jsonl")
+    assert [pairs.image_bytes(row) for row in range(3)] == [JPEGS[0], JPEGS[1], JPEGS[2]]
+    assert len(set(pairs.image_ids(np.arange(4)))) == 4
+    assert counted(pairs.problems) == {"images that cannot be read": 1}
+    with pytest.raises(OpenAlignError, match="row 4"):
+        pairs.image_bytes(3)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_rows_with_a_path_and_no_bytes_are_read_from_their_files(tmp_path: Path, saved: bool) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = [{"bytes": JPEGS[0], "path": "a.jpg"}, {"bytes": None, "path": "b.jpg"}, {"bytes": None, "path": None}]
+    table = pa.table({"image": pa.array(images, kind), "text": ["a", "b", "c"]})
+    folder = save_to_disk(tmp_path / "t", table) if saved else tmp_path
+    (folder / "b.jpg").write_bytes(JPEGS[1])
+    pq.write_table(table, tmp_path / "t.parquet")
+    pairs = open_pairs(folder if saved else tmp_path / "t.parquet")
+    assert [pairs.image_bytes(row) for row in (0, 1)] == JPEGS[:2]
+    assert pairs.select([1]).image_bytes(0) == JPEGS[1]
+    with pytest.raises(OpenAlignError, match="this row holds no image"):
+        pairs.image_bytes(2)
+
+
+def test_of_a_list_of_images_the_first_is_taken_and_the_others_are_counted(tmp_path: Path) -> None:
+    images = pa.array([[JPEGS[0], JPEGS[1], JPEGS[2]], [], None, [JPEGS[3]]])
+    pq.write_table(pa.table({"images": images, "text": list("abcd")}), tmp_path / "t.parquet")
+    pairs = open_pairs(tmp_path / "t.parquet")
+    assert [pairs.image_bytes(row) for row in (0, 3)] == [JPEGS[0], JPEGS[3]]
+    assert counted(pairs.problems) == {"further images of a sample": 2}

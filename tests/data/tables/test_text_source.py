@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign.data.files import text_source
-from openalign.data.tables import json_lines
+from openalign.data.left_out import counted
+from openalign.data.tables import json_lines, suffixes
 from openalign.data.tables.read import read_table
 from openalign.errors import OpenAlignError
 from tests.data.tables.long_tables import LINES, table_with
@@ -82,3 +83,34 @@ def test_a_table_that_unpacks_to_far_more_than_its_size_is_not_read(
         table_with(tmp_path / name, b"y" * 4_000_000)
     with pytest.raises(OpenAlignError, match=rf"{name} .*its [\d,]+ bytes decompress to more than [\d,]+"):
         read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst", ".bz2"])
+@pytest.mark.parametrize("name", [*LINES, "t.json"])
+def test_a_compressed_table_is_read_as_the_plain_one(tmp_path: Path, name: str, suffix: str) -> None:
+    if name == "t.json":
+        (tmp_path / name).write_text('[{"file": "a.jpg", "text": "x"}, {"file": "b.jpg", "text": "y"}]')
+    else:
+        table_with(tmp_path / name, "é".encode(), "x")
+    with pa.CompressedOutputStream(str(tmp_path / f"{name}{suffix}"), suffixes.PACKINGS[suffix]) as stream:
+        stream.write((tmp_path / name).read_bytes())
+    assert read_table(tmp_path / f"{name}{suffix}").equals(read_table(tmp_path / name))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("word", ["a red apple", "苹果在桌子上", "Красное яблоко"])
+@pytest.mark.parametrize("name", [*LINES, "t.json"])
+def test_utf16_without_a_mark_is_read(tmp_path: Path, name: str, word: str, encoding: str) -> None:
+    header, line = LINES.get(name, ("", '[{{"file": "{0}.jpg", "text": "{1}"}}]'))
+    (tmp_path / name).write_bytes((header + line.format(0, word)).encode(encoding))
+    problems: list[str] = []
+    assert read_table(tmp_path / name, problems=problems)["text"].to_pylist() == [word]
+    assert f"is read as {encoding}" in problems[0]
+
+
+def test_a_file_of_good_and_bad_lines_is_utf8(tmp_path: Path) -> None:
+    lines = [b"file,text", "a.jpg,café".encode(), *[b"b.jpg,caf\xe9"] * 3, "c.jpg,苹果".encode()]
+    (tmp_path / "t.csv").write_bytes(b"\n".join(lines))
+    problems: list[str] = []
+    assert read_table(tmp_path / "t.csv", problems=problems)["text"].to_pylist() == ["café", "苹果"]
+    assert counted(problems) == {"rows that cannot be parsed": 3}

@@ -183,7 +183,7 @@ def test_a_tokenizer_file_of_another_name_or_format_is_refused(file: Path, monke
     with pytest.raises(OpenAlignError, match="`fast_tokenizer_files` is not supported"):
         load_tokenizer(file.parent)
     file.rename(file.parent / "spiece.model")
-    with pytest.raises(OpenAlignError, match=r"holds its tokenizer only as spiece\.model"):
+    with pytest.raises(OpenAlignError, match=r"spiece\.model is not a SentencePiece model"):
         load_tokenizer(file.parent)
 
 

@@ -51,7 +51,7 @@ class CaptionFiles:
         if first is None:
             return None
         splits = split_folders({image.rpartition("/")[0] for image in source.images})
-        problems = []
+        problems = source.outside(splits)
         if alone := _alone(source.at, source.files, beside):
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
@@ -61,7 +61,8 @@ class CaptionFiles:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
         images = image_files(files, folder)
         problems: list[str] = []
-        texts = _texts_of(folder, images, texts_beside(images, files), options, problems)
+        beside = _chosen(folder, texts_beside(images, files), options)
+        texts = _texts_of(folder, images, beside, options, problems)
         rows, captions = [], []
         for row, found in enumerate(texts.captions):
             if found is None and options.need_text:
@@ -77,6 +78,31 @@ class CaptionFiles:
                 table = table.append_column(column, texts.fields[column].take(pa.array(rows, pa.int64())))
         pairs = Pairs.of(name, table, FileImages(folder, table["image"]), problems)
         return replace(pairs, source_rows=np.array(rows, np.int64), columns={"image": "path", "text": texts.taken})
+
+
+def _chosen(folder: Path, beside: Beside, options: ReadOptions) -> Beside:
+    """The text files without those that hold numbers, where an image has two: `labels/` beside `captions/`.
+
+    Raises `OpenAlignError` if both hold texts, and texts are needed.
+    """
+    if not beside.seconds:
+        return beside
+    seconds = read_texts(folder, list(beside.seconds.values()), [])
+    if are_numbers(text for text in seconds.values() if text):
+        return beside
+    pairs = [(image, suffix) for image, found in beside.texts.items() for suffix in found if image in beside.seconds]
+    firsts = read_texts(folder, [beside.texts[image][suffix] for image, suffix in pairs], [])
+    if are_numbers(text for text in firsts.values() if text):
+        changed = {image: {Path(file).suffix.lower(): file} for image, file in beside.seconds.items()}
+        return replace(beside, texts={**beside.texts, **changed})
+    if options.need_text:
+        image, second = next(iter(beside.seconds.items()))
+        first = next(iter(beside.texts[image].values()))
+        raise OpenAlignError(
+            f"{folder / image} has two texts, in {first} and in {second} ({len(beside.seconds):,} images have): move "
+            "those away that are not meant"
+        )
+    return beside
 
 
 @dataclass(frozen=True)
@@ -150,9 +176,10 @@ def _alone(folder: Path, files: Sequence[str], beside: Beside) -> list[str]:
 def _first_captions(folder: Path, beside: Beside) -> str | None:
     """A caption file, by name; None if there are none, or they hold no captions but numbers or other fields."""
     files = [file for texts in beside.texts.values() for suffix, file in texts.items() if suffix in TEXT_SUFFIXES]
-    texts = read_texts(folder, files[:_SAMPLE], [])
-    if files and not are_numbers(text for text in texts.values() if text):
-        return files[0]
+    for some in (files, list(beside.seconds.values())):
+        texts = read_texts(folder, some[:_SAMPLE], [])
+        if some and not are_numbers(text for text in texts.values() if text):
+            return some[0]
     jsons = [texts[FIELDS_SUFFIX] for texts in beside.texts.values() if FIELDS_SUFFIX in texts]
     fields = read_fields(folder, jsons[:_SAMPLE], [])
     return jsons[0] if captions_of_fields(list(fields.values()), None)[1] else None

@@ -72,7 +72,7 @@ class ClassFolders:
             return None
         some = ", ".join(sorted(classes, key=by_number)[:3])
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
-        return Finding(why, source.parts(splits), gives_texts=False)
+        return Finding(why, source.parts(splits), source.outside(splits), gives_texts=False)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         local = [part for part in parts if isinstance(part, Path)]
@@ -102,6 +102,8 @@ class ClassFolders:
 def _names(source: str, classes: set[str], folder: Path, problems: list[str]) -> tuple[dict[str, str], str]:
     """The name of each class that has one, and what it was taken from; ids without names have none."""
     around = folders_up_to(source, folder)
+    if not classes:
+        return {}, ""
     if not are_ids(classes):
         return names_of_folders(classes), "the name of the folder"
     names, table = names_of_ids(classes, [*around, around[-1].absolute().parent])

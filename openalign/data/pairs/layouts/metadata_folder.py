@@ -37,7 +37,7 @@ class MetadataFolder:
         if list(splits) == [""]:
             splits = {"": [""]}
         more = f" and {len(tables) - 1:,} more" if len(tables) > 1 else ""
-        return Finding(f"it holds {tables[0]}{more}", source.parts(splits))
+        return Finding(f"it holds {tables[0]}{more}", source.parts(splits), source.outside(splits))
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         local = [part for part in parts if isinstance(part, Path)]

@@ -116,6 +116,15 @@ class Source:
             return {"": self.children(self.tops)}
         return {split: self.children(each) for split, each in folders.items()}
 
+    def outside(self, folders: Mapping[str, Sequence[str]]) -> list[str]:
+        """A message on the images that lie in none of the folders of the splits."""
+        tops = tuple(f"{each}/" for some in folders.values() for each in some)
+        others = [] if list(folders) == [""] else [image for image in self.images if not image.startswith(tops)]
+        if not others:
+            return []
+        message = f"{self.name}: {len(others):,} images lie beside the folders of the splits, the first: {others[0]}"
+        return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(others))]
+
     def children(self, relative: Iterable[str]) -> list[PathOrUrl]:
         """`child` of each."""
         return [self.child(each) for each in relative]

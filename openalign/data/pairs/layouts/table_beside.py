@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,8 +16,9 @@ from openalign.data.files.text_source import TableSource
 from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.class_names import are_ids
+from openalign.data.pairs.combine import combined
 from openalign.data.pairs.folder_files import gathered
-from openalign.data.pairs.from_tables import pairs_of_tables
+from openalign.data.pairs.from_tables import pairs_of_each
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_of, standard_split_of
@@ -62,14 +64,26 @@ class TableBeside:
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         tables = [part for part in parts if isinstance(part, Path)]
-        if len({split_of(table.name) or split_of(table.parent.name) for table in tables}) < len(tables):
-            listed = ", ".join(table.name for table in tables)
-            raise OpenAlignError(
-                f"{name} holds several tables that name its images ({listed}): give one of them, as {tables[0]}"
-            )
         named = _images_of(name, tables)
-        pairs = pairs_of_tables(name, tables, options, named)
+        read, problems = pairs_of_each(tables, options, named)
+        _check_apart(name, read)
+        pairs = combined(name, read, problems) if len(read) > 1 else replace(read[0], name=name)
         return named.with_unnamed(pairs) if _is_alone(tables) else pairs
+
+
+def _check_apart(name: str, read: Sequence[Pairs]) -> None:
+    """Raise `OpenAlignError` if two tables of one split name an image: they differ in what they say of it."""
+    known: dict[tuple[str, str], str] = {}
+    for pairs in read:
+        table = Path(pairs.name)
+        split = split_of(table.name) or split_of(table.parent.name)
+        for image in set(pairs.table["image"].to_pylist()):
+            other = known.setdefault((split, image), pairs.name)
+            if other != pairs.name:
+                raise OpenAlignError(
+                    f"{name} holds several tables that name its images ({Path(other).name}, {table.name}): give one of "
+                    f"them, as {other}"
+                )
 
 
 def candidates(source: Source) -> list[str]:
