@@ -111,7 +111,7 @@ def test_a_saved_dataset_is_read_where_its_images_lie(tmp_path: Path) -> None:
 def test_losses_have_a_kind_and_a_strict_curation_ends(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(RED)
     (tmp_path / "t.csv").write_text("image,text\na.jpg,red\nlost.jpg,lost\n,nothing\n")
-    with pytest.raises(OpenAlignError, match="strict`? forbids"):
+    with pytest.raises(OpenAlignError, match=r"strict`? forbids"):
         extracted([tmp_path / "t.csv"], tmp_path / "a", tables=TableSettings(strict=True))
     found = extracted([tmp_path / "t.csv"], tmp_path / "b")
     kinds = {getattr(problem, "kind", None) for problem in found.problems}
