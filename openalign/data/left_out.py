@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from openalign.errors import OpenAlignError
+from openalign.options import option
 
 
 class Kind(StrEnum):
@@ -91,7 +92,9 @@ def refuse_left_out(name: str, problems: Iterable[str]) -> None:
     lost = [problem for problem in problems if isinstance(problem, LeftOut) and problem.kind != Kind.HIDDEN]
     if lost:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(lost).items())
-        raise OpenAlignError(f"{name}: {kinds} would be left out, which --strict forbids. The first: {lost[0]}")
+        raise OpenAlignError(
+            f"{name}: {kinds} would be left out, which {option('strict')} forbids. The first: {lost[0]}"
+        )
 
 
 class Listing:

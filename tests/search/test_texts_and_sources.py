@@ -96,6 +96,14 @@ def test_losses_are_kept_by_kind_and_strict_leaves_no_index(tmp_path, paint, pai
     (tmp_path / "photos" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n but no image")
     index = Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "i")
     assert index.store.meta.lost == {"images that cannot be read": 1}
-    with pytest.raises(OpenAlignError, match="--strict forbids"):
+    with pytest.raises(OpenAlignError, match=r"strict`? forbids"):
         Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "j", strict=True)
     assert not (tmp_path / "j").exists()
+
+
+def test_captions_a_line_beside_an_image_are_all_kept(tmp_path, paint, paint_encoder):
+    for colour in ("red", "blue"):
+        paint(tmp_path / "photos" / f"{colour}.png", colour)
+        (tmp_path / "photos" / f"{colour}.txt").write_text(f"a {colour} field\n{colour}\nall {colour}\n")
+    index = Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "i")
+    assert texts_of(index)["red.png"] == ("a red field", "red", "all red")

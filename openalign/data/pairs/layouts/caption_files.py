@@ -68,7 +68,6 @@ class CaptionFiles:
             if found is None and options.need_text:
                 continue  # told already
             chosen: list[str | None] = [*(found or [])] or [None]
-            chosen = chosen if options.need_text else chosen[:1]
             rows += [row] * len(chosen)
             captions += chosen
         table = pa.table({"image": pa.array([images[row] for row in rows], pa.string())})
