@@ -23,6 +23,7 @@ from openalign.curation.sources.locations import (
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, sibling
+from openalign.data.files.image_value import holds_image, local_path
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import layout_called
 from openalign.data.pairs.layouts.split_column import of_split
@@ -121,6 +122,8 @@ def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_
 @one_record
 def _row(file: PathOrUrl, image: Any, text: Any) -> Listed:
     _raise_problems((image, text))
+    if holds_image(image):
+        raise RecordError("its image is written as text (base64 or a data: URL), which curation does not read")
     found = _file_of_image(file, image)
     if linked := normalise(str(found)):
         return Listed(linked, _text(text), None)
@@ -152,7 +155,7 @@ def _file_of_image(table: PathOrUrl, image: str) -> PathOrUrl:
         return image
     if isinstance(table, str) and image.startswith(f"{table.partition('://')[0]}://"):
         return image
-    return sibling(table, image.removeprefix("file://"))
+    return sibling(table, local_path(image))
 
 
 def _text(text: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from openalign.data.files.walk import files_below
 from openalign.data.images.formats import FORMATS, HEAD_BYTES, format_of, is_image_name
@@ -116,4 +116,4 @@ def _what(kind: Kind, suffix: str) -> str:
 
 
 def _suffix(file: str) -> str:
-    return PurePosixPath(file).suffix[1:].lower()
+    return file.rpartition("/")[2].rpartition(".")[2].lower()

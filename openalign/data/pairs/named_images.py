@@ -118,11 +118,14 @@ class NamedImages:
         return sorted(rules, key=lambda rule: (rule.strength, -len(rule.prefix), rule.prefix), reverse=True)
 
     def _rules_of(self, path: str, here: str, split: str) -> Iterable[tuple[str, str, bool]]:
-        parts = path.split("/")
+        parts, beside = path.split("/"), posixpath.normpath(here + path)
+        if beside in self.images:
+            yield "", here, True
+            return
         for image in self._by_name.get(parts[-1], ()):
-            whole = PurePosixPath(image).name == parts[-1]
+            whole = image.rpartition("/")[2] == parts[-1]
             known = image if whole else image.rpartition(".")[0]
-            if posixpath.normpath(here + path) == known:
+            if beside == known:
                 yield "", here, whole
                 continue
             for first in range(len(parts)):  # the longest end that both have in common

@@ -42,8 +42,7 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
     """The text files of each image: of the same name in its folder, or in `captions/` or `labels/` beside `images/`."""
     by_key: dict[str, list[tuple[str, str]]] = {}
     for file in files:
-        path = PurePosixPath(file)
-        suffix = path.suffix.lower()
+        suffix = f".{file.rpartition('.')[2].lower()}"
         if suffix in TEXT_SUFFIXES or suffix == FIELDS_SUFFIX:
             for key in {file[: -len(suffix)], _without(file[: -len(suffix)], TEXT_FOLDERS)}:
                 by_key.setdefault(key, []).append((suffix, file))
@@ -71,6 +70,8 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
 
 def _without(path: str, folders: frozenset[str]) -> str:
     """The path without the last of its folders that has one of these names."""
+    if "/" not in path:
+        return path
     parts = path.split("/")
     for place in range(len(parts) - 2, -1, -1):
         if parts[place].lower() in folders:

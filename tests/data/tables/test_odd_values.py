@@ -137,16 +137,23 @@ ODD_COLUMNS = [
 ]
 
 
+def _holds_pictures(column: pa.Array) -> bool:
+    """Whether the images would be taken from such a column, since it holds some and `image` only names them."""
+    return "bytes: binary" in str(column.type)
+
+
 @pytest.mark.parametrize("other", ODD_COLUMNS, ids=lambda array: str(array.type)[:40])
 @pytest.mark.parametrize("name", ["image", "text", "label", "split", "x"])
 def test_a_column_of_any_type_ends_in_pairs_or_one_message(tmp_path: Path, name: str, other: pa.Array) -> None:
     columns = {"image": pa.array(["a.jpg", "b.jpg"]), "text": pa.array(["a dog", "a cat"]), name: other}
     pairs = opened(save_to_disk(tmp_path / "saved", pa.table(columns)), need_text=name != "text")
-    if name in ("label", "x"):
+    if name in ("label", "x") and not _holds_pictures(other):
         assert pairs is not None and len(pairs) == 2
 
 
-IN_PARQUET = [each for each in ODD_COLUMNS if each.type not in (pa.struct([]), pa.timestamp("s"))]
+IN_PARQUET = [
+    each for each in ODD_COLUMNS if each.type not in (pa.struct([]), pa.timestamp("s")) and not _holds_pictures(each)
+]
 
 
 @pytest.mark.parametrize("first", IN_PARQUET, ids=lambda array: str(array.type)[:40])

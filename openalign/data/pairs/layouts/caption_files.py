@@ -46,13 +46,13 @@ class CaptionFiles:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
-        beside = texts_beside(source.images, source.files)
+        beside = source.beside
         first = _first_captions(source.at, beside)
         if first is None:
             return None
         splits = split_folders({image.rpartition("/")[0] for image in source.images})
         problems = source.outside(splits)
-        if alone := _alone(source.at, source.files, beside):
+        if alone := _alone(source.at, source.files, beside, len(source.images)):
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
         return Finding(f"it holds {first}", source.parts(splits), problems)
@@ -163,9 +163,10 @@ def _check_alike(folder: Path, one: dict[str, Any], other: dict[str, Any], suffi
         )
 
 
-def _alone(folder: Path, files: Sequence[str], beside: Beside) -> list[str]:
+def _alone(folder: Path, files: Sequence[str], beside: Beside, images: int) -> list[str]:
     """The caption files without an image, also without one of a format that is not read, which is counted itself."""
-    alone = texts_beside(filter(looks_like_image, files), files)
+    looking = [file for file in files if looks_like_image(file)]
+    alone = beside if len(looking) == images else texts_beside(looking, files)
     folders = {texts[FIELDS_SUFFIX].rpartition("/")[0] for texts in beside.texts.values() if FIELDS_SUFFIX in texts}
     fields = read_fields(folder, [each for each in alone.fields_alone if each.rpartition("/")[0] in folders], [])
     captions, _ = captions_of_fields(list(fields.values()), None)

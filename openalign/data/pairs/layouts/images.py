@@ -14,7 +14,7 @@ from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.table_beside import candidates
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.pairs.texts_beside import TEXT_SUFFIXES, texts_beside
+from openalign.data.pairs.texts_beside import TEXT_SUFFIXES
 from openalign.data.tables.suffixes import table_suffix
 
 
@@ -45,7 +45,7 @@ def _passed_over(source: Source) -> list[str]:
         for table in candidates(source)
         if table_suffix(table)
     ]
-    beside = texts_beside(source.images, source.files).texts
+    beside = source.beside.texts
     if files := [file for each in beside.values() for suffix, file in each.items() if suffix in TEXT_SUFFIXES]:
         message = f"{source.name}: {len(files):,} text files beside images hold no captions, the first: {files[0]}"
         problems.append(LeftOut(Kind.FILE_NOT_USED, message, len(files)))

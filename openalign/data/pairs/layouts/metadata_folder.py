@@ -5,7 +5,7 @@ Source: the `imagefolder` builder of `datasets`, whose tables are called `metada
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from openalign.data.files.walk import files_below
 from openalign.data.pairs.combine import combined
@@ -87,5 +87,5 @@ def _without_repeats(name: str, read: Sequence[Pairs]) -> list[Pairs]:
 
 
 def _is_metadata(file: str) -> bool:
-    name = PurePosixPath(file).name.lower()
+    name = file.rpartition("/")[2].lower()
     return name.startswith("metadata.") and table_suffix(name) is not None

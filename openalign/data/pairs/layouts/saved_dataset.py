@@ -1,7 +1,7 @@
 """A dataset that `datasets` wrote with `save_to_disk`, or several of them, a folder for each split."""
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from openalign.data.pairs.from_tables import pairs_of_arrow
 from openalign.data.pairs.layouts.layout import Finding
@@ -22,7 +22,7 @@ class SavedDataset:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
-        states = [file for file in source.files if PurePosixPath(file).name == "state.json" and file.count("/") < 2]
+        states = [file for file in source.files if file.rpartition("/")[2] == "state.json" and file.count("/") < 2]
         if not states:
             return None
         folders = sorted(file.rpartition("/")[0] for file in states)

@@ -11,6 +11,7 @@ from openalign.data.files import remote
 from openalign.data.files.walk import files_below
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.pairs.texts_beside import Beside, texts_beside
 from openalign.data.shards.find import is_pattern, matching
 from openalign.errors import OpenAlignError
 
@@ -94,6 +95,11 @@ class Source:
         folder = self.at if isinstance(self.at, Path) else None
         self.skipped.extend(unread_files(self.files, folder, self.name))
         return image_files(self.files, folder)
+
+    @cached_property
+    def beside(self) -> Beside:
+        """The text files of each of `images`."""
+        return texts_beside(self.images, self.files)
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -89,14 +89,15 @@ def _check_apart(name: str, read: Sequence[Pairs]) -> None:
 def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
     images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
+    every = set(source.files)
     found = []
     for file in source.files:
-        stem = PurePosixPath(file).name.partition(".")[0].lower()
-        own = stem in ("metadata", "pairs") or file.endswith((".index.parquet", "_stats.json"))
-        own = own or f"{file.removesuffix('.parquet')}_stats.json" in source.files  # img2dataset's list of downloads
-        if own or file.count("/") > _DEEPEST or file.rpartition(".")[0] in images:
+        if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images:
             continue
-        if table_suffix(file) or file.lower().endswith((".txt", ".json")):
+        stem = file.rpartition("/")[2].partition(".")[0].lower()
+        own = stem in ("metadata", "pairs") or file.endswith((".index.parquet", "_stats.json"))
+        own = own or f"{file.removesuffix('.parquet')}_stats.json" in every  # img2dataset's list of downloads
+        if not own and (file.lower().endswith((".txt", ".json")) or table_suffix(file)):
             found.append(file)
     return found
 
