@@ -19,7 +19,7 @@ from tests.curation.crawl import drawing, encoded
 
 pytestmark = pytest.mark.slow
 
-IMAGES = 150  # three pieces
+IMAGES = 300  # three batches
 OFFLINE = CurateRecipe.of(download=False)
 PATIENCE_S = 120.0
 

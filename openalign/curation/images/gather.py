@@ -30,7 +30,7 @@ INSPECTION = "inspection"
 """The cached step whose results are the measurements of images, and the JPEGs to store beside them."""
 DOWNLOADS = "downloads"
 
-_LEAST_IMAGES, _MOST_IMAGES = 256, 4096  # in a batch
+_LEAST_IMAGES, _MOST_IMAGES = 128, 4096  # in a batch
 
 
 def inspect_images(
