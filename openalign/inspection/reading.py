@@ -106,5 +106,5 @@ def _large_tables(layout: Layout, name: str, parts: Sequence[PathOrUrl], options
             lost.append(LeftOut(kind, f"{name}: {number:,} {kind}", number))
     rows = sum(each.rows - each.without_text for each in counts)
     about = "" if all(each.exact for each in counts) else " by their lines"
-    notes = [*notes, f"rows were counted{about}; columns and values were looked at in the first {len(pairs):,} rows"]
+    notes = [*notes, f"rows were counted{about}; columns and values are those of the first {len(pairs):,} rows"]
     return SplitRead(replace(pairs, name=name), rows, lost, notes)

@@ -137,3 +137,11 @@ def test_real_product_photos_open_by_their_table(tmp_path: Path) -> None:
     assert pairs.texts() == [row["title"] for row in kept]
     assert pairs.table["articleType"].to_pylist() == [row["articleType"] for row in kept]
     assert all(decode(pairs.image_bytes(row)).ndim == 3 for row in range(len(pairs)))
+
+
+@pytest.mark.parametrize("other", [".DS_Store", "clip.mp4", "IMG_1.heic"])
+def test_files_that_hold_no_texts_are_no_reason_for_their_absence(tmp_path, other):
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    (tmp_path / other).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(OpenAlignError, match=r"1 images but no texts: each image needs one$"):
+        open_pairs(tmp_path)
