@@ -112,8 +112,8 @@ def with_texts(pairs: Pairs) -> Pairs:
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
-        raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
+        raise OpenAlignError(f"{pairs.name} holds {len(pairs):,} images but no texts: each image needs one{first}")
     nearest = pairs.row_name(int(np.flatnonzero(~has_text)[0]))
     left_out = len(pairs) - len(kept)
-    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
+    message = f"{left_out:,} of {len(pairs):,} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))
