@@ -17,8 +17,9 @@ from openalign.data.pairs.pairs import Pairs, is_filled
 from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
-_WITHOUT_TEXTS = (Kind.HIDDEN, Kind.FILE_NOT_USED, Kind.IMAGE_FORMAT)
+_WITHOUT_TEXTS = (Kind.HIDDEN, Kind.IMAGE_FORMAT)
 """Kinds of things that hold no texts, so that they are no reason for their absence."""
+_REASONS = 2
 
 
 def open_pairs(
@@ -104,7 +105,8 @@ def unknown(source: Source) -> OpenAlignError:
 def with_texts(pairs: Pairs) -> Pairs:
     """The pairs that have a text; the others are counted. Raises `OpenAlignError` if none has."""
     reasons = [each for each in pairs.problems if not (isinstance(each, LeftOut) and each.kind in _WITHOUT_TEXTS)]
-    first = f". The first problem: {reasons[0]}" if reasons else ""
+    named = "problem" if len(reasons) == 1 else "problems"
+    first = f". The first {named}: {'; '.join(reasons[:_REASONS])}" if reasons else ""
     if not len(pairs):
         raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
     has_text = is_filled(pairs.table["text"])
