@@ -14,6 +14,7 @@ from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
+from openalign.data.sites import HTML_SUFFIXES, WARC_SUFFIXES
 from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -86,6 +87,8 @@ def unknown(source: Source) -> OpenAlignError:
     """The error for data of no known layout."""
     looked_for = ", ".join(f"{layout.title} ({layout.name})" for layout in LAYOUTS)
     if source.is_folder:
+        if any(file.lower().endswith((*WARC_SUFFIXES, *HTML_SUFFIXES)) for file in source.files):
+            return _crawled(source)
         found = [file for file in source.files if table_suffix(file)]
         given = f". To use a table in it, give the table: {source.child(found[0])}" if found else ""
         told = f". {source.skipped[0]}" if source.skipped else ""
@@ -97,9 +100,14 @@ def unknown(source: Source) -> OpenAlignError:
             return OpenAlignError(f"{source.name} does not exist")
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
-        return OpenAlignError(f"{source.name} is a crawl: run `openalign curate {source.name} --to DIR`, then give DIR")
+        return _crawled(source)
     tables = ", ".join(TABLE_SUFFIXES)
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
+
+
+def _crawled(source: Source) -> OpenAlignError:
+    what = "holds web pages or a crawl" if source.is_folder else "is a crawl"
+    return OpenAlignError(f"{source.name} {what}: run `openalign curate {source.name} --to DIR`, then give DIR")
 
 
 def with_texts(pairs: Pairs) -> Pairs:

@@ -90,6 +90,8 @@ def test_shards_open_by_themselves_by_their_folder_and_by_the_curated_folder(tmp
         ("empty", "holds no shards, no pairs.csv and no images"),
         ("bare", "holds 2 images but no texts"),
         ("crawl.warc.gz", "is a crawl: run `openalign curate"),
+        ("site", "holds web pages or a crawl: run `openalign curate site"),
+        ("crawls", "holds web pages or a crawl: run `openalign curate crawls"),
         ("data.zip", "is neither a folder nor a table"),
         ("odd", r"a\.txt is not text"),
     ],
@@ -102,7 +104,9 @@ def test_a_source_that_cannot_be_opened_is_an_error_with_advice(
     put(tmp_path / "bare", a=None, b=None)
     put(tmp_path / "odd", a="")
     (tmp_path / "odd" / "a.txt").write_bytes(b"\x00\xff\x80\x01\xfe")
-    for name in ("crawl.warc.gz", "data.zip"):
+    for folder in ("site", "crawls"):
+        (tmp_path / folder / "below").mkdir(parents=True)
+    for name in ("crawl.warc.gz", "data.zip", "site/below/a.html", "crawls/below/b.warc"):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(OpenAlignError, match=message):
         open_pairs(source)

@@ -95,5 +95,5 @@ def _asked(source: Source, name: str) -> Recognised:
     layout = layout_called(name)
     finding = layout.find(source)
     if finding is None:
-        raise UsageError(f"{source.name} has not the layout {name} ({layout.recognised_by})")
+        raise UsageError(f"{source.name} is not in the layout {name}, which is recognised by {layout.recognised_by}")
     return Recognised(layout, finding)
