@@ -11,6 +11,8 @@ MUCH = 0.1
 """A larger share of the data that is left out is told in colour."""
 _NEVER_DATA = (Kind.HIDDEN, Kind.FILE_NOT_USED, Kind.MEMBER_NOT_USED, Kind.METADATA_NOT_READ, Kind.EXTRA_IMAGE)
 """Kinds of which no row or image would have been read: they do not count as a share of the data."""
+_SHOWN = 3
+"""Messages of a kind that are logged."""
 _LISTED = 200
 """Messages that are kept in reports."""
 
@@ -26,17 +28,18 @@ def announce(pairs: Pairs, role: str = "") -> None:
 
 
 def tell_left_out(problems: Sequence[str], rows: int, counts: Mapping[str, int] | None = None) -> None:
-    """Log a line for each kind of thing that was left out, with its first message; then the notes.
+    """Log a line for each kind of thing that was left out, and its first messages; then the notes.
 
     `rows` are those that were read. `counts` are the numbers by kind, if `problems` are only the first messages.
     """
     counts = counted(problems) if counts is None else counts
-    first = {problem.kind.value: problem for problem in reversed(problems) if isinstance(problem, LeftOut)}
     for kind, number in counts.items():
         tell = warn if is_much(kind, number, rows) else list_notes
         share = f" ({100 * number / (rows + number):.0f} %)" if tell is warn else ""
-        more = f": {first[kind]}" if kind in first else ""
+        messages = [each for each in problems if isinstance(each, LeftOut) and each.kind.value == kind][:_SHOWN]
+        more = f": {messages[0]}" if messages else ""
         tell([f"Left out: {number:,} {kind}{share}{more}"])
+        list_notes([f"Left out: {message}" for message in messages[1:]])
     list_notes([problem for problem in problems if not isinstance(problem, LeftOut)])
 
 

@@ -56,8 +56,8 @@ def _photos(folder: Path, road: Road) -> list[tuple[Path, str, str]]:
     (folder / "photos").mkdir()
     with road.table.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    for row in rows:  # larger than the road's, so that the rules of curation keep them
-        Image.open(road.table.parent / row["file"]).resize((250, 230)).save(folder / "photos" / row["file"])
+    for number, row in enumerate(rows):  # larger than the road's, so that the rules of curation keep them; all differ
+        Image.open(road.table.parent / row["file"]).resize((250 + number, 230)).save(folder / "photos" / row["file"])
     return [(folder / "photos" / row["file"], row["text"], row["label"]) for row in rows]
 
 

@@ -30,7 +30,7 @@ from openalign.data.pairs.layouts.split_column import of_split
 from openalign.data.pairs.layouts.splits import ALL_SPLITS
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.shards.index import read_index
+from openalign.data.shards.index import read_indexes
 from openalign.data.shards.rows import SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
 from openalign.data.tables.captions import captions_as_rows
@@ -56,7 +56,11 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettin
     Images of curated shards keep the name that they were curated under; others are named by the tar and the member that
     holds them, because nobody promises that a URL in a `.json` is that of one image. It is the page if none is named.
     """
-    index = read_index(tar, partition.problems, SampleOptions(settings.image_column, settings.text_column))
+    problems: list[str] = []
+    found = read_indexes([tar], problems, SampleOptions(settings.image_column, settings.text_column))
+    partition.problems += problems
+    partition.columns = dict(found.taken)
+    (index,) = found.tables
     columns = {name: values_of(index[name]) for name in index.column_names}
     names = image_names(index, str(tar))
     if names is not None:
@@ -64,11 +68,11 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettin
     origin = "image" if "image" in columns else None
     for number, values in enumerate(zip(*columns.values(), strict=True), 1):
         partition.records += 1
-        found = _sample(dict(zip(columns, values, strict=True)), tar, origin)
-        if isinstance(found, Problem):
-            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, found.of(f"{tar} sample {number}")))
+        sample = _sample(dict(zip(columns, values, strict=True)), tar, origin)
+        if isinstance(sample, Problem):
+            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, sample.of(f"{tar} sample {number}")))
         else:
-            add(partition, found)
+            add(partition, sample)
 
 
 def _page(row: dict[str, Any]) -> str | None:
