@@ -181,7 +181,7 @@ def _by_rows(read: SplitRead, options: ReadOptions) -> dict[str, SplitRead]:
     if len(rows) < 2:
         return {"": read}
     if read.rows != len(read.pairs):
-        notes = [*read.notes, f"a column tells the splits apart ({', '.join(rows)}): choose one with --split"]
+        notes = [*read.notes, f"a column `split` names the splits ({', '.join(rows)}): choose one with --split"]
         return {"": SplitRead(read.pairs, read.rows, read.problems, notes)}
     problems = {split: read.problems if not place else () for place, split in enumerate(rows)}
     return {
