@@ -26,7 +26,7 @@ ROOMS = {
         *("data", "model", "curation", "evaluation", "training", "search", "inspection", "serve"),
         *("demo", "commands", "__main__"),
     ],
-    "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "pairs", "loading"],
+    "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
     "openalign.data.pairs": [
         "options reading folder_files",
         "pairs",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 MODELS = "A run's model folder (RUN/model), a Hugging Face folder, or a name on the Hugging Face hub."
-DATA = "A folder of shards or of images, or a table (CSV, TSV, JSONL, Parquet)."
+DATA = "A folder of images or shards, a dataset, a table, or COCO captions; a pattern in quotes, or a URL of shards."
 
 Model = Annotated[
     str,
@@ -17,20 +17,22 @@ IndexFolder = Annotated[
 ]
 ImageColumn = Annotated[
     str | None,
-    typer.Option(metavar="COLUMN", help="Table column with image paths or URLs. Default: the first usual name."),
+    typer.Option(metavar="COLUMN", help="Column with image paths, URLs or images. Default: by name and content."),
 ]
 TextColumn = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="Table column with texts. Default: the first usual name.")
+    str | None, typer.Option(metavar="COLUMN", help="Column or field with texts. Default: by name and content.")
 ]
 Split = Annotated[
     str | None,
-    typer.Option(metavar="SPLIT", help="The split to read, of data with several, such as train; all for every one."),
+    typer.Option(metavar="SPLIT", help="The split to read where there are several, such as train; all for every one."),
 ]
 LayoutName = Annotated[
     str | None,
-    typer.Option("--layout", metavar="LAYOUT", help="Read DATA in this layout. Default: what `inspect` says."),
+    typer.Option(
+        "--layout", metavar="LAYOUT", help="Read DATA in this layout. Default: recognised, as `inspect` shows."
+    ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="End with an error if anything of DATA is left out.")]
+Strict = Annotated[bool, typer.Option("--strict", help="End with an error if anything in the data is left out.")]
 Where = Annotated[
     list[str] | None,
     typer.Option(metavar="COLUMN=VALUE", help="Keep only rows with this value; repeatable. Default: all rows."),

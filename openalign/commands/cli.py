@@ -22,8 +22,9 @@ app = typer.Typer(
     cls=Commands,
     help="From a web crawl to a search page: curate noisy image alt-text, train a dual encoder, search with it.\n\n"
     "`openalign demo` runs every stage on a miniature web.",
-    epilog="DATA and SOURCE are a folder of shards, of images with .txt files of the same name or of class folders, or "
-    "a table (CSV, TSV, JSONL, Parquet) of images and texts; SOURCE may also be WARC files and folders of pages.",
+    epilog="DATA and SOURCE are images with texts in any common layout: WebDataset shards, tables (CSV, TSV, JSONL, "
+    "Parquet), Hugging Face datasets, COCO captions, images with caption files, class folders. SOURCE may also be WARC "
+    "files and folders of pages. `openalign inspect DATA` shows how something would be read.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

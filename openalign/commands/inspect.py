@@ -31,7 +31,7 @@ def inspect(
 
     ```
     openalign inspect photos.csv
-    openalign inspect crawl-shards/ --split train --html shards.html
+    openalign inspect photos.csv --split train --html photos.html
     ```
     """
     from openalign.data.left_out import refuse_left_out

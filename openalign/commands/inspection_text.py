@@ -26,7 +26,7 @@ def print_inspection(found: Inspection) -> None:
             console.print(Text(f"  {number:,} {kind}: {first}", style=style), soft_wrap=True)
     told = remarks(found)
     if told:
-        console.print(Text("\nto know", style="bold"))
+        console.print(Text("\nnotes", style="bold"))
     for remark in told[:_REMARKS]:
         console.print(Text(f"  {remark}"), soft_wrap=True)
     if len(told) > _REMARKS:

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.curation.sources.parquet_images import holds_images
-from openalign.curation.sources.readers import is_list_at_top
 from openalign.data.files.walk import files_below
+from openalign.data.sites import is_list_at_top
 from openalign.data.tables.read import read_table
 from openalign.data.tables.suffixes import table_suffix
 from openalign.errors import OpenAlignError

@@ -185,6 +185,6 @@ def _print_summary(report: dict[str, Any], folder: Path, cached: int) -> None:
         for message in why_nothing_is_kept(report):
             say(message)
     if failed := failed_downloads(folder):
-        say(f"{failed:,} images could not be fetched this time; {option(retry_failed=True)} asks again")
+        say(f"{failed:,} images could not be fetched this time; {option(retry_failed=True)} fetches them again")
     if cached:
         say(f"{cache_of(folder)} ({cached / 1e6:,.0f} MB) makes another run into this folder cheap; it can be deleted")

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from openalign.data.pairs.layouts.source import Source
+from openalign.data.sites import PAGE_SUFFIXES, WARC_SUFFIXES, is_site
 
-_CRAWLS = (".warc", ".warc.gz", ".warc.zst", ".wat", ".wat.gz")
-_PAGES = (".html", ".htm", ".xhtml", ".md", ".markdown", ".mdown")
 _INDEX = {"meta.json", "vectors.f16", "rows.sqlite"}
 
 
@@ -26,7 +25,7 @@ class Elsewhere:
 def elsewhere(source: Source) -> Elsewhere | None:
     """What a source is, if it is an index, a run, a model, a crawl or web pages; None if it may be DATA."""
     if not source.is_folder:
-        return _crawl(source, [str(source.at)]) if str(source.at).lower().endswith(_CRAWLS) else None
+        return _crawl(source, [str(source.at)]) if str(source.at).lower().endswith(WARC_SUFFIXES) else None
     top = set(source.folders.get("", []))
     if len(top & _INDEX) > 1 and isinstance(source.at, Path):
         rows = _field_of(source.at / "meta.json", "rows")
@@ -41,8 +40,10 @@ def elsewhere(source: Source) -> Elsewhere | None:
 
 
 def pages_in(source: Source) -> list[str]:
-    """The web pages in a folder, without a README or the like at its top."""
-    return [file for file in source.files if file.lower().endswith(_PAGES) and "/" in file] if source.is_folder else []
+    """The web pages in a folder that `curate` reads in place of its pairs; none if it reads the pairs."""
+    if not source.is_folder or not is_site(source.files):
+        return []
+    return [file for file in source.files if file.lower().endswith(PAGE_SUFFIXES)]
 
 
 def _field_of(file: Path, name: str) -> Any:
@@ -55,8 +56,8 @@ def _field_of(file: Path, name: str) -> Any:
 
 def web(source: Source) -> Elsewhere | None:
     """What a source without any layout is, if it holds crawls or pages."""
-    crawls = [file for file in source.files if file.lower().endswith(_CRAWLS)]
-    pages = [file for file in source.files if file.lower().endswith(_PAGES)]
+    crawls = [file for file in source.files if file.lower().endswith(WARC_SUFFIXES)]
+    pages = [file for file in source.files if file.lower().endswith(PAGE_SUFFIXES)]
     if crawls:
         return _crawl(source, crawls)
     if pages:

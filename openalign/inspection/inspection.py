@@ -46,7 +46,7 @@ class Inspection:
     problems: list[str] = field(default_factory=list)
     """The messages about them, and notes on what was read otherwise than it is written (plain strings)."""
     notes: list[str] = field(default_factory=list)
-    """What to know before it is used, and how to choose."""
+    """Notes on what would be read, and how to choose."""
     sizes: Sizes | None = None
     languages: dict[str, float] = field(default_factory=dict)
     """The most frequent languages of some texts, with their shares."""
@@ -103,7 +103,7 @@ def inspect(
 
 
 def _of_other(source: Source, other: Elsewhere) -> Inspection:
-    notes = [f"this is no DATA: {other.advice}"]
+    notes = [f"not readable as DATA: {other.advice}"]
     return Inspection(source.name, other.name, other.title, other.why, other.rows, notes=notes)
 
 
@@ -181,7 +181,7 @@ def _by_rows(read: SplitRead, options: ReadOptions) -> dict[str, SplitRead]:
     if len(rows) < 2:
         return {"": read}
     if read.rows != len(read.pairs):
-        notes = [*read.notes, f"a column tells the splits apart ({', '.join(rows)}): choose one with --split"]
+        notes = [*read.notes, f"a column `split` names the splits ({', '.join(rows)}): choose one with --split"]
         return {"": SplitRead(read.pairs, read.rows, read.problems, notes)}
     problems = {split: read.problems if not place else () for place, split in enumerate(rows)}
     return {
@@ -200,7 +200,7 @@ def _choices(source: Source, recognised: Recognised, options: ReadOptions, split
         named = ", ".join(f"--layout {name} ({titles[name]})" for name in recognised.others)
         notes.append(f"it could also be read with {named}")
     if pages := pages_in(source):
-        notes.append(f"`openalign curate` reads its {len(pages):,} web pages, such as {pages[0]}, in place of this")
+        notes.append(f"`openalign curate` reads its {len(pages):,} web pages, such as {pages[0]}, instead")
     if options.layout is None:
         try:
             recognised.check_sure(source.name)

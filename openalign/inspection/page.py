@@ -1,9 +1,11 @@
 """An inspection as one HTML page that needs no other file."""
 
 import base64
+import re
 from importlib.resources import files
 
 import jinja2
+from markupsafe import Markup, escape
 
 from openalign.data.announce import is_much
 from openalign.inspection.inspection import Inspection
@@ -23,5 +25,15 @@ def render_page(found: Inspection) -> str:
         for each in found.examples
     ]
     lost = [(kind, number, first, is_much(kind, number, found.rows or 0)) for kind, number, first in losses(found)]
-    told = {"headline": headline(found), "facts": list(facts(found)), "lost": lost, "remarks": remarks(found)}
+    told = {
+        "headline": headline(found),
+        "facts": list(facts(found)),
+        "lost": lost,
+        "remarks": list(map(_with_code, remarks(found))),
+    }
     return template.render(found=found, examples=examples, **told)
+
+
+def _with_code(words: str) -> Markup:
+    """Words as HTML, in which `this` is code."""
+    return Markup(re.sub(r"`([^`<]+)`", r"<code>\1</code>", str(escape(words))))

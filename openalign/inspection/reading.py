@@ -62,7 +62,9 @@ def _with_or_without_texts(
         return with_texts(layout.read(name, parts, options)), []
     except OpenAlignError as error:
         without = layout.read(name, parts, replace(options, need_text=False))
-        return without, [f"no texts, which `train` and `tokenizer` need: {error}"]
+        listed = any(problem in str(error) for problem in without.problems)  # among the notes and what is left out
+        reason = str(error).partition(". The first problem")[0] if listed else str(error)
+        return without, [f"no texts, which `train` and `tokenizer` need: {reason}"]
 
 
 def _some_shards(layout: Layout, name: str, tars: Sequence[PathOrUrl], options: ReadOptions) -> SplitRead:
@@ -106,5 +108,5 @@ def _large_tables(layout: Layout, name: str, parts: Sequence[PathOrUrl], options
             lost.append(LeftOut(kind, f"{name}: {number:,} {kind}", number))
     rows = sum(each.rows - each.without_text for each in counts)
     about = "" if all(each.exact for each in counts) else " by their lines"
-    notes = [*notes, f"rows were counted{about}; columns and values were looked at in the first {len(pairs):,} rows"]
+    notes = [*notes, f"rows were counted{about}; columns and values are those of the first {len(pairs):,} rows"]
     return SplitRead(replace(pairs, name=name), rows, lost, notes)

@@ -16,7 +16,7 @@ from openalign.errors import OpenAlignError
 from openalign.extras import EXTRAS, missing
 
 IMAGES = 256
-"""Images that are looked at; all of them where there are no more."""
+"""Images that are sampled; all of them where there are no more."""
 _REMOTE_IMAGES = 8
 TEXTS = 300
 _EXAMPLES = 5
@@ -44,7 +44,7 @@ class Sizes:
     """The sizes of images, in pixels as stored and in bytes."""
 
     images: int
-    """The number of images that were looked at."""
+    """The number of images that were sampled."""
     width: Spread
     height: Spread
     file_bytes: Spread
@@ -72,7 +72,7 @@ class Sampled:
 
 
 def sample_images(pairs: Pairs) -> Sampled:
-    """Look at some of the images. Those that cannot be read are counted where all were looked at, else noted."""
+    """Sample some of the images. Those that cannot be read are counted where all were sampled, else noted."""
     at_hand = [row for row in evenly(len(pairs), IMAGES) if not pairs.images.location(row).startswith("at://")]
     remote = [row for row in at_hand if "://" in pairs.images.location(row).partition("://")[2]]
     rows = at_hand if not remote else at_hand[:: max(1, len(at_hand) // _REMOTE_IMAGES)]
@@ -91,7 +91,7 @@ def sample_images(pairs: Pairs) -> Sampled:
     if len(rows) == len(pairs):
         problems = [LeftOut(Kind.IMAGE_NOT_READ, message) for message in unread]
     elif unread:
-        notes.append(f"{len(unread):,} of {len(rows):,} images looked at cannot be read, the first: {unread[0]}")
+        notes.append(f"{len(unread):,} of {len(rows):,} sampled images cannot be read, the first: {unread[0]}")
     return Sampled(_sizes(found), _examples(pairs, rows or evenly(len(pairs), _EXAMPLES)), problems, notes)
 
 
@@ -131,7 +131,7 @@ def languages_of(pairs: Pairs) -> tuple[dict[str, float], list[str]]:
     if not texts:
         return {}, []
     if missing(EXTRAS["curate"]):
-        return {}, ["languages are told where `pip install 'openalign[curate]'` was done"]
+        return {}, ["to identify languages, run `pip install 'openalign[curate]'`"]
     from openalign.curation.text.languages import language_of
 
     counts = Counter(map(language_of, texts))

@@ -24,7 +24,7 @@ def facts(found: Inspection) -> Iterator[tuple[str, str]]:
     if found.splits:
         yield "splits", ", ".join(f"{split} {rows:,}" for split, rows in found.splits.items())
     if found.columns:
-        yield "taken", ", ".join(f"{role}: {column}" for role, column in found.columns.items() if column)
+        yield "columns", ", ".join(f"{role}: {column}" for role, column in found.columns.items() if column)
     if found.other_columns:
         named = list(found.other_columns.items())
         more = f" and {len(named) - _COLUMNS_NAMED} more" if len(named) > _COLUMNS_NAMED else ""
@@ -42,7 +42,7 @@ def losses(found: Inspection) -> list[tuple[str, int, str]]:
 
 
 def remarks(found: Inspection) -> list[str]:
-    """How to choose, what was not looked at, and what is read otherwise than it is written."""
+    """How to choose, what was not sampled, and what is read otherwise than it is written."""
     return [*found.notes, *(str(problem) for problem in found.problems if not isinstance(problem, LeftOut))]
 
 
@@ -50,7 +50,7 @@ def _of_sizes(sizes: Sizes) -> str:
     formats = ", ".join(f"{number:,} {name}" for name, number in sizes.formats.items())
     width, height = (_span(spread) for spread in (sizes.width, sizes.height))
     kilobytes = _span(Spread(*(max(1, each / 1000) for each in vars(sizes.file_bytes).values())))
-    return f"of {sizes.images:,} looked at ({formats}): width {width}, height {height} pixels; {kilobytes} kB"
+    return f"{sizes.images:,} sampled ({formats}): width {width}, height {height} pixels; {kilobytes} kB"
 
 
 def _span(spread: Spread) -> str:

@@ -87,7 +87,7 @@ def build(
 
 def _tell(writer: StoreWriter, unreadable: Sequence[str]) -> None:
     if writer.copies:
-        say(f"{writer.copies:,} images have the bytes of an earlier one, and are one row with it")
+        say(f"{writer.copies:,} images are byte for byte equal to earlier ones and share their rows")
     tell_left_out(unreadable, writer.rows)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openalign.data.images.decode import decode, encode_jpeg, shrink
+from openalign.data.pairs.class_names import are_ids
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
@@ -92,7 +93,8 @@ def _prepare(pairs: Pairs, source_row: int, source: int, model: DualEncoder, kno
         message = str(error)
         return message if name in message else f"{name}: {message}"
     text, label, page = (_cell(pairs, column, source_row) for column in ("text", "label", "page"))
-    row = Row(_UNNUMBERED, _image_name(pairs, source_row), text or label, page, *size, source, source_row, digest)
+    shown = text or (label if label and not are_ids([label]) else None)  # a folder "2020" says nothing of its images
+    row = Row(_UNNUMBERED, _image_name(pairs, source_row), shown, page, *size, source, source_row, digest)
     return Prepared(row, name, thumbnail, pixels, before.vector if before else None)
 
 

@@ -165,7 +165,8 @@ def _wrong_example(error: ValidationError) -> str:
 
 def _examples_of(index: Index) -> list[Example]:
     """Texts of indexed images that are short enough for a button."""
-    texts = [row.text for row in index.sample(20 * _EXAMPLES) if row.text and len(row.text) <= _LONGEST_EXAMPLE]
+    sampled = index.sample(20 * _EXAMPLES)
+    texts = [row.texts[0] for row in sampled if row.texts and len(row.texts[0]) <= _LONGEST_EXAMPLE]
     distinct = list(dict.fromkeys(texts))
     return [Example(text=text) for text in distinct[:: max(1, len(distinct) // _EXAMPLES)][:_EXAMPLES]]
 

@@ -149,6 +149,16 @@ def test_what_is_no_data_is_named_with_the_command_for_it(road, tmp_path):
     assert run(tmp_path)[0] == 0
 
 
+def test_pages_are_said_to_be_read_by_curate_where_they_are(road, tmp_path):
+    for folder in ("site", "shards"):
+        (tmp_path / folder / "below").mkdir(parents=True)
+        (tmp_path / folder / "below" / "README.md").write_text("![a](a.jpg)")
+        (tmp_path / folder / "a.jpg").write_bytes(jpeg("red"))
+    (tmp_path / "shards" / "pairs.csv").write_text("image,text\na.jpg,red\n")
+    said = {each: "web pages" in str(openalign.inspect(tmp_path / each).notes) for each in ("site", "shards")}
+    assert said == {"site": True, "shards": False}
+
+
 def test_what_does_not_exist_or_holds_nothing_is_an_error(tmp_path):
     assert run(tmp_path / "none")[0] == 1
     (tmp_path / "a.bin").write_bytes(b"x")

@@ -107,3 +107,18 @@ def test_captions_a_line_beside_an_image_are_all_kept(tmp_path, paint, paint_enc
         (tmp_path / "photos" / f"{colour}.txt").write_text(f"a {colour} field\n{colour}\nall {colour}\n")
     index = Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "i")
     assert texts_of(index)["red.png"] == ("a red field", "red", "all red")
+
+
+@pytest.mark.parametrize("folders", [("2020", "2021"), ("2024-05", "2024-06")])
+def test_folders_of_years_or_months_are_no_texts_of_their_photos(tmp_path, paint, paint_encoder, folders):
+    for number, folder in enumerate(folders):
+        paint(tmp_path / "photos" / folder / f"{number}.png", "red" if number else "blue")
+    index = Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "i")
+    assert texts_of(index) == {"0.png": (), "1.png": ()}
+
+
+def test_folders_of_named_classes_are_texts_of_their_photos(tmp_path, paint, paint_encoder):
+    for name, colour in (("birthday", "red"), ("rome", "blue")):
+        paint(tmp_path / "photos" / name / f"{name}.png", colour)
+    index = Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "i")
+    assert texts_of(index) == {"birthday.png": ("birthday",), "rome.png": ("rome",)}

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from openalign.errors import OpenAlignError
+from openalign.search import Index
 from openalign.serve.app import create_app, serve
 from openalign.serve.guard import LOCAL_NAMES, MAX_BODY
 
@@ -81,6 +82,14 @@ def test_info_has_the_texts_of_the_page(client):
     assert info["examples"][1] == {"text": "white", "plus": [], "minus": ["red"], "row": None}
     assert info["credits"] == "Painted here, https://example.org/licence"
     assert client.get("/health").json() == {"status": "ok", "rows": 48}
+
+
+def test_of_an_image_with_several_texts_one_is_suggested(tmp_path, paint, paint_encoder):
+    paint(tmp_path / "1.png", "red")
+    (tmp_path / "t.csv").write_text("image,caption\n1.png,a red field\n1.png,red all over\n")
+    index = Index.build(tmp_path / "t.csv", model=paint_encoder, to=tmp_path / "i")
+    examples = TestClient(create_app(index)).get("/api/info").json()["examples"]
+    assert [example["text"] for example in examples] == ["a red field"]
 
 
 def test_without_examples_texts_of_images_are_suggested(index):

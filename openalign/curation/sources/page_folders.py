@@ -12,10 +12,8 @@ from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.storage import PathOrUrl, child, opened
 from openalign.data.files.walk import files_below
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.sites import MARKDOWN_SUFFIXES
 
-HTML_SUFFIXES = (".html", ".htm", ".xhtml")
-MARKDOWN_SUFFIXES = (".md", ".markdown", ".mdown")
-PAGE_SUFFIXES = HTML_SUFFIXES + MARKDOWN_SUFFIXES
 # Where site generators (Hugo, Jekyll, Next, Vite, MkDocs, Metalsmith) keep files that are served from the root.
 ASSET_FOLDERS = ("", "static", "public", "assets", "src", "docs", "content", "source", "site", "www", "src/static")
 # `.invalid` is reserved (RFC 2606), so a URL that starts with it was relative to the folder.

@@ -9,11 +9,11 @@ from openalign.curation.html.page import PageSettings
 from openalign.curation.sources.crawls import read_warc
 from openalign.curation.sources.listings import read_listing, read_part, read_shard
 from openalign.curation.sources.occurrences import PartitionWriter
-from openalign.curation.sources.page_folders import PAGE_SUFFIXES, read_pages
+from openalign.curation.sources.page_folders import read_pages
 from openalign.curation.sources.parquet_images import holds_images, read_parquet_images
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, child, is_folder, open_parquet, sibling
-from openalign.curation.sources.warc import WARC_SUFFIXES, is_warc
+from openalign.curation.sources.warc import is_warc
 from openalign.data.files.walk import files_below
 from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
@@ -24,11 +24,11 @@ from openalign.data.pairs.layouts.splits import ALL_SPLITS, chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.reading import Reading
 from openalign.data.shards.index import check_sidecars
+from openalign.data.sites import PAGE_SUFFIXES, WARC_SUFFIXES, is_site
 from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
 
 _PAGES_PER_PARTITION = 256
-_ABOUT_THE_FOLDER = ("readme", "license", "licence", "changelog", "contributing", "credits", "notice")
 
 Reader = Callable[[PartitionWriter], None]
 """Reads one partition of the sources: a file, or some of the pages of a folder."""
@@ -72,7 +72,7 @@ def readers_of(source: PathOrUrl, settings: SourceSettings) -> Readers:
 
 WEB = {"crawl": "crawl", "pages": "pages"}
 """The layouts that only a curation reads, and their names in messages."""
-_CRAWL = Reading("crawl", WEB["crawl"], "by the end of its name, or its first bytes")
+_CRAWL = Reading("crawl", WEB["crawl"], "by its file extension or its first bytes")
 _PAGES = Reading("pages", WEB["pages"], "it holds pages")
 
 
@@ -82,8 +82,7 @@ def _folder(folder: PathOrUrl, settings: SourceSettings) -> Readers:
     files = files_below(folder, problems)
     crawls = [file for file in files if file.lower().endswith(WARC_SUFFIXES)]
     pages = [file for file in files if file.lower().endswith(PAGE_SUFFIXES)]
-    is_site = bool(crawls) or not all(map(_is_about_the_folder, pages))
-    if not is_site or any(map(is_list_at_top, files)):
+    if not is_site(files):
         opened = Source(str(folder), folder)
         found = recognise(opened)
         if found is not None:
@@ -151,17 +150,6 @@ def _tells_splits(file: PathOrUrl) -> bool:
     return SPLIT_COLUMN in open_parquet(file).schema_arrow.names
 
 
-def is_list_at_top(file: str) -> bool:
-    """Whether a file lists the pairs of a folder: its shards, a table, its Parquet files, a saved dataset."""
-    folder, _, name = file.rpartition("/")
-    stem = name.partition(".")[0]
-    if folder in ("", "shards") and (is_tar(name) or (stem == "pairs" and table_suffix(name) is not None)):
-        return True
-    if folder in ("", "data") and name.endswith(".parquet") and not name.endswith(".index.parquet"):
-        return True
-    return not folder and ((stem == "metadata" and table_suffix(name) is not None) or name == "state.json")
-
-
 def _is_data(name: str) -> bool:
     return is_tar(name) or table_suffix(name, named=True) is not None
 
@@ -169,8 +157,3 @@ def _is_data(name: str) -> bool:
 def is_tar(file: PathOrUrl) -> bool:
     """Whether a file is a shard, by its name."""
     return str(file).lower().endswith(".tar")
-
-
-def _is_about_the_folder(page: str) -> bool:
-    """Whether a page is a README or the like beside a folder of images, not a page of a site."""
-    return "/" not in page and page.partition(".")[0].lower() in _ABOUT_THE_FOLDER

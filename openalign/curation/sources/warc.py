@@ -9,9 +9,8 @@ from openalign.curation.sources.payload import Unreadable, parse_http, read_body
 from openalign.curation.sources.storage import PathOrUrl, opened
 from openalign.curation.sources.warc_frames import WARC_MAGIC, next_record, records_from, starts_record
 from openalign.curation.sources.warc_records import Content, Damage, StoredImage, content_of, record_message
+from openalign.data.sites import WARC_SUFFIXES
 from openalign.errors import OpenAlignError
-
-WARC_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".wat", ".wat.gz")
 
 
 def is_warc(file: PathOrUrl) -> bool:

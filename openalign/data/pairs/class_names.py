@@ -67,8 +67,9 @@ def advice(ids: Iterable[str], folder: Path) -> str:
     """What to do where folders are ids and nothing says what they mean."""
     some = ", ".join(sorted(set(ids), key=by_number)[:3])
     return (
-        f"{folder}: the folders ({some}, ...) are ids, not texts: put classnames.txt beside them, with a name for each "
-        "in their order, or classes.csv with an id and a name in each row"
+        f"{folder}: the folder names ({some}, ...) are numbers or ids, which are not read as texts; to name the "
+        "classes, put classnames.txt beside the folders, with a name a line in their order, or classes.csv with an id "
+        "and a name in each row"
     )
 
 

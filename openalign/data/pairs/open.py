@@ -14,8 +14,13 @@ from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
+from openalign.data.sites import HTML_SUFFIXES, WARC_SUFFIXES
 from openalign.data.tables.suffixes import TABLE_SUFFIXES, table_suffix
 from openalign.errors import OpenAlignError
+
+_WITHOUT_TEXTS = (Kind.HIDDEN, Kind.IMAGE_FORMAT)
+"""Kinds of things that hold no texts, so that they are no reason for their absence."""
+_REASONS = 2
 
 
 def open_pairs(
@@ -82,6 +87,8 @@ def unknown(source: Source) -> OpenAlignError:
     """The error for data of no known layout."""
     looked_for = ", ".join(f"{layout.title} ({layout.name})" for layout in LAYOUTS)
     if source.is_folder:
+        if any(file.lower().endswith((*WARC_SUFFIXES, *HTML_SUFFIXES)) for file in source.files):
+            return _crawled(source)
         found = [file for file in source.files if table_suffix(file)]
         given = f". To use a table in it, give the table: {source.child(found[0])}" if found else ""
         told = f". {source.skipped[0]}" if source.skipped else ""
@@ -93,14 +100,21 @@ def unknown(source: Source) -> OpenAlignError:
             return OpenAlignError(f"{source.name} does not exist")
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
-        return OpenAlignError(f"{source.name} is a crawl: run `openalign curate {source.name} --to DIR`, then give DIR")
+        return _crawled(source)
     tables = ", ".join(TABLE_SUFFIXES)
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
 
 
+def _crawled(source: Source) -> OpenAlignError:
+    what = "holds web pages or a crawl" if source.is_folder else "is a crawl"
+    return OpenAlignError(f"{source.name} {what}: run `openalign curate {source.name} --to DIR`, then give DIR")
+
+
 def with_texts(pairs: Pairs) -> Pairs:
     """The pairs that have a text; the others are counted. Raises `OpenAlignError` if none has."""
-    first = f". The first problem: {pairs.problems[0]}" if pairs.problems else ""
+    reasons = [each for each in pairs.problems if not (isinstance(each, LeftOut) and each.kind in _WITHOUT_TEXTS)]
+    named = "problem" if len(reasons) == 1 else "problems"
+    first = f". The first {named}: {'; '.join(reasons[:_REASONS])}" if reasons else ""
     if not len(pairs):
         raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
     has_text = is_filled(pairs.table["text"])
@@ -108,8 +122,8 @@ def with_texts(pairs: Pairs) -> Pairs:
     if len(kept) == len(pairs):
         return pairs
     if len(kept) == 0:
-        raise OpenAlignError(f"{pairs.name} holds {len(pairs)} images but no texts: each image needs one{first}")
+        raise OpenAlignError(f"{pairs.name} holds {len(pairs):,} images but no texts: each image needs one{first}")
     nearest = pairs.row_name(int(np.flatnonzero(~has_text)[0]))
     left_out = len(pairs) - len(kept)
-    message = f"{left_out} of {len(pairs)} rows have no text and are left out, the first: {nearest}"
+    message = f"{left_out:,} of {len(pairs):,} rows have no text and are left out, the first: {nearest}"
     return replace(pairs.select(kept), problems=(*pairs.problems, LeftOut(Kind.ROW_WITHOUT_TEXT, message, left_out)))

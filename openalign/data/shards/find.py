@@ -96,7 +96,7 @@ def missing_tars(files: Sequence[str]) -> list[LeftOut]:
     if not missing:
         return []
     first = min(missing)
-    message = f"{len(missing):,} tars that the names of others tell of are not there, the first: {first}: fetch them"
+    message = f"{len(missing):,} tars are missing that other file names announce, the first: {first}: download them"
     return [LeftOut(Kind.FILE_MISSING, message, len(missing))]
 
 
@@ -145,7 +145,7 @@ def beside_tars(files: Sequence[str]) -> list[str]:
     lists = [file for file in files if _stem_of_list(file) in stems]
     found: list[str] = []
     if lists:
-        found.append(f"{len(lists):,} files such as {lists[0]} tell of the samples in the tars, and are not read")
+        found.append(f"{len(lists):,} files that describe the tars, such as {lists[0]}, are not read")
     others = [file for file in files if file.lower().endswith((*_COMPRESSED, *_RECORDS))]
     if others:
         message = (

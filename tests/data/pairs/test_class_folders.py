@@ -63,7 +63,7 @@ def test_numbers_before_names_are_not_part_of_them(tmp_path: Path) -> None:
 def test_ids_without_names_are_labels_and_refused_as_texts(tmp_path: Path, names: tuple[str, ...]) -> None:
     classes(tmp_path, *names)
     assert [label for label, _ in read(tmp_path).values()] == list(names)
-    with pytest.raises(OpenAlignError, match=r"no texts.*are ids, not texts: put classnames.txt beside"):
+    with pytest.raises(OpenAlignError, match=r"no texts.*are not read as texts.*put classnames.txt beside"):
         open_pairs(tmp_path)
 
 

@@ -92,3 +92,11 @@ def test_annotations_of_objects_are_no_captions(tmp_path: Path) -> None:
     coco(tmp_path / "instances.json", {"1.jpg": []}, annotations=[{"image_id": 0, "bbox": [0, 0, 1, 1]}])
     with pytest.raises(OpenAlignError, match="but no texts"):
         open_pairs(tmp_path)
+
+
+def test_two_files_of_one_split_are_refused_by_their_paths(tmp_path: Path) -> None:
+    images(tmp_path, "1.jpg")
+    for name in ("dataset_a.json", "dataset_b.json"):
+        karpathy(tmp_path / name, [("1.jpg", "val", ["one"])])
+    with pytest.raises(OpenAlignError, match=r"give one of them, as \S*dataset_a\.json$"):
+        open_pairs(tmp_path, split="val")

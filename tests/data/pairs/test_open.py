@@ -90,6 +90,8 @@ def test_shards_open_by_themselves_by_their_folder_and_by_the_curated_folder(tmp
         ("empty", "holds no shards, no pairs.csv and no images"),
         ("bare", "holds 2 images but no texts"),
         ("crawl.warc.gz", "is a crawl: run `openalign curate"),
+        ("site", "holds web pages or a crawl: run `openalign curate site"),
+        ("crawls", "holds web pages or a crawl: run `openalign curate crawls"),
         ("data.zip", "is neither a folder nor a table"),
         ("odd", r"a\.txt is not text"),
     ],
@@ -102,7 +104,9 @@ def test_a_source_that_cannot_be_opened_is_an_error_with_advice(
     put(tmp_path / "bare", a=None, b=None)
     put(tmp_path / "odd", a="")
     (tmp_path / "odd" / "a.txt").write_bytes(b"\x00\xff\x80\x01\xfe")
-    for name in ("crawl.warc.gz", "data.zip"):
+    for folder in ("site", "crawls"):
+        (tmp_path / folder / "below").mkdir(parents=True)
+    for name in ("crawl.warc.gz", "data.zip", "site/below/a.html", "crawls/below/b.warc"):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(OpenAlignError, match=message):
         open_pairs(source)
@@ -137,3 +141,11 @@ def test_real_product_photos_open_by_their_table(tmp_path: Path) -> None:
     assert pairs.texts() == [row["title"] for row in kept]
     assert pairs.table["articleType"].to_pylist() == [row["articleType"] for row in kept]
     assert all(decode(pairs.image_bytes(row)).ndim == 3 for row in range(len(pairs)))
+
+
+@pytest.mark.parametrize("other", [".DS_Store", "IMG_1.heic"])
+def test_files_that_hold_no_texts_are_no_reason_for_their_absence(tmp_path, other):
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    (tmp_path / other).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(OpenAlignError, match=r"1 images but no texts: each image needs one$"):
+        open_pairs(tmp_path)

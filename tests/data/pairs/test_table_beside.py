@@ -99,7 +99,7 @@ def test_one_of_several_tables_must_be_given(tmp_path: Path) -> None:
 def test_texts_beside_and_a_table_that_differ_are_chosen_from_by_layout(tmp_path: Path) -> None:
     put(tmp_path, a="beside", b="beside too")
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.jpg", "text": "in the table"}\n')
-    with pytest.raises(OpenAlignError, match=r"could be read as metadata.*or caption-files.*--layout"):
+    with pytest.raises(OpenAlignError, match=r"could be read as metadata.*or as caption-files.*--layout"):
         open_pairs(tmp_path)
     assert open_pairs(tmp_path, layout="caption-files").texts() == ["beside", "beside too"]
     assert open_pairs(tmp_path, layout="metadata").texts() == ["in the table"]

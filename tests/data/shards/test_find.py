@@ -55,7 +55,7 @@ def test_tars_that_the_names_of_others_tell_of_are_counted(files: list[str], mis
 def test_the_lists_of_img2dataset_are_told_and_other_forms_counted() -> None:
     files = ["00000.tar", "00000.parquet", "00000_stats.json", "00001.tar.gz", "s.tar", "s.index.parquet", "notes.txt"]
     told = beside_tars(files)
-    assert told[0].startswith("2 files such as 00000.parquet tell of the samples in the tars")
+    assert told[0].startswith("2 files that describe the tars, such as 00000.parquet, are not read")
     assert counted(told) == {"files of a kind that is not read": 1}
 
 

@@ -147,7 +147,9 @@ def _captions_of_files(
     texts = read_texts(folder, list(files.values()), problems)
     captions, by_line = captions_in([texts[file] for file in files.values()])
     if by_line:
-        problems.append(f"{folder}: each line of a {suffix} file is taken for a caption, since most have several lines")
+        problems.append(
+            f"{folder}: each line of a {suffix} file is read as a caption, since most files have several lines"
+        )
     return dict(zip(files, captions, strict=True))
 
 

@@ -63,8 +63,9 @@ class Coco:
             pairs = pairs_of_table(str(file), file, options, named, {"split": split} if split else {})
             read.append(named.with_unnamed(pairs) if named and not split and _is_alone(file) else pairs)
         if len({_file_and_split(Path(part))[1] or split_of(Path(part).name) for part in parts}) < len(parts):
-            listed = ", ".join(_file_and_split(Path(part))[0].name for part in parts)
-            raise OpenAlignError(f"{name} holds several files of captions ({listed}): give one of them, as {parts[0]}")
+            files = [_file_and_split(Path(part))[0] for part in parts]
+            listed = ", ".join(file.name for file in files)
+            raise OpenAlignError(f"{name} holds several files of captions ({listed}): give one of them, as {files[0]}")
         return combined(name, read)
 
 

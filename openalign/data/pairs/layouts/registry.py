@@ -48,10 +48,11 @@ class Recognised:
         """Raise `OpenAlignError` if the data could be read in another layout, with other texts."""
         if self.rivals:
             ways = {self.layout.name: self.finding.why} | dict(self.rivals)
-            told = ", or ".join(f"{layout} (since {why})" for layout, why in ways.items())
+            told = ", or as ".join(f"{layout} (since {why})" for layout, why in ways.items())
+            choices = " or ".join(f"--layout {layout}" for layout in ways)
             raise OpenAlignError(
-                f"{name} could be read as {told}: choose one with --layout {self.layout.name} (the setting `layout`), "
-                "or give the file or folder that is meant"
+                f"{name} could be read as {told}: choose one with {choices} (the setting `layout`), "
+                "or give the path of the file or folder that is meant"
             )
 
     def reading(self, split: str) -> Reading:
@@ -94,5 +95,5 @@ def _asked(source: Source, name: str) -> Recognised:
     layout = layout_called(name)
     finding = layout.find(source)
     if finding is None:
-        raise UsageError(f"{source.name} has not the layout {name} ({layout.recognised_by})")
+        raise UsageError(f"{source.name} is not in the layout {name}, which is recognised by {layout.recognised_by}")
     return Recognised(layout, finding)

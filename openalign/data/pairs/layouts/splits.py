@@ -90,6 +90,6 @@ def chosen_parts(
         return only, [part for parts in splits.values() for part in parts]
     found = next((split for split in splits if same_split(split, chosen or "")), None)
     if not found:
-        listed = f"its splits are {known}" if any(splits) else "no splits are told apart in it"
+        listed = f"its splits are {known}" if any(splits) else "it has no splits"
         raise UsageError(f"{name} has no split {chosen!r}: {listed}")
     return found, list(splits[found])

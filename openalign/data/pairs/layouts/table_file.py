@@ -25,7 +25,7 @@ class TableFile:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder:
             is_table = table_suffix(str(source.at), named=True) is not None
-            return Finding("by the end of its name", {"": [source.at]}) if is_table else None
+            return Finding("by its file extension", {"": [source.at]}) if is_table else None
         table = _table_called("pairs", source)
         return None if table is None else Finding(f"it holds {table}", {"": [source.child(table)]})
 
