@@ -173,11 +173,19 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a folder that has passed `check_folder`.
 
     Raises:
-        OpenAlignError: there is none, or it exceeds the limits of `check_tokenizer`.
+        OpenAlignError: there is none, it has no words, or it exceeds the limits of `check_tokenizer`.
     """
     _check_tokenizer_files(folder)
     with library_errors(f"{folder}: its tokenizer cannot be loaded by transformers"), _quietly():
-        return AutoTokenizer.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_LOCAL_WITHOUT_CODE)
+    # Without a file of words transformers makes some tokenizers up (CLIP's), with which all texts are the same.
+    words = tokenizer.get_vocab().keys() - {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+    if len(words) <= 1:  # XLM-RoBERTa's has its mark of a blank
+        raise OpenAlignError(
+            f"{folder}: its tokenizer has no words, so all texts would be the same: fetch the model's tokenizer.json, "
+            "or vocab.json and merges.txt, into the folder."
+        )
+    return tokenizer
 
 
 def _check_tokenizer_files(folder: Path) -> None:

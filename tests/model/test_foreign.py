@@ -127,6 +127,17 @@ def test_positions_count_without_the_tokenizers_length(name: str, copy: Any) -> 
     np.testing.assert_allclose(load(folder).embed_texts([LONG]), theirs(folder, [LONG], PICTURES)[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("kept", [(), ("tokenizer_config.json",)])
+@pytest.mark.parametrize("name", [*BUILT, "spiece", "gemma", "naflex"])
+def test_a_folder_without_the_words_of_its_tokenizer_is_refused(name: str, kept: tuple[str, ...], copy: Any) -> None:
+    folder = copy(name)
+    for file in folder.iterdir():
+        if file.name not in ("config.json", "model.safetensors", "preprocessor_config.json", *kept):
+            file.unlink()
+    with pytest.raises(OpenAlignError, match=r"tokenizer|spiece"):
+        load(folder)
+
+
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", [*BUILT, "gemma", "naflex"])
 def test_weights_in_half_precision_are_computed_with_in_single(name: str, kind: torch.dtype, copy: Any) -> None:

@@ -24,8 +24,8 @@ def parse_http(record: WarcRecord) -> None:
 
 
 def header(record: WarcRecord, name: str) -> str:
-    """The value of an HTTP header (of a WARC header if the record has no HTTP); "" if it is missing."""
-    headers = record.http_headers if record.is_http else record.headers
+    """The value of an HTTP header (of a WARC header if the record has no HTTP that was read); "" if it is missing."""
+    headers = record.http_headers or record.headers
     return headers.get(name) or ""
 
 

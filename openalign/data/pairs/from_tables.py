@@ -15,7 +15,7 @@ from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.combine import combined
 from openalign.data.pairs.file_images import FileImages, normalised_paths
 from openalign.data.pairs.named_images import NamedImages
-from openalign.data.pairs.named_rows import image_column_of, rows_with_images
+from openalign.data.pairs.named_rows import image_column_of, other_image_columns, rows_with_images
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import ImageStore, Pairs, is_filled
 from openalign.data.tables.captions import captions_as_rows
@@ -46,9 +46,10 @@ def pairs_of_table(
     table = read_raw_table(path, options.image_column, options.text_column, problems)
     for column, value in (only or {}).items():
         table = table.filter(pc.equal(table[column], value))
+    is_asked = options.image_column is not None
     if named is not None:
         options = replace(options, image_column=image_column_of(table, named, path, options))
-    return _pairs_of_rows(name, table, [path], options, problems, named=named)
+    return _pairs_of_rows(name, table, [path], options, problems, named=named, is_asked=is_asked)
 
 
 def pairs_of_tables(name: str, files: Sequence[Path], options: ReadOptions, named: NamedImages | None = None) -> Pairs:
@@ -92,16 +93,20 @@ def _pairs_of_rows(
     problems: list[str],
     maps: Sequence[pa.Buffer] = (),
     named: NamedImages | None = None,
+    is_asked: bool = False,
 ) -> Pairs:
     """A pair per row, or per caption if the text column holds lists.
 
     `maps` are the memory maps of `files` that the table lies in, if any: all but its images is copied out of them.
+    `is_asked`: the user named the column of the images.
     """
     shown = str(files[0]) if len(files) == 1 else name
     chosen = choose_columns(
         table.schema, options.image_column, options.text_column, need_text=options.need_text, where=shown
     )
     told = [*problems, *chosen.notes]
+    if not is_asked:
+        told += other_image_columns(table, chosen.image, shown)
     table, stored = separate_images(table, chosen.image, told, shown)
     table = in_memory(table) if maps else table
     table, rows = captions_as_rows(table, chosen.text or "", True, told, shown)

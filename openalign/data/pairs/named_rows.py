@@ -1,6 +1,6 @@
 """The rows of a table whose images lie beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, listed
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.options import ReadOptions
@@ -33,6 +34,26 @@ def image_column_of(table: pa.Table, named: NamedImages, path: Path, options: Re
     if not found:
         return next((column for column in columns if column.endswith(_FILE_NAME)), None)
     return min(found, key=_rank)
+
+
+def other_image_columns(table: pa.Table, taken: str, where: str) -> list[str]:
+    """A note on columns besides `taken` that name image files, other ones than it does, such as masks; else nothing."""
+    columns = dict(_texts_in(table))
+    own = columns.pop(taken, [])
+    if not any(own):
+        return []  # pictures, not names
+    others = [f"`{column}`" for column, values in columns.items() if _name_other_images(own, values)]
+    if not others:
+        return []
+    return [f"{where}: images are taken from `{taken}`; {', '.join(others)} could be taken with --image-column"]
+
+
+def _name_other_images(own: Sequence[str | None], values: Sequence[str | None]) -> bool:
+    """Whether all values are names of image files, and not, row by row, those of `own` with or without a folder."""
+    filled = [(one or "", value) for one, value in zip(own, values, strict=True) if value and value.strip()]
+    if not filled or not all(is_image_name(value) and "://" not in value for _, value in filled):
+        return False
+    return any(not f"/{one}".endswith(f"/{value}") and not f"/{value}".endswith(f"/{one}") for one, value in filled)
 
 
 def _rank(column: str) -> int:

@@ -71,20 +71,68 @@ def has_words(sample: Iterable[Member]) -> bool:
 
 
 def _join_parts(by_key: dict[str, list[Numbered]]) -> None:
-    """Bring `a.seg.png` and `a.meta.json` to the sample `a`, unless `a.seg` has an image and a text of its own."""
-    for key in [key for key in by_key if "." in key.rpartition("/")[2]]:
-        inside = [member for _, member in by_key[key]]
-        if has_image(inside) and has_words(inside):
-            continue
+    """Bring `a.seg.png` and `a.meta.json` to the sample `a`, unless `a.seg` has an image and a text of its own.
+
+    `a.0.png` and `a.1.png` come to `a.txt`, and `a.0.txt` to `a.jpg`, unless numbers tell whole samples apart in the
+    tar. `a.image.jpg` and `a.caption.txt` make a sample `a` where the names of all samples are made like that.
+    """
+    dotted = [key for key in by_key if "." in key.rpartition("/")[2]]
+    if not dotted:
+        return
+    holds = {key: _holds(numbered) for key, numbered in by_key.items()}
+    parts = [key for key in dotted if holds[key] != (True, True)]
+    by_number = any(_NUMBER.fullmatch(key.rpartition(".")[2]) for key in set(dotted).difference(parts))
+    lone = {}
+    for key in parts:
         parent = next((short for short in _shortened(key) if short in by_key), None)
-        if parent is None or _NUMBER.fullmatch(key[len(parent) + 1 :]):
+        if parent is None:
+            lone[key] = next(_shortened(key), key)
             continue
-        between = key[len(parent) + 1 :].lower()
-        by_key[parent] += [
-            (number, member._replace(key=parent, suffix=f"{between}.{member.suffix}"))
-            for number, member in by_key.pop(key)
-        ]
-        by_key[parent].sort(key=lambda each: each[0])
+        if _NUMBER.fullmatch(key[len(parent) + 1 :]) and (by_number or not _complete(holds[parent], holds[key])):
+            continue
+        _join(by_key, key, parent)
+    for key, parent in _pairs_of_parts(lone, holds).items():
+        _join(by_key, key, parent)
+
+
+def _join(by_key: dict[str, list[Numbered]], key: str, parent: str) -> None:
+    between = key[len(parent) + 1 :].lower()
+    joined = [
+        (number, member._replace(key=parent, suffix=f"{between}.{member.suffix}")) for number, member in by_key.pop(key)
+    ]
+    by_key[parent] = sorted(by_key.get(parent, []) + joined, key=lambda each: each[0])
+
+
+Held = tuple[bool, bool]
+"""Whether there is an image, and whether there are words."""
+
+
+def _holds(numbered: Iterable[Numbered]) -> Held:
+    members = [member for _, member in numbered]
+    return has_image(members), has_words(members)
+
+
+def _complete(one: Held, other: Held) -> bool:
+    """Whether one has the image and nothing else, and the other the words."""
+    return {one, other} == {(True, False), (False, True)}
+
+
+def _pairs_of_parts(lone: dict[str, str], holds: dict[str, Held]) -> dict[str, str]:
+    """The keys `a.image` and `a.caption` with the key of their sample, if most samples of the tar are made like that.
+
+    What stands between the dots says what a member is, so it comes more than once, and is not a number; names that
+    differ between samples, as `shop.red.jpg` and `shop.blue.txt`, may be two samples that lost a member each.
+    """
+    kinds: dict[str, set[Held]] = {}
+    seen = Counter(key.rpartition(".")[2].lower() for key in lone)
+    groups: dict[str, list[str]] = {}
+    for key, parent in lone.items():
+        kinds.setdefault(key.rpartition(".")[2].lower(), set()).add(holds[key])
+        groups.setdefault(parent, []).append(key)
+    if any(count < 2 or len(kinds[name]) > 1 or _NUMBER.fullmatch(name) for name, count in seen.items()):
+        return {}
+    both = [keys for keys in groups.values() if {(True, False), (False, True)} <= {holds[key] for key in keys}]
+    return lone if 2 * len(both) > len(groups) else {}
 
 
 def _shortened(key: str) -> Iterator[str]:

@@ -78,7 +78,7 @@ def rows_of(
         return Rows(INDEX_SCHEMA.empty_table(), texts.no_such_text)
     table = table_of(rows.complete)
     table = table.set_column(table.column_names.index("text"), "text", table["text"].cast(pa.string()))
-    if (rows.complete[0]["text"] or "").startswith("["):
+    if any((row["text"] or "").startswith(("[", "(")) for row in rows.complete[:100]):
         table = captions_as_rows(table, "text", need_text=True, problems=problems, where=name)[0]
     return Rows(table, texts.no_such_text, _taken(samples, texts.taken))
 

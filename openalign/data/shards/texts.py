@@ -1,11 +1,13 @@
 """Which text each sample of a tar has, and which label."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.shards.captions import (
     CAPTION_FIELDS,
     captions_of,
@@ -22,6 +24,7 @@ from openalign.errors import OpenAlignError
 _COMPARED = 100
 """Samples whose text is compared with the texts in their fields."""
 _MOST_LISTED = 30
+_NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass
@@ -124,16 +127,23 @@ def _notes(
 def labels_of(
     name: str, samples: Sequence[TarSample], class_names: str | None, problems: list[str]
 ) -> list[str | None]:
-    """The label of each sample: the name of its class if the classes are named, else as in the `.cls`."""
+    """The label of each sample: the name of its class if the classes are named, else as in the `.cls`.
+
+    A number that none of the names belongs to is no label: it says nothing, and would be learned as a text.
+    """
     labels = [sample.label for sample in samples]
-    numbers = {label for label in labels if label is not None and label.isdecimal()}
+    numbers = {label for label in labels if label is not None and _NUMBER.fullmatch(label)}
     if not numbers:
         return labels
     if class_names is None:
         problems.append(f"{name}: the .cls members hold numbers, and no classnames.txt names the classes")
         return labels
     names = [line.strip() for line in class_names.splitlines()]
-    named = {number: names[int(number)] for number in numbers if len(number) < 10 and int(number) < len(names)}
-    if without := len([label for label in labels if label in numbers - named.keys()]):
-        problems.append(f"{name}: {without:,} labels are not among the {len(names):,} names of classnames.txt")
-    return [named.get(label, label) if label is not None else None for label in labels]
+    named = {number: names[int(number)] for number in numbers if len(number) < 10 and 0 <= int(number) < len(names)}
+    if without := [label for label in labels if label in numbers - named.keys()]:
+        message = (
+            f"{name}: {len(without):,} labels are not among the {len(names):,} names of classnames.txt, and are left "
+            f"out, the first: {without[0]}"
+        )
+        problems.append(LeftOut(Kind.LABEL_WITHOUT_NAME, message, len(without)))
+    return [named.get(label) if label in numbers else label for label in labels]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from openalign.data.tables.columns import TEXT_FIELDS, field_of, is_list, is_text
 
 _ITEM = re.compile(r"""[uU]?(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|None""", re.DOTALL)
+_OPENING = {"[": "]", "(": ")"}
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
 
 
@@ -21,8 +22,8 @@ def captions_as_rows(
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """One row per caption if `column` holds several for an image, and the row of `table` that each came from.
 
-    They are lists of texts, objects with a field `raw`, `text` or `caption`, or lists of these; or texts of which every
-    one is a list as JSON or Python writes it, which is noted in `problems`. `column` may be a field of a column of
+    They are lists of texts, objects with a field `raw`, `text` or `caption`, or lists of these; or texts of which most
+    are lists as JSON or Python writes them, which is noted in `problems`. `column` may be a field of a column of
     objects: `sentences.raw`. Without `need_text` each image stays one row, with its first caption that is not blank.
     Rows without captions are kept, in order.
     """
@@ -31,9 +32,12 @@ def captions_as_rows(
         return table, every_row
     captions = _texts_of_objects(field_of(table, column))
     if is_text(captions.type) and (lists := _written_lists(captions)) is not None:
-        captions = lists
+        captions, single = lists
         if problems is not None:
-            problems.append(f"{where}: the texts in `{column}` are lists, and each caption in them is read by itself")
+            as_they_are = f"; {single:,} that are no lists are captions as they are" if single else ""
+            problems.append(
+                f"{where}: the texts in `{column}` are lists, and each caption in them is read by itself{as_they_are}"
+            )
     others = table.drop_columns([column]) if column in table.column_names else table
     if not is_list(captions.type):
         changed = captions.type != field_of(table, column).type or column not in table.column_names
@@ -66,28 +70,37 @@ def _texts_of_objects(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if field is None else pc.struct_field(column, field)
 
 
-def _written_lists(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Lists of texts, if every text that is not blank is one, as JSON, Python or numpy writes it; else None."""
-    first = column.slice(0, 100).cast(pa.string()).to_pylist()
-    if any(text and text.strip() and not text.lstrip().startswith("[") for text in first):
+def _written_lists(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int] | None:
+    """Lists of texts, if most texts that are not blank are lists as JSON, Python or numpy writes them; else None.
+
+    A text that is no list becomes a list of itself; how many there are is the second value.
+    """
+    if not _most_begin_as_lists(column.slice(0, 100).cast(pa.string())):
         return None  # found at once in most tables, which may have millions of rows
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    filled = pc.drop_null(pc.if_else(pc.equal(texts, ""), None, texts))
-    if not len(filled) or not filled[0].as_py().startswith("["):
+    if not _most_begin_as_lists(texts):
         return None
-    if not pc.all(pc.and_(pc.starts_with(filled, "["), pc.ends_with(filled, "]"))).as_py():
+    found = [_list_in(text) if text and text[0] in _OPENING else None for text in texts.to_pylist()]
+    filled = len(texts) - texts.null_count - pc.sum(pc.equal(texts, "")).as_py()
+    single = filled - sum(captions is not None for captions in found)
+    if 2 * single >= filled:
         return None
-    found: list[list[str | None] | None] = []
-    for text in texts.to_pylist():
-        captions = _list_in(text) if text else None
-        if text and captions is None:
-            return None
-        found.append(captions)
-    return pa.chunked_array([pa.array(found, pa.list_(pa.string()))])
+    for at, text in enumerate(column.to_pylist()):
+        if found[at] is None and text is not None and text.strip():
+            found[at] = [text]
+    return pa.chunked_array([pa.array(found, pa.list_(pa.string()))]), single
+
+
+def _most_begin_as_lists(texts: pa.ChunkedArray) -> bool:
+    """Whether more than half of the texts that are not blank begin with a bracket."""
+    filled = texts.filter(pc.fill_null(pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(texts)), 0), False))
+    return 2 * (pc.sum(pc.match_substring_regex(filled, r"^\s*[\[(]")).as_py() or 0) > len(filled)
 
 
 def _list_in(text: str) -> list[str | None] | None:
-    """The texts of a written list; None if it is not a list of texts."""
+    """The texts of a written list, or of a tuple of Python; None if it is not one of texts."""
+    if text[-1] != _OPENING[text[0]] or (text[0] == "(" and "," not in text):
+        return None
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):

@@ -44,7 +44,7 @@ def _lists(values: list[Any]) -> pa.Array:
 
 
 def as_texts(values: Sequence[Any]) -> pa.Array:
-    """Any values as texts: texts as they are, null as null, everything else as JSON."""
+    """Any values as texts: texts as they are, null and NaN (which pandas writes for it) as null, others as JSON."""
     return pa.array([_text(value) for value in values], pa.string())
 
 
@@ -52,7 +52,7 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return None if value is None else as_utf8(value)
     if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+        return None if math.isnan(value) else str(value)
     try:
         return as_utf8(json.dumps(value, ensure_ascii=False, default=str))
     except (ValueError, TypeError, RecursionError):

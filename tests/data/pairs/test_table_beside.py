@@ -176,3 +176,43 @@ def test_names_in_another_case_or_normal_form_are_found(tmp_path: Path, stored: 
     images(tmp_path, stored)
     (tmp_path / "captions.csv").write_text(f"image,caption\n{named},one\n", encoding="utf-8")
     assert pairs_in(tmp_path) == {stored: "one"}
+
+
+@pytest.mark.parametrize(
+    ("table", "taken", "other"),
+    [
+        ("image,mask,text\na.jpg,m/a_mask.jpg,one\nb.jpg,m/b_mask.jpg,two\n", "image", "mask"),
+        ("source,target,prompt\ns/a.jpg,t/a.jpg,one\ns/b.jpg,t/b.jpg,two\n", "source", "target"),
+    ],
+)
+def test_a_second_column_of_images_is_told(tmp_path: Path, table: str, taken: str, other: str) -> None:
+    images(
+        tmp_path,
+        "a.jpg",
+        "b.jpg",
+        *(f"{folder}.jpg" for folder in ("m/a_mask", "m/b_mask", "s/a", "s/b", "t/a", "t/b")),
+    )
+    (tmp_path / "rows.csv").write_text(table)
+    note = f"images are taken from `{taken}`; `{other}` could be taken with --image-column"
+    for source in (tmp_path, tmp_path / "rows.csv"):
+        if source == tmp_path or taken == "image":
+            assert any(note in problem for problem in open_pairs(source).problems)
+        pairs = open_pairs(source, image_column=other)
+        assert sorted(pairs.table["image"].to_pylist()) == sorted(row.split(",")[1] for row in table.split()[1:])
+        assert not any("could be taken" in problem for problem in pairs.problems)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "image,path,text\na.jpg,/data/m/a.jpg,one\nb.jpg,/data/m/b.jpg,two\n",
+        "image,url,text\na.jpg,https://example.org/a.jpg,one\nb.jpg,https://example.org/b.jpg,two\n",
+        "image,note,text\na.jpg,c.jpg,one\nb.jpg,of b.jpg and others,two\n",
+        "image,mask,text\na.jpg,,one\nb.jpg,,two\n",
+    ],
+)
+def test_a_column_that_names_the_same_images_or_none_is_not_told(tmp_path: Path, table: str) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "rows.csv").write_text(table)
+    for source in (tmp_path, tmp_path / "rows.csv"):
+        assert not any("could be taken" in problem for problem in open_pairs(source).problems)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openalign.data.left_out import counted
+from openalign.data.left_out import Kind, counted
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
@@ -177,8 +177,18 @@ def test_labels_without_names_stay_numbers_and_are_no_texts(tmp_path: Path) -> N
         open_pairs(tar)
     (tmp_path / "classnames.txt").write_text("zero\none\n")
     pairs = open_pairs(tar, need_text=False)
-    assert pairs.table["label"].to_pylist() == ["one", "2"]
+    assert pairs.table["label"].to_pylist() == ["one", None]
     assert "1 labels are not among the 2 names" in pairs.problems[0]
+
+
+def test_a_number_that_no_class_name_belongs_to_is_no_text(tmp_path: Path) -> None:
+    labels = [b"1", b"7", b"-1", b"12345678901", b""]
+    members = [each for at, label in enumerate(labels) for each in ((f"{at}.jpg", jpeg(at)), (f"{at}.cls", label))]
+    tar_of(tmp_path / "0.tar", members)
+    (tmp_path / "classnames.txt").write_text("zero\none\n")
+    pairs = open_pairs(tmp_path)
+    assert pictured(pairs) == [(0, "one")]
+    assert counted(pairs.problems) == {Kind.LABEL_WITHOUT_NAME: 3, Kind.ROW_WITHOUT_TEXT: 4}
 
 
 def test_equal_keys_urls_and_checksums_do_not_make_one_image(tmp_path: Path) -> None:

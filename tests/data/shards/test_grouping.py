@@ -49,6 +49,54 @@ def test_a_dot_in_a_name_is_not_the_end_of_its_key() -> None:
     assert shown("3.5 mm jack.png", "3.5 mm jack.txt") == [("3.5 mm jack", ["png", "txt"])]
 
 
+def test_numbered_parts_come_to_the_sample_that_they_complete() -> None:
+    assert shown("k.0.png", "k.1.png", "k.txt", "l.0.png", "l.json") == [
+        ("k", ["0.png", "1.png", "txt"]),
+        ("l", ["0.png", "json"]),
+    ]
+    assert shown("a.jpg", "a.0.txt", "a.1.txt", "v/c.txt", "v/c.f001.jpg", "v/c.f002.jpg") == [
+        ("a", ["0.txt", "1.txt", "jpg"]),
+        ("v/c", ["f001.jpg", "f002.jpg", "txt"]),
+    ]
+
+
+def test_numbered_parts_stay_apart_where_numbers_tell_samples_apart() -> None:
+    names = ("f.1.jpg", "f.1.txt", "f.2.jpg", "f.3.txt", "f.txt", "g.jpg", "g.4.txt")
+    assert shown(*names) == [
+        ("f.1", ["jpg", "txt"]),
+        ("f.2", ["jpg"]),
+        ("f.3", ["txt"]),
+        ("f", ["txt"]),
+        ("g", ["jpg"]),
+        ("g.4", ["txt"]),
+    ]
+
+
+def test_parts_of_which_none_has_the_plain_name_are_a_sample() -> None:
+    parts = ("image.jpg", "caption.txt", "mask.png", "meta.json")
+    assert shown(*(f"x/{key}.{part}" for part in parts for key in "ab")) == [
+        ("x/a", ["caption.txt", "image.jpg", "mask.png", "meta.json"]),
+        ("x/b", ["caption.txt", "image.jpg", "mask.png", "meta.json"]),
+    ]
+    assert shown("0.img.png", "0.prompt.txt", "1.IMG.png", "1.prompt.txt") == [
+        ("0", ["img.png", "prompt.txt"]),
+        ("1", ["img.png", "prompt.txt"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("shop.red.jpg", "shop.blue.txt"),
+        ("shop.red.jpg", "shop.blue.txt", "cafe.blue.jpg", "cafe.red.txt"),
+        ("v.1.jpg", "v.2.txt", "w.1.jpg", "w.2.txt"),
+        ("a.big.jpg", "b.big.jpg", "c.old.txt", "d.old.txt"),
+    ],
+)
+def test_names_that_may_be_of_two_samples_are_not_joined(names: tuple[str, ...]) -> None:
+    assert [key for key, _ in shown(*names)] == [name.rpartition(".")[0] for name in names]
+
+
 @given(st.randoms(use_true_random=False), st.integers(1, 6))
 def test_the_order_of_members_does_not_matter(draw: random.Random, count: int) -> None:
     names = [f"d/{i}.x.{suffix}" for i in range(count) for suffix in ("jpg", "txt", "json")]

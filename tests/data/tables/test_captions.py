@@ -48,6 +48,43 @@ def test_texts_that_are_not_all_lists_of_texts_stay_as_they_are(texts: list[str]
     assert np.array_equal(rows, [0, 1])
 
 
+MOSTLY_LISTS = [
+    (["['a dog', 'dogs']", "a cat", '["a cow"]'], ["a dog", "dogs", "a cat", "a cow"], 1),
+    (["('a dog', 'dogs')", "['a cat']", ""], ["a dog", "dogs", "a cat", None], 0),
+    (['["a dog"]', "['a cat', \"it's\"]", "[a cow]", " ['cut off', ", "['x']"], None, 2),
+    (["('a dog',)", "[]", "  [ 'a', 'b' ]"], ["a dog", "a", "b", None], 0),
+]
+
+
+@pytest.mark.parametrize(("texts", "captions", "single"), MOSTLY_LISTS)
+def test_where_most_texts_are_lists_the_others_are_captions(
+    texts: list[str], captions: list[str] | None, single: int
+) -> None:
+    problems: list[str] = []
+    table = pa.table({"image": [str(at) for at in range(len(texts))], "caption": texts})
+    table, rows = captions_as_rows(table, "caption", need_text=True, problems=problems)
+    if captions is None:
+        captions = ["a dog", "a cat", "it's", "[a cow]", " ['cut off', ", "x"]
+        assert rows.tolist() == [0, 1, 1, 2, 3, 4]
+    assert sorted(filter(None, table["caption"].to_pylist())) == sorted(filter(None, captions))
+    assert len(problems) == 1
+    assert (f"{single} that are no lists are captions as they are" in problems[0]) == (single > 0)
+
+
+@pytest.mark.parametrize("texts", [["(a dog)", "(a cat)"], ["('quoted')", "('a cat')"], ["[", "("]])
+def test_texts_in_brackets_are_no_lists(texts: list[str]) -> None:
+    table, _ = captions_as_rows(pa.table({"image": ["0", "1"], "caption": texts}), "caption", need_text=True)
+    assert table["caption"].to_pylist() == texts
+
+
+def test_nan_in_place_of_a_text_is_no_text(tmp_path: Path) -> None:
+    lines = ['{"file": "a", "text": NaN}', '{"file": "b", "text": "b"}', '{"file": "c", "text": ["c", NaN]}']
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    assert read_table(tmp_path / "t.jsonl")["text"].to_pylist() == [None, "b", "c", None]
+    (tmp_path / "t.json").write_text(f"[{lines[0]}, {lines[1]}]")
+    assert read_table(tmp_path / "t.json")["text"].to_pylist() == [None, "b"]
+
+
 def test_without_texts_an_image_keeps_its_first_caption_that_is_not_blank() -> None:
     column = pa.array([["", None, "a dog", "dogs"], [], ["", " "]])
     table, rows = captions_as_rows(pa.table({"image": ["0", "1", "2"], "caption": column}), "caption", need_text=False)
