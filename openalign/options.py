@@ -11,6 +11,8 @@ from typing import Any
 
 _OTHER_NAMES = {"retry_failed": "--retry failed"}
 """Options of the command line that are spelled unlike the argument of the function."""
+_ARGUMENTS = {"label_file": "labels"}
+"""Options whose values the function takes in another argument."""
 _typed = False
 """Whether this process runs a command; one for all threads, since they work for it."""
 
@@ -33,7 +35,7 @@ def option(name: str = "", /, **values: Any) -> str:
     `--resume --to runs/a`, and `resume=True, to='runs/a'` in backticks. A mapping is a repeated KEY=VALUE.
     """
     if not _typed:
-        given = [name] if name else [f"{key}={_python(value)}" for key, value in values.items()]
+        given = [_ARGUMENTS.get(name, name)] if name else [f"{key}={_python(value)}" for key, value in values.items()]
         return f"`{', '.join(given)}`"
     words = [_dashed(name)] if name else [word for key, value in values.items() for word in _shell(key, value)]
     return " ".join(words)

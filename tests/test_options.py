@@ -12,7 +12,7 @@ from openalign.errors import OpenAlignError
 from openalign.options import as_given, option, typed_options
 
 PACKAGE = Path(openalign.__file__).parent
-OF_OTHER_PROGRAMS = {"--warc-file", "--nproc-per-node"}
+OF_OTHER_PROGRAMS = {"--warc-file", "--nproc-per-node", "--dereference", "--output"}
 
 
 @pytest.fixture

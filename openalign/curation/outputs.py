@@ -126,7 +126,7 @@ def describe_run(
     described = {
         "sources": [str(source) for source in sources],
         "test_set": [str(source) for source in test_set],
-        "settings": recipe.model_dump(),
+        "settings": recipe.model_dump(mode="json"),
         "version": __version__,
     }
     named = (*sources, *test_set, *([truth] if truth else []), *_local_models(recipe))

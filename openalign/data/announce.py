@@ -5,6 +5,7 @@ from typing import Any
 
 from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.pairs import Pairs
+from openalign.options import option
 from openalign.progress import list_notes, say, warn
 
 MUCH = 0.1
@@ -21,9 +22,8 @@ def announce(pairs: Pairs, role: str = "") -> None:
     """Log how data were read, and what was left out; `role` says which data, where a command reads several."""
     say(f"{role} read as: {pairs.read_as}".lstrip())
     if pairs.reading is not None and pairs.reading.others:
-        say(
-            f"other layouts that fit: {', '.join(pairs.reading.others)} (choose with --layout, or the setting `layout`)"
-        )
+        fit = ", ".join(pairs.reading.others)
+        say(f"other layouts that fit: {fit} (choose with {option('layout')}, or the setting `layout`)")
     tell_left_out(pairs.problems, len(pairs))
 
 

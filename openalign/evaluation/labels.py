@@ -15,6 +15,7 @@ from typing import Any
 
 from openalign.data.files.json_files import check_file, read_json
 from openalign.errors import OpenAlignError, UsageError
+from openalign.options import option
 
 MOST_LABEL_BYTES = 16 * 2**20
 """Largest file of labels; one with the 21,841 classes of ImageNet-21k has 1 MB."""
@@ -136,7 +137,7 @@ def class_numbers(
         if found and all(_ID.fullmatch(value) for value in found):
             raise OpenAlignError(
                 f"{where} holds ids such as {found[0]!r}, not names that a text could have: give the names, in the "
-                "order of the numbers or as a table of ids and names, with labels (--label-file FILE)."
+                f"order of the numbers or as a table of ids and names, with {option('label_file')}."
             )
         return Classes(tuple(found), tuple(found)), {value: number for number, value in enumerate(found)}, []
     if classes.values is not None and not set(found) & set(classes.values):  # names, from a table beside the data

@@ -19,6 +19,7 @@ from openalign.errors import OpenAlignError
 from openalign.inspection.elsewhere import Elsewhere, elsewhere, pages_in, web
 from openalign.inspection.reading import SplitRead, read_split
 from openalign.inspection.samples import Example, Sizes, languages_of, sample_images
+from openalign.options import option
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,10 @@ def _by_rows(read: SplitRead, options: ReadOptions) -> dict[str, SplitRead]:
     if len(rows) < 2:
         return {"": read}
     if read.rows != len(read.pairs):
-        notes = [*read.notes, f"a column `split` names the splits ({', '.join(rows)}): choose one with --split"]
+        notes = [
+            *read.notes,
+            f"a column `split` names the splits ({', '.join(rows)}): choose one with {option('split')}",
+        ]
         return {"": SplitRead(read.pairs, read.rows, read.problems, notes)}
     problems = {split: read.problems if not place else () for place, split in enumerate(rows)}
     return {
@@ -194,10 +198,10 @@ def _choices(source: Source, recognised: Recognised, options: ReadOptions, split
     """What commands ask for, and how to choose another reading."""
     notes = []
     if options.split is None and len(splits) > 1:
-        notes.append(f"choose a split with --split {splits[0]}, or all with --split {ALL_SPLITS}")
+        notes.append(f"choose a split with {option(split=splits[0])}, or all with {option(split=ALL_SPLITS)}")
     if recognised.others and options.layout is None:
         titles = {layout.name: layout.title for layout in LAYOUTS}
-        named = ", ".join(f"--layout {name} ({titles[name]})" for name in recognised.others)
+        named = ", ".join(f"{option(layout=name)} ({titles[name]})" for name in recognised.others)
         notes.append(f"it could also be read with {named}")
     if pages := pages_in(source):
         notes.append(f"`openalign curate` reads its {len(pages):,} web pages, such as {pages[0]}, instead")

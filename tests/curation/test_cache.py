@@ -94,7 +94,7 @@ def test_another_threshold_reads_and_inspects_nothing_again(
 ) -> None:
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     assert len(inspected) == 150
-    monkeypatch.setattr(listings, "read_table", None)
+    monkeypatch.setattr(listings, "layout_called", None)
     report = curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE.replace(min_shorter_side=100))
     assert len(inspected) == 150
     assert report["pairs"]["kept"] > 50

@@ -18,7 +18,7 @@ from PIL import Image
 from warcio.archiveiterator import ArchiveIterator
 
 from openalign.curation import pipeline
-from openalign.curation.images import single_image
+from openalign.curation.images import gather, single_image
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources import listings
@@ -224,6 +224,7 @@ def inspected_in(folder: Path) -> Path:
 @pytest.mark.slow
 def test_an_interrupted_run_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
+    monkeypatch.setattr(gather, "_LEAST_IMAGES", 64)  # three batches
     run([table], tmp_path / "whole")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)
@@ -251,6 +252,7 @@ def test_cached_results_that_are_damaged_are_computed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     table, out = table_of(tmp_path / "in", 150), tmp_path / "out"
+    monkeypatch.setattr(gather, "_LEAST_IMAGES", 64)  # three batches
     run([table], tmp_path / "whole")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(pipeline, "write_kept", interrupt)

@@ -133,7 +133,7 @@ def test_no_process_of_a_killed_run_stays_and_the_next_run_resumes(
     running.wait()
     wait_for(lambda: not any(map(is_alive, processes)))
     with monkeypatch.context() as patched:
-        patched.setattr(listings, "read_table", None)  # nothing is read again
+        patched.setattr(listings, "layout_called", None)  # nothing is read again
         curate([table], to=out, workers=1, recipe=OFFLINE)
     assert same_outputs(out, alone)
 

@@ -68,7 +68,10 @@ def test_pairs_left_out_of_the_data_are_reported(
         table.write(b"0.jpg,x,y\n" * 7)
     train(recipe, to=tmp_path / "run", set={"steps": "1", "workers": "0"})
     shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Left out: ", "... and"))]
-    assert shown[0] == f"Left out: {tmp_path}/pairs.csv row 37 has 3 fields where 2 are expected, and is left out"
+    assert (
+        shown[0]
+        == f"Left out: 7 rows that cannot be parsed (16 %): {tmp_path}/pairs.csv row 37 has 3 fields where 2 are expected, and is left out"
+    )
     assert len(shown) == 6 and shown[5] == "... and 2 more."
 
 
@@ -79,7 +82,10 @@ def test_pairs_left_out_of_the_held_out_data_are_reported(
     held_out = {"held_out.data": f'"{tmp_path}/heldout.csv"', "held_out.every_steps": "1"}
     train(recipe, to=tmp_path / "run", set={"steps": "1", "workers": "0"} | held_out)
     shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Left out: ")]
-    assert shown == [f"Left out: {tmp_path}/heldout.csv row 37 has 3 fields where 2 are expected, and is left out"]
+    assert shown == [
+        f"Left out: 1 rows that cannot be parsed: {tmp_path}/heldout.csv row 37 has 3 fields where 2 are expected, and "
+        "is left out"
+    ]
 
 
 def test_a_short_run_learns_its_pairs(recipe: Path, tmp_path: Path) -> None:

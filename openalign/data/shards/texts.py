@@ -20,6 +20,7 @@ from openalign.data.shards.captions import (
 from openalign.data.shards.members import TEXT_ORDER, rank
 from openalign.data.shards.tar_samples import TarSample
 from openalign.errors import OpenAlignError
+from openalign.options import option
 
 _COMPARED = 100
 """Samples whose text is compared with the texts in their fields."""
@@ -101,7 +102,7 @@ def _notes(
     if by_line is not None:
         notes.append(
             f"{name}: each line of a text is a caption, {sum(map(len, by_line)):,} of {len(samples):,} images: "
-            f"--text-column {Counter(chosen).most_common(1)[0][0]} takes each text as one"
+            f"{option(text_column=Counter(chosen).most_common(1)[0][0])} takes each text as one"
         )
     if usual is not None:
         notes.append(f"{name}: texts are taken from the field {usual!r} of the .json where no member holds one")
@@ -120,7 +121,7 @@ def _notes(
     if others:
         listed = ", ".join(valid(each) for each, _ in others.most_common(5))
         first = next(each for each in chosen if each is not None)
-        notes.append(f"{name}: texts are those of the .{first} members; --text-column takes others: {listed}")
+        notes.append(f"{name}: texts are those of the .{first} members; {option('text_column')} takes others: {listed}")
     return notes
 
 

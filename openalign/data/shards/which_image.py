@@ -10,6 +10,7 @@ from openalign.data.shards.cut_off import Keyed
 from openalign.data.shards.grouping import Sample
 from openalign.data.shards.members import IMAGE_ORDER, Member, Part, rank
 from openalign.errors import OpenAlignError
+from openalign.options import option
 
 _MOST_LISTED = 20
 Pictured = tuple[str, Member, list[Member]]
@@ -74,7 +75,7 @@ def _count_unused(sample: Sample, unused: _Unused) -> None:
 def _messages(name: str, unused: _Unused, suffix: str) -> list[LeftOut]:
     found = []
     if number := unused.images.total():
-        advice = f".{suffix} was asked for" if suffix else "--image-column takes another by its suffix"
+        advice = f".{suffix} was asked for" if suffix else f"{option('image_column')} takes another by its suffix"
         message = f"{name}: {number:,} further images of samples ({_listed(unused.images)}) are left out: {advice}"
         found.append(LeftOut(Kind.EXTRA_IMAGE, message, number))
     if number := unused.unread_images.total():

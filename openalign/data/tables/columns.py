@@ -67,11 +67,11 @@ def choose_columns(
     rivals = [name for name in others if name != text and usual_name([name], TEXT_NAMES)]
     if rivals and text_column is None and text is not None:
         listed = ", ".join(f"`{name}`" for name in rivals)
-        notes.append(f"{where}: texts are taken from `{text}`; {listed} could be taken with --text-column")
+        notes.append(f"{where}: texts are taken from `{text}`; {listed} could be taken with {option('text_column')}")
     rivals = [name for name in pictures if name != image]
     if rivals and image_column is None:
         listed = ", ".join(f"`{name}`" for name in rivals)
-        notes.append(f"{where}: images are taken from `{image}`; {listed} could be taken with --image-column")
+        notes.append(f"{where}: images are taken from `{image}`; {listed} could be taken with {option('image_column')}")
     return Columns(image, text, label, tuple(notes))
 
 

@@ -86,7 +86,7 @@ def test_results_of_a_cached_map_are_in_the_order_of_the_partitions(engine: Engi
 
 
 def test_an_error_of_an_item_is_one_message(engine: Engine) -> None:
-    with pytest.raises(OpenAlignError, match=r"^--memory 7 apples: give a number and a unit"):
+    with pytest.raises(OpenAlignError, match=r"^(--memory|`memory=)\W*7 apples'?`?: give a number and a unit"):
         engine.run(parse_memory, ["4GB", "7 apples", "1GB"], "Reading")
 
 

@@ -40,7 +40,7 @@ EXTRACTION = {
     "sources.occurrences._stored_row": 0,
     "sources.page_folders._shown_images": 1,
     "sources.listings._sample": 1,
-    "sources.listings._row": 1,
+    "sources.listings._listed": 1,
     "sources.parquet_images._row_group": 2,
     "sources.parquet_images._words": 1,
 }
@@ -57,8 +57,8 @@ CURATION = {
 }
 """Functions that later steps call: how many lines of the report, and kept pairs lost, one record's failure costs."""
 BATCHES = ("images.classifier._scores", "images.embeddings._embedded_images", "images.embeddings._embedded_texts")
-ELSEWHERE = ("sources.parquet_images._names", "isolation.columns._value")
-"""Functions that are called once, or only of damaged files: they have tests of their own."""
+ELSEWHERE = ("sources.parquet_images._names", "isolation.columns._value", "sources.listings._row")
+"""Functions that are called once, or only of damaged files or tables at URLs: they have tests of their own."""
 
 ERRORS = (RuntimeError, UnicodeError, RecursionError, ValueError, OSError, KeyError, MemoryError, AssertionError)
 

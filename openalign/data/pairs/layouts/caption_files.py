@@ -29,6 +29,7 @@ from openalign.data.pairs.texts_beside import (
 )
 from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
+from openalign.options import option
 
 _SAMPLE = 50
 """Texts by which is told whether such files hold captions."""
@@ -161,7 +162,7 @@ def _check_alike(folder: Path, one: dict[str, Any], other: dict[str, Any], suffi
     if differing:
         raise OpenAlignError(
             f"{folder / differing[0]} has two texts, one of them in a {suffix} file ({len(differing):,} images have): "
-            f"choose by the suffix, with --text-column {suffix[1:]} or another (the setting `text_column`)"
+            f"choose by the suffix, with {option(text_column=suffix[1:])} or another (the setting `text_column`)"
         )
 
 

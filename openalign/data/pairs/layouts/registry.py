@@ -17,6 +17,7 @@ from openalign.data.pairs.layouts.table_file import TableFile
 from openalign.data.pairs.layouts.webdataset import WebDataset
 from openalign.data.pairs.reading import Reading
 from openalign.errors import OpenAlignError, UsageError
+from openalign.options import option
 
 LAYOUTS: Sequence[Layout] = (
     WebDataset(),
@@ -49,7 +50,7 @@ class Recognised:
         if self.rivals:
             ways = {self.layout.name: self.finding.why} | dict(self.rivals)
             told = ", or as ".join(f"{layout} (since {why})" for layout, why in ways.items())
-            choices = " or ".join(f"--layout {layout}" for layout in ways)
+            choices = " or ".join(option(layout=layout) for layout in ways)
             raise OpenAlignError(
                 f"{name} could be read as {told}: choose one with {choices} (the setting `layout`), "
                 "or give the path of the file or folder that is meant"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from openalign.data.pairs.layouts.splits import chosen_parts, split_of
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.suffixes import JSON, table_suffix
+from openalign.options import option
 
 SPLIT_COLUMN = "split"
 _OF_KARPATHY = ("restval",)
@@ -38,7 +39,7 @@ def of_split(pairs: Pairs, chosen: str | None, *, mixing: bool) -> tuple[Pairs, 
     if not mixing and table_suffix(pairs.name, named=True) != JSON:
         mixing = True
         if chosen is None and len(rows) > 1:
-            note = f"{pairs.name}: all of its splits are read ({', '.join(rows)}): choose one with --split"
+            note = f"{pairs.name}: all of its splits are read ({', '.join(rows)}): choose one with {option('split')}"
             pairs = replace(pairs, problems=(*pairs.problems, note))
     split, names = chosen_parts(pairs.name, {name: [name] for name in rows} or {"": [""]}, chosen, mixing=mixing)
     if not rows or len(names) == len(rows):

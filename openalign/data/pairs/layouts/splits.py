@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from openalign.errors import OpenAlignError, UsageError
+from openalign.options import option
 
 ALL_SPLITS = "all"
 UNNAMED = "unnamed"
@@ -82,8 +83,8 @@ def chosen_parts(
     known = ", ".join(splits)
     if chosen is None and len(splits) > 1 and not mixing:
         raise OpenAlignError(
-            f"{name} holds several splits ({known}): choose one with --split (the setting `split`), "
-            f"or all of them with --split {ALL_SPLITS}"
+            f"{name} holds several splits ({known}): choose one with {option('split')} (the setting `split`), "
+            f"or all of them with {option(split=ALL_SPLITS)}"
         )
     if chosen in (None, ALL_SPLITS):
         only = next(iter(splits), "") if len(splits) == 1 else ALL_SPLITS
