@@ -68,11 +68,9 @@ def test_pairs_left_out_of_the_data_are_reported(
         table.write(b"0.jpg,x,y\n" * 7)
     train(recipe, to=tmp_path / "run", set={"steps": "1", "workers": "0"})
     shown = [line for line in capsys.readouterr().err.splitlines() if line.startswith(("Left out: ", "... and"))]
-    assert (
-        shown[0]
-        == f"Left out: 7 rows that cannot be parsed (16 %): {tmp_path}/pairs.csv row 37 has 3 fields where 2 are expected, and is left out"
-    )
-    assert len(shown) == 6 and shown[5] == "... and 2 more."
+    first = f"{tmp_path}/pairs.csv row 37 has 3 fields where 2 are expected, and is left out"
+    assert shown[0] == f"Left out: 7 rows that cannot be parsed (16 %): {first}"
+    assert len(shown) == 3
 
 
 def test_pairs_left_out_of_the_held_out_data_are_reported(

@@ -14,6 +14,7 @@ from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.tables.columns import IMAGE_NAMES
 from openalign.errors import OpenAlignError
+from openalign.options import option
 
 _SAMPLE = 500
 """Rows by which is told which column names the images."""
@@ -45,7 +46,8 @@ def other_image_columns(table: pa.Table, taken: str, where: str) -> list[str]:
     others = [f"`{column}`" for column, values in columns.items() if _name_other_images(own, values)]
     if not others:
         return []
-    return [f"{where}: images are taken from `{taken}`; {', '.join(others)} could be taken with --image-column"]
+    advice = f"{', '.join(others)} could be taken with {option('image_column')}"
+    return [f"{where}: images are taken from `{taken}`; {advice}"]
 
 
 def _name_other_images(own: Sequence[str | None], values: Sequence[str | None]) -> bool:
