@@ -12,7 +12,8 @@ from openalign.checksums import write_checksums
 from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
-from openalign.model import folder, hub
+from openalign.model import folder as model_folder
+from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.config import config_from, settings_from
 from openalign.model.efficientnet.settings import ImageTowerSettings
@@ -281,6 +282,6 @@ def test_why_no_model_was_downloaded_is_said(monkeypatch: pytest.MonkeyPatch, er
     def failing(*args: object, **options: object) -> str:
         raise error
 
-    monkeypatch.setattr(folder, "snapshot_download", failing)
+    monkeypatch.setattr(model_folder, "snapshot_download", failing)
     with pytest.raises(OpenAlignError, match=f"a/model: neither a folder nor a model of .*{advice}"):
         load("a/model")
