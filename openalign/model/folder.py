@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from openalign.checksums import check_files, checksum_of, read_checksums
 from openalign.data.files.json_files import check_file, read_object
@@ -50,8 +50,18 @@ def folder_of(source: str | Path) -> Path:
         return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise OpenAlignError(
-            f"{source}: neither a folder nor a model that the Hugging Face hub gave ({type(error).__name__})."
+            f"{source}: neither a folder nor a model of the Hugging Face hub ({_why_not_downloaded(error)})."
         ) from None
+
+
+def _why_not_downloaded(error: Exception) -> str:
+    if isinstance(error, LocalEntryNotFoundError):
+        return "the hub cannot be reached, and there is no downloaded copy"
+    if isinstance(error, RepositoryNotFoundError):
+        return "it has no such model, or you have no access to it: try `hf auth login`"
+    if isinstance(error, HFValidationError):
+        return "such a name is OWNER/MODEL"
+    return f"{type(error).__name__} while downloading"
 
 
 def _local_folder(folder: Path) -> Path | None:

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from transformers import AlignConfig, AlignModel, CLIPImageProcessorPil, CLIPModel
 
 from openalign.checksums import write_checksums
 from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.files import whole_folder
+from openalign.model import folder as model_folder
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.config import config_from, settings_from
@@ -265,3 +267,21 @@ def test_a_text_of_megabytes_means_what_its_beginning_means(tokenizer: Tokenizer
         encoder = load(folder)
         long, short = encoder.embed_texts(["a red apple " * 200_000, "a red apple " * 40])
         np.testing.assert_allclose(long, short, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (LocalEntryNotFoundError("offline"), "cannot be reached"),
+        (RepositoryNotFoundError.__new__(RepositoryNotFoundError), "no such model, or you have no access"),
+        (HFValidationError("a/b/c"), "such a name is OWNER/MODEL"),
+        (OSError("disk full"), "OSError while downloading"),
+    ],
+)
+def test_why_no_model_was_downloaded_is_said(monkeypatch: pytest.MonkeyPatch, error: Exception, advice: str) -> None:
+    def failing(*args: object, **options: object) -> str:
+        raise error
+
+    monkeypatch.setattr(model_folder, "snapshot_download", failing)
+    with pytest.raises(OpenAlignError, match=f"a/model: neither a folder nor a model of .*{advice}"):
+        load("a/model")

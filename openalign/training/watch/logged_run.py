@@ -55,7 +55,7 @@ def read_run(folder: Path) -> LoggedRun:
     records = [figures_of(record) for record in read_records(folder / "log.jsonl")]
     if not records:
         what = "has logged no step yet" if (folder / "recipe.toml").exists() else "is not the folder of a run"
-        raise OpenAlignError(f"{folder}: {what} (no line in log.jsonl).")
+        raise OpenAlignError(f"{folder} {what} (no line in log.jsonl).")
     settings = dict(dotted(_read(folder / "recipe.toml", tomllib.loads)))
     machine = _read(folder / "machine.json", json.loads)
     if not isinstance(machine.get("peak_flops"), int | float):  # another version's, or damaged: the page does without

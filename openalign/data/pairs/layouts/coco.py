@@ -64,7 +64,7 @@ class Coco:
             read.append(named.with_unnamed(pairs) if named and not split and _is_alone(file) else pairs)
         if len({_file_and_split(Path(part))[1] or split_of(Path(part).name) for part in parts}) < len(parts):
             files = [_file_and_split(Path(part))[0] for part in parts]
-            listed = ", ".join(file.name for file in files)
+            listed = ", ".join(dict.fromkeys(file.name for file in files))
             raise OpenAlignError(f"{name} holds several files of captions ({listed}): give one of them, as {files[0]}")
         return combined(name, read)
 
