@@ -23,7 +23,7 @@ def main() -> None:
     folder = arguments.photos.resolve()
     index = openalign.Index.build([folder], model=arguments.model, to=folder.with_name(f"{folder.name}.index"))
     for problem in index.problems:
-        print("left out:", problem)
+        print("note:", problem)
     for hit in index.search(arguments.text, minus=arguments.minus, top=5):
         print(f"{hit.score:.3f}  {hit.image}")
 

@@ -24,10 +24,10 @@ def main() -> None:
     tokenizer = arguments.to.with_suffix(".tokenizer.json")
     if not tokenizer.exists():
         tokenizer.parent.mkdir(parents=True, exist_ok=True)
-        train_tokenizer(open_pairs(arguments.table, where={"split": "train"}).texts(), tokenizer, 2000)
+        train_tokenizer(open_pairs(arguments.table, split="train").texts(), tokenizer, 2000)
 
     resume = (arguments.to / "recipe.toml").exists()
-    settings = {"data": str(arguments.table), "tokenizer": str(tokenizer), "where": '{split = "train"}'}
+    settings = {"data": str(arguments.table), "tokenizer": str(tokenizer), "split": "train"}
     settings |= dict(change.split("=", 1) for change in arguments.set)
     if resume:
         result = openalign.train(to=arguments.to, resume=True)
@@ -35,7 +35,7 @@ def main() -> None:
         result = openalign.train("laptop", set=settings, to=arguments.to)
     print(f"step {result.steps}: loss {result.loss:.3f}")
 
-    figures = openalign.evaluate(result.model, arguments.table, where={"split": "val"})
+    figures = openalign.evaluate(result.model, arguments.table, split="val")
     for direction, metrics in figures["metrics"].items():
         chance = figures["chance"][direction]
         print(f"{direction}: R@1 {metrics['R@1']:.1%} (chance {chance['R@1']:.1%}), R@10 {metrics['R@10']:.1%}")
