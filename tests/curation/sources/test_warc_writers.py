@@ -97,7 +97,7 @@ OTHERS = {
         "WARC-Type: resource\nWARC-Target-URI: urn:pageinfo:http://example.org/\nContent-Type: application/json"
     ),
     "text of a conversion": ("WARC-Type: conversion\nWARC-Target-URI: http://example.org/\nContent-Type: text/plain"),
-    "metadata of an HTTP message": "WARC-Type: metadata\nWARC-Target-URI: http://a.org/\nContent-Type: application/http",
+    "metadata of an HTTP message": "WARC-Type: metadata\nWARC-Target-URI: http://a.b/\nContent-Type: application/http",
     "request": "WARC-Type: request\nWARC-Target-URI: http://example.org/a.png\nContent-Type: application/http",
     "name lookup of heritrix": "WARC-Type: response\nWARC-Target-URI: dns:example.org\nContent-Type: text/dns",
     "crawl log of wget": (
