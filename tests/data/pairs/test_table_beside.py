@@ -238,3 +238,12 @@ def test_a_folder_of_another_name_is_not_the_folder_itself(tmp_path: Path) -> No
     (folder / "list.csv").write_text("image,text\nother/a.jpg,one\nreset/b.jpg,two\n")
     with pytest.raises(OpenAlignError, match="no texts"):
         open_pairs(folder)
+
+
+@pytest.mark.parametrize("row", ["{0}.jpg,{0}", "{0},{0}.jpg"])
+@pytest.mark.parametrize("head", ["image,text", "name,title", ""])
+def test_a_text_that_is_also_the_name_of_a_file_is_a_text(tmp_path: Path, head: str, row: str) -> None:
+    images(tmp_path, "train/apple.jpg", "train/boat.jpg")
+    head = head if row.startswith("{0}.") else ",".join(reversed(head.split(",")))
+    (tmp_path / "list.csv").write_text("\n".join([*([head] if head else []), row.format("apple"), row.format("boat")]))
+    assert pairs_in(tmp_path) == {"train/apple.jpg": "apple", "train/boat.jpg": "boat"}
