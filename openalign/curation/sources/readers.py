@@ -19,7 +19,7 @@ from openalign.data.images.formats import is_image_name
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN
+from openalign.data.pairs.layouts.split_column import split_column
 from openalign.data.pairs.layouts.splits import ALL_SPLITS, chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.reading import Reading
@@ -147,7 +147,7 @@ def _is_of_kind(problem: str, kind: Kind) -> bool:
 
 
 def _tells_splits(file: PathOrUrl) -> bool:
-    return SPLIT_COLUMN in open_parquet(file).schema_arrow.names
+    return split_column(open_parquet(file).schema_arrow.names) is not None
 
 
 def _is_data(name: str) -> bool:

@@ -17,7 +17,8 @@ def folder_of_images(table: Path, names: Iterable[str | None]) -> Path:
 
     Else it is the one beside the table that holds most of the first images, as Flickr8k has `captions.txt` beside
     `Images/`; or one beside the table's folder, if that is called `annotations` or the like, as COCO has
-    `annotations/captions_val2017.json` beside `val2017/`. The table's folder if none holds any.
+    `annotations/captions_val2017.json` beside `val2017/`; or the folder around the table's, if the names begin with the
+    name of the table's own, as `train/1.jpg` in `train/list.csv`. The table's folder if none holds any.
     """
     paths = (
         name
@@ -28,7 +29,10 @@ def folder_of_images(table: Path, names: Iterable[str | None]) -> Path:
     own = table.parent
     if not tried or _found(own, tried):
         return own
-    counts = {folder: _found(folder, tried) for folder in _folders_beside(own)}
+    around = own.absolute().parent
+    is_named = any(name.replace("\\", "/").startswith(f"{own.absolute().name}/") for name in tried)
+    folders = [*_folders_beside(own), *([around] if is_named else [])]
+    counts = {folder: _found(folder, tried) for folder in folders}
     best = max(counts, key=lambda folder: counts[folder], default=own)
     return best if counts.get(best) else own
 

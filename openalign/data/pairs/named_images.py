@@ -133,10 +133,16 @@ class NamedImages:
                 if known == tail or known.endswith(f"/{tail}"):
                     lead, prefix = path[: len(path) - len(tail)], known[: len(known) - len(tail)]
                     # A folder that is not there is not another one, unless it is on another machine.
-                    is_meant = not lead or path.startswith("/") or "/" in tail
+                    is_meant = not lead or path.startswith("/") or "/" in tail or self._is_called(lead, prefix, here)
                     if is_meant and not self._contradict(self._split_of(lead) or split, self._split_of(prefix)):
                         yield lead, prefix, whole
                     break
+
+    def _is_called(self, lead: str, prefix: str, here: str) -> bool:
+        """Whether `lead` is the folder `prefix` itself: by its name with those above it, or from the table's folder."""
+        folder = os.path.normpath((self.folder / prefix).absolute())
+        name = lead.strip("/")
+        return folder.endswith(f"/{name}") or os.path.normpath((self.folder / here / name).absolute()) == folder
 
     def _contradict(self, one: str, other: str) -> bool:
         return bool(one and other and one != other)

@@ -32,6 +32,8 @@ def image_column_of(table: pa.Table, named: NamedImages, path: Path, options: Re
         return options.image_column
     columns = dict(_texts_in(table))
     found = [column for column, values in columns.items() if named.are_named_by(values, path)]
+    # `apple` may be the name of apple.jpg and its text; names of files are no texts.
+    found = [column for column in found if any(value and is_image_name(value) for value in columns[column])] or found
     if not found:
         return next((column for column in columns if column.endswith(_FILE_NAME)), None)
     return min(found, key=_rank)

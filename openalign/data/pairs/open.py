@@ -10,7 +10,7 @@ from openalign.data.files import remote
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
-from openalign.data.pairs.layouts.split_column import SPLIT_COLUMN, of_split
+from openalign.data.pairs.layouts.split_column import of_split, split_column
 from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
@@ -57,7 +57,7 @@ def open_pairs(
     recognised = recognise(opened, layout)
     if recognised is None:
         raise unknown(opened)
-    pairs = _read(opened, recognised, options, by_rows=SPLIT_COLUMN not in (where or {}))
+    pairs = _read(opened, recognised, options, by_rows=split_column(list(where or {})) is None)
     pairs = with_texts(pairs) if need_text else pairs
     if strict:
         refuse_left_out(pairs.name, pairs.problems)

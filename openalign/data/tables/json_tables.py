@@ -1,4 +1,4 @@
-"""Tables in one piece of JSON: a list of objects, an object of objects by the image's path, captions of COCO."""
+"""Tables in one piece of JSON: a list of objects, an object by the image's path or of columns, captions of COCO."""
 
 import json
 from pathlib import PurePath
@@ -68,7 +68,9 @@ def _is_first_line_an_object(content: bytes) -> bool:
 def _rows_of(value: Any, where: str, problems: list[str]) -> pa.Table:
     rows = _listed(value)
     if not rows:
-        raise OpenAlignError(f"{where} holds no list of objects, and no captions by image: there are no rows in it")
+        raise OpenAlignError(
+            f"{where} holds no list of objects, no captions by image and no columns: there are no rows in it"
+        )
     found: list[dict[str, Any]] = []
     with listing(problems, where) as left_out:
         for number, row in enumerate(rows, 1):
@@ -82,7 +84,9 @@ def _rows_of(value: Any, where: str, problems: list[str]) -> pa.Table:
 
 
 def _listed(value: Any) -> list[Any]:
-    """The rows: of a list, of the only list of objects in an object, or of an object keyed by the image's path."""
+    """The rows: of a list, of the only list of objects in an object, of an object keyed by the image's path, or of one
+    of columns, each a list or an object keyed by the row, as SBU's captions are and pandas writes tables.
+    """
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
@@ -92,6 +96,18 @@ def _listed(value: Any) -> list[Any]:
         return lists[0]
     if value and all(image_like(str(name).encode(errors="replace")) for name in list(value)[:1000]):
         return [_entry(name, each) for name, each in value.items()]
+    return _rows_of_columns(value)
+
+
+def _rows_of_columns(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an object of at least two columns. A field that is no list beside lists is none, as in `version`."""
+    lists = {name: each for name, each in value.items() if isinstance(each, list)}
+    if len(lists) > 1 and len({len(each) for each in lists.values()}) == 1:
+        return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    keyed = [each for each in value.values() if isinstance(each, dict)]
+    numbers = keyed[0].keys() if 1 < len(keyed) == len(value) else ()
+    if all(key.isdecimal() for key in numbers) and all(each.keys() == numbers for each in keyed):
+        return [{name: value[name][key] for name in value} for key in numbers]
     return []
 
 

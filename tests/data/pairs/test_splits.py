@@ -1,8 +1,11 @@
 """Splits are told by words in names, and one of several must be chosen where it matters."""
 
+from pathlib import Path
+
 import pytest
 
 from openalign.data.pairs.layouts.splits import chosen_parts, split_of
+from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError, UsageError
 
 
@@ -37,3 +40,14 @@ def test_a_split_that_does_not_exist_is_an_error_that_lists_those_that_do() -> N
         chosen_parts("d", {"train": [1], "val": [2]}, "tset", mixing=False)
     with pytest.raises(UsageError, match="it has no splits"):
         chosen_parts("d", {"": [1]}, "train", mixing=False)
+
+
+@pytest.mark.parametrize("column", ["split", "Split", " SPLIT "])
+def test_a_column_of_splits_may_be_in_any_case_and_lack_values(tmp_path: Path, column: str) -> None:
+    rows = ["a.jpg,one,TRAIN", "b.jpg,two,", "c.jpg,three,Validation", "d.jpg,four, "]
+    (tmp_path / "t.csv").write_text("\n".join([f"image,text,{column}", *rows]))
+    assert open_pairs(tmp_path / "t.csv", split="train").texts() == ["one"]
+    assert open_pairs(tmp_path / "t.csv", split="val").texts() == ["three"]
+    everything = open_pairs(tmp_path / "t.csv")
+    assert len(everything) == 4
+    assert any("all of its splits are read (TRAIN, Validation)" in problem for problem in everything.problems)

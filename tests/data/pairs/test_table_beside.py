@@ -216,3 +216,34 @@ def test_a_column_that_names_the_same_images_or_none_is_not_told(tmp_path: Path,
     (tmp_path / "rows.csv").write_text(table)
     for source in (tmp_path, tmp_path / "rows.csv"):
         assert not any("could be taken" in problem for problem in open_pairs(source).problems)
+
+
+@pytest.mark.parametrize("lead", ["set/", "above/set/", "../set/", "/home/someone/set/", "set\\"])
+@pytest.mark.parametrize("name", ["list.csv", "meta.json"])
+def test_names_that_begin_with_the_folders_own_name_are_found(tmp_path: Path, lead: str, name: str) -> None:
+    folder = images(tmp_path / "above" / "set", "a.jpg", "b.jpg")
+    rows = {f"{lead}{each}.jpg": f"the {each}" for each in "ab"}
+    if name.endswith(".json"):
+        (folder / name).write_text(json.dumps({image: {"caption": text} for image, text in rows.items()}))
+    else:
+        (folder / name).write_text("\n".join(["image,text", *(f"{image},{text}" for image, text in rows.items())]))
+    assert pairs_in(folder) == {"a.jpg": "the a", "b.jpg": "the b"}
+    if lead in ("set/", "../set/"):
+        pairs = open_pairs(folder / name)
+        assert [pairs.image_bytes(row) for row in range(2)] == [JPEG] * 2
+
+
+def test_a_folder_of_another_name_is_not_the_folder_itself(tmp_path: Path) -> None:
+    folder = images(tmp_path / "set", "a.jpg", "b.jpg")
+    (folder / "list.csv").write_text("image,text\nother/a.jpg,one\nreset/b.jpg,two\n")
+    with pytest.raises(OpenAlignError, match="no texts"):
+        open_pairs(folder)
+
+
+@pytest.mark.parametrize("row", ["{0}.jpg,{0}", "{0},{0}.jpg"])
+@pytest.mark.parametrize("head", ["image,text", "name,title", ""])
+def test_a_text_that_is_also_the_name_of_a_file_is_a_text(tmp_path: Path, head: str, row: str) -> None:
+    images(tmp_path, "train/apple.jpg", "train/boat.jpg")
+    head = head if row.startswith("{0}.") else ",".join(reversed(head.split(",")))
+    (tmp_path / "list.csv").write_text("\n".join([*([head] if head else []), row.format("apple"), row.format("boat")]))
+    assert pairs_in(tmp_path) == {"train/apple.jpg": "apple", "train/boat.jpg": "boat"}

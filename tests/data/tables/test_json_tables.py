@@ -22,6 +22,9 @@ ROWS = [{"image": "a.jpg", "text": "a dog"}, {"image": "b.jpg", "text": "a cat"}
         ("t.json", json.dumps({"version": "1", "data": ROWS})),
         ("t.json", json.dumps({"a.jpg": "a dog", "b.jpg": "a cat"})),
         ("t.json", json.dumps({"a.jpg": {"caption": "a dog"}, "b.jpg": {"caption": ["a cat"]}})),
+        ("t.json", json.dumps({"image": ["a.jpg", "b.jpg"], "text": ["a dog", "a cat"]})),
+        ("t.json", json.dumps({"image_urls": ["x", "y"], "image": ["a.jpg", "b.jpg"], "caption": ["a dog", "a cat"]})),
+        ("t.json", json.dumps({"image": {"0": "a.jpg", "7": "b.jpg"}, "text": {"0": "a dog", "7": "a cat"}})),
         ("t.json", "".join(json.dumps(row) + "\n" for row in ROWS)),
         ("t.jsonl", json.dumps(ROWS)),
         ("t.ndjson", " \n" + json.dumps(ROWS, indent=1)),
@@ -76,4 +79,20 @@ def test_a_file_above_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(json_tables, "MOST_BYTES", 50)
     (tmp_path / "t.json").write_text(json.dumps(ROWS))
     with pytest.raises(OpenAlignError, match="write it as JSON Lines"):
+        read_table(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"image": ["a.jpg", "b.jpg"], "text": ["a dog"]},
+        {"names": ["a", "b"]},
+        {"image": {"0": "a.jpg"}, "text": {"1": "a dog"}},
+        {"image": {"x": "a.jpg"}, "text": {"x": "a dog"}},
+        {"version": 1},
+    ],
+)
+def test_json_of_no_rows_is_refused(tmp_path: Path, value: object) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(value))
+    with pytest.raises(OpenAlignError, match="there are no rows in it"):
         read_table(tmp_path / "t.json")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from openalign.data.pairs.layouts.splits import chosen_parts, split_of
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.tables.columns import is_text, usual_name
 from openalign.data.tables.suffixes import JSON, table_suffix
 from openalign.options import option
 
@@ -19,14 +20,23 @@ _OF_KARPATHY = ("restval",)
 
 
 def rows_of_splits(table: pa.Table) -> dict[str, NDArray[np.int64]]:
-    """The rows of each split that a column `split` tells; none if there is no such column, or it holds other words."""
-    at = table.schema.get_field_index(SPLIT_COLUMN)
-    if at < 0 or not (pa.types.is_string(table.schema.types[at]) or pa.types.is_large_string(table.schema.types[at])):
+    """The rows of each split that a column `split` tells; none if there is no such column, or it holds other words.
+
+    A row without a value is in no split.
+    """
+    column = split_column(table.column_names)
+    if column is None or table.column_names.count(column) > 1 or not is_text(table.schema.field(column).type):
         return {}
-    names: list[str] = pc.drop_null(pc.unique(table.column(at))).to_pylist()
+    told = table[column]
+    names: list[str] = [name for name in pc.drop_null(pc.unique(told)).to_pylist() if name.strip()]
     if not names or not all(name in _OF_KARPATHY or split_of(name) for name in names):
         return {}
-    return {name: np.flatnonzero(pc.fill_null(pc.equal(table.column(at), name), False).to_numpy()) for name in names}
+    return {name: np.flatnonzero(pc.fill_null(pc.equal(told, name), False).to_numpy()) for name in names}
+
+
+def split_column(names: Sequence[str]) -> str | None:
+    """The name of the column of splits, in any case; None if there is none."""
+    return usual_name(names, (SPLIT_COLUMN,))
 
 
 def of_split(pairs: Pairs, chosen: str | None, *, mixing: bool) -> tuple[Pairs, str, Sequence[str]]:

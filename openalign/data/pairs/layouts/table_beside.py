@@ -113,7 +113,10 @@ def _names_images(table: Path, named: NamedImages) -> bool:
     widest = max(map(len, rows))
     columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
     naming = [named.are_named_by(column, table) for column in columns]
-    others = [column for column, names_images in zip(columns, naming, strict=True) if not names_images]
+    files = [names_images and any(map(_is_file, column)) for column, names_images in zip(columns, naming, strict=True)]
+    # `apple` may be the name of apple.jpg and its text; the column that has the names of files names the images.
+    taken = files if any(files) else naming
+    others = [column for column, names_images in zip(columns, taken, strict=True) if not names_images]
     return any(naming) and (any(map(_could_be_texts, others)) or table.suffix.lower() == ".json")
 
 
@@ -123,7 +126,11 @@ def _could_be_texts(values: Sequence[str | None]) -> bool:
     Of JSON only the names are looked at.
     """
     filled = [value for value in values if value]
-    return bool(filled) and not are_ids(filled) and not all(is_image_name(value.partition("#")[0]) for value in filled)
+    return bool(filled) and not are_ids(filled) and not all(map(_is_file, filled))
+
+
+def _is_file(value: str | None) -> bool:
+    return value is not None and is_image_name(value.partition("#")[0])
 
 
 def _first_rows(table: Path) -> Iterator[list[str]]:
