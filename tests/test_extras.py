@@ -28,7 +28,7 @@ WITH_EXTRAS = {
 """The rooms that may import more than the base install brings."""
 IN_PLACES = {"model": EXTRAS["export"], "data": ("icu4py",)}
 """Modules that a room imports in few places, after `require`: to export a model, to cut Thai into words."""
-BROUGHT_ALONG = {"starlette": "fastapi", "triton": "torch"}
+BROUGHT_ALONG = {"starlette": "fastapi", "triton": "torch", "markupsafe": "jinja2"}
 """Modules whose package is a dependency of the one that is declared."""
 
 
