@@ -1,6 +1,7 @@
 """The image and text columns of a table, by what they hold and their usual names, or as given."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,10 +102,11 @@ def with_named_columns(
     image, text = find_columns(names, image_column, text_column, need_text=need_text, where=where)
     columns = {"image": _strings(table, image, where)}
     columns["text"] = pa.nulls(len(table), pa.string()) if text is None else _strings(table, text, where)
-    for place, (name, column) in enumerate(zip(names, table.columns, strict=True)):
+    seen: Counter[str] = Counter()
+    for name, column in zip(names, table.columns, strict=True):
         if name not in (image, text, "image", "text"):
-            number = names[:place].count(name)
-            columns.setdefault(f"{name} ({number + 1})" if number else name, column)
+            seen[name] += 1
+            columns.setdefault(f"{name} ({seen[name]})" if seen[name] > 1 else name, column)
     return pa.table(columns)
 
 
@@ -123,8 +125,13 @@ def field_of(table: pa.Table, name: str) -> pa.ChunkedArray:
     return column
 
 
+def _first_type(schema: pa.Schema, name: str) -> pa.DataType:
+    """The type of the first column of that name; `schema.types` would list those of all."""
+    return schema.field(schema.get_all_field_indices(name)[0]).type
+
+
 def _holds_pictures(schema: pa.Schema, name: str) -> bool:
-    kind = schema.types[schema.names.index(name)]
+    kind = _first_type(schema, name)
     if is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
@@ -133,12 +140,12 @@ def _holds_pictures(schema: pa.Schema, name: str) -> bool:
 
 
 def _can_name_images(schema: pa.Schema, name: str) -> bool:
-    kind = schema.types[schema.names.index(name)]
+    kind = _first_type(schema, name)
     return is_text(kind) or pa.types.is_struct(kind)
 
 
 def _holds_texts(schema: pa.Schema, name: str) -> bool:
-    kind = schema.types[schema.names.index(name)]
+    kind = _first_type(schema, name)
     while is_list(kind):
         kind = kind.value_type
     if pa.types.is_struct(kind):
