@@ -187,7 +187,7 @@ def _by_rows(read: SplitRead, options: ReadOptions) -> dict[str, SplitRead]:
             f"a column `split` names the splits ({', '.join(rows)}): choose one with {option('split')}",
         ]
         return {"": SplitRead(read.pairs, read.rows, read.problems, notes)}
-    problems = {split: read.problems if not place else () for place, split in enumerate(rows)}
+    problems = {split: read.problems if not number else () for number, split in enumerate(rows)}
     return {
         split: SplitRead(read.pairs.select(numbers), len(numbers), problems[split], read.notes)
         for split, numbers in rows.items()

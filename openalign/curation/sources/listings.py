@@ -198,11 +198,11 @@ def _listed(pairs: Pairs, row: int, text: Any, part: PathOrUrl, base: Path) -> L
     if isinstance(text, Problem):
         raise RecordError(text.reason)
     words = _text(text)
-    place = pairs.images.location(row)
+    written = pairs.images.location(row)
     image = pairs.table["image"][row].as_py()
     location: ImageLocation | None
-    if place:
-        location = parse_location(place)
+    if written:
+        location = parse_location(written)
     elif image:
         location = InlineLocation.of(pairs.image_bytes(row))
     else:

@@ -56,7 +56,7 @@ def likely_languages(text: str) -> list[str]:
     scores_FL = np.stack([_scores(form) for form in forms])
     totals_L = scores_FL.mean(axis=0) + _WEIGHTS_L
     ranked = np.argsort(-totals_L, kind="stable")
-    likely = [_CODES[place] for place in ranked if totals_L[place] >= totals_L[ranked[0]] - _MARGIN]
+    likely = [_CODES[number] for number in ranked if totals_L[number] >= totals_L[ranked[0]] - _MARGIN]
     return likely if len(likely) <= _MOST else [NONE]
 
 

@@ -39,8 +39,8 @@ def _small_letters(text: str) -> dict[str, str]:
     """Capital -> small letter."""
     found: dict[str, str] = {}
     for item in text.split():
-        place, distance = item.split(":")
-        [(first, last)] = _ranges(place)
+        first_and_last, distance = item.split(":")
+        [(first, last)] = _ranges(first_and_last)
         found |= {chr(code): chr(code + int(distance)) for code in range(first, last + 1)}
     return found
 
