@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from openalign.checksums import write_checksums
 from openalign.data.left_out import Kind, counted
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
@@ -247,3 +248,11 @@ def test_a_text_that_is_also_the_name_of_a_file_is_a_text(tmp_path: Path, head: 
     head = head if row.startswith("{0}.") else ",".join(reversed(head.split(",")))
     (tmp_path / "list.csv").write_text("\n".join([*([head] if head else []), row.format("apple"), row.format("boat")]))
     assert pairs_in(tmp_path) == {"train/apple.jpg": "apple", "train/boat.jpg": "boat"}
+
+
+def test_a_list_of_files_in_json_is_no_rival_of_a_table_called_pairs(tmp_path: Path) -> None:
+    put(tmp_path, a=None)
+    (tmp_path / "pairs.csv").write_text("image,text\na.jpg,a red wall\n")
+    (tmp_path / "manifest.json").write_text(json.dumps([{"file": "a.jpg", "state": "was fetched"}]))
+    write_checksums(tmp_path)
+    assert open_pairs(tmp_path).texts() == ["a red wall"]

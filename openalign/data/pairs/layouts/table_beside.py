@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.checksums import CHECKSUMS
 from openalign.data.files.charset import decode_detected, decode_marked
 from openalign.data.files.text_source import TableSource
 from openalign.data.images.formats import is_image_name
@@ -30,6 +31,8 @@ from openalign.errors import OpenAlignError
 
 _PEEKED_BYTES = 1 << 16
 _PEEKED_ROWS = 200
+_OWN_STEMS = ("metadata", "pairs")
+"""Names of tables that layouts of their own read."""
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
@@ -60,7 +63,9 @@ class TableBeside:
         problems = [
             LeftOut(Kind.FILE_NOT_USED, f"{source.child(file)} names no image that is there") for file in others
         ]
-        return Finding(f"{tables[0]} names images that are there", splits, problems=problems)
+        only_json = all(file.lower().endswith(".json") for file in tables)  # which may be any list of the files
+        gives_texts = not (only_json and any(_stem(file) in _OWN_STEMS and table_suffix(file) for file in source.files))
+        return Finding(f"{tables[0]} names images that are there", splits, gives_texts=gives_texts, problems=problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         tables = [part for part in parts if isinstance(part, Path)]
@@ -94,12 +99,15 @@ def candidates(source: Source) -> list[str]:
     for file in source.files:
         if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images:
             continue
-        stem = file.rpartition("/")[2].partition(".")[0].lower()
-        own = stem in ("metadata", "pairs") or file.endswith((".index.parquet", "_stats.json"))
+        own = _stem(file) in _OWN_STEMS or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
         own = own or f"{file.removesuffix('.parquet')}_stats.json" in every  # img2dataset's list of downloads
         if not own and (file.lower().endswith((".txt", ".json")) or table_suffix(file)):
             found.append(file)
     return found
+
+
+def _stem(file: str) -> str:
+    return file.rpartition("/")[2].partition(".")[0].lower()
 
 
 def _names_images(table: Path, named: NamedImages) -> bool:
