@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from openalign.data.left_out import Kind, LeftOut, counted
+from openalign.data.pairs.layouts.images import Images
 from openalign.data.pairs.pairs import Pairs
 from openalign.options import option
 from openalign.progress import list_notes, say, warn
@@ -21,8 +22,9 @@ _LISTED = 200
 def announce(pairs: Pairs, role: str = "") -> None:
     """Log how data were read, and what was left out; `role` says which data, where a command reads several."""
     say(f"{role} read as: {pairs.read_as}".lstrip())
-    if pairs.reading is not None and pairs.reading.others:
-        fit = ", ".join(pairs.reading.others)
+    # A folder of images with anything beside them is also a folder of images.
+    fit = ", ".join(other for other in (pairs.reading.others if pairs.reading else ()) if other != Images.name)
+    if fit:
         say(f"other layouts that fit: {fit} (choose with {option('layout')}, or the setting `layout`)")
     tell_left_out(pairs.problems, len(pairs))
 

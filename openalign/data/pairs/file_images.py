@@ -16,6 +16,8 @@ from openalign.errors import OpenAlignError
 
 _ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|^[^:]*/\.{0,2}/|^[^:]*/$"
 """Matches paths that have a second way to be written, and no other URLs."""
+_ODD_BYTES = (b"./", b"//", b"file:", b"FILE:")
+"""One of these is in every path that it matches, but for those that end with a slash."""
 
 
 class FileImages:
@@ -76,6 +78,8 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
         paths = pc.if_else(inside, pc.utf8_slice_codeunits(paths, start=len(top)), paths)
     if pc.all(pc.starts_with(paths, "http"), skip_nulls=True).as_py():
         return paths
+    if not _may_be_odd(paths):
+        return paths
     odd = pc.fill_null(pc.match_substring_regex(paths, _ODD_PATH), False).to_numpy(zero_copy_only=False)
     if not odd.any():
         return paths
@@ -83,6 +87,15 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     for row in np.flatnonzero(odd).tolist():
         kept[row] = _normalised(kept[row] or "", top)
     return pa.chunked_array([pa.array(kept, pa.string())])
+
+
+def _may_be_odd(paths: pa.ChunkedArray) -> bool:
+    """Whether a search through the bytes of all paths at once leaves room for an odd one, which is quick."""
+    for chunk in paths.chunks:
+        content = chunk.buffers()[2]
+        if content is not None and any(mark in content.to_pybytes() for mark in _ODD_BYTES):
+            return True
+    return bool(pc.any(pc.ends_with(paths, "/")).as_py())
 
 
 def _normalised(path: str, top: str) -> str:
