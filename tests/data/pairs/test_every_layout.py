@@ -13,6 +13,8 @@ from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from tests.data.pairs.written import COLOURS, WRITERS, Sample, Writer, colour_of, curated_shards
 
+pytestmark = pytest.mark.slow
+
 WITHOUT_CAPTIONS = ("class-folders", "images")
 FILES_BESIDE = ("metadata", "table-beside", "caption-files")
 CASES = [

@@ -14,6 +14,8 @@ from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from tests.data.shards.tars import fields, jpeg, tar_of
 
+pytestmark = pytest.mark.slow
+
 Member = tuple[str, bytes]
 Sample = list[Member]
 Pair = tuple[int, str]

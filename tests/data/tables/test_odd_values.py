@@ -19,6 +19,8 @@ from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from tests.data.tables.datasets import save_to_disk
 
+pytestmark = pytest.mark.slow
+
 TEXT = st.text(max_size=6) | st.sampled_from(
     ["2019-01-01", "a.jpg", "\ud83d", "['a']", '["a"]', "http://a.test", "NA", ""]
 )
