@@ -1,6 +1,6 @@
 """How many texts of each language the rule `languages` would keep, beside other libraries that guess languages.
 
-    python bench/languages.py /work/shared/data --peer peer/bin/python
+    python bench/languages.py ../shared/data --peer peer/bin/python
 
 Texts of three words or more whose language is known: product titles (`fashion`), textbook figures (`openstax`), photo
 captions (`protocols/multi30k`), names of emoji in 77 languages. At most 3,000 of each set and language are drawn, and

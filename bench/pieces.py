@@ -1,6 +1,6 @@
 """Word pieces of scripts: how many a text takes, and how many are unknown, beside WordPiece as BERT splits texts.
 
-    python bench/pieces.py /work/shared/data
+    python bench/pieces.py ../shared/data
 
 The names of emoji in 77 languages: both vocabularies are learned from the names of the training emoji, and encode those
 of the others, and for scripts that put no space between words also ten of these after one another.

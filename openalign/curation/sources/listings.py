@@ -105,18 +105,22 @@ def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_
     rows = zip(values_of(table["image"]), values_of(table["text"]), strict=True)
     for number, (image, text) in enumerate(rows, 1):
         partition.records += 1
-        if not image:
-            partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} {number} names no image."))
-            continue
-        found = _row(file, image, text)
-        if isinstance(found, Problem):
-            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, found.of(f"{row_name} {number}")))
-            continue
+        found = _row(file, image, text) if image else None
+        _add_row(partition, found, f"{row_name} {number}")
+
+
+def _add_row(partition: PartitionWriter, found: Listed | Problem | None, row_name: str) -> None:
+    """Add what was found in a row of a table or data set; None: it has no image."""
+    if isinstance(found, Problem):
+        partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, found.of(row_name)))
+    elif found is None:
+        partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} names no image."))
+    else:
         add(partition, found)
         if found.location is None and not normalise(found.name):
-            message = f"{row_name} {number}: there is no file {found.name}."
+            message = f"{row_name}: there is no file {found.name}."
             partition.problems.append(LeftOut(Kind.IMAGE_NOT_READ, message))
-            partition.is_finished = False  # the next run looks whether it is there by then
+            partition.is_finished = False  # the next run checks whether it is there by then
 
 
 @one_record
@@ -179,17 +183,7 @@ def read_part(partition: PartitionWriter, layout: str, name: str, part: PathOrUr
     for row, text in enumerate(values_of(pairs.table["text"])):
         partition.records += 1
         row_name = pairs.row_name(row).removesuffix(f" ({pairs.table['image'][row].as_py()})")
-        listed = _listed(pairs, row, text, part, base)
-        if isinstance(listed, Problem):
-            partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, listed.of(row_name)))
-        elif listed is None:
-            partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} names no image."))
-        else:
-            add(partition, listed)
-            if listed.location is None and not normalise(listed.name):
-                message = f"{row_name}: there is no file {listed.name}."
-                partition.problems.append(LeftOut(Kind.IMAGE_NOT_READ, message))
-                partition.is_finished = False  # the next run looks whether it is there by then
+        _add_row(partition, _listed(pairs, row, text, part, base), row_name)
 
 
 @one_record
