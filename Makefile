@@ -5,8 +5,9 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# A process for each core; each takes whole files, since the tests of a file share what took long to make.
-PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# A process more than cores, since some tests wait; each takes whole files, since the tests of a file share what took long
+PROCESSES := $(shell expr $$(nproc) + 1)
+PYTEST := $(BIN)/pytest -n $(PROCESSES) --maxprocesses 9 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test quick lint docs
 

@@ -16,8 +16,6 @@ from openalign.errors import OpenAlignError
 
 _ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|^[^:]*/\.{0,2}/|^[^:]*/$"
 """Matches paths that have a second way to be written, and no other URLs."""
-_ODD_BYTES = (b"./", b"//", b"file:", b"FILE:")
-"""One of these is in every path that it matches, but for those that end with a slash."""
 
 
 class FileImages:
@@ -73,12 +71,13 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     `./a.jpg`, `x/../a.jpg`, `FOLDER/a.jpg` and `file://FOLDER/a.jpg` all become `a.jpg`, relative to `folder`.
     """
     top = f"{os.path.abspath(folder)}{os.sep}"  # noqa: PTH100 - links are not resolved
-    inside = pc.starts_with(paths, top)
-    if pc.any(inside).as_py():
+    first = _first_bytes(paths)
+    if top.encode()[0] in first:
+        inside = pc.starts_with(paths, top)
         paths = pc.if_else(inside, pc.utf8_slice_codeunits(paths, start=len(top)), paths)
-    if pc.all(pc.starts_with(paths, "http"), skip_nulls=True).as_py():
+    if first <= set(b"h") and pc.all(pc.starts_with(paths, "http"), skip_nulls=True).as_py():
         return paths
-    if not _may_be_odd(paths):
+    if not first & set(b"fF") and not _has_odd_slashes(paths):
         return paths
     odd = pc.fill_null(pc.match_substring_regex(paths, _ODD_PATH), False).to_numpy(zero_copy_only=False)
     if not odd.any():
@@ -89,11 +88,23 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(kept, pa.string())])
 
 
-def _may_be_odd(paths: pa.ChunkedArray) -> bool:
-    """Whether a search through the bytes of all paths at once leaves room for an odd one, which is quick."""
+def _first_bytes(paths: pa.ChunkedArray) -> set[int]:
+    """The first bytes of all paths; of an empty one that of the next."""
+    found = np.zeros(256, np.int64)
     for chunk in paths.chunks:
-        content = chunk.buffers()[2]
-        if content is not None and any(mark in content.to_pybytes() for mark in _ODD_BYTES):
+        _, ends, data = chunk.buffers()
+        content = np.frombuffer(data or b"", np.uint8)
+        starts = np.frombuffer(ends, np.int32)[chunk.offset : chunk.offset + len(chunk)]
+        found += np.bincount(content[starts[starts < len(content)]], minlength=256)
+    return set(np.flatnonzero(found).tolist())
+
+
+def _has_odd_slashes(paths: pa.ChunkedArray) -> bool:
+    """Whether any path has a slash after a dot or a slash, or at its end."""
+    for chunk in paths.chunks:
+        content = np.frombuffer(chunk.buffers()[2] or b"", np.uint8)
+        slashes, dots = content == ord("/"), content == ord(".")
+        if (slashes[1:] & (slashes[:-1] | dots[:-1])).any():
             return True
     return bool(pc.any(pc.ends_with(paths, "/")).as_py())
 

@@ -122,7 +122,7 @@ def _pairs_of_rows(
     images: ImageStore = in_files
     if stored is not None:
         images = stored_images(stored, rows, files, maps, chosen.image, in_files)
-    pairs = replace(Pairs.of(name, table, images, told), source_rows=rows, columns=_taken(chosen))
+    pairs = replace(Pairs.of(name, table, images, told, rows), columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")
 

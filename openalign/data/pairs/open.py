@@ -118,9 +118,9 @@ def with_texts(pairs: Pairs) -> Pairs:
     if not len(pairs):
         raise OpenAlignError(f"{pairs.name}: nothing in it can be read{first}")
     has_text = is_filled(pairs.table["text"])
-    kept = np.flatnonzero(has_text)
-    if len(kept) == len(pairs):
+    if has_text.all():
         return pairs
+    kept = np.flatnonzero(has_text)
     if len(kept) == 0:
         raise OpenAlignError(f"{pairs.name} holds {len(pairs):,} images but no texts: each image needs one{first}")
     nearest = pairs.row_name(int(np.flatnonzero(~has_text)[0]))

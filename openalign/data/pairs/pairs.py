@@ -60,9 +60,17 @@ class Pairs:
     """How the data were recognised."""
 
     @classmethod
-    def of(cls, name: str, table: pa.Table, images: ImageStore, problems: Sequence[str] = ()) -> "Pairs":
-        """Pairs that are the rows of `table`, one to one."""
-        return cls(name, table.combine_chunks(), images, np.arange(len(table)), tuple(problems))
+    def of(
+        cls,
+        name: str,
+        table: pa.Table,
+        images: ImageStore,
+        problems: Sequence[str] = (),
+        source_rows: NDArray[np.int64] | None = None,
+    ) -> "Pairs":
+        """Pairs that are the rows of `table`, one to one; they come from `source_rows`, (N,), by default the same."""
+        rows = np.arange(len(table)) if source_rows is None else source_rows
+        return cls(name, table.combine_chunks(), images, rows, tuple(problems))
 
     @property
     def read_as(self) -> str:

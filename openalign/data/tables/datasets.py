@@ -96,14 +96,14 @@ def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, li
             table.validate(full=True)
             if any(table.schema.get_field_index(name) < 0 for name in table.column_names):
                 raise ValueError("names of columns are damaged or repeated")
+            named, table = class_names(table.schema, file.parent), with_plain_types(table)
         except Exception as error:  # pyarrow raises most of the built-in exceptions on damaged files
             reason = str(error).partition("\n")[0] or type(error).__name__
             damage = f"{file} cannot be read as a saved dataset ({reason}): save or fetch it again"
             first = first or damage
             problems.append(LeftOut(Kind.FILE_NOT_READ, damage))
             continue
-        named = class_names(table.schema, file.parent)
-        tables.append(with_class_names(with_plain_types(table), named, str(file), problems))
+        tables.append(with_class_names(table, named, str(file), problems))
         read.append(file)
         maps.append(mapped)
     if first and not read:

@@ -1,7 +1,7 @@
 """Tables of delimited text (CSV, TSV), with or without a header line."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -61,6 +61,8 @@ def read_delimited_by_line(source: TableSource, dialect: Dialect, problems: list
 
 
 def _parsed(source: TableSource, dialect: Dialect, left_out: Listing, has_quotes: bool, block_bytes: int) -> pa.Table:
+    """The rows with as many fields as the header; the others are listed."""
+
     def skip(row: pyarrow.csv.InvalidRow) -> str:
         left_out.add(
             Kind.ROW_NOT_PARSED,
@@ -69,19 +71,27 @@ def _parsed(source: TableSource, dialect: Dialect, left_out: Listing, has_quotes
         )
         return "skip"
 
-    parse = pyarrow.csv.ParseOptions(
-        delimiter=dialect.delimiter,
-        quote_char='"' if has_quotes else False,
-        newlines_in_values=has_quotes,
-        invalid_row_handler=skip,
-    )
-    # Row numbers of invalid rows are known in single-threaded mode only.
-    read = pyarrow.csv.ReadOptions(
-        column_names=dialect.names if dialect.is_headless else None, use_threads=False, block_size=block_bytes
-    )
-    strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in dialect.names})
-    with source.stream() as stream:
-        return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
+    def read(skip: Callable[[pyarrow.csv.InvalidRow], str] | None) -> pa.Table:
+        parse = pyarrow.csv.ParseOptions(
+            delimiter=dialect.delimiter,
+            quote_char='"' if has_quotes else False,
+            newlines_in_values=has_quotes,
+            invalid_row_handler=skip,
+        )
+        # The numbers of invalid rows are known with one thread only.
+        read = pyarrow.csv.ReadOptions(
+            column_names=dialect.names if dialect.is_headless else None,
+            use_threads=skip is None,
+            block_size=block_bytes,
+        )
+        strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in dialect.names})
+        with source.stream() as stream:
+            return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
+
+    try:
+        return read(None)
+    except pa.ArrowInvalid:  # at the first invalid row
+        return read(skip)
 
 
 def _has_quotes(source: TableSource) -> bool:

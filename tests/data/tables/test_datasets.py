@@ -102,6 +102,7 @@ def test_a_dataset_that_cannot_be_opened_is_an_error_with_advice(tmp_path: Path)
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @example(position=196, bit=3)  # two columns of which pyarrow finds neither by its name
+@example(position=180, bit=7)  # a name of a field of objects that is not UTF-8
 @example(position=384, bit=0)  # a buffer of offsets that is one byte longer
 @given(position=st.integers(0, 1 << 20), bit=st.integers(0, 7))
 def test_a_changed_byte_in_a_saved_dataset_raises_nothing_but_our_error(
