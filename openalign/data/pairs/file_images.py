@@ -3,6 +3,7 @@
 import os
 import posixpath
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from openalign.errors import OpenAlignError
 
 _ODD_PATH = r"^file:|^FILE:|^\.{1,2}/|^[^:]*/\.{0,2}/|^[^:]*/$"
 """Matches paths that have a second way to be written, and no other URLs."""
+
+_ROWS_AT_ONCE = 1 << 14
 
 
 class FileImages:
@@ -91,22 +94,29 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
 def _first_bytes(paths: pa.ChunkedArray) -> set[int]:
     """The first bytes of all paths; of an empty one that of the next."""
     found = np.zeros(256, np.int64)
-    for chunk in paths.chunks:
-        _, ends, data = chunk.buffers()
-        content = np.frombuffer(data or b"", np.uint8)
-        starts = np.frombuffer(ends, np.int32)[chunk.offset : chunk.offset + len(chunk)]
+    for starts, content in _contents(paths):
         found += np.bincount(content[starts[starts < len(content)]], minlength=256)
     return set(np.flatnonzero(found).tolist())
 
 
 def _has_odd_slashes(paths: pa.ChunkedArray) -> bool:
     """Whether any path has a slash after a dot or a slash, or at its end."""
-    for chunk in paths.chunks:
-        content = np.frombuffer(chunk.buffers()[2] or b"", np.uint8)
+    for _, content in _contents(paths):
         slashes, dots = content == ord("/"), content == ord(".")
         if (slashes[1:] & (slashes[:-1] | dots[:-1])).any():
             return True
     return bool(pc.any(pc.ends_with(paths, "/")).as_py())
+
+
+def _contents(paths: pa.ChunkedArray) -> Iterator[tuple[NDArray[np.int32], NDArray[np.uint8]]]:
+    """Where each path begins, and all their bytes; of some rows at a time, so that arrays of them stay in the cache."""
+    for chunk in paths.chunks:
+        _, ends, data = chunk.buffers()
+        bounds = np.frombuffer(ends, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+        content = np.frombuffer(data or b"", np.uint8)
+        for first in range(0, len(chunk), _ROWS_AT_ONCE):
+            some = bounds[first : first + _ROWS_AT_ONCE + 1]
+            yield some[:-1] - some[0], content[some[0] : some[-1]]
 
 
 def _normalised(path: str, top: str) -> str:

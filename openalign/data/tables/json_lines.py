@@ -88,9 +88,10 @@ def _has_null_line(source: TableSource) -> bool:
     before = b"\n"
     with source.stream() as stream:
         while block := stream.read(_BLOCK_BYTES):
-            if _NULL_LINE.search(before + block):
+            joined = before + block
+            if b"null" in joined and _NULL_LINE.search(joined):
                 return True
-            before = (before + block)[-_LONGEST_BLANK:]
+            before = joined[-_LONGEST_BLANK:]
     return False
 
 
