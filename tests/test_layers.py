@@ -23,7 +23,7 @@ ROOMS = {
             "toml validation",
             "settings",
         ),
-        *("data", "model", "curation", "evaluation", "training", "search", "inspection", "serve"),
+        *("data", "model", "curation", "embedding", "evaluation", "training", "search", "inspection", "serve"),
         *("demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],

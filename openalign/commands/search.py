@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from openalign.commands import terminal
 from openalign.commands.arguments import (
     DATA,
     MODELS,
@@ -19,6 +18,7 @@ from openalign.commands.arguments import (
     Strict,
     TextColumn,
 )
+from openalign.commands.output import terminal
 from openalign.progress import say
 
 
