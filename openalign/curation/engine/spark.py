@@ -6,8 +6,9 @@ executors' Python.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
@@ -28,6 +30,7 @@ from openalign.progress import bar
 _MOST_TASKS = 10_000
 _ROWS_AT_ONCE = 1 << 16
 _POLL_SECONDS = 0.2  # between updates of the progress bar
+_KILLED = ("Python worker exited unexpectedly", "ExecutorLostFailure")
 
 
 class SparkEngine(Engine):
@@ -99,7 +102,8 @@ class SparkEngine(Engine):
             except BaseException:
                 context.cancelAllJobs()
                 raise
-            outcomes = collecting.result()
+            with _readable_errors(description):
+                outcomes = collecting.result()
             running.advance(done.value - shown)
         for outcome in outcomes:
             if isinstance(outcome, OpenAlignError):
@@ -119,6 +123,20 @@ class SparkEngine(Engine):
         name = f"openalign_{id(self):x}_{self._tables}"
         frame.createOrReplaceTempView(name)
         return self._backend.table(name)
+
+
+@contextmanager
+def _readable_errors(description: str) -> Iterator[None]:
+    """Turn Spark's report that it gave up a task whose process was killed into a message that says what to do."""
+    try:
+        yield
+    except Py4JJavaError as error:
+        if not any(sign in str(error) for sign in _KILLED):
+            raise
+        raise OpenAlignError(
+            f"{description}: a process of Spark was killed, most likely for lack of memory. Give its executors more "
+            "memory or fewer cores, and run the command again: it resumes where it stopped."
+        ) from None
 
 
 def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -> Any:
@@ -151,7 +169,7 @@ def _start(work: Path, workers: int, memory: int | None, master: str | None) -> 
         }
     if memory is not None:
         settings["spark.driver.memory"] = f"{memory}m"
-    builder = SparkSession.builder.appName("openalign curate").config(map=settings)
+    builder = SparkSession.builder.appName("openalign").config(map=settings)
     try:
         return (builder if master is None else builder.master(master)).getOrCreate()
     except PySparkException as error:
