@@ -81,6 +81,6 @@ def test_an_image_has_the_same_vector_alone_and_among_31_others(name, loaded, im
 def test_a_text_has_the_same_vector_alone_and_among_31_others_of_other_lengths(name, loaded):
     model = loaded(name)
     together_ND = model.embed_texts(TEXTS)
-    assert len({vector.tobytes() for vector in together_ND}) > 20  # or the same vectors would say nothing
+    assert len({vector.tobytes() for vector in together_ND}) > 12  # or the same vectors would say nothing
     for number in SHOWN:
         np.testing.assert_allclose(model.embed_texts([TEXTS[number]])[0], together_ND[number], atol=TOLERANCE, rtol=0)

@@ -4,12 +4,13 @@ The work folder and the output folder must have the same path on every machine, 
 executors' Python.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,15 @@ def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -
         return error
     finally:
         done.add(size)
+        _freeze_modules()
+
+
+@cache
+def _freeze_modules() -> None:
+    """After the first task of a process: hide what is imported from the garbage collector, which Spark calls after each
+    task. With torch among it a call takes a quarter of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def _start(work: Path, workers: int, memory: int | None, master: str | None) -> SparkSession:
