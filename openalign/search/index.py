@@ -17,7 +17,7 @@ from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
 from openalign.search import build
-from openalign.search.query import compose
+from openalign.search.query.compose import compose
 from openalign.search.rows import Row
 from openalign.search.sources import open_source
 from openalign.search.store import Store, evenly_spaced
