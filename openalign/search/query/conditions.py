@@ -140,7 +140,7 @@ def _builder(column: str) -> Callable[[_Comparison], Condition]:
 
 def _has_value(column: str) -> Condition:
     if column.startswith(_OWN):
-        return _any_field(column, "type <> 'null' AND value <> ''")
+        return _any_field(column, "value <> ''")
     if column == "near":
         return Condition("latitude IS NOT NULL AND longitude IS NOT NULL")
     return Condition(f"{column} IS NOT NULL AND {column} <> ''")
@@ -226,5 +226,5 @@ def _field(comparison: _Comparison) -> Condition:
 
 
 def _any_field(column: str, test: str, *parameters: str | Number) -> Condition:
-    sql = f"EXISTS (SELECT 1 FROM json_each(fields) WHERE key = ? AND {test})"
+    sql = f"EXISTS (SELECT 1 FROM json_each(fields) WHERE key = ? AND type <> 'null' AND {test})"
     return Condition(sql, (column.removeprefix(_OWN), *parameters))

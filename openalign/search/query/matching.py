@@ -137,7 +137,7 @@ def _compares(operator: str, wanted: str, kind: str, value: object) -> bool:
     date = date_of(text) if kind == "text" else None
     if date is not None:
         return given.date is not None and date_compares(date, operator, given.date)
-    is_text = given.number is None and given.date is None
+    is_text = kind == "text" and given.number is None and given.date is None
     return is_text and operator != "=" and _ORDERS[operator](folded(text), given.text)
 
 
