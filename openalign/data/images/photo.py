@@ -7,6 +7,7 @@ from datetime import datetime
 
 from openalign.data.images.formats import format_of
 from openalign.data.images.header import open_with_pillow
+from openalign.data.images.raw_preview import raw_preview
 from openalign.data.images.tags import Entry, TagReader
 
 _EXIF, _GPS = 0x8769, 0x8825
@@ -16,6 +17,9 @@ _DATE = re.compile(
     r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T]+(\d\d):(\d\d)(?::(\d\d)(?:\.\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
+_CR3 = b"ftypcrx "
+_MOST_CR3_HEAD = 2**20
+"""Bytes in which a CR3 has its boxes of EXIF."""
 _MOST_CHUNKS = 100_000
 """Chunks of a PNG that are passed over; one of 100 megabytes has 12,000 if they hold 8 KB each, as usual."""
 _FIRST_YEAR = 1826
@@ -41,16 +45,28 @@ def photo_facts(data: bytes) -> PhotoFacts:
     and nothing is raised. A place needs both coordinates with their hemispheres; 0, 0 is what cameras without a fix
     write, so it is none.
     """
+    if data[4:12] == _CR3:
+        dates, gps = (_first_directory(_canon_box(data, name)) for name in (b"CMT2", b"CMT4"))
+        return PhotoFacts(_date(*dates), *_place(*gps))
     try:
-        reader = TagReader.of(_exif(data))
+        reader, main = _first_directory(_exif(data))
     except Exception:  # Pillow's plugins raise most of the built-in exceptions on damaged bytes
         return PhotoFacts()
-    if reader is None:
-        return PhotoFacts()
-    main = reader.directory(reader.first)
     exif = reader.directory(reader.integer(main.get(_EXIF)))
     latitude, longitude = _place(reader, reader.directory(reader.integer(main.get(_GPS))))
     return PhotoFacts(_date(reader, main | exif), latitude, longitude)
+
+
+def _first_directory(block: bytes) -> tuple[TagReader, dict[int, Entry]]:
+    reader = TagReader.of(block) or TagReader(b"", "<", 0)
+    return reader, reader.directory(reader.first)
+
+
+def _canon_box(data: bytes, name: bytes) -> bytes:
+    """One of the boxes in which CR3 keeps the directories of EXIF, each with its own head; empty if there is none."""
+    start = data.find(name, 0, _MOST_CR3_HEAD)
+    size = int.from_bytes(data[max(0, start - 4) : start], "big") if start > 0 else 0
+    return data[start + 4 : start + size - 4] if size > 8 else b""
 
 
 def _exif(data: bytes) -> bytes:
@@ -58,8 +74,11 @@ def _exif(data: bytes) -> bytes:
     known = format_of(data)
     if known is None:
         return b""
-    if known.name == "tiff":
+    if TagReader.of(data) is not None:
         return data
+    if known.by_preview:
+        preview = raw_preview(data)
+        return _exif(data[preview.start :]) if preview else b""
     if known.name == "png":
         return _png_exif(data)
     with open_with_pillow(data) as image:

@@ -62,6 +62,15 @@ class TagReader:
                 found.setdefault(tag, Entry(kind, values, start))
         return found
 
+    def following(self, offset: int) -> int:
+        """The offset of the directory after the one at `offset`; 0 if there is none."""
+        if not 0 < offset <= len(self.data) - 2:
+            return 0
+        [count] = struct.unpack_from(f"{self.order}H", self.data, offset)
+        end = offset + 2 + 12 * count
+        following: int = struct.unpack_from(f"{self.order}I", self.data, end)[0] if end + 4 <= len(self.data) else 0
+        return following
+
     def text(self, entry: Entry | None) -> str:
         """The text of a tag up to its first NUL, without blanks around it; empty if it has none."""
         if entry is None or entry.type not in (1, 2, 7):
