@@ -19,7 +19,7 @@ something that is no digit, blank or asterisk, so `5*5` and `5* hotel` are texts
 may begin with a quoted part, whose signs do not count; the marks then belong to the text, as anywhere inside words.
 
 Blanks are what Unicode calls white space; digits are those of ASCII. `img:` and `row:` are written in small letters.
-The page has the same parser in `serve/page/query.js`; both are tested on the same table of queries.
+The page has the same parser in `serve/page/language.js`; both are tested on the same table of queries.
 """
 
 import re
