@@ -1,7 +1,7 @@
 """`openalign embed`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,23 +21,34 @@ from openalign.commands.lasting import lasting_objects
 from openalign.extras import EXTRAS, require
 from openalign.progress import say
 
-MEMORY = "Memory limit of Spark's driver, such as 4GB. Default: Spark's."
-ROWS = "Images of a partition, on average. Default: 64 to 16,384, by their number."
+Data = Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)]
+ModelName = Annotated[str, typer.Option(metavar="MODEL", help=MODELS, show_default=False)]
+To = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the vectors to write.", show_default=False)]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory limit of Spark's driver, such as 4GB. Default: Spark's."),
+]
+Rows = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Images of a partition, on average. Default: 64 to 16,384, by their number."),
+]
+Thumbnails = Annotated[
+    bool, typer.Option("--thumbnails/--no-thumbnails", help="Whether to keep a small picture of each image.")
+]
+Texts = Annotated[bool, typer.Option("--texts", help="Also embed the first text of each image.")]
 
 
 def embed(
-    data: Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)],
-    model: Annotated[str, typer.Option(metavar="MODEL", help=MODELS, show_default=False)],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the vectors to write.", show_default=False)],
+    data: Data,
+    model: ModelName,
+    to: To,
     engine: EngineName = "local",
     master: Master = None,
     workers: Workers = None,
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help=MEMORY)] = None,
-    rows: Annotated[int | None, typer.Option(metavar="N", min=1, help=ROWS)] = None,
-    thumbnails: Annotated[
-        bool, typer.Option("--thumbnails/--no-thumbnails", help="Whether to keep a small picture of each image.")
-    ] = True,
-    texts: Annotated[bool, typer.Option("--texts", help="Also embed the first text of each image.")] = False,
+    memory: Memory = None,
+    rows: Rows = None,
+    thumbnails: Thumbnails = True,
+    texts: Texts = False,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
     split: Split = None,
@@ -59,10 +70,8 @@ def embed(
     require("curate", "Embedding in several processes")
     with lasting_objects():
         from openalign.embedding.embed import embed
-
-    made = embed(
-        data, model=model, to=to, engine=engine, master=master, workers=workers, memory=memory, rows=rows,
-        thumbnails=thumbnails, texts=texts, image_column=image_column, text_column=text_column, split=split,
-        layout=layout, strict=strict,
-    )  # fmt: skip
+    given: dict[str, Any] = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
+    given |= {"engine": engine, "master": master, "workers": workers, "memory": memory}
+    given |= {"thumbnails": thumbnails, "texts": texts, "rows": rows, "strict": strict}
+    made = embed(data, model=model, to=to, **given)
     say(f"{to} holds {made.rows:,} vectors of width {made.width} in {len(made.partitions):,} partitions.")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,12 @@ _PROBLEMS_LISTED = 200
 
 @dataclass(frozen=True)
 class _Request:
+    """What a run is asked for."""
+
     sources: Sequence[str | Path]
     options: Mapping[str, str]
     model: str | Path
-    making: Making
+    """As it was given."""
     rows: int | None
     strict: bool
 
@@ -54,43 +56,39 @@ def embed(
     layout: str | None = None,
     strict: bool = False,
 ) -> Manifest:
-    """Embed the images of `data` with `model` into Parquet partitions in the folder `to`, a row an image.
+    """Embed the images of `data` with `model` into Parquet partitions in the folder `to`; returns its `manifest.json`.
 
-    Columns: `key` (the name of the image in its source), `digest` (BLAKE2b, 16 bytes, of its file), `vector` (D
-    float16, unit length), with `texts` also `text_vector` (of its first text), `source`, `text` (all its texts, one a
-    line), `page`, `label`, `width` and `height` in pixels, and with `thumbnails` a small JPEG, `thumbnail`.
-    `manifest.json` has the model's fingerprint, the sources, the partitions with their checksums, and what was left
-    out.
+    Partitions have a row an image, with the fields of `embedding.columns.Embedded` as columns: those for `thumbnails`
+    and `texts` only with these. `rows` is their number in a partition on average, by default 64 to 16,384. `engine` is
+    `local` (`workers` processes of one thread, by default one a core) or `spark` (on `master`), with the same bytes as
+    output; `memory`, such as 4GB, limits Spark's driver. Each worker loads the model once.
 
-    `engine` is `local` (`workers` processes with one thread each, by default one a core) or `spark` (on `master`), with
-    the same bytes as output; `memory`, such as 4GB, limits Spark's driver. Each worker loads the model once and holds
-    the images of two batches. `rows` is the number of images of a partition on average, by default 64 to 16,384.
-
-    Partitions that are done are taken from `to`, by the state of their images, the model and the options: an
-    interrupted run resumes, and of a changed source only the changed parts are embedded.
-
-    Raises:
-        OpenAlignError: no such model or DATA, `to` holds other things or is written by another run, no image can be
-            read; or, with `strict`, anything is left out.
-        KeyboardInterrupt: stopped by Ctrl-C; the partitions that are done are kept.
+    What is done is taken from `to`, by the state of the images, model and options: a run that was interrupted, also by
+    KeyboardInterrupt, resumes, and of changed data only the changed partitions are embedded. Raises OpenAlignError for
+    no such model or DATA, if `to` holds other things or is written by another run, no image can be read or, with
+    `strict`, anything is left out.
     """
-    sources = [data] if isinstance(data, str | Path) else list(data)
+    check_engine(engine, master, memory)
+    options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
+    request = _request([data] if isinstance(data, str | Path) else list(data), options, model, rows, strict)
+    making = Making(permanent_name(model), _fingerprint(model), thumbnails, texts)
+    start = partial(open_engine, engine, workers=_workers(workers), master=master, memory=memory)
+    return _embed_into(Path(to).resolve(), request, making, start)
+
+
+def _request(
+    sources: Sequence[str | Path],
+    options: Mapping[str, str | None],
+    model: str | Path,
+    rows: int | None,
+    strict: bool,
+) -> _Request:
     if not sources:
         raise UsageError("there is nothing to embed: name at least one source")
     if rows is not None and rows < 1:
         raise UsageError(f"{option(rows=rows)}: a partition has at least 1 image")
-    check_engine(engine, master, memory)
-    given = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
-    options = {name: value for name, value in given.items() if value is not None}
-    folder = Path(to).resolve()
-    check_apart(folder, sources, "embed")
-    making = Making(permanent_name(model), _fingerprint(model), thumbnails, texts)
-    request = _Request(sources, options, model, making, rows, strict)
-    start = partial(open_engine, engine, workers=_workers(workers), master=master, memory=memory)
-    with unfinished(folder) as work, start(work) as running:
-        manifest = _embed(running, request, folder)
-    tell_left_out([from_json(each) for each in left_out_of(manifest.partitions)], manifest.rows)
-    return manifest
+    given = {name: value for name, value in options.items() if value is not None}
+    return _Request(sources, given, model, rows, strict)
 
 
 def _fingerprint(model: str | Path) -> str:
@@ -109,26 +107,34 @@ def _workers(asked: int | None) -> int:
     return asked or os.cpu_count() or 1
 
 
-def _embed(engine: Engine, request: _Request, folder: Path) -> Manifest:
-    sources = [open_source(source, request.options, announced=True) for source in request.sources]
-    told = [problem for pairs in sources for problem in pairs.problems]
-    if request.strict:
-        refuse_left_out(", ".join(map(str, request.sources)), told)
-    before, known = done_before(folder)
-    images = sum(map(len, sources))
-    rows = request.rows or (before.partition_rows if before else rows_of_partitions(images))
-    planned = [replace(part, done=known.get(f"{part.name}.parquet")) for part in plan(sources, rows, request.making)]
-    if done := sum(part.done is not None for part in planned):
-        say(f"{done:,} of {len(planned):,} partitions were embedded before")
-    task = partial(embed_partition, making=request.making, folder=folder)
-    partitions = engine.run(task, planned, "embed images", images, len)
-    manifest = _manifest(request, sources, partitions, rows, told)
-    finish(folder, manifest)
+def _embed_into(folder: Path, request: _Request, making: Making, start: Callable[[Path], Engine]) -> Manifest:
+    check_apart(folder, request.sources, "embed")
+    with unfinished(folder) as work, start(work) as engine:
+        sources = [open_source(source, request.options, announced=True) for source in request.sources]
+        told = [problem for pairs in sources for problem in pairs.problems]
+        if request.strict:
+            refuse_left_out(", ".join(map(str, request.sources)), told)
+        before, known = done_before(folder)
+        images = sum(map(len, sources))
+        rows = request.rows or (before.partition_rows if before else rows_of_partitions(images))
+        planned = [replace(part, done=known.get(f"{part.name}.parquet")) for part in plan(sources, rows, making)]
+        if done := sum(part.done is not None for part in planned):
+            say(f"{done:,} of {len(planned):,} partitions were embedded before")
+        task = partial(embed_partition, making=making, folder=folder)
+        partitions = engine.run(task, planned, "embed images", images, len)
+        manifest = _manifest(request, making, sources, partitions, rows, told)
+        finish(folder, manifest)
+    tell_left_out([from_json(each) for each in left_out_of(partitions)], manifest.rows)
     return manifest
 
 
 def _manifest(
-    request: _Request, sources: Sequence[Pairs], partitions: list[Partition], rows: int, told: list[str]
+    request: _Request,
+    making: Making,
+    sources: Sequence[Pairs],
+    partitions: list[Partition],
+    rows: int,
+    told: list[str],
 ) -> Manifest:
     """The manifest of these partitions; raises OpenAlignError if it would be empty, or lacks what `strict` wants."""
     name = ", ".join(map(str, request.sources))
@@ -142,14 +148,14 @@ def _manifest(
     return Manifest(
         rows=count,
         width=partitions[0].width,
-        model=request.making.model,
+        model=making.model,
         model_name=str(request.model),
-        fingerprint=request.making.fingerprint,
+        fingerprint=making.fingerprint,
         sources=[permanent_name(source) for source in request.sources],
         options=dict(request.options),
         read_as=[pairs.read_as for pairs in sources],
-        thumbnails=request.making.thumbnails,
-        texts=request.making.texts,
+        thumbnails=making.thumbnails,
+        texts=making.texts,
         partition_rows=rows,
         partitions=partitions,
         lost=counted(problems),

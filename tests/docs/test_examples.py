@@ -69,7 +69,7 @@ def test_label_photos_writes_a_table(script):
 def test_embed_on_a_cluster_shows_what_it_wrote(script, here):
     arguments = ["photos", "--model", "runs/mine/model", "--to", "vectors", "--master", "local[2]"]
     shown = script("embed_on_a_cluster.py", *arguments)
-    assert "24 vectors of width 64 in 1 partitions" in shown
+    assert "24 vectors of width 24 in 2 partitions" in shown
     assert "0-red.png" in shown
     assert (here / "vectors" / "manifest.json").exists()
 
