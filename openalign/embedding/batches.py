@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openalign.data.images.decode import decode, encode_jpeg, shrink
+from openalign.data.images.photo import photo_facts
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.sidecar import digest_of
 from openalign.embedding.columns import Embedded
+from openalign.embedding.names import fields_of, further_columns, key_of
 from openalign.embedding.partitions import Making, Planned
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, NotFinite, Pixels
@@ -62,8 +64,19 @@ def _prepare(planned: Planned, row: int, model: DualEncoder, thumbnails: bool) -
         return LeftOut(Kind.IMAGE_NOT_READ, message if name in message else f"{name}: {message}")
     height, width = image.shape[:2]
     text, page, label = (_cell(pairs, column, row) for column in ("text", "page", "label"))
-    key = str(pairs.table["image"][row])
-    made = Embedded(key, digest_of(data), None, None, planned.source, text, page, label, width, height, thumbnail)
+    photo = photo_facts(data)
+    made = Embedded(
+        key=key_of(pairs, row),
+        digest=digest_of(data),
+        vector=None,
+        text_vector=None,
+        source=planned.source,
+        text=text, page=page, label=label,
+        width=width, height=height, bytes=len(data),
+        date=photo.date, latitude=photo.latitude, longitude=photo.longitude,
+        fields=fields_of(pairs.table, row, further_columns(pairs.table)),
+        thumbnail=thumbnail,
+    )
     return _Prepared(name, made, pixels)
 
 

@@ -1,5 +1,6 @@
 """The columns of a partition, and the Parquet file that holds them."""
 
+import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Embedded:
 
     key: str
     """The name of the image in its source."""
-    digest: bytes
+    digest: builtins.bytes
     """BLAKE2b (16 bytes) of the image file."""
     vector: Vector16 | None
     """(D,), of unit length; None until it is computed."""
@@ -38,7 +39,16 @@ class Embedded:
     width: int
     """Pixels, as shown (after EXIF orientation); so is `height`."""
     height: int
-    thumbnail: bytes
+    bytes: int
+    """Size of the image file."""
+    date: str | None
+    """When it was taken, in ISO 8601, by its EXIF."""
+    latitude: float | None
+    """In degrees; so is `longitude`."""
+    longitude: float | None
+    fields: str | None
+    """The other columns of the source, as a JSON object."""
+    thumbnail: builtins.bytes
     """A small JPEG."""
 
 
@@ -54,6 +64,10 @@ def schema_of(width: int, *, thumbnails: bool, texts: bool) -> pa.Schema:
             pa.field("source", pa.int32(), nullable=False),
             *(pa.field(name, pa.string()) for name in ("text", "page", "label")),
             *(pa.field(name, pa.int32(), nullable=False) for name in ("width", "height")),
+            pa.field("bytes", pa.int64(), nullable=False),
+            pa.field("date", pa.string()),
+            *(pa.field(name, pa.float64()) for name in ("latitude", "longitude")),
+            pa.field("fields", pa.string()),
             *([pa.field("thumbnail", pa.binary(), nullable=False)] if thumbnails else []),
         ]
     )

@@ -16,9 +16,8 @@ import numpy as np
 
 from openalign.data.pairs.pairs import Pairs
 from openalign.embedding.manifest import VERSION, Partition
+from openalign.embedding.names import OWN_COLUMNS, further_columns
 
-COLUMNS = ("text", "page", "label")
-"""Columns of a source that are kept beside the vectors, where it has them."""
 _LEAST, _MOST = 64, 1 << 14
 _PARTITIONS = 512
 _LONGEST = 4
@@ -84,16 +83,16 @@ def rows_of_partitions(images: int) -> int:
 def _part(pairs: Pairs, start: int, end: int) -> Pairs:
     """These rows, without what only the whole source needs."""
     part = pairs.select(np.arange(start, end))
-    names = [name for name in ("image", *COLUMNS, pairs.image_key) if name in part.table.column_names]
+    kept = {*OWN_COLUMNS, *further_columns(part.table), pairs.image_key}
+    names = [name for name in part.table.column_names if name in kept]
     first, last = int(part.source_rows.min()), int(part.source_rows.max())
     later = [at for at, (_, begin) in enumerate(pairs.files) if begin > first]
     begin_at = max(0, (later[0] if later else len(pairs.files)) - 1)
     files = tuple(each for each in pairs.files[begin_at:] if each[1] <= last)
-    table = part.table.select(list(dict.fromkeys(names))).combine_chunks()
+    table = part.table.select(names).combine_chunks()
     return replace(part, table=table, problems=(), files=files, columns={}, reading=None)
 
 
 def _digest(part: Pairs, given: Sequence[object]) -> str:
-    columns = [name for name in COLUMNS if name in part.table.column_names]
-    content = [*given, part.fingerprint(), part.table.select(columns).to_pylist()]
+    content = [*given, part.fingerprint(), part.table.drop_columns(["image"]).to_pylist()]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -242,6 +242,24 @@ def test_sources_are_told_apart_even_when_one_is_given_twice(photos, photo, mode
     assert len({each.file for each in made.partitions}) == len(made.partitions)
 
 
+def test_date_place_and_further_columns_are_kept(photos, model, tmp_path):
+    exif = Image.Exif()
+    exif[0x0132] = "2024:05:17 14:03:22"
+    Image.new("RGB", (30, 20)).save(photos / "dated.jpg", exif=exif)
+    table = tmp_path / "pairs.csv"
+    table.write_text("image,text,label,camera,stars\nphotos/dated.jpg,first,boat,Box,3\nphotos/001.jpg,other,,,\n")
+    embedded(table, model, tmp_path / "vectors")
+    dated, other = rows_of(tmp_path / "vectors")
+    assert (dated.date, dated.latitude) == ("2024-05-17T14:03:22", None)
+    assert dated.bytes == (photos / "dated.jpg").stat().st_size
+    assert json.loads(dated.fields).keys() == {"camera", "stars"} and dated.label == "boat"
+    assert json.loads(dated.fields)["camera"] == "Box"
+    assert (other.fields, other.date, other.label) == (None, None, None)
+    table.write_text(table.read_text().replace("Box", "Phone"))
+    embedded(table, model, tmp_path / "vectors")
+    assert "Phone" in rows_of(tmp_path / "vectors")[0].fields
+
+
 def test_an_image_in_several_rows_is_one_row_with_all_texts(photos, model, tmp_path):
     table = tmp_path / "pairs.csv"
     table.write_text("image,text\nphotos/000.jpg,first\nphotos/001.jpg,other\nphotos/000.jpg,second\n")

@@ -32,7 +32,7 @@ def write_folder(folder, vectors, texts=False):
             Embedded(
                 key=f"{number}/{row}.jpg", digest=bytes(16), vector=vector_D, width=4, height=3, thumbnail=b"",
                 text="a text" if row % 2 else None, text_vector=vector_D if row % 2 else None,
-                page=None, label=None, source=0,
+                page=None, label=None, source=0, bytes=9, date=None, latitude=None, longitude=None, fields=None,
             )
             for row, vector_D in enumerate(vectors_ND)
         ]  # fmt: skip
