@@ -211,7 +211,7 @@ def test_a_link_with_a_mistake_says_so(open_page, url):
     page.goto(f"{url}/?query=blue - row:one")
     expect(page.get_by_role("alert").first).to_contain_text("character 8")
     expect(box(page)).to_have_value("blue - row:one")
-    ask(page, "blue - row:1")
+    ask(page, "blue - red")
     expect(page.get_by_role("alert").first).to_be_hidden()
 
 
