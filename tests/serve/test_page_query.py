@@ -14,6 +14,7 @@ from openalign.search.query.terms import Query
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")
 expect = sync_api.expect
+pytest_plugins = ["tests.serve.opened_page"]
 pytestmark = pytest.mark.slow
 
 TABLE = json.loads((Path(__file__).parents[1] / "search" / "query_language.json").read_text(encoding="utf-8"))
