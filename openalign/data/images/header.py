@@ -74,7 +74,7 @@ def open_with_pillow(data: bytes) -> Image.Image:
     with without_warnings():
         if is_heif:
             _register_heif()
-        return Image.open(io.BytesIO(data), formats=[_HEIF] if is_heif else _PILLOW_FORMATS)
+        return Image.open(io.BytesIO(data), formats=[_HEIF, *_PILLOW_FORMATS] if is_heif else _PILLOW_FORMATS)
 
 
 @contextmanager

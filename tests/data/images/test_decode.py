@@ -53,6 +53,14 @@ def test_sixteen_bit_grey_keeps_its_brightness() -> None:
     assert np.array_equal(decode(stored.getvalue()), np.full((4, 4, 3), 0x80))
 
 
+@pytest.mark.parametrize("value", [-1, 65_536, 2**31 - 1])
+def test_pixels_of_more_than_sixteen_bits_are_refused(value: int) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((8, 8), value, np.int32)).save(stream, "TIFF")
+    with pytest.raises(ImageError, match="pixels of 32 bits, whose range is not known"):
+        decode(stream.getvalue())
+
+
 def test_transparency_lies_on_white() -> None:
     stored = io.BytesIO()
     Image.new("RGBA", (5, 4), (255, 0, 0, 0)).save(stored, "PNG")

@@ -99,6 +99,8 @@ def raw(*directories: dict[int, Any], start: bytes = b"II*\0", order: str = "<")
         if isinstance(value, str):
             text = value.encode() + b"\0"
             return struct.pack(f"{order}HHII", tag, 2, len(text), place(text))
+        if tag in (COMPRESSION, PHOTOMETRIC, ORIENTATION):
+            return struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0)
         return struct.pack(f"{order}HHII", tag, 4, 1, value)
 
     def packed(tags: dict[int, Any], following: int) -> bytes:
