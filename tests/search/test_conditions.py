@@ -358,7 +358,7 @@ def expected_field(stored: Any, operator: str, value: str) -> bool:
 
 letters = st.text("aAbé\u0301ßs%_'\\[]\"x.-\0K\u212a ", max_size=5)
 texts = letters.map(str.strip)
-patterns = st.text("aAbé\u0301ß*?%_'\\[x.\0k", min_size=1, max_size=4).map(str.strip).filter(bool)
+patterns = st.text("aA/\nbé\u0301ß*?%_'\\[x.\0k", min_size=1, max_size=4).map(str.strip).filter(bool)
 paths = st.lists(texts.filter(bool), max_size=3).map("/".join)
 path_patterns = st.lists(patterns, min_size=1, max_size=2).map("/".join) | patterns.map("/{}".format)
 moments = st.datetimes(datetime(2023, 12, 1), datetime(2024, 3, 2)).map(lambda each: each.isoformat()[:19])
