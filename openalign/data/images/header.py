@@ -12,7 +12,7 @@ from functools import lru_cache
 from PIL import Image
 
 from openalign.data.images.formats import FORMATS, ImageFormat, format_of
-from openalign.data.images.jpeg_frame import jpeg_frame
+from openalign.data.images.jpeg_segments import has_too_much_exif, jpeg_frame
 from openalign.data.images.raw_preview import raw_preview
 from openalign.errors import OpenAlignError
 
@@ -119,6 +119,8 @@ def _why_unopened(known: ImageFormat | None) -> str:
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     frame = jpeg_frame(data)
+    if has_too_much_exif(data):
+        raise ImageError("JPEG with too many blocks of EXIF")
     return frame.width, frame.height
 
 

@@ -1,12 +1,13 @@
 """When and where a photo was taken, from its EXIF; the pixels are not read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from openalign.data.images.formats import format_of
 from openalign.data.images.header import open_with_pillow
+from openalign.data.images.jpeg_segments import exif_block
 from openalign.data.images.raw_preview import raw_preview
 from openalign.data.images.tags import Entry, TagReader
 
@@ -79,8 +80,8 @@ def _exif(data: bytes) -> bytes:
     if known.by_preview:
         preview = raw_preview(data)
         return _exif(data[preview.start :]) if preview else b""
-    if known.name == "png":
-        return _png_exif(data)
+    if known.name in _EXIF_READERS:
+        return _EXIF_READERS[known.name](data)
     with open_with_pillow(data) as image:
         found = image.info.get("exif", b"")
     return found.removeprefix(b"Exif\0\0") if isinstance(found, bytes) else b""
@@ -97,6 +98,9 @@ def _png_exif(data: bytes) -> bytes:
             return data[position + 8 : position + 8 + size].removeprefix(b"Exif\0\0")
         position += 12 + size
     return b""
+
+
+_EXIF_READERS: dict[str, Callable[[bytes], bytes]] = {"jpeg": exif_block, "png": _png_exif}
 
 
 def _date(reader: TagReader, tags: Mapping[int, Entry]) -> str | None:

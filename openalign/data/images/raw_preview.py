@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from openalign.data.images.formats import format_of
-from openalign.data.images.jpeg_frame import JpegFrame, jpeg_frame
+from openalign.data.images.jpeg_segments import JpegFrame, jpeg_frame
 from openalign.data.images.tags import Entry, TagReader
 
 _KIND, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 0xFE, 0x100, 0x101, 0x103, 0x106

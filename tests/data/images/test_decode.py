@@ -242,3 +242,13 @@ def test_an_encoded_jpeg_decodes_to_nearly_the_same() -> None:
 
 def test_an_image_error_survives_the_way_back_from_a_worker() -> None:
     assert pickle.loads(pickle.dumps(ImageError("truncated GIF"))).reason == "truncated GIF"
+
+
+@pytest.mark.parametrize("place", ["before the frame", "after the frame"])
+def test_a_jpeg_of_very_many_blocks_of_exif_is_refused(place: str) -> None:
+    plain, block = encoded("JPEG"), b"\xff\xe1\0\x10Exif\0\0" + b"x" * 8
+    position = 2 if place == "before the frame" else plain.index(b"\xff\xda")
+    decode(plain[:position] + block * 64 + plain[position:])
+    for count in (65, 200_000):
+        with pytest.raises(ImageError, match=r"^JPEG with too many blocks of EXIF$|^damaged JPEG$"):
+            decode(plain[:position] + block * count + plain[position:])
