@@ -8,7 +8,7 @@ from datetime import datetime
 from openalign.data.images.formats import format_of
 from openalign.data.images.header import open_with_pillow
 from openalign.data.images.jpeg_segments import exif_block
-from openalign.data.images.raw_preview import raw_preview
+from openalign.data.images.raw_preview import CR3, raw_preview
 from openalign.data.images.tags import Entry, TagReader
 
 _EXIF, _GPS = 0x8769, 0x8825
@@ -18,7 +18,6 @@ _DATE = re.compile(
     r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T]+(\d\d):(\d\d)(?::(\d\d)(?:\.\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
-_CR3 = b"ftypcrx "
 _MOST_CR3_HEAD = 2**20
 """Bytes in which a CR3 has its boxes of EXIF."""
 _MOST_CHUNKS = 100_000
@@ -46,7 +45,7 @@ def photo_facts(data: bytes) -> PhotoFacts:
     and nothing is raised. A place needs both coordinates with their hemispheres; 0, 0 is what cameras without a fix
     write, so it is none.
     """
-    if data[4:12] == _CR3:
+    if data[4:12] == CR3:
         dates, gps = (_first_directory(_canon_box(data, name)) for name in (b"CMT2", b"CMT4"))
         return PhotoFacts(_date(*dates), *_place(*gps))
     try:
