@@ -21,7 +21,7 @@ _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 _MOST_CR3_HEAD = 2**20
 """Bytes in which a CR3 has its boxes of EXIF."""
 _MOST_CHUNKS = 100_000
-"""Chunks of a PNG that are passed over; one of 100 megabytes has 12,000 if they hold 8 KB each, as usual."""
+"""Chunks of a PNG or a WebP that are passed over; a PNG of 100 megabytes has 12,000 of 8 KB each."""
 _FIRST_YEAR = 1826
 """The year of the oldest photograph: what claims to be older was never set."""
 
@@ -99,7 +99,20 @@ def _png_exif(data: bytes) -> bytes:
     return b""
 
 
-_EXIF_READERS: dict[str, Callable[[bytes], bytes]] = {"jpeg": exif_block, "png": _png_exif}
+def _webp_exif(data: bytes) -> bytes:
+    """The chunk of EXIF, behind the pixels: Pillow would make room for them first."""
+    position = 12
+    for _ in range(_MOST_CHUNKS):
+        if position + 8 > len(data):
+            break
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        if data[position : position + 4] == b"EXIF":
+            return data[position + 8 : position + 8 + size].removeprefix(b"Exif\0\0")
+        position += 8 + size + size % 2
+    return b""
+
+
+_EXIF_READERS: dict[str, Callable[[bytes], bytes]] = {"jpeg": exif_block, "png": _png_exif, "webp": _webp_exif}
 
 
 def _date(reader: TagReader, tags: Mapping[int, Entry]) -> str | None:
