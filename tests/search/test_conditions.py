@@ -242,6 +242,11 @@ def test_a_mistyped_condition_is_a_usage_error_that_names_it(condition, message)
         assert condition in str(caught.value)
 
 
+def test_a_table_of_many_columns_is_not_listed_as_a_whole():
+    with pytest.raises(UsageError, match=r"column-27 and 972 more\.$"):
+        parse_conditions(["zzz=1"], [f"column-{number}" for number in range(1000)])
+
+
 def test_errors_name_the_option_as_it_was_typed():
     with typed_options(), pytest.raises(UsageError, match=r"^--where dat=1: "):
         parse_conditions(["dat=1"])

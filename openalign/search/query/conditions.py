@@ -37,6 +37,8 @@ _TEXTS = {"image": "path", "text": "lines", "page": "whole", "folder": "folder",
 """How `openalign_matches` compares each."""
 COLUMNS = ("date", "near", *_TEXTS, *_NUMBERS)
 """The columns that every index has."""
+_MOST_NAMED = 40
+"""Columns that a message lists."""
 _OWN = "fields."
 """Before the name of a column of the user's table, where it could be one of `COLUMNS`."""
 _OPERATOR = re.compile(r"<=|>=|!=|==|=<|=>|=|<|>")
@@ -127,7 +129,9 @@ def _column(name: str, given: str, fields: Collection[str]) -> str:
     if near:
         nearest = next(each for each in known if folded(each) == near[0])
         raise UsageError(f"{given}: there is no column `{name}`; the nearest is `{nearest}`.")
-    raise UsageError(f"{given}: there is no column `{name}`; there are {', '.join([*COLUMNS, *fields])}.")
+    names = [*COLUMNS, *fields]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    raise UsageError(f"{given}: there is no column `{name}`; there are {', '.join(names[:_MOST_NAMED])}{more}.")
 
 
 def _builder(column: str) -> Callable[[_Comparison], Condition]:
