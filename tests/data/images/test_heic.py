@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 
 from openalign.data.images import header
 from openalign.data.images.decode import decode
-from openalign.data.images.formats import FORMATS, format_of, suffix_of
+from openalign.data.images.formats import FORMATS, format_of, reading_advice, suffix_of
 from openalign.data.images.header import ImageError, ImageHeader, read_header
 from openalign.data.images.photo import photo_facts
 from openalign.data.images.read import read_image
@@ -122,12 +122,15 @@ def test_only_heic_loads_the_plugin():
 
 def test_a_folder_of_heic_without_the_extra_says_which_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    undecoded = {suffix: each for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
-    assert {"heic", "heif", "hif", "jxl"} == set(undecoded)
+    undecoded = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
+    assert {"heic", "heif", "hif", "jxl"} == undecoded
     monkeypatch.setattr(folder_files, "_NOT_DECODED", undecoded)
     (tmp_path / "IMG_1.HEIC").write_bytes(HEIC)
     picture().save(tmp_path / "IMG_2.HEIC", "JPEG")
     pairs = open_pairs(tmp_path, need_text=False)
     assert pairs.table["image"].to_pylist() == ["IMG_2.HEIC"]
     [problem] = pairs.problems
-    assert problem.endswith("1 .heic images need pip install 'openalign[photos]', the first: IMG_1.HEIC")
+    advice = "(pip install 'openalign[photos]'), the first: IMG_1.HEIC"
+    assert problem.endswith(f"1 .heic images are of a format that is not read {advice}")
+    assert reading_advice(["heic", "svg"]) == "pip install 'openalign[photos]'"
+    assert reading_advice(["svg", "jxl"]) == "convert them to PNG or JPEG"
