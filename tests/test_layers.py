@@ -30,7 +30,7 @@ ROOMS = {
     "openalign.data.pairs": [
         "options reading folder_files",
         "pairs",
-        "file_images texts_beside class_names named_images",
+        "file_images texts_beside class_names named_images maps",
         "named_rows",
         "combine",
         "from_tables",

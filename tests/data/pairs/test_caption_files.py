@@ -105,7 +105,8 @@ def test_texts_and_images_without_each_other_are_counted(tmp_path: Path) -> None
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["one"]
     assert counted(pairs.problems) == {
-        Kind.ROW_WITHOUT_TEXT: 3,
+        Kind.ROW_WITHOUT_TEXT: 2,
+        Kind.EXTRA_IMAGE: 1,
         Kind.CAPTION_WITHOUT_IMAGE: 2,
         Kind.IMAGE_FORMAT: 1,
         Kind.FILE_NOT_USED: 1,

@@ -14,6 +14,7 @@ from openalign.data.pairs.folder_files import gathered, image_files, looks_like_
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.pairs.texts_beside import (
@@ -60,9 +61,10 @@ class CaptionFiles:
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
-        images = image_files(files, folder)
         problems: list[str] = []
-        beside = _chosen(folder, texts_beside(images, files), options)
+        every = image_files(files, folder)
+        beside = _chosen(folder, texts_beside(every, files), options)
+        images = without_maps(every, name, problems, beside.texts)
         texts = _texts_of(folder, images, beside, options, problems)
         rows, captions = [], []
         for row, found in enumerate(texts.captions):
