@@ -142,4 +142,4 @@ def _repaired(source: TableSource, dialect: Dialect, problems: list[str]) -> Tab
             f"{source.path}: {len(changed):,} rows have quotation marks that do not enclose a field, the first in line "
             f"{changed[0]}: they are read as part of the text"
         )
-    return replace(source, content=content, packing=None)
+    return replace(source, content=content, packing=None, skipped=0)

@@ -73,6 +73,8 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
         return _read_parquet(source, problems)
     if source.is_utf16():
         source, problems[:] = source.converted_to_utf8()
+    if suffix in (*DELIMITED, *TEXTS):
+        source = source.after_separator_line()
     if suffix not in (*DELIMITED, *TEXTS) and (suffix == JSON or starts_with_list(source)):
         table = read_json_table(source, problems)
         if table is not None:

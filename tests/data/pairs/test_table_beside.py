@@ -1,6 +1,9 @@
 """A table under any name is taken if its rows name images that are there; what it does not name is counted."""
 
+import bz2
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -256,3 +259,15 @@ def test_a_list_of_files_in_json_is_no_rival_of_a_table_called_pairs(tmp_path: P
     (tmp_path / "manifest.json").write_text(json.dumps([{"file": "a.jpg", "state": "was fetched"}]))
     write_checksums(tmp_path)
     assert open_pairs(tmp_path).texts() == ["a red wall"]
+
+
+@pytest.mark.parametrize(("name", "pack"), [("captions.csv.gz", gzip.compress), ("list.jsonl.bz2", bz2.compress)])
+def test_a_compressed_table_beside_its_images_is_looked_into(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    images(tmp_path, "img/1.jpg", "img/2.jpg")
+    csv, lines = b"sep=;\r\nimage;text\r\n1.jpg;one\r\n2.jpg;two\r\n", b""
+    for number, text in (("1", "one"), ("2", "two")):
+        lines += json.dumps({"image": f"{number}.jpg", "text": text}).encode() + b"\n"
+    (tmp_path / name).write_bytes(pack(csv if ".csv" in name else lines))
+    assert pairs_in(tmp_path) == {"img/1.jpg": "one", "img/2.jpg": "two"}

@@ -26,7 +26,7 @@ from openalign.data.pairs.layouts.splits import split_of, standard_split_of
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.tables.suffixes import table_suffix
+from openalign.data.tables.suffixes import packing_of, table_suffix
 from openalign.errors import OpenAlignError
 
 _PEEKED_BYTES = 1 << 16
@@ -148,8 +148,8 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
             batch = next(file.iter_batches(_PEEKED_ROWS), None)
         yield from (list(_texts(row)) for row in (batch.to_pylist() if batch else ()))
         return
-    with TableSource.of(table).stream() as stream:
-        start: bytes = stream.read(_PEEKED_BYTES)
+    source = TableSource.of(table, packing_of(table)).after_separator_line()
+    start = source.start(_PEEKED_BYTES)
     lines = _decoded(start).splitlines()
     lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
     suffix = table_suffix(table)
@@ -161,7 +161,7 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
         yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
     else:
         lines = [line for line in lines[: _PEEKED_ROWS + 1] if line.strip()]
-        delimiter = max("\t,;|", key=lambda each: lines[0].count(each) if lines else 0)
+        delimiter = source.separator or max("\t,;|", key=lambda each: lines[0].count(each) if lines else 0)
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
         yield from rows[1:] or rows  # without the header, if there is one
 
