@@ -29,7 +29,7 @@ ROOMS = {
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
     "openalign.data.pairs": [
         "options reading folder_files",
-        "pairs",
+        "pairs numbered_texts",
         "file_images texts_beside class_names named_images maps",
         "named_rows",
         "combine",

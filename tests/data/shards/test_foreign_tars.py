@@ -228,3 +228,21 @@ def test_messages_on_single_members_are_bounded(tmp_path: Path) -> None:
     assert len(pairs) == 1
     assert len(pairs.problems) == 21
     assert counted(pairs.problems) == {"texts that cannot be read": 50}
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        (["a.jpg", "a.0.txt", "a.1.txt", "a.10.txt", "a.2.txt"], ["a.0", "a.1", "a.2", "a.10"]),
+        (["a.jpg", "a.txt", "a.1.txt", "b.jpg", "b.txt"], ["a", "a.1", "b"]),
+        (["a.jpg", "a.0.caption", "a.1.caption", "a.1.txt"], ["a.1"]),  # another kind of text
+    ],
+)
+def test_numbered_texts_of_a_sample_are_its_captions(tmp_path: Path, names: list[str], texts: list[str]) -> None:
+    members = {name: jpeg(0) if name.endswith("jpg") else name.rpartition(".")[0].encode() for name in names}
+    tar_of(tmp_path / "0.tar", members)
+    pairs = open_pairs(tmp_path / "0.tar")
+    assert pairs.texts() == texts and counted(pairs.problems) == {}
+    if len(texts) > 1:
+        assert any("have several texts, each of which is a caption" in problem for problem in pairs.problems)
+    assert open_pairs(tmp_path / "0.tar", text_column=names[2].partition(".")[2]).texts()[0] == names[2][:3]
