@@ -15,7 +15,8 @@ def numbered_texts(
     `with_text`: the images with a text of their own name. Numbers begin at 0 or 1, at 2 beside a text without one.
 
     As in tars, a number after a dot tells no texts apart where images have one too (`a.jpg`, `a.1.jpg`). After `_` or
-    `-` it is more often part of the name, of an image that is missing: then there must be several without a gap, and no text without a number.
+    `-` it is more often part of the name, of an image that is missing: then there must be several without a gap, and no
+    text without a number.
     """
     groups: dict[tuple[str, str], dict[int, str]] = {}
     for file, keys in keys_of.items():

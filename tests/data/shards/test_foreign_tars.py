@@ -234,7 +234,7 @@ def test_messages_on_single_members_are_bounded(tmp_path: Path) -> None:
     ("names", "texts"),
     [
         (["a.jpg", "a.0.txt", "a.1.txt", "a.10.txt", "a.2.txt"], ["a.0", "a.1", "a.2", "a.10"]),
-        (["a.jpg", "a.txt", "a.1.txt", "b.jpg", "b.txt"], ["a", "a.1", "b"]),
+        (["b.jpg", "a.jpg", "a.3.cap", "a.2.cap", "b.1.cap"], ["b.1", "a.2", "a.3"]),
         (["a.jpg", "a.0.caption", "a.1.caption", "a.1.txt"], ["a.1"]),  # another kind of text
     ],
 )
@@ -245,4 +245,6 @@ def test_numbered_texts_of_a_sample_are_its_captions(tmp_path: Path, names: list
     assert pairs.texts() == texts and counted(pairs.problems) == {}
     if len(texts) > 1:
         assert any("have several texts, each of which is a caption" in problem for problem in pairs.problems)
-    assert open_pairs(tmp_path / "0.tar", text_column=names[2].partition(".")[2]).texts()[0] == names[2][:3]
+    assert open_pairs(tmp_path / "0.tar", text_column=names[3].partition(".")[2]).texts() == [
+        names[3].rpartition(".")[0]
+    ]
