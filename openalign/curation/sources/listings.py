@@ -28,6 +28,7 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import layout_called
 from openalign.data.pairs.layouts.split_column import of_split
 from openalign.data.pairs.layouts.splits import ALL_SPLITS
+from openalign.data.pairs.missing_texts import without_markers
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import read_indexes
@@ -179,7 +180,7 @@ def read_part(partition: PartitionWriter, layout: str, name: str, part: PathOrUr
 
     An image in a file is named by its path, one at a URL by the URL, any other by the part and its name or row there.
     """
-    pairs = layout_called(layout).read(name, [part], options)
+    pairs = without_markers(layout_called(layout).read(name, [part], options))
     if options.split != ALL_SPLITS:
         try:
             pairs, _, _ = of_split(pairs, options.split, mixing=False)

@@ -12,6 +12,7 @@ from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.split_column import of_split, split_column
 from openalign.data.pairs.layouts.splits import chosen_parts
+from openalign.data.pairs.missing_texts import without_markers
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
 from openalign.data.sites import HTML_SUFFIXES, WARC_SUFFIXES
@@ -73,7 +74,7 @@ def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_ro
         recognised.check_sure(source.name)
     by_rows = by_rows and not any(splits)
     split, parts = chosen_parts(source.name, finding.splits, None if by_rows else options.split, mixing=mixing)
-    pairs = recognised.layout.read(source.name, parts, options)
+    pairs = without_markers(recognised.layout.read(source.name, parts, options))
     if by_rows:
         pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
     return replace(

@@ -1,0 +1,35 @@
+"""Texts that are the marker of a missing value, as programs write it into tables of text."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from openalign.data.pairs.pairs import Pairs
+
+_NO_TEXT = ("\\N", "<NA>", "#N/A")
+"""The markers of MySQL and PostgreSQL, of pandas and of Excel, which are no words of any language."""
+_PERHAPS_NO_TEXT = ("nan", "NaN", "NAN", "NULL", "Null", "null", "None", "none", "N/A", "n/a", "NA")
+"""Markers that may be texts: nan is also a bread."""
+
+
+def without_markers(pairs: Pairs) -> Pairs:
+    """The pairs without a text where it is a marker of a missing value that is no word; others are noted."""
+    texts = pairs.table["text"]
+    kept = _among(texts, _PERHAPS_NO_TEXT)
+    if some := pc.value_counts(kept).to_pylist():
+        listed = ", ".join(f"`{each['values']}` {each['counts']:,}" for each in some)
+        note = (
+            f"{pairs.name}: {len(kept):,} texts may be markers of missing values ({listed}), and are read as texts: "
+            "leave them empty if they are none"
+        )
+        pairs = replace(pairs, problems=(*pairs.problems, note))
+    if not len(_among(texts, _NO_TEXT)):
+        return pairs
+    is_marker = pc.fill_null(pc.is_in(texts, pa.array(_NO_TEXT)), False)
+    cleared = pc.if_else(is_marker, pa.scalar(None, pa.string()), texts)
+    return replace(pairs, table=pairs.table.set_column(pairs.table.column_names.index("text"), "text", cleared))
+
+
+def _among(texts: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.ChunkedArray:
+    return texts.filter(pc.is_in(texts, pa.array(markers)))
