@@ -87,4 +87,5 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise OpenAlignError(f"its base64 cannot be decoded ({error})") from None
+        cut = "data characters" in str(error)
+        raise OpenAlignError(f"its base64 {'is cut off' if cut else 'has characters that are not of base64'}") from None

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from openalign.data.files import remote
 from openalign.data.files.charset import decode_detected, decode_marked, utf16_without_mark
+from openalign.data.files.damage import start_of
 from openalign.data.left_out import Kind, listing
 from openalign.errors import OpenAlignError
 
@@ -81,6 +82,10 @@ class TableSource:
         with self.stream() as stream:
             found: bytes = stream.read(size)
         return found
+
+    def stored_start(self) -> bytes:
+        """The first bytes as they are stored."""
+        return start_of(self.path) if self.content is None else self.content[:_BYTES_OF_START]
 
     def is_utf16(self) -> bool:
         """Whether the first bytes are those of UTF-16."""

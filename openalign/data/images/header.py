@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from openalign.data.files.damage import what_it_is
 from openalign.data.images.formats import FORMATS, format_of
 from openalign.errors import OpenAlignError
 
@@ -74,7 +75,8 @@ def _pillow_header(data: bytes) -> ImageHeader:
         known = format_of(data)
         if known is not None and not known.pillow:
             raise ImageError(f"{known.shown} is not supported") from None
-        raise ImageError("not a raster image") from None
+        what = what_it_is(data)
+        raise ImageError(what.removeprefix("it is ") if "LFS" in what else "not a raster image") from None
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from openalign.data.files.damage import reason_of
 from openalign.data.files.json_files import MOST_LEVELS
 from openalign.data.left_out import Kind, listed
 from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS
@@ -164,7 +165,7 @@ def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict
             json.dumps(found)  # finds nesting that is too deep
         except (OSError, ValueError, RecursionError) as error:
             deep = f"nested deeper than {MOST_LEVELS} levels"
-            reason = deep if isinstance(error, RecursionError) else getattr(error, "strerror", None) or error
+            reason = deep if isinstance(error, RecursionError) else reason_of(error)
             told.append(f"{folder / file} cannot be read ({reason})")
         else:
             fields[file] = {valid(name): value for name, value in found.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from openalign.data.files.damage import reason_of
 from openalign.data.files.text_source import TableSource, is_utf8
 from openalign.data.left_out import Kind, listing
 from openalign.data.tables.coco import captions_table, is_captions
@@ -35,7 +36,7 @@ def read_json_table(source: TableSource, problems: list[str]) -> pa.Table | None
     except ValueError as error:
         if _is_first_line_an_object(content):
             return None
-        raise OpenAlignError(f"{where} cannot be read as JSON ({error})") from None
+        raise OpenAlignError(f"{where} cannot be read as JSON: {reason_of(error)}") from None
     if is_captions(value):
         return captions_table(value, where, problems)
     return _rows_of(value, where, problems)
