@@ -12,7 +12,16 @@ from openalign.data.files.json_files import MOST_LEVELS
 from openalign.data.left_out import Kind, listed
 from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS
 from openalign.data.pairs.numbered_texts import numbered_texts
-from openalign.data.shards.captions import captions_of, decoded_all, hold_a_caption_a_line, lines_of, usual_field, valid
+from openalign.data.shards.captions import (
+    captions_of,
+    decoded_all,
+    field_at,
+    hold_a_caption_a_line,
+    lines_of,
+    usual_field,
+    valid,
+    with_inner_fields,
+)
 from openalign.errors import OpenAlignError
 
 TEXT_SUFFIXES = (".txt", ".caption", ".cap")
@@ -176,12 +185,20 @@ def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict
 def captions_of_fields(every: Sequence[Mapping[str, Any]], name: str | None) -> tuple[list[list[str]], str | None]:
     """The captions in a field of each object, by default the usual one that most have, and the field's name.
 
+    A field of an object within it is named `alt.en`.
     Raises `OpenAlignError` if no object has the named field.
     """
     field = name or usual_field(every)
-    if name and not any(name in fields for fields in every):
-        known = ", ".join(dict.fromkeys(each for fields in every for each in fields))
+    if name and all(name not in with_inner_fields(fields) for fields in every):
+        known = ", ".join(dict.fromkeys(each for fields in every for each in with_inner_fields(fields)))
         raise OpenAlignError(f"there is no field {name!r} in the JSON files beside the images; they have {known}")
     if field is None:
         return [[] for _ in every], None
-    return [[valid(text) for text in captions_of(fields.get(field)) or []] for fields in every], field
+    return [[valid(text) for text in captions_of(_at(fields, field)) or []] for fields in every], field
+
+
+def _at(fields: Mapping[str, Any], name: str) -> Any:
+    try:
+        return field_at(fields, name)
+    except KeyError:
+        return None

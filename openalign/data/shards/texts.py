@@ -16,6 +16,7 @@ from openalign.data.shards.captions import (
     lines_of,
     usual_field,
     valid,
+    with_inner_fields,
 )
 from openalign.data.shards.members import TEXT_ORDER, rank
 from openalign.data.shards.tar_samples import TarSample
@@ -67,7 +68,7 @@ def asked_texts(name: str, samples: Sequence[TarSample], column: str) -> Texts:
 
 def _known(samples: Sequence[TarSample]) -> str:
     suffixes = dict.fromkeys(f".{suffix}" for sample in samples for suffix in sample.texts)
-    fields = dict.fromkeys(valid(name) for sample in samples for name in sample.fields)
+    fields = dict.fromkeys(valid(name) for sample in samples for name in with_inner_fields(sample.fields))
     shown = [*suffixes, *islice(fields, _MOST_LISTED), *(["..."] if len(fields) > _MOST_LISTED else [])]
     return f"the texts and fields {', '.join(shown)}" if shown else "no texts and no fields"
 
@@ -89,8 +90,28 @@ def found_texts(name: str, samples: Sequence[TarSample]) -> Texts:
             found.append(captions_of(sample.fields.get(usual)) or [] if usual is not None else [])
     (suffix, _), *_ = Counter(chosen).most_common(1)
     taken = usual or "" if suffix is None else f".{suffix}"
+    if not any(map(str.strip, (text for each in found for text in each))):
+        return Texts(found, chosen, taken, notes=_inner_texts(name, samples))
     notes = _notes(name, samples, alike, every, found if by_line else None, usual)
     return Texts(found, chosen, taken, notes=notes)
+
+
+def _inner_texts(name: str, samples: Sequence[TarSample]) -> list[str]:
+    """A note on fields of objects that are called as those of captions are, where there are no other texts."""
+    counts = Counter(
+        path
+        for sample in samples[:_COMPARED]
+        for path, value in with_inner_fields(sample.fields).items()
+        if "." in path
+        and path.rpartition(".")[2].lower() in CAPTION_FIELDS
+        and any(map(str.strip, captions_of(value) or ()))
+    )
+    if not counts:
+        return []
+    first, listed = counts.most_common(1)[0][0], ", ".join(valid(each) for each, _ in counts.most_common(5))
+    return [
+        f"{name}: there are texts in objects of the .json ({listed}): {option(text_column=valid(first))} takes them"
+    ]
 
 
 def numbered_alike(suffix: str | None, others: Iterable[str]) -> list[str]:

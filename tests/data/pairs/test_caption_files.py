@@ -199,3 +199,14 @@ def test_one_of_several_texts_that_cannot_be_read_is_counted(tmp_path: Path) -> 
         (tmp_path / f"a.{number}.txt").write_bytes(content)
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["one", "three"] and counted(pairs.problems) == {Kind.TEXT_NOT_READ: 1}
+
+
+def test_captions_in_objects_of_the_json_may_be_named(tmp_path: Path) -> None:
+    for name in "ab":
+        put(tmp_path, **{name: None})
+        (tmp_path / f"{name}.json").write_text(json.dumps({"meta": {"caption": f"the {name}"}, "size": 3}))
+    (tmp_path / "a.txt").write_text("another")
+    pairs = open_pairs(tmp_path, text_column="meta.caption")
+    assert pairs.texts() == ["the a", "the b"]
+    with pytest.raises(OpenAlignError, match=r"no field 'meta\.x'.*they have size, meta\.caption"):
+        open_pairs(tmp_path, text_column="meta.x")

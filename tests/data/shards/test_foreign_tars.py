@@ -99,7 +99,7 @@ def test_texts_are_taken_from_the_field_that_is_asked_for(
 
 def test_a_field_that_does_not_exist_or_is_an_object_is_an_error(tmp_path: Path) -> None:
     tar = captioned(tmp_path)
-    with pytest.raises(OpenAlignError, match=r"no texts 'nonsense': .* \.txt, recaption, alt, tags"):
+    with pytest.raises(OpenAlignError, match=r"no texts 'nonsense': .* \.txt, recaption, tags, alt\.en"):
         open_pairs(tar, text_column="nonsense")
     with pytest.raises(OpenAlignError, match="the field alt of sample 0 is an object: name a field in it"):
         open_pairs(tar, text_column="alt")
@@ -248,3 +248,40 @@ def test_numbered_texts_of_a_sample_are_its_captions(tmp_path: Path, names: list
     assert open_pairs(tmp_path / "0.tar", text_column=names[3].partition(".")[2]).texts() == [
         names[3].rpartition(".")[0]
     ]
+
+
+def nested(folder: Path) -> Path:
+    rows = [{"meta": {"caption": f"the {n}", "by": {"name": f"x{n}"}, "tags": ["a"]}, "size": n} for n in range(2)]
+    members = {f"{n}.jpg": jpeg(n) for n in range(2)} | {f"{n}.json": fields(**rows[n]) for n in range(2)}
+    return tar_of(folder / "0.tar", members)
+
+
+def test_fields_of_objects_are_columns_and_may_be_texts(tmp_path: Path) -> None:
+    pairs = open_pairs(nested(tmp_path), text_column="meta.caption")
+    assert pairs.texts() == ["the 0", "the 1"]
+    assert pairs.columns["text"] == "meta.caption"
+    assert pairs.table["meta.by.name"].to_pylist() == ["x0", "x1"] and "meta" not in pairs.table.column_names
+    assert open_pairs(tmp_path, text_column="meta.by.name", where={"meta.caption": "the 1"}).texts() == ["x1"]
+
+
+def test_texts_in_objects_are_told_where_there_are_no_others(tmp_path: Path) -> None:
+    nested(tmp_path)
+    with pytest.raises(
+        OpenAlignError, match=r"no texts.*objects of the \.json \(meta\.caption\): --text-column meta\.c"
+    ):
+        open_pairs(tmp_path)
+    with pytest.raises(OpenAlignError, match=r"no texts 'meta\.title'.*meta\.caption, .*meta\.by\.name"):
+        open_pairs(tmp_path, text_column="meta.title")
+
+
+def test_a_field_whose_name_has_a_dot_comes_before_that_of_an_object(tmp_path: Path) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"one", "a.json": fields(**{"m.x": 1, "m": {"x": 2, "y": 3}})}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
+    assert pairs.table["m.x"].to_pylist() == [1] and pairs.table["m.y"].to_pylist() == [3]
+
+
+def test_too_many_fields_of_objects_leave_the_others_as_columns(tmp_path: Path) -> None:
+    many = {f"id{n}": n for n in range(3000)}
+    members = {"a.jpg": jpeg(0), "a.txt": b"one", "a.json": fields(size=7, seen=many)}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
+    assert pairs.table["size"].to_pylist() == [7] and not any("seen" in name for name in pairs.table.column_names)
