@@ -73,6 +73,8 @@ def existing_file(folder: Path, value: str) -> Path:
     if "\\" in value and not path.exists():
         with_slashes = folder / PureWindowsPath(value).as_posix()
         return with_slashes if with_slashes.exists() else path
+    if value != value.strip() and not path.exists():
+        return existing_file(folder, value.strip())
     return path
 
 

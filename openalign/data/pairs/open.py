@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from openalign.data.files import remote
+from openalign.data.files.damage import start_of, what_it_is
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
@@ -102,6 +103,8 @@ def unknown(source: Source) -> OpenAlignError:
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
         return _crawled(source)
+    if what := what_it_is(start_of(source.at)):
+        return OpenAlignError(f"{source.name} cannot be read: {what}")
     tables = ", ".join(TABLE_SUFFIXES)
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
 

@@ -271,3 +271,25 @@ def test_a_compressed_table_beside_its_images_is_looked_into(
         lines += json.dumps({"image": f"{number}.jpg", "text": text}).encode() + b"\n"
     (tmp_path / name).write_bytes(pack(csv if ".csv" in name else lines))
     assert pairs_in(tmp_path) == {"img/1.jpg": "one", "img/2.jpg": "two"}
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "pairs.json", "meta_cap.json"])
+@pytest.mark.parametrize("form", ["list", "by name", "by stem"])
+def test_json_under_any_name_that_names_the_images_is_read(tmp_path: Path, name: str, form: str) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    content: object = [{"file_name": f"{each}.jpg", "text": f"the {each}"} for each in "ab"]
+    if form != "list":
+        end = ".jpg" if form == "by name" else ""
+        content = {f"{each}{end}": {"caption": f"the {each}", "tags": "x, y"} for each in "ab"}
+    (tmp_path / name).write_text(json.dumps(content))
+    assert pairs_in(tmp_path) == {"a.jpg": "the a", "b.jpg": "the b"}
+
+
+@pytest.mark.parametrize("name", ["captions.txt", "my prompts.txt", "annotations.json"])
+def test_a_file_that_could_say_something_of_images_and_does_not_name_them_is_told(tmp_path: Path, name: str) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / name).write_text('["a red wall"]' if name.endswith("json") else "a.jpg: a red wall\n")
+    (tmp_path / "README.txt").write_text("about\n")
+    assert counted(open_pairs(tmp_path, need_text=False).problems) == {Kind.FILE_NOT_USED: 1}
+    with pytest.raises(OpenAlignError, match=f"{name} names no image that is there"):
+        open_pairs(tmp_path)

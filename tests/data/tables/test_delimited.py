@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openalign.data.left_out import counted
+from openalign.data.left_out import Kind, counted
 from openalign.data.tables.read import read_table
 from openalign.errors import OpenAlignError
 from tests.data.tables.long_tables import table_with
@@ -162,3 +162,13 @@ def test_lines_are_numbered_with_the_first_line_for_excel(tmp_path: Path, separa
 def test_a_table_that_is_about_sep_is_read_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("sep=a,image,text\n1,a.jpg,one\n")
     assert read_table(tmp_path / "t.csv")["sep=a"].to_pylist() == ["1"]
+
+
+@pytest.mark.parametrize(("head", "rows"), [("image,text", 3), ('"image","text"', 2)])
+def test_a_header_that_is_repeated_where_files_were_joined_is_no_row(tmp_path: Path, head: str, rows: int) -> None:
+    part = f"{head}\n" + "".join(f"{n}.jpg,the text\n" for n in range(rows))
+    (tmp_path / "t.csv").write_text(part * 3 + "image,of a text\n")
+    problems: list[str] = []
+    assert len(read_table(tmp_path / "t.csv", problems=problems)) == 3 * rows + 1
+    assert counted(problems) == {Kind.ROW_NOT_PARSED: 2}
+    assert f"row {rows + 1} repeats the header" in problems[0]

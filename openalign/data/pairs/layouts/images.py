@@ -1,5 +1,6 @@
 """A folder of images of which nothing is said."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.pairs.texts_beside import TEXT_SUFFIXES
 from openalign.data.tables.suffixes import table_suffix
+
+_MAY_HOLD_TEXTS = re.compile(r"caption|annotation|metadata|prompt|description|texts?\b", re.IGNORECASE)
+"""In the name of a text or JSON file that could say something of the images beside it."""
 
 
 class Images:
@@ -46,7 +50,7 @@ def _passed_over(source: Source) -> list[str]:
     problems: list[str] = [
         LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} names no image that is there: to use it, give the table")
         for table in candidates(source)
-        if table_suffix(table)
+        if table_suffix(table) or _MAY_HOLD_TEXTS.search(table.rpartition("/")[2])
     ]
     if are_views(without_maps(source.images, source.name, [])):
         problems.append(

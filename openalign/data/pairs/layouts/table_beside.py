@@ -36,6 +36,7 @@ _OWN_STEMS = ("metadata", "pairs")
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
+_JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -99,7 +100,8 @@ def candidates(source: Source) -> list[str]:
     for file in source.files:
         if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images:
             continue
-        own = _stem(file) in _OWN_STEMS or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
+        own = _stem(file) in _OWN_STEMS and table_suffix(file) is not None
+        own = own or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
         own = own or f"{file.removesuffix('.parquet')}_stats.json" in every  # img2dataset's list of downloads
         if not own and (file.lower().endswith((".txt", ".json")) or table_suffix(file)):
             found.append(file)
@@ -156,7 +158,9 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
     if table.suffix.lower() == ".json" and _IMAGES.search(start):
         return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
-        yield from ([text] for text in _JSON_TEXT.findall("\n".join(lines)) if "." in text)
+        whole = "\n".join(lines)
+        names = [text for text in _JSON_TEXT.findall(whole) if is_image_name(text)]
+        yield from ([name] for name in names or _JSON_KEY.findall(whole))
     elif suffix in (".jsonl", ".ndjson"):
         yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
     else:
