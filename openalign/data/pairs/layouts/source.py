@@ -131,6 +131,13 @@ class Source:
         message = f"{self.name}: {len(others):,} images lie beside the folders of the splits, the first: {others[0]}"
         return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(others))]
 
+    def loose_images(self, what: str) -> list[str]:
+        """A message on the images in a folder whose images are those in `what` that it holds."""
+        if not self.is_folder or not self.images:
+            return []
+        message = f"{self.name}: {len(self.images):,} images lie beside the {what}, the first: {self.images[0]}"
+        return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(self.images))]
+
     def children(self, relative: Iterable[str]) -> list[PathOrUrl]:
         """`child` of each."""
         return [self.child(each) for each in relative]
