@@ -28,7 +28,7 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import layout_called
 from openalign.data.pairs.layouts.split_column import of_split
 from openalign.data.pairs.layouts.splits import ALL_SPLITS
-from openalign.data.pairs.missing_texts import without_markers
+from openalign.data.pairs.missing_texts import cleared_of_markers, without_markers
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import read_indexes
@@ -55,7 +55,7 @@ def read_listing(partition: PartitionWriter, file: str, settings: TableSettings)
     table, stored = separate_images(table, image, problems, file)
     table, rows = captions_as_rows(table, text or "", True, problems, file)
     partition.columns = {"image": image} | ({"text": text} if text else {})
-    table = with_named_columns(table, file, image, text, need_text=True)
+    table = cleared_of_markers(with_named_columns(table, file, image, text, need_text=True), file, problems)
     folder = url_of_images(file, table["image"].slice(0, _SAMPLE).to_pylist())
     if folder != file.rpartition("/")[0]:
         problems.append(f"{file}: its images are found in {folder}")
@@ -80,7 +80,7 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettin
     found = read_indexes([tar], problems, SampleOptions(settings.image_column, settings.text_column))
     partition.problems += problems
     partition.columns = dict(found.taken)
-    (index,) = found.tables
+    index = cleared_of_markers(found.tables[0], str(tar), partition.problems)
     columns = {name: values_of(index[name]) for name in index.column_names}
     names = image_names(index, str(tar))
     if names is not None:

@@ -21,9 +21,12 @@ _REASONS = (
     (r"truncated compressed stream|compressed file ended before|premature end|unexpected end", "it is cut off"),
     (
         r"incorrect header check|no magic header|unknown frame descriptor|not a gzipped",
-        "it is not packed as its name says",
+        "it, or what follows its end, is not packed as its name says",
     ),
-    (r"incorrect data check|(?:inflate|decompress) failed|corrupt \w+ compressed", "its compressed bytes are damaged"),
+    (
+        r"incorrect data check|(?:inflate|decompress) failed|decompression error|corrupt \w+ compressed",
+        "its compressed bytes are damaged",
+    ),
     (r"magic bytes not found|file size is \d+ bytes, smaller than the minimum", "it is cut off, or no Parquet file"),
     (r"footer|base64|thrift|tprotocol|deserialize", "its footer is damaged"),
     (r"encrypted", "it is encrypted"),

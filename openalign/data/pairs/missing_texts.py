@@ -15,20 +15,28 @@ _PERHAPS_NO_TEXT = ("nan", "NaN", "NAN", "NULL", "Null", "null", "None", "none",
 
 def without_markers(pairs: Pairs) -> Pairs:
     """The pairs without a text where it is a marker of a missing value that is no word; others are noted."""
-    texts = pairs.table["text"]
+    problems: list[str] = []
+    table = cleared_of_markers(pairs.table, pairs.name, problems)
+    if table is pairs.table and not problems:
+        return pairs
+    return replace(pairs, table=table, problems=(*pairs.problems, *problems))
+
+
+def cleared_of_markers(table: pa.Table, where: str, problems: list[str]) -> pa.Table:
+    """A table without such texts in its column `text`; a note on others is added to `problems`."""
+    texts = table["text"]
     kept = _among(texts, _PERHAPS_NO_TEXT)
     if some := pc.value_counts(kept).to_pylist():
         listed = ", ".join(f"`{each['values']}` {each['counts']:,}" for each in some)
-        note = (
-            f"{pairs.name}: {len(kept):,} texts may be markers of missing values ({listed}), and are read as texts: "
+        problems.append(
+            f"{where}: {len(kept):,} texts may be markers of missing values ({listed}), and are read as texts: "
             "leave them empty if they are none"
         )
-        pairs = replace(pairs, problems=(*pairs.problems, note))
     if not len(_among(texts, _NO_TEXT)):
-        return pairs
+        return table
     is_marker = pc.fill_null(pc.is_in(texts, pa.array(_NO_TEXT)), False)
     cleared = pc.if_else(is_marker, pa.scalar(None, pa.string()), texts)
-    return replace(pairs, table=pairs.table.set_column(pairs.table.column_names.index("text"), "text", cleared))
+    return table.set_column(table.column_names.index("text"), "text", cleared)
 
 
 def _among(texts: pa.ChunkedArray, markers: tuple[str, ...]) -> pa.ChunkedArray:

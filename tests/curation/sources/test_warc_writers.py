@@ -10,6 +10,7 @@ import pytest
 
 from openalign.curation.sources.warc import read_payload, scan
 from openalign.curation.sources.warc_records import Damage, OtherRecord, StoredImage, StoredPage
+from openalign.errors import OpenAlignError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 HTML = b'<!doctype html><html><img src="a.png" alt="a crimson apple"></html>'
@@ -178,3 +179,17 @@ def test_damage_among_odd_headers_is_told(tmp_path: Path, kind: str) -> None:
     found = list(scan(file))
     assert [type(each) for each in found if not isinstance(each, Damage)] == [StoredPage, StoredImage]
     assert len([each for each in found if isinstance(each, Damage)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:46\nsize 12345\n", "a Git LFS pointer"),
+        (b"<!doctype html>\n<html>404</html>", "an HTML page"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.warc", "a.warc.gz"])
+def test_what_is_no_warc_file_is_named(tmp_path: Path, name: str, data: bytes, what: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(OpenAlignError, match=f"{name} is no WARC file: it is {what}"):
+        list(scan(tmp_path / name))
