@@ -36,7 +36,8 @@ def holds_images(file: PathOrUrl, image_column: str | None) -> bool:
 def read_parquet_images(partition: PartitionWriter, file: PathOrUrl, settings: TableSettings) -> None:
     """Add every row, one row group at a time; a list of captions gives an image several texts.
 
-    An image is named by the file and its `path` if those are unique, else by the file and its row.
+    An image is named by the file and its `path` if those are unique, else by the file and its row. One that a row names
+    and does not hold is read from its file, or fetched from its address.
     """
     parquet = open_parquet(file)
     schema = parquet.schema_arrow

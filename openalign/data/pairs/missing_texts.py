@@ -11,6 +11,8 @@ _NO_TEXT = ("\\N", "<NA>", "#N/A")
 """The markers of MySQL and PostgreSQL, of pandas and of Excel, which are no words of any language."""
 _PERHAPS_NO_TEXT = ("nan", "NaN", "NAN", "NULL", "Null", "null", "None", "none", "N/A", "n/a", "NA")
 """Markers that may be texts: nan is also a bread."""
+_LONGEST = max(map(len, (*_NO_TEXT, *_PERHAPS_NO_TEXT)))
+"""Bytes of the longest; others are not compared, since tables may have millions of texts."""
 
 
 def without_markers(pairs: Pairs) -> Pairs:
@@ -25,14 +27,15 @@ def without_markers(pairs: Pairs) -> Pairs:
 def cleared_of_markers(table: pa.Table, where: str, problems: list[str]) -> pa.Table:
     """A table without such texts in its column `text`; a note on others is added to `problems`."""
     texts = table["text"]
-    kept = _among(texts, _PERHAPS_NO_TEXT)
+    short = texts.filter(pc.less_equal(pc.binary_length(texts), _LONGEST))
+    kept = _among(short, _PERHAPS_NO_TEXT)
     if some := pc.value_counts(kept).to_pylist():
         listed = ", ".join(f"`{each['values']}` {each['counts']:,}" for each in some)
         problems.append(
             f"{where}: {len(kept):,} texts may be markers of missing values ({listed}), and are read as texts: "
             "leave them empty if they are none"
         )
-    if not len(_among(texts, _NO_TEXT)):
+    if not len(_among(short, _NO_TEXT)):
         return table
     is_marker = pc.fill_null(pc.is_in(texts, pa.array(_NO_TEXT)), False)
     cleared = pc.if_else(is_marker, pa.scalar(None, pa.string()), texts)
