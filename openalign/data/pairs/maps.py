@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from openalign.data.left_out import Kind, LeftOut
@@ -23,19 +24,22 @@ def maps_among(images: Iterable[str]) -> dict[str, str]:
     """
     images = list(images)
     by_stem = {_stem(image): image for image in images}
-    found = {
-        image: by_stem[whole[1]]
-        for image in images
-        if (whole := _SUFFIX.fullmatch(_stem(image))) and by_stem.get(whole[1], image) != image
-    }
+    found: dict[str, str] = {}
     in_folders: dict[str, list[str]] = {}
-    by_name: dict[str, list[str]] = {}
+    others: list[str] = []
     for image in images:
-        folder = _folder_of_maps(image)
-        if folder is not None:
+        stem = _stem(image)
+        # Of millions of names only those that end so are taken apart.
+        whole = _SUFFIX.fullmatch(stem) if stem.lower().endswith(_WORDS) else None
+        if whole and by_stem.get(whole[1], image) != image:
+            found[image] = by_stem[whole[1]]
+        if (folder := _folder_of_maps(image.rpartition("/")[0])) is not None:
             in_folders.setdefault(folder, []).append(image)
         elif image not in found:
-            by_name.setdefault(PurePosixPath(image).stem, []).append(image)
+            others.append(image)
+    by_name: dict[str, list[str]] = {}
+    for image in others if in_folders else ():
+        by_name.setdefault(PurePosixPath(image).stem, []).append(image)
     for folder, some in in_folders.items():
         pairs = {image: _called_alike(image, folder, by_name.get(_named(image), [])) for image in some}
         if all(pairs.values()):
@@ -63,9 +67,10 @@ def _stem(image: str) -> str:
     return image.rpartition(".")[0]
 
 
-def _folder_of_maps(image: str) -> str | None:
-    """The folder of an image up to the last one that is named for maps; None if there is none."""
-    parts = image.split("/")[:-1]
+@lru_cache(maxsize=1 << 14)
+def _folder_of_maps(folder: str) -> str | None:
+    """A folder up to the last part of its path that is named for maps; None if there is none."""
+    parts = folder.split("/")
     for place in range(len(parts) - 1, -1, -1):
         words = {word.lower() for word in _BETWEEN_WORDS.split(parts[place])}
         if words & _FOLDER_WORDS and parts[place].lower() not in IMAGE_FOLDERS:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,11 +71,10 @@ class ClassFolders:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
-        images = without_maps(source.images, source.name, [])
-        folders = {image.rpartition("/")[0] for image in images}
+        folders = {image.rpartition("/")[0] for image in source.own_images}
         splits = split_folders(folders)
         classes = {name for parts in splits.values() for part in parts for name in _classes_below(folders, part)}
-        if not _could_be_classes(classes) or are_views(images):
+        if not _could_be_classes(classes) or are_views(source.own_images):
             return None
         some = ", ".join(sorted(classes, key=by_number)[:3])
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
@@ -175,14 +175,17 @@ def _could_be_classes(names: set[str]) -> bool:
 def are_views(images: Iterable[str]) -> bool:
     """Whether every folder holds images of the same names, as `blurred/` and `sharp/` do: no classes, but views.
 
-    Names that only count from 0 or 1 may be the same in folders of classes.
+    `images` are sorted. Names that only count from 0 or 1 may be the same in folders of classes.
     """
-    names: dict[str, set[str]] = {}
-    for image in images:
-        folder, _, name = image.rpartition("/")
-        names.setdefault(folder, set()).add(name.rpartition(".")[0])
-    first, *others = [*names.values()] or [set()]
-    if len(first) < _FEWEST_VIEWS or not others or any(each != first for each in others):
+    folders = 0
+    first: set[str] = set()
+    for _, inside in groupby(images, lambda image: image.rpartition("/")[0]):
+        names = {image.rpartition("/")[2].rpartition(".")[0] for image in inside}
+        first = first or names
+        folders += 1
+        if len(first) < _FEWEST_VIEWS or names != first:
+            return False
+    if folders < 2:
         return False
     numbered = [_COUNTED.fullmatch(name) for name in first]
     counted = sorted(int(each[2]) for each in numbered if each)

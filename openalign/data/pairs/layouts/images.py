@@ -52,7 +52,7 @@ def _passed_over(source: Source) -> list[str]:
         for table in candidates(source)
         if table_suffix(table) or _MAY_HOLD_TEXTS.search(table.rpartition("/")[2])
     ]
-    if are_views(without_maps(source.images, source.name, [])):
+    if are_views(source.own_images):
         problems.append(
             f"{source.name}: its folders hold images of the same names, so the names of the folders are not taken for "
             "texts; to read one of them, give that folder"

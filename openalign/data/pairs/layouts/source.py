@@ -11,6 +11,7 @@ from openalign.data.files import remote
 from openalign.data.files.walk import files_below
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.texts_beside import Beside, texts_beside
 from openalign.data.shards.find import is_pattern, matching
 from openalign.errors import OpenAlignError
@@ -95,6 +96,11 @@ class Source:
         folder = self.at if isinstance(self.at, Path) else None
         self.skipped.extend(unread_files(self.files, folder, self.name))
         return image_files(self.files, folder)
+
+    @cached_property
+    def own_images(self) -> list[str]:
+        """Those of `images` that are no masks or the like of others."""
+        return without_maps(self.images, self.name, [])
 
     @cached_property
     def beside(self) -> Beside:

@@ -159,7 +159,7 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
         return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
         whole = "\n".join(lines)
-        names = [text for text in _JSON_TEXT.findall(whole) if is_image_name(text)]
+        names = [text for text in _JSON_TEXT.findall(whole) if _is_file(text)]
         yield from ([name] for name in names or _JSON_KEY.findall(whole))
     elif suffix in (".jsonl", ".ndjson"):
         yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
