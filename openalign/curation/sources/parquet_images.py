@@ -40,12 +40,11 @@ def read_parquet_images(partition: PartitionWriter, file: PathOrUrl, settings: T
     and does not hold is read from its file, or fetched from its address.
     """
     parquet = open_parquet(file)
-    schema = parquet.schema_arrow
-    chosen = choose_columns(schema, settings.image_column, settings.text_column, where=str(file))
+    chosen = choose_columns(parquet.schema_arrow, settings.image_column, settings.text_column, where=str(file))
     image, text = chosen.image, chosen.text
     partition.problems += chosen.notes
     partition.columns = {"image": image} | ({"text": text} if text else {})
-    leaf = _leaf(parquet, _bytes_column(schema, image) or image)
+    leaf = _leaf(parquet, _bytes_column(parquet.schema_arrow, image) or image)
     names = _names(parquet, image)
     if isinstance(names, Problem):
         partition.problems.append(names.of(f"{file} column {image}"))
