@@ -138,10 +138,12 @@ class Source:
         return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(others))]
 
     def loose_images(self, what: str) -> list[str]:
-        """A message on the images in a folder whose images are those in `what` that it holds."""
+        """A message on the images in a folder whose images are those in `what`; a note if `what` may name them."""
         if not self.is_folder or not self.images:
             return []
         message = f"{self.name}: {len(self.images):,} images lie beside the {what}, the first: {self.images[0]}"
+        if what != "shards":
+            return [f"{message}: they are read only where a row names them instead of holding its image"]
         return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(self.images))]
 
     def children(self, relative: Iterable[str]) -> list[PathOrUrl]:
