@@ -1,0 +1,231 @@
+"""The graph of a large index against exact search: recall at every depth, queries a second, seconds to build, bytes.
+
+    python bench/graph.py VECTORS --peer-python PEER/bin/python
+
+VECTORS is what graph_vectors.py wrote: for each width 60,000 rows and 500 queries each of photos and texts. PEER has
+faiss-cpu and hnswlib. All graphs have 16 links a node (32 in the lowest layer) and keep 256 nodes in view while they
+are built; all vectors have unit length. Everything runs in one thread, and times are its CPU time, which other work on the
+machine changes less than the clock. Recall counts a row as right if it is as similar as the last one of the exact
+answer: pictures that occur twice are ties. Only ours and what it was before compare candidates with float16 vectors.
+`prefix` is the share of queries whose top 10, 60 and 100 are the beginning of their top 200.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import usearch.index
+from measure import environment, show, write
+from numpy.typing import NDArray
+
+from openalign.search import graph as ours
+from openalign.search.query import unit
+from openalign.search.watched import WatchedFile
+
+PEER = Path(__file__).parent / "peers" / "graph.py"
+DEPTHS = (10, 60, 100, 200)
+LINKS, VIEW_WHEN_BUILT = 16, 256
+SHARES = (0.5, 0.1)
+TIE = 1e-6
+Rows = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+Search = Callable[[Vectors, int], Rows]
+"""A query and how many -> the rows found."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("vectors", type=Path)
+    parser.add_argument("--peer-python", help="Python of an environment with faiss-cpu and hnswlib")
+    parser.add_argument("--peer-widths", default=[640], type=lambda given: [int(part) for part in given.split(",")])
+    options = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    sets: list[dict[str, Any]] = []
+    filtered: list[dict[str, Any]] = []
+    peer_versions: dict[str, str] = {}
+    for path in sorted(options.vectors.glob("*.npz"), key=lambda path: -int(path.stem)):
+        data = Data(path)
+        sets.append(data.described())
+        with tempfile.TemporaryDirectory() as work:
+            for name, search, built in ways(data, Path(work), peers=data.width in options.peer_widths):
+                rows += [scored(name, search, data, kind, built) for kind in data.queries]
+                if name == "openalign":
+                    filtered += [row for kind in data.queries for row in filters(search.__self__, data, kind)]  # type: ignore[attr-defined]
+            if options.peer_python and data.width in options.peer_widths:
+                peer_rows, peer_versions = of_peers(options.peer_python, path, data, Path(work))
+                rows += peer_rows
+    show("Unfiltered", [{key: value for key, value in row.items() if not key.startswith("worst@6")} for row in rows])
+    show("Filtered", filtered)
+    versions = {"usearch": usearch.__version__, **peer_versions}
+    print("Wrote", write("graph", rows, sets=sets, filtered=filtered, peers=versions))
+
+
+class Data:
+    """The rows and queries of one width, and the exact answers."""
+
+    def __init__(self, path: Path) -> None:
+        content = np.load(path)
+        self.rows16 = content["rows"]
+        self.rows = unit(self.rows16.astype(np.float32))
+        self.width = self.rows.shape[1]
+        self.queries = {kind: content[kind] for kind in ("photo", "text")}
+        self.similarities = {kind: queries @ self.rows.T for kind, queries in self.queries.items()}
+
+    def described(self) -> dict[str, Any]:
+        """How spread the vectors are: recall is easy where there are few directions."""
+        variances = np.linalg.svd(self.rows[::10], compute_uv=False).astype(np.float64) ** 2
+        one, other = np.random.default_rng(0).integers(len(self.rows), size=(2, 20_000))
+        cosines = (self.rows[one] * self.rows[other]).sum(1)
+        return {
+            "width": self.width,
+            "rows": len(self.rows),
+            "directions": round(float(variances.sum() ** 2 / (variances**2).sum()), 1),
+            "cosine of strangers": [round(float(cosines.mean()), 3), round(float(cosines.std()), 3)],
+        }
+
+
+class Ours:
+    """The package's graph, and its candidates scored with the float16 vectors."""
+
+    def __init__(self, data: Data, work: Path) -> None:
+        data.rows16.tofile(work / "vectors.f16")
+        ours.build_graph(work / "vectors.f16", work / "graph.usearch", len(data.rows16), data.width)
+        self.data = data
+        self.bytes = (work / "graph.usearch").stat().st_size
+        self.graph = ours.Graph(WatchedFile(work / "graph.usearch"), len(data.rows16), data.width)
+
+    def search(self, query_D: Vectors, count: int, among: Rows | None = None) -> Rows:
+        return rescored(self.data, query_D, self.graph.candidates(query_D, count, among), count)
+
+
+def rescored(data: Data, query_D: Vectors, candidates: Rows, count: int) -> Rows:
+    """The best of the candidates by their float16 vectors."""
+    candidates = np.sort(candidates)
+    scores = unit(data.rows16[candidates].astype(np.float32)) @ query_D
+    return candidates[np.argsort(-scores, kind="stable")[:count]]
+
+
+def ways(data: Data, work: Path, *, peers: bool) -> Iterator[tuple[str, Search, dict[str, Any]]]:
+    """Ours, ours before, and the library alone: its name, how it searches, and its costs."""
+    began = time.process_time()
+    now = Ours(data, work)
+    yield "openalign", now.search, costs(began, now.bytes, data)
+    for name, dtype, view in (("before", "i8", None), ("usearch i8", "i8", 800), ("usearch f16", "f16", 800)):
+        if name != "before" and not peers:
+            continue
+        began = time.process_time()
+        built = VIEW_WHEN_BUILT if view else None  # before: as it ships
+        index = usearch.index.Index(
+            ndim=data.width, metric="cos", dtype=dtype, connectivity=LINKS, expansion_add=built,
+            expansion_search=view or 256,
+        )  # fmt: skip
+        index.add(np.arange(len(data.rows16)), data.rows16, threads=1)
+        taken = costs(began, index.serialized_length, data)
+        if view is None:
+            yield name, lambda query, count, index=index: before(index, data, query, count), taken
+        else:
+            yield f"{name}, ef {view}", lambda query, count, index=index: keys_of(index, query, count), taken
+
+
+def before(index: usearch.index.Index, data: Data, query_D: Vectors, count: int) -> Rows:
+    """What this package did until November 2026: float queries and rows, 256 in view, 4 x as many candidates."""
+    return rescored(data, query_D, keys_of(index, query_D, max(4 * count, 64)), count)
+
+
+def keys_of(index: usearch.index.Index, query_D: Vectors, count: int) -> Rows:
+    return np.asarray(index.search(query_D, count, threads=1).keys, dtype=np.int64)
+
+
+def costs(began: float, size: int, data: Data) -> dict[str, Any]:
+    return {
+        "build CPU s": round(time.process_time() - began, 1),
+        "bytes a row": round(size / len(data.rows16)),
+        "of float16": round(size / data.rows16.nbytes, 2),
+    }
+
+
+def scored(name: str, search: Search, data: Data, kind: str, built: dict[str, Any]) -> dict[str, Any]:
+    """Recall and queries a second at each depth."""
+    found: dict[int, list[Rows]] = {}
+    rates = {}
+    for depth in DEPTHS:
+        began = time.process_time()
+        found[depth] = [search(query, depth) for query in data.queries[kind]]
+        rates[f"QPS@{depth}"] = round(len(data.queries[kind]) / (time.process_time() - began))
+    return figures(name, data, kind, found, rates, built)
+
+
+def figures(
+    name: str, data: Data, kind: str, found: dict[int, list[Rows]], rates: dict[str, int], built: dict[str, Any]
+) -> dict[str, Any]:
+    recalls = {depth: recall(data.similarities[kind], rows, depth) for depth, rows in found.items()}
+    pairs = [(found[depth][query], rows) for query, rows in enumerate(found[max(DEPTHS)]) for depth in DEPTHS]
+    begins = [list(short) == list(longest[: len(short)]) for short, longest in pairs]
+    return {
+        "way": name,
+        "width": data.width,
+        "queries": kind,
+        **{f"recall@{depth}": round(float(each.mean()), 4) for depth, each in recalls.items()},
+        **{f"worst@{depth}": round(float(each.min()), 3) for depth, each in recalls.items()},
+        "prefix": round(float(np.reshape(begins, (-1, len(DEPTHS))).all(1).mean()), 3),
+        **rates,
+        **built,
+    }
+
+
+def recall(similarities_QN: Vectors, found: list[Rows], depth: int) -> NDArray[np.float64]:
+    """For each query the share of its answer that is as similar as the last row of the exact answer."""
+    return np.array([
+        (row[rows[:depth]] >= np.partition(row, -depth)[-depth] - TIE).sum() / depth
+        for row, rows in zip(similarities_QN, found, strict=True)
+    ])  # fmt: skip
+
+
+def filters(found_by: Ours, data: Data, kind: str) -> Iterator[dict[str, Any]]:
+    """Filters that know nothing of the query, and such as allow the rows that are most or least like one picture."""
+    chance = np.random.default_rng(0)
+    order = np.argsort(-(data.rows @ data.queries["photo"][0]), kind="stable")
+    count = len(order)
+    for share in SHARES:
+        allowed = {
+            "random": np.sort(chance.choice(count, int(share * count), replace=False)),
+            "like a photo": np.sort(order[: int(share * count)]),
+            "unlike it": np.sort(order[-int(share * count) :]),
+        }
+        for name, among in allowed.items():
+            row: dict[str, Any] = {"filter": name, "share": share, "width": data.width, "queries": kind}
+            similarities = np.full_like(data.similarities[kind], -2)
+            similarities[:, among] = data.similarities[kind][:, among]
+            for depth in (10, 200):
+                began = time.process_time()
+                rows = [found_by.search(query, depth, among) for query in data.queries[kind]]
+                row[f"QPS@{depth}"] = round(len(rows) / (time.process_time() - began))
+                each = recall(similarities, rows, depth)
+                row |= {f"recall@{depth}": round(float(each.mean()), 4), f"worst@{depth}": round(float(each.min()), 3)}
+            compared = [len(found_by.graph.candidates(query, 10, among)) == len(among) for query in data.queries[kind]]
+            yield {**row, "compared with all": round(float(np.mean(compared)), 3)}
+
+
+def of_peers(python: str, path: Path, data: Data, work: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What faiss and hnswlib find, in an environment of their own."""
+    command = [python, str(PEER), str(path), str(work), str(LINKS), str(VIEW_WHEN_BUILT), *map(str, DEPTHS)]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread).stdout)
+    rows = []
+    for way in told["ways"]:
+        found = {depth: list(np.load(work / way["found"])[str(depth)].astype(np.int64)) for depth in DEPTHS}
+        built = {"build CPU s": way["build CPU s"], "bytes a row": round(way["bytes"] / len(data.rows)),
+                 "of float16": round(way["bytes"] / data.rows16.nbytes, 2)}  # fmt: skip
+        rows.append(figures(way["way"], data, way["queries"], found, way["rates"], built))
+    return rows, told["versions"]
+
+
+if __name__ == "__main__":
+    main()
