@@ -2,12 +2,13 @@
 
     python bench/graph.py VECTORS --peer-python PEER/bin/python
 
-VECTORS is what graph_vectors.py wrote: for each width 60,000 rows and 500 queries each of photos and texts. PEER has
-faiss-cpu and hnswlib. All graphs have 16 links a node (32 in the lowest layer) and keep 256 nodes in view while they
-are built; all vectors have unit length. Everything runs in one thread, and times are its CPU time, which other work on the
-machine changes less than the clock. Recall counts a row as right if it is as similar as the last one of the exact
-answer: pictures that occur twice are ties. Only ours and what it was before compare candidates with float16 vectors.
-`prefix` is the share of queries whose top 10, 60 and 100 are the beginning of their top 200.
+VECTORS is what graph_vectors.py wrote: for each set 60,000 rows and two kinds of queries. PEER has faiss-cpu and
+hnswlib. All graphs have 16 links a node (32 in the lowest layer) and keep 256 nodes in view while they are built, but
+for `before`, which is built as the library ships; all vectors have unit length. Queries run in one thread, and times
+are CPU time, which other work on the machine changes less than the clock. Recall counts a row as right if it is as
+similar as the last one of the exact answer: pictures that occur twice are ties. Only ours and what it was before
+compare candidates with float16 vectors. `prefix` is the share of queries whose top 10, 60 and 100 are the beginning of
+their top 200.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import usearch.index
-from measure import environment, show, write
+from measure import show, write
 from numpy.typing import NDArray
 
 from openalign.search import graph as ours
@@ -33,6 +34,7 @@ PEER = Path(__file__).parent / "peers" / "graph.py"
 DEPTHS = (10, 60, 100, 200)
 LINKS, VIEW_WHEN_BUILT = 16, 256
 SHARES = (0.5, 0.1)
+FILTERED = 100  # queries with each filter
 TIE = 1e-6
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -44,34 +46,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("vectors", type=Path)
     parser.add_argument("--peer-python", help="Python of an environment with faiss-cpu and hnswlib")
-    parser.add_argument("--peer-widths", default=[640], type=lambda given: [int(part) for part in given.split(",")])
+    parser.add_argument("--peer-sets", default=["640"], type=lambda given: given.split(","))
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     sets: list[dict[str, Any]] = []
     filtered: list[dict[str, Any]] = []
-    peer_versions: dict[str, str] = {}
-    for path in sorted(options.vectors.glob("*.npz"), key=lambda path: -int(path.stem)):
+    versions = {"usearch": usearch.__version__}
+    for path in sorted(options.vectors.glob("*.npz")):
         data = Data(path)
         sets.append(data.described())
+        with_peers = data.name in options.peer_sets
         with tempfile.TemporaryDirectory() as work:
-            for name, search, built in ways(data, Path(work), peers=data.width in options.peer_widths):
+            began = time.process_time()
+            now = Ours(data, Path(work))
+            built = costs(began, now.bytes, data)
+            rows += [scored("openalign", now.search, data, kind, built) for kind in data.queries]
+            filtered += [row for kind in data.queries for row in filters(now, data, kind)]
+            for name, search, built in libraries(data, alone=with_peers):
                 rows += [scored(name, search, data, kind, built) for kind in data.queries]
-                if name == "openalign":
-                    filtered += [row for kind in data.queries for row in filters(search.__self__, data, kind)]  # type: ignore[attr-defined]
-            if options.peer_python and data.width in options.peer_widths:
-                peer_rows, peer_versions = of_peers(options.peer_python, path, data, Path(work))
-                rows += peer_rows
-    show("Unfiltered", [{key: value for key, value in row.items() if not key.startswith("worst@6")} for row in rows])
+            if options.peer_python and with_peers:
+                of_peers, found_versions = peers(options.peer_python, path, data, Path(work))
+                rows += of_peers
+                versions |= found_versions
+    shown = ("way", "set", "queries", "prefix", "recall@", "QPS@10", "QPS@200", "build")
+    show("All rows", [{key: value for key, value in row.items() if key.startswith(shown)} for row in rows])
     show("Filtered", filtered)
-    versions = {"usearch": usearch.__version__, **peer_versions}
-    print("Wrote", write("graph", rows, sets=sets, filtered=filtered, peers=versions))
+    print("Wrote", write("graph", rows, sets=sets, filtered=filtered, libraries=versions))
 
 
 class Data:
-    """The rows and queries of one width, and the exact answers."""
+    """The rows and queries of a set, and the exact answers."""
 
     def __init__(self, path: Path) -> None:
         content = np.load(path)
+        self.name = path.stem
         self.rows16 = content["rows"]
         self.rows = unit(self.rows16.astype(np.float32))
         self.width = self.rows.shape[1]
@@ -84,7 +92,7 @@ class Data:
         one, other = np.random.default_rng(0).integers(len(self.rows), size=(2, 20_000))
         cosines = (self.rows[one] * self.rows[other]).sum(1)
         return {
-            "width": self.width,
+            "set": self.name,
             "rows": len(self.rows),
             "directions": round(float(variances.sum() ** 2 / (variances**2).sum()), 1),
             "cosine of strangers": [round(float(cosines.mean()), 3), round(float(cosines.std()), 3)],
@@ -112,26 +120,25 @@ def rescored(data: Data, query_D: Vectors, candidates: Rows, count: int) -> Rows
     return candidates[np.argsort(-scores, kind="stable")[:count]]
 
 
-def ways(data: Data, work: Path, *, peers: bool) -> Iterator[tuple[str, Search, dict[str, Any]]]:
-    """Ours, ours before, and the library alone: its name, how it searches, and its costs."""
-    began = time.process_time()
-    now = Ours(data, work)
-    yield "openalign", now.search, costs(began, now.bytes, data)
-    for name, dtype, view in (("before", "i8", None), ("usearch i8", "i8", 800), ("usearch f16", "f16", 800)):
-        if name != "before" and not peers:
-            continue
+def libraries(data: Data, *, alone: bool) -> Iterator[tuple[str, Search, dict[str, Any]]]:
+    """What this package did before, and the library without it: the name, how it searches, and its costs."""
+    ways = [("before", "i8", None), *([("usearch i8", "i8", 800), ("usearch f16", "f16", 800)] if alone else [])]
+    for name, dtype, view in ways:
         began = time.process_time()
-        built = VIEW_WHEN_BUILT if view else None  # before: as it ships
         index = usearch.index.Index(
-            ndim=data.width, metric="cos", dtype=dtype, connectivity=LINKS, expansion_add=built,
+            ndim=data.width,
+            metric="cos",
+            dtype=dtype,
+            connectivity=LINKS,
+            expansion_add=VIEW_WHEN_BUILT if view else None,  # before: the library's default
             expansion_search=view or 256,
-        )  # fmt: skip
+        )
         index.add(np.arange(len(data.rows16)), data.rows16, threads=1)
-        taken = costs(began, index.serialized_length, data)
+        built = costs(began, index.serialized_length, data)
         if view is None:
-            yield name, lambda query, count, index=index: before(index, data, query, count), taken
+            yield name, lambda query, count, index=index: before(index, data, query, count), built
         else:
-            yield f"{name}, ef {view}", lambda query, count, index=index: keys_of(index, query, count), taken
+            yield f"{name}, ef {view}", lambda query, count, index=index: keys_of(index, query, count), built
 
 
 def before(index: usearch.index.Index, data: Data, query_D: Vectors, count: int) -> Rows:
@@ -170,7 +177,7 @@ def figures(
     begins = [list(short) == list(longest[: len(short)]) for short, longest in pairs]
     return {
         "way": name,
-        "width": data.width,
+        "set": data.name,
         "queries": kind,
         **{f"recall@{depth}": round(float(each.mean()), 4) for depth, each in recalls.items()},
         **{f"worst@{depth}": round(float(each.min()), 3) for depth, each in recalls.items()},
@@ -200,20 +207,21 @@ def filters(found_by: Ours, data: Data, kind: str) -> Iterator[dict[str, Any]]:
             "unlike it": np.sort(order[-int(share * count) :]),
         }
         for name, among in allowed.items():
-            row: dict[str, Any] = {"filter": name, "share": share, "width": data.width, "queries": kind}
-            similarities = np.full_like(data.similarities[kind], -2)
-            similarities[:, among] = data.similarities[kind][:, among]
-            for depth in (10, 200):
-                began = time.process_time()
-                rows = [found_by.search(query, depth, among) for query in data.queries[kind]]
-                row[f"QPS@{depth}"] = round(len(rows) / (time.process_time() - began))
-                each = recall(similarities, rows, depth)
+            similarities = np.full_like(data.similarities[kind][:FILTERED], -2)
+            similarities[:, among] = data.similarities[kind][:FILTERED, among]
+            queries = data.queries[kind][:FILTERED]
+            began = time.process_time()
+            found = [found_by.search(query, max(DEPTHS), among) for query in queries]
+            rate = len(found) / (time.process_time() - began)
+            row: dict[str, Any] = {"filter": name, "share": share, "set": data.name, "queries": kind}
+            for depth in (10, max(DEPTHS)):
+                each = recall(similarities, found, depth)
                 row |= {f"recall@{depth}": round(float(each.mean()), 4), f"worst@{depth}": round(float(each.min()), 3)}
-            compared = [len(found_by.graph.candidates(query, 10, among)) == len(among) for query in data.queries[kind]]
-            yield {**row, "compared with all": round(float(np.mean(compared)), 3)}
+            all_compared = [len(found_by.graph.candidates(query, 10, among)) == len(among) for query in queries]
+            yield {**row, "QPS": round(rate), "compared with all": round(float(np.mean(all_compared)), 2)}
 
 
-def of_peers(python: str, path: Path, data: Data, work: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def peers(python: str, path: Path, data: Data, work: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """What faiss and hnswlib find, in an environment of their own."""
     command = [python, str(PEER), str(path), str(work), str(LINKS), str(VIEW_WHEN_BUILT), *map(str, DEPTHS)]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -9,6 +9,8 @@ of openalign on fashion whose image tower is 640 wide: recipes/laptop.toml with
 
 The rows are all pictures but 500 of fashion's `val`, and, up to 60,000, mirrored crops of fashion's. Those 500 and 500
 titles of `val` are the queries. The narrower embeddings are linear heads on both towers, trained with the same loss.
+The set `made` is no embedding but harder than one: 400 loose clusters in very many directions, where the 200 rows
+nearest to a query include strangers that are nearly alike; its `text` queries lie between two clusters.
 """
 
 import argparse
@@ -61,6 +63,7 @@ def main() -> None:
     learned = [number for number, name in enumerate(kept) if name in title_of]
     texts = [title_of[kept[number]] for number in learned]
     write(options.to, 640, rows, queries)
+    write_made(options.to)
     for width in NARROWER:
         heads = trained_heads(model, rows[learned], texts, width)
         write(
@@ -69,6 +72,22 @@ def main() -> None:
             heads.images(rows),
             {"photo": heads.images(queries["photo"]), "text": heads.texts(titles)},
         )
+
+
+def write_made(folder: Path) -> None:
+    chance = np.random.default_rng(0)
+    scale_D = (np.arange(640) + 20.0) ** -0.6
+    centres_CD = 0.8 * chance.standard_normal((400, 640)) * scale_D
+
+    def near(centres: NDArray[np.float64]) -> NDArray[np.float32]:
+        points = centres + chance.standard_normal(centres.shape) * scale_D
+        return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+
+    def some(count: int) -> NDArray[np.float64]:
+        return centres_CD[chance.integers(len(centres_CD), size=count)]
+
+    queries = {"photo": near(some(100)), "text": near((some(100) + some(100)) / 2)}
+    write(folder, "made", near(some(ROWS)), queries)
 
 
 def spread(items: list[str], count: int) -> list[str]:
@@ -149,13 +168,13 @@ def contrastive(images_BD: Tensor, texts_BD: Tensor) -> Tensor:
     return functional.cross_entropy(logits_BB, right_B) + functional.cross_entropy(logits_BB.T, right_B)
 
 
-def write(folder: Path, width: int, rows: NDArray[np.float32], queries: dict[str, NDArray[np.float32]]) -> None:
-    np.savez(folder / f"{width}.npz", rows=rows.astype(np.float16), **queries)
+def write(folder: Path, name: int | str, rows: NDArray[np.float32], queries: dict[str, NDArray[np.float32]]) -> None:
+    np.savez(folder / f"{name}.npz", rows=rows.astype(np.float16), **queries)
     chance = np.random.default_rng(0)
     one, other = chance.integers(len(rows), size=(2, 20_000))
     cosines = (rows[one] * rows[other]).sum(1)
     text = queries["text"] @ rows[:5000].T
-    print(f"{width}: {len(rows):,} rows; cosines of strangers {cosines.mean():.3f} +- {cosines.std():.3f}, "
+    print(f"{name}: {len(rows):,} rows; cosines of strangers {cosines.mean():.3f} +- {cosines.std():.3f}, "
           f"of titles and pictures {text.mean():.3f} +- {text.std():.3f}")  # fmt: skip
 
 

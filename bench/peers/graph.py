@@ -4,7 +4,6 @@ python graph.py VECTORS.npz WORK LINKS VIEW_WHEN_BUILT DEPTH...
 """
 
 import json
-import os
 import sys
 import time
 from importlib.metadata import version
@@ -70,7 +69,7 @@ def of_faiss(index, rows, view_when_built, work):  # type: ignore[no-untyped-def
         index.hnsw.efSearch = max(view, depth)
         return index.search(query, depth)[1][0]
 
-    return search, os.path.getsize(work / "peer.faiss")
+    return search, (work / "peer.faiss").stat().st_size
 
 
 def by_hnswlib(rows, links, view_when_built, work):  # type: ignore[no-untyped-def]
@@ -84,7 +83,7 @@ def by_hnswlib(rows, links, view_when_built, work):  # type: ignore[no-untyped-d
         index.set_ef(max(view, depth))
         return index.knn_query(query, k=depth, num_threads=1)[0][0]
 
-    return search, os.path.getsize(work / "peer.hnswlib")
+    return search, (work / "peer.hnswlib").stat().st_size
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ recall@200 from 98.7 to 99.4 %, and building twice the time."""
 _CLASS = 200
 """Answers up to this length have the same candidates; longer ones those of the next of 400, 800, ... rows."""
 _VIEW = 4
-"""Nodes kept in view (HNSW's ef) for each row of a class."""
-_VIEW_AMONG = 2
-"""The same where rows are left out, divided by the share of allowed ones."""
+"""Nodes kept in view (HNSW's ef) for each row of a class; where only a share of rows is allowed, divided by it."""
 _SCORED = 1.5
 """Candidates for each row of a class: without loss of one in 200 after the rounding to int8 (bench/graph.py)."""
 _GROWTH = 1.3
@@ -99,7 +97,7 @@ class Graph:
         needed = round(_SCORED * wanted)
         if allowed <= needed:
             return np.arange(self._rows) if among is None else among
-        depth = max(_VIEW * wanted, round(_VIEW_AMONG * wanted * self._rows / allowed))
+        depth = round(_VIEW * wanted * self._rows / allowed)
         while depth < allowed:
             found = self._nearest(query_D, depth)
             if among is not None:
