@@ -33,8 +33,9 @@ from openalign.search.watched import WatchedFile
 PEER = Path(__file__).parent / "peers" / "graph.py"
 DEPTHS = (10, 60, 100, 200)
 LINKS, VIEW_WHEN_BUILT = 16, 256
+VIEWS = (64, 256, 800)
 SHARES = (0.5, 0.1)
-FILTERED = 100  # queries with each filter
+FILTERED = 50  # queries with each filter
 TIE = 1e-6
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -47,43 +48,40 @@ def main() -> None:
     parser.add_argument("vectors", type=Path)
     parser.add_argument("--peer-python", help="Python of an environment with faiss-cpu and hnswlib")
     parser.add_argument("--peer-sets", default=["640"], type=lambda given: given.split(","))
+    parser.add_argument("--queries", type=int, default=500, help="of each kind")
     options = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    sets: list[dict[str, Any]] = []
-    filtered: list[dict[str, Any]] = []
-    versions = {"usearch": usearch.__version__}
-    for path in sorted(options.vectors.glob("*.npz")):
-        data = Data(path)
-        sets.append(data.described())
-        with_peers = data.name in options.peer_sets
-        with tempfile.TemporaryDirectory() as work:
-            began = time.process_time()
-            now = Ours(data, Path(work))
-            built = costs(began, now.bytes, data)
-            rows += [scored("openalign", now.search, data, kind, built) for kind in data.queries]
-            filtered += [row for kind in data.queries for row in filters(now, data, kind)]
-            for name, search, built in libraries(data, alone=with_peers):
-                rows += [scored(name, search, data, kind, built) for kind in data.queries]
-            if options.peer_python and with_peers:
-                of_peers, found_versions = peers(options.peer_python, path, data, Path(work))
-                rows += of_peers
-                versions |= found_versions
+    results: dict[str, Any] = {"rows": [], "sets": [], "filtered": [], "libraries": {"usearch": usearch.__version__}}
+    paths = sorted(options.vectors.glob("*.npz"), key=lambda path: path.stem[-1:])
+    for path in paths:
+        data = Data(path, options.queries)
+        results["sets"].append(data.described())
+        results["rows"] += by_this_package(data, results["filtered"])
+        print("Wrote", write("graph", **results), flush=True)
+    for path in paths:
+        if path.stem in options.peer_sets:
+            data = Data(path, options.queries)
+            for name, search, built in libraries(data):
+                results["rows"] += [scored(name, search, data, kind, built) for kind in data.queries]
+            if options.peer_python:
+                rows, versions = peers(options.peer_python, path, data)
+                results["rows"] += rows
+                results["libraries"] |= versions
+            print("Wrote", write("graph", **results), flush=True)
     shown = ("way", "set", "queries", "prefix", "recall@", "QPS@10", "QPS@200", "build")
-    show("All rows", [{key: value for key, value in row.items() if key.startswith(shown)} for row in rows])
-    show("Filtered", filtered)
-    print("Wrote", write("graph", rows, sets=sets, filtered=filtered, libraries=versions))
+    show("All rows", [{key: value for key, value in row.items() if key.startswith(shown)} for row in results["rows"]])
+    show("Filtered", results["filtered"])
 
 
 class Data:
     """The rows and queries of a set, and the exact answers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, queries: int) -> None:
         content = np.load(path)
         self.name = path.stem
         self.rows16 = content["rows"]
         self.rows = unit(self.rows16.astype(np.float32))
         self.width = self.rows.shape[1]
-        self.queries = {kind: content[kind] for kind in ("photo", "text")}
+        self.queries = {kind: content[kind][:queries] for kind in ("photo", "text")}
         self.similarities = {kind: queries @ self.rows.T for kind, queries in self.queries.items()}
 
     def described(self) -> dict[str, Any]:
@@ -120,25 +118,35 @@ def rescored(data: Data, query_D: Vectors, candidates: Rows, count: int) -> Rows
     return candidates[np.argsort(-scores, kind="stable")[:count]]
 
 
-def libraries(data: Data, *, alone: bool) -> Iterator[tuple[str, Search, dict[str, Any]]]:
-    """What this package did before, and the library without it: the name, how it searches, and its costs."""
-    ways = [("before", "i8", None), *([("usearch i8", "i8", 800), ("usearch f16", "f16", 800)] if alone else [])]
-    for name, dtype, view in ways:
+def by_this_package(data: Data, filtered: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Ours, what was before, and into `filtered` ours among some rows."""
+    with tempfile.TemporaryDirectory() as work:
+        began = time.process_time()
+        now = Ours(data, Path(work))
+        built = costs(began, now.bytes, data)
+        for kind in data.queries:
+            yield scored("openalign", now.search, data, kind, built)
+            filtered += filters(now, data, kind)
+    began = time.process_time()
+    index = usearch.index.Index(ndim=data.width, metric="cos", dtype="i8", expansion_search=256)
+    index.add(np.arange(len(data.rows16)), data.rows16, threads=1)
+    built = costs(began, index.serialized_length, data)
+    for kind in data.queries:
+        yield scored("before", lambda query, count: before(index, data, query, count), data, kind, built)
+
+
+def libraries(data: Data) -> Iterator[tuple[str, Search, dict[str, Any]]]:
+    """The library without this package: the name, how it searches, and its costs."""
+    for dtype in ("i8", "f16"):
         began = time.process_time()
         index = usearch.index.Index(
-            ndim=data.width,
-            metric="cos",
-            dtype=dtype,
-            connectivity=LINKS,
-            expansion_add=VIEW_WHEN_BUILT if view else None,  # before: the library's default
-            expansion_search=view or 256,
+            ndim=data.width, metric="cos", dtype=dtype, connectivity=LINKS, expansion_add=VIEW_WHEN_BUILT
         )
         index.add(np.arange(len(data.rows16)), data.rows16, threads=1)
         built = costs(began, index.serialized_length, data)
-        if view is None:
-            yield name, lambda query, count, index=index: before(index, data, query, count), built
-        else:
-            yield f"{name}, ef {view}", lambda query, count, index=index: keys_of(index, query, count), built
+        for view in VIEWS:
+            index.expansion_search = view
+            yield f"usearch {dtype}, ef {view}", lambda query, count, index=index: keys_of(index, query, count), built
 
 
 def before(index: usearch.index.Index, data: Data, query_D: Vectors, count: int) -> Rows:
@@ -210,6 +218,7 @@ def filters(found_by: Ours, data: Data, kind: str) -> Iterator[dict[str, Any]]:
             similarities = np.full_like(data.similarities[kind][:FILTERED], -2)
             similarities[:, among] = data.similarities[kind][:FILTERED, among]
             queries = data.queries[kind][:FILTERED]
+            candidates = [len(found_by.graph.candidates(query, 10, among)) for query in queries]
             began = time.process_time()
             found = [found_by.search(query, max(DEPTHS), among) for query in queries]
             rate = len(found) / (time.process_time() - began)
@@ -217,21 +226,30 @@ def filters(found_by: Ours, data: Data, kind: str) -> Iterator[dict[str, Any]]:
             for depth in (10, max(DEPTHS)):
                 each = recall(similarities, found, depth)
                 row |= {f"recall@{depth}": round(float(each.mean()), 4), f"worst@{depth}": round(float(each.min()), 3)}
-            all_compared = [len(found_by.graph.candidates(query, 10, among)) == len(among) for query in queries]
-            yield {**row, "QPS": round(rate), "compared with all": round(float(np.mean(all_compared)), 2)}
+            yield {
+                **row,
+                "QPS": round(rate),
+                "compared with all": round(float(np.mean(np.equal(candidates, len(among)))), 2),
+            }
 
 
-def peers(python: str, path: Path, data: Data, work: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def peers(python: str, path: Path, data: Data) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """What faiss and hnswlib find, in an environment of their own."""
-    command = [python, str(PEER), str(path), str(work), str(LINKS), str(VIEW_WHEN_BUILT), *map(str, DEPTHS)]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread).stdout)
-    rows = []
-    for way in told["ways"]:
-        found = {depth: list(np.load(work / way["found"])[str(depth)].astype(np.int64)) for depth in DEPTHS}
-        built = {"build CPU s": way["build CPU s"], "bytes a row": round(way["bytes"] / len(data.rows)),
-                 "of float16": round(way["bytes"] / data.rows16.nbytes, 2)}  # fmt: skip
-        rows.append(figures(way["way"], data, way["queries"], found, way["rates"], built))
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = (LINKS, VIEW_WHEN_BUILT, len(data.queries["text"]), *VIEWS)
+        command = [python, str(PEER), str(path), folder, *map(str, numbers)]
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+        told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=one_thread).stdout)
+        rows = []
+        for way in told["ways"]:
+            content = np.load(Path(folder) / way["found"])
+            found = {depth: list(content[str(depth)].astype(np.int64)) for depth in DEPTHS}
+            built = {
+                "build CPU s": way["build CPU s"],
+                "bytes a row": round(way["bytes"] / len(data.rows)),
+                "of float16": round(way["bytes"] / data.rows16.nbytes, 2),
+            }
+            rows.append(figures(way["way"], data, way["queries"], found, way["rates"], built))
     return rows, told["versions"]
 
 

@@ -1,6 +1,6 @@
 """HNSW graphs of faiss and hnswlib: what they find, how fast, how large.
 
-python graph.py VECTORS.npz WORK LINKS VIEW_WHEN_BUILT DEPTH...
+python graph.py VECTORS.npz WORK LINKS VIEW_WHEN_BUILT QUERIES VIEW...
 """
 
 import json
@@ -13,12 +13,12 @@ import faiss
 import hnswlib
 import numpy as np
 
-VIEWS = (64, 256, 800)
+DEPTHS = (10, 60, 100, 200)
 
 
 def main() -> None:
     path, work = sys.argv[1], Path(sys.argv[2])
-    links, view_when_built, *depths = (int(part) for part in sys.argv[3:])
+    links, view_when_built, queries, *views = (int(part) for part in sys.argv[3:])
     faiss.omp_set_num_threads(1)
     content = np.load(path)
     rows = content["rows"].astype(np.float32)
@@ -29,8 +29,8 @@ def main() -> None:
         search, size = build(rows, links, view_when_built, work)
         built = time.process_time() - began
         for kind in ("photo", "text"):
-            for view in VIEWS:
-                found, rates = asked(search, content[kind], view, depths)
+            for view in views:
+                found, rates = asked(search, content[kind][:queries], view)
                 file = f"{name}-{kind}-{view}.npz".replace(" ", "-")
                 np.savez(work / file, **found)
                 told.append({"way": f"{name}, ef {view}", "queries": kind, "found": file, "rates": rates,
@@ -38,10 +38,10 @@ def main() -> None:
     print(json.dumps({"ways": told, "versions": {name: version(name) for name in ("faiss-cpu", "hnswlib")}}))
 
 
-def asked(search, queries, view, depths):  # type: ignore[no-untyped-def]
+def asked(search, queries, view):  # type: ignore[no-untyped-def]
     """A query at a time, as a service is asked."""
     found, rates = {}, {}
-    for depth in depths:
+    for depth in DEPTHS:
         began = time.process_time()
         found[str(depth)] = np.stack([search(query[None], depth, view) for query in queries])
         rates[f"QPS@{depth}"] = round(len(queries) / (time.process_time() - began))
