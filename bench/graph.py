@@ -27,7 +27,7 @@ from measure import show, write
 from numpy.typing import NDArray
 
 from openalign.search import graph as ours
-from openalign.search.query import unit
+from openalign.search.query.compose import unit
 from openalign.search.watched import WatchedFile
 
 PEER = Path(__file__).parent / "peers" / "graph.py"
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500, help="of each kind")
     options = parser.parse_args()
     results: dict[str, Any] = {"rows": [], "sets": [], "filtered": [], "libraries": {"usearch": usearch.__version__}}
-    paths = sorted(options.vectors.glob("*.npz"), key=lambda path: path.stem[-1:])
+    paths = [*sorted(options.vectors.glob("[0-9]*.npz"), reverse=True), options.vectors / "made.npz"]
     for path in paths:
         data = Data(path, options.queries)
         results["sets"].append(data.described())

@@ -5,7 +5,7 @@ import pytest
 
 from openalign.search import graph as graph_module
 from openalign.search.graph import Graph, build_graph, class_of
-from openalign.search.query import unit
+from openalign.search.query.compose import unit
 from openalign.search.watched import DamagedIndex, WatchedFile
 
 ROWS, WIDTH = 8_000, 48
