@@ -35,8 +35,6 @@ FILES = ("meta.json", "vectors.f16", "rows.sqlite", "problems.txt")
 GRAPH = "graph.usearch"
 EXACT_BELOW = 50_000
 """With fewer rows, every query is compared with every row (4 ms at 60,000 x 128 on one core)."""
-_FIRST_CANDIDATES = 64
-"""Fewest candidates taken from the graph; they are then scored exactly."""
 _IN_MEMORY = 2**31
 """Largest vectors in bytes that are read into memory, where there is no graph."""
 _OPENINGS = 5
@@ -111,7 +109,7 @@ class Store:
         if self._graph is None:
             rows = self._compared_with_all(query_D, count)
         else:
-            rows = self._graph.candidates(query_D, min(max(4 * count, _FIRST_CANDIDATES), self.meta.rows))
+            rows = self._graph.candidates(query_D, count)
         rows = np.sort(rows)
         # float16 is unit length only to 3 digits
         scores: NDArray[np.float32] = unit(self._vectors.take(rows).astype(np.float32)) @ query_D

@@ -15,7 +15,7 @@ from openalign.errors import OpenAlignError
 from openalign.search.graph import build_graph
 from openalign.search.meta import Meta
 from openalign.search.rows import SCHEMA, Row, joined
-from openalign.search.store import EXACT_BELOW
+from openalign.search.store import EXACT_BELOW, GRAPH
 from openalign.search.vectors import Vectors16
 
 
@@ -79,7 +79,7 @@ class StoreWriter:
         with self._readable_errors():
             self._table.commit()
             if meta.rows >= EXACT_BELOW:
-                build_graph(self.folder, meta.rows, meta.width)
+                build_graph(self.folder / "vectors.f16", self.folder / GRAPH, meta.rows, meta.width)
         (self.folder / "meta.json").write_text(json.dumps(asdict(meta), indent=2) + "\n", encoding="utf-8")
 
     def close(self) -> None:
