@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from openalign.errors import OpenAlignError
 from openalign.search.index import Hit, Index
 from openalign.search.rows import Row
+from openalign.serve.links import Links
 from openalign.validation import requirement
 
 _EXAMPLES = 6
@@ -32,7 +33,7 @@ class Picture(Reply):
 
     row: int
     image: str
-    """Path or URL, as in its source."""
+    """Folder and file name, or URL; where the service answers this machine only, the path as in its source."""
     text: str | None
     page: str | None
     """An http or https URL, so that it is safe to link to; others are left out."""
@@ -45,8 +46,8 @@ class Picture(Reply):
     """Path of the image file on this server."""
 
     @classmethod
-    def of(cls, row: Row) -> Self:
-        return cls.model_validate(_fields(row))
+    def of(cls, row: Row, links: Links) -> Self:
+        return cls.model_validate(_fields(row, links))
 
 
 class Answer(Picture):
@@ -56,8 +57,8 @@ class Answer(Picture):
     """Cosine similarity of query and image."""
 
     @classmethod
-    def found(cls, hit: Hit) -> Self:
-        return cls.model_validate({**_fields(hit.indexed), "score": hit.score})
+    def found(cls, hit: Hit, links: Links) -> Self:
+        return cls.model_validate({**_fields(hit.indexed, links), "score": hit.score})
 
 
 class Found(Reply):
@@ -171,16 +172,15 @@ def _examples_of(index: Index) -> list[Example]:
     return [Example(text=text) for text in distinct[:: max(1, len(distinct) // _EXAMPLES)][:_EXAMPLES]]
 
 
-def _fields(row: Row) -> dict[str, object]:
-    version = row.digest.hex()[:8]
+def _fields(row: Row, links: Links) -> dict[str, object]:
     linked = row.page is not None and row.page.lower().startswith(("http://", "https://"))
     return {
         "row": row.row,
-        "image": row.image,
+        "image": links.image(row),
         "text": row.text,
         "page": row.page if linked else None,
         "width": row.width,
         "height": row.height,
-        "thumbnail": f"/api/thumbnails/{row.row}?v={version}",
-        "original": f"/api/images/{row.row}?v={version}",
+        "thumbnail": links.thumbnail(row),
+        "original": links.original(row),
     }
