@@ -72,11 +72,7 @@ class Access:
     def refusal(self, scope: Scope) -> Refusal | None:
         """Why the request is not answered; None if it is."""
         headers = _headers(scope)
-        return (
-            self._foreign(scope, headers)
-            or self._without_key(scope, headers)
-            or (self._rate and self._too_often(scope))
-        ) or None
+        return self._foreign(scope, headers) or self._without_key(scope, headers) or self._too_often(scope)
 
     def _foreign(self, scope: Scope, headers: "dict[bytes, list[bytes]]") -> Refusal | None:
         if self.hosts is None:
@@ -120,7 +116,7 @@ class Access:
         return _equal(signature.encode(), self.links.signature(int(picture[1]), version).encode())
 
     def _too_often(self, scope: Scope) -> Refusal | None:
-        if _WORK.fullmatch(scope["path"]) is None or self._rate is None:
+        if self._rate is None or _WORK.fullmatch(scope["path"]) is None:
             return None
         client = scope["client"][0] if scope.get("client") else ""
         seconds = self._rate.wait(_network(client))

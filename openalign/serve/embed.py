@@ -28,6 +28,10 @@ Encoding = Literal["float", "base64"]
 Vector = list[float] | str
 """Numbers; or the base64 of float32, little-endian."""
 ShortText = Annotated[str, Field(max_length=MAX_TEXT)]
+TextsField = Annotated[
+    list[Annotated[str, Form(max_length=MAX_TEXT)]], Form(max_length=MAX_INPUTS, default_factory=list)
+]
+ImagesField = Annotated[list[UploadFile], File(max_length=MAX_IMAGES, default_factory=list)]
 
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -131,10 +135,8 @@ class Models(Reply):
 def add_embed(app: FastAPI, service: Service) -> None:
     async def embed(
         request: Request,
-        texts: Annotated[
-            list[Annotated[str, Form(max_length=MAX_TEXT)]], Form(max_length=MAX_INPUTS, default_factory=list)
-        ],
-        images: Annotated[list[UploadFile], File(max_length=MAX_IMAGES, default_factory=list)],
+        texts: TextsField,
+        images: ImagesField,
         encoding_format: Annotated[Encoding, Form()] = "float",
     ) -> Response:
         """The vectors of texts and of uploaded images."""

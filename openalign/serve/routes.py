@@ -78,7 +78,7 @@ class _Asked:
     def __post_init__(self) -> None:
         if self.query.strip() and (self.text.strip() or self.plus or self.minus):
             raise OpenAlignError(
-                "Give either `query` or `text`, `plus` and `minus`: a query has its own plus and minus."
+                "Give either `query`, which has its own plus and minus, or `text`, `plus` and `minus`."
             )
 
     @property
@@ -93,10 +93,10 @@ def _found(service: Service, asked: _Asked) -> Found:
     if asked.row is not None:
         service.check(asked.row)
     hits = index.search(
-        asked.query or asked.text,
+        asked.query or None,
         image=_read(asked.image) if asked.image else None,
         row=asked.row,
-        plus=asked.plus,
+        plus=[asked.text, *asked.plus] if asked.text else asked.plus,  # where it means itself, whatever it looks like
         minus=asked.minus,
         top=asked.top,
     )

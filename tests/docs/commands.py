@@ -91,7 +91,7 @@ def _openalign(arguments: list[str], monkeypatch) -> None:
     assert done.exit_code == 0, f"openalign {shlex.join(arguments)}\n{done.output}"
 
 
-def _answer_once(index: Path, host: str, port: int) -> None:
+def _answer_once(index: Path, **options: object) -> None:
     """In place of `serve`, which runs until Ctrl-C: the same service answers one query."""
     with TestClient(create_app(Index.open(index))) as client:
         assert client.get("/api/search", params={"text": "a red wall"}).json()["hits"]
