@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from openalign.errors import OpenAlignError
 from openalign.serve.failures import NoSuchModel
 from openalign.serve.service import FAILURES, MAX_TEXT, PREFIXES, Service
-from openalign.serve.wire import Reply
+from openalign.serve.wire import OpenAIProblem, Reply
 
 MAX_INPUTS = 2048
 """Texts and images of one request, as OpenAI limits it."""
@@ -33,6 +33,7 @@ TextsField = Annotated[
 ]
 ImagesField = Annotated[list[UploadFile], File(max_length=MAX_IMAGES, default_factory=list)]
 
+_FAILURES: dict[int | str, dict[str, Any]] = {"4XX": {"model": OpenAIProblem}, "5XX": {"model": OpenAIProblem}}
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
@@ -163,14 +164,14 @@ def add_embed(app: FastAPI, service: Service) -> None:
 
 
 def add_openai(app: FastAPI, service: Service) -> None:
-    @app.post("/v1/embeddings", responses={200: {"model": Embeddings}, **FAILURES}, response_class=Response)
+    @app.post("/v1/embeddings", responses={200: {"model": Embeddings}, **_FAILURES}, response_class=Response)
     async def embeddings(request: Request, asked: EmbeddingRequest) -> Response:
         """The vectors of texts and images in the form of OpenAI's API."""
         _check_model(service, asked)
         count = 1 if isinstance(asked.input, str) else len(asked.input)
         return await service.queue.run(request, count, partial(_openai_answer, service, asked))
 
-    @app.get("/v1/models", responses=FAILURES)
+    @app.get("/v1/models", responses=_FAILURES)
     async def models() -> Models:
         """The model that is served."""
         served = Model(id=model_name(service), object="model", created=0, owned_by="openalign")

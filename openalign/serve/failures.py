@@ -16,6 +16,7 @@ from openalign.search.index import Index
 from openalign.search.watched import DamagedIndex
 from openalign.serve.batching import Abandoned
 from openalign.serve.queueing import Busy
+from openalign.serve.wire import failed
 from openalign.validation import requirement
 
 _NOT_A_FILE = "Value error, Expected UploadFile"
@@ -62,38 +63,38 @@ def answer_failures(app: FastAPI, index: Index) -> None:
         DamagedIndex: 503,
     }
 
-    async def refused(_: Request, error: Exception) -> JSONResponse:
+    async def refused(request: Request, error: Exception) -> JSONResponse:
         status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
-        return JSONResponse({"error": without_folders(str(error))}, status)
+        return failed(request.scope, status, without_folders(str(error)))
 
     for kind in statuses:
         app.add_exception_handler(kind, refused)
 
     @app.exception_handler(ImageError)
-    async def unreadable(_: Request, error: ImageError) -> JSONResponse:
-        return JSONResponse({"error": without_folders(f"The image cannot be read: {error}.")}, 400)
+    async def unreadable(request: Request, error: ImageError) -> JSONResponse:
+        return failed(request.scope, 400, without_folders(f"The image cannot be read: {error}."))
 
     @app.exception_handler(Busy)
-    async def busy(_: Request, error: Busy) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 503, {"retry-after": str(error.retry_after)})
+    async def busy(request: Request, error: Busy) -> JSONResponse:
+        return failed(request.scope, 503, str(error), {"retry-after": str(error.retry_after)})
 
     @app.exception_handler(Abandoned)
     async def abandoned(_: Request, error: Abandoned) -> Response:
         return Response(status_code=499)  # for the metrics: nobody reads it
 
     @app.exception_handler(RequestValidationError)
-    async def mistyped(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def mistyped(request: Request, error: RequestValidationError) -> JSONResponse:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"][1:])
         is_file = str(problem["msg"]).startswith(_NOT_A_FILE)
         wanted = "must be an uploaded file" if is_file else requirement(problem)
         message = f"{field}: {wanted}." if field and problem["type"] != "json_invalid" else f"The request {wanted}."
-        return JSONResponse({"error": _encodable(message)}, 422)
+        return failed(request.scope, 422, _encodable(message))
 
     @app.exception_handler(HTTPException)
     async def not_possible(request: Request, error: HTTPException) -> JSONResponse:
         message = _encodable(_message(request, error.status_code))
-        return JSONResponse({"error": message}, error.status_code, error.headers)
+        return failed(request.scope, error.status_code, message, error.headers)
 
 
 def _message(request: Request, status: int) -> str:

@@ -3,10 +3,10 @@
 import asyncio
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openalign.serve.access import Access
+from openalign.serve.wire import failed
 
 MAX_BODY = 20 * 1024 * 1024
 """Largest request body in bytes: an image and its query."""
@@ -108,7 +108,7 @@ class _Answer:
     async def refuse(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         """Answer with an error, unless an answer has begun."""
         if not self._started:
-            await JSONResponse({"error": message}, status, headers)(self._scope, self._receive, self.send)
+            await failed(self._scope, status, message, headers)(self._scope, self._receive, self.send)
 
 
 class _TooLarge(BaseException):

@@ -1,9 +1,12 @@
 """The JSON objects of the REST API."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from starlette.types import Scope
 
 from openalign.errors import OpenAlignError
 from openalign.search.index import Hit, Index
@@ -26,6 +29,30 @@ class Problem(Reply):
 
     error: str
     """What was wrong and what to do."""
+
+
+class OpenAIError(Reply):
+    """What OpenAI's clients read of a failed request."""
+
+    message: str
+    type: str
+    code: int
+    param: str | None
+
+
+class OpenAIProblem(Reply):
+    """The response to a failed request under `/v1`."""
+
+    error: OpenAIError
+
+
+def failed(scope: Scope, status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The response to a failed request, in the form of the path that it asked for."""
+    problem: Reply = Problem(error=message)
+    if scope["path"].startswith("/v1/"):
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        problem = OpenAIProblem(error=OpenAIError(message=message, type=kind, code=status, param=None))
+    return JSONResponse(problem.model_dump(), status, headers)
 
 
 class Picture(Reply):
