@@ -12,24 +12,27 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import FastAPI, File, Form, Request, Response, UploadFile
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from openalign.errors import OpenAlignError
 from openalign.serve.failures import NoSuchModel
-from openalign.serve.service import FAILURES, MAX_TEXT, PREFIXES, Service
+from openalign.serve.service import FAILURES, MAX_TEXT, PREFIXES, Service, encodable
 from openalign.serve.wire import OpenAIProblem, Reply
 
 MAX_INPUTS = 2048
 """Texts and images of one request, as OpenAI limits it."""
+MAX_FORM_TEXTS = 512
+"""In the form of `/embed`: Starlette reads at most 1,000 fields."""
 MAX_IMAGES = 64
 NO_URL = "this service fetches nothing for a caller; send the image itself, as `data:image/jpeg;base64,...`."
 
 Encoding = Literal["float", "base64"]
 Vector = list[float] | str
 """Numbers; or the base64 of float32, little-endian."""
-ShortText = Annotated[str, Field(max_length=MAX_TEXT)]
+ShortText = Annotated[str, AfterValidator(encodable), Field(max_length=MAX_TEXT)]
 TextsField = Annotated[
-    list[Annotated[str, Form(max_length=MAX_TEXT)]], Form(max_length=MAX_INPUTS, default_factory=list)
+    list[Annotated[str, AfterValidator(encodable), Form(max_length=MAX_TEXT)]],
+    Form(max_length=MAX_FORM_TEXTS, default_factory=list),
 ]
 ImagesField = Annotated[list[UploadFile], File(max_length=MAX_IMAGES, default_factory=list)]
 
@@ -88,6 +91,8 @@ class EmbeddingRequest(Asked):
             raise ValueError('must be a text or a list of texts and of {"image": ...}; tokens are not taken')
         if not values:
             raise ValueError("must have at least 1 value")
+        for each in values:
+            encodable(each if isinstance(each, str) else "")
         if len(values) > MAX_INPUTS:
             raise ValueError(f"must have at most {MAX_INPUTS:,} values")
         return value

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from openalign.data.images.header import ImageError
 from openalign.errors import OpenAlignError
@@ -94,7 +95,8 @@ def answer_failures(app: FastAPI, index: Index) -> None:
     @app.exception_handler(HTTPException)
     async def not_possible(request: Request, error: HTTPException) -> JSONResponse:
         message = _encodable(_message(request, error.status_code))
-        return failed(request.scope, error.status_code, message, error.headers)
+        headers = {"allow": _methods(request)} if error.status_code == 405 else error.headers
+        return failed(request.scope, error.status_code, message, headers)
 
 
 def _message(request: Request, status: int) -> str:
@@ -105,6 +107,13 @@ def _message(request: Request, status: int) -> str:
         405: f"{request.url.path} does not take the method {request.method}.",
     }
     return messages.get(status, f"The request cannot be answered (HTTP status {status}).")
+
+
+def _methods(request: Request) -> str:
+    """The methods that the path takes: of several routes with one path, the library names those of the first."""
+    matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    found = {method for route in matching for method in getattr(route, "methods", None) or ("GET", "HEAD")}
+    return ", ".join(sorted(found))
 
 
 def _parents(names: Iterable[str]) -> set[str]:

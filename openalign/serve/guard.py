@@ -1,6 +1,7 @@
 """Middleware between network and service: who is answered, the size of requests, security headers."""
 
 import asyncio
+import re
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,8 +15,11 @@ MAX_BODIES = 256 * 1024 * 1024
 """Of all requests together, so that memory has a bound however many are sent at once."""
 TOO_LARGE = f"The upload is larger than {MAX_BODY // 1024**2} MB; send a smaller image."
 TOO_MANY = "The service has too many uploads in work; send this one again later."
+NOT_UTF8 = "The service reads UTF-8 only; leave `charset` out of the header Content-Type."
 FAILED = "The service failed on this request; see its log."
 ENDING = "The service is shutting down."
+
+_CHARSET_UTF8 = re.compile(rb';\s*charset="?utf-?8"?\s*(?=;|\n|$)')
 
 HEADERS = {
     "content-security-policy": (
@@ -47,6 +51,9 @@ class Guard:
         answer = _Answer(scope, receive, send)
         if (refusal := self._access.refusal(scope)) is not None:
             await answer.refuse(refusal.status, refusal.message, refusal.headers)
+            return
+        if not _in_utf8(scope):
+            await answer.refuse(415, NOT_UTF8)
             return
         body = _Body(self, receive)
         try:
@@ -117,6 +124,16 @@ class _TooLarge(BaseException):
 
 class _TooMany(BaseException):
     """Likewise."""
+
+
+def _in_utf8(scope: Scope) -> bool:
+    """Whether the body is in UTF-8, so far as its headers say another encoding.
+
+    Of a form, Starlette decodes the fields with whichever codec of Python's the client names: `punycode` takes minutes
+    for a megabyte, and `unicode_escape` makes half surrogate pairs.
+    """
+    types = b"\n".join(value for name, value in scope["headers"] if name == b"content-type").lower()
+    return types.count(b"charset") == len(_CHARSET_UTF8.findall(types))
 
 
 def _announced(scope: Scope) -> int:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from openalign.data.images.header import read_header
@@ -41,7 +41,9 @@ def add_state(app: FastAPI, service: Service) -> None:
         """The service is up; answered without the key."""
         return Health(status="ok", rows=len(service.index))
 
-    @app.get("/metrics", responses=FAILURES, response_class=PlainTextResponse)
+    text = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **FAILURES}
+
+    @app.get("/metrics", responses=text, response_class=Response)
     async def metrics() -> Response:
         """Requests, their seconds, the queue and the model's batches in Prometheus' text format."""
         queue = service.queue

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import File, Form, Query, UploadFile
+from pydantic import AfterValidator
 
 from openalign.search.index import Index
 from openalign.serve.failures import NoSuchRow
@@ -21,20 +22,35 @@ PREFIXES = ("", "/api")
 """Every route stands under both; the search page asks those under `/api`."""
 FAILURES: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
 
-Text = Annotated[str, Query(max_length=MAX_TEXT)]
-Texts = Annotated[list[Annotated[str, Query(max_length=MAX_TEXT)]], Query(max_length=MAX_TEXTS, default_factory=list)]
-QueryText = Annotated[str, Query(max_length=MAX_TEXT, description="A whole query; not beside text, plus or minus")]
+
+def encodable(text: str) -> str:
+    """The text; ValueError if it has half a surrogate pair, which JSON may hold and no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be a text in UTF-8") from None
+    return text
+
+
+_Unicode = Annotated[str, AfterValidator(encodable)]
+_ALONE = "A whole query; not beside text, plus or minus"
+
+Text = Annotated[_Unicode, Query(max_length=MAX_TEXT)]
+Texts = Annotated[
+    list[Annotated[_Unicode, Query(max_length=MAX_TEXT)]], Query(max_length=MAX_TEXTS, default_factory=list)
+]
+QueryText = Annotated[_Unicode, Query(max_length=MAX_TEXT, description=_ALONE)]
 Row = Annotated[int | None, Query(ge=0)]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP)]
 
-TextField = Annotated[str, Form(max_length=MAX_TEXT)]
+TextField = Annotated[_Unicode, Form(max_length=MAX_TEXT)]
 TextsField = Annotated[
-    list[Annotated[str, Form(max_length=MAX_TEXT)]], Form(max_length=MAX_TEXTS, default_factory=list)
+    list[Annotated[_Unicode, Form(max_length=MAX_TEXT)]], Form(max_length=MAX_TEXTS, default_factory=list)
 ]
-QueryField = Annotated[str, Form(max_length=MAX_TEXT, description="A whole query; not beside text, plus or minus")]
+QueryField = Annotated[_Unicode, Form(max_length=MAX_TEXT, description=_ALONE)]
 RowField = Annotated[int | None, Form(ge=0)]
 TopField = Annotated[int, Form(ge=1, le=MAX_TOP)]
-LabelsField = Annotated[list[Annotated[str, Form(max_length=MAX_TEXT)]], Form(min_length=1, max_length=MAX_LABELS)]
+LabelsField = Annotated[list[Annotated[_Unicode, Form(max_length=MAX_TEXT)]], Form(min_length=1, max_length=MAX_LABELS)]
 Upload = Annotated[UploadFile | None, File(description="JPEG, PNG, WebP, GIF or BMP, at most 20 MB")]
 
 
