@@ -87,7 +87,7 @@ class EmbeddingRequest(Asked):
     @classmethod
     def _no_tokens(cls, value: Any) -> Any:
         values = value if isinstance(value, list) else [value]
-        if any(not isinstance(each, str | dict) for each in values):
+        if isinstance(value, dict) or any(not isinstance(each, str | dict) for each in values):
             raise ValueError('must be a text or a list of texts and of {"image": ...}; tokens are not taken')
         if not values:
             raise ValueError("must have at least 1 value")

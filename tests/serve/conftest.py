@@ -1,7 +1,9 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.model import hub
@@ -31,8 +33,18 @@ def index(tmp_path: Path, paint, paint_encoder) -> Index:
 
 
 @pytest.fixture
-def index_folder(tmp_path: Path, paint) -> Path:
+def index_folder(tmp_path: Path, make_index) -> Path:
     """Two images, indexed with an untrained model of the real kind."""
+    return make_index(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_index() -> Callable[[Path], Path]:
+    """Writes photos, a model and `photos.index` into a folder."""
+    return _make_index
+
+
+def _make_index(tmp_path: Path) -> Path:
     tokenizer = Tokenizer.load(train_tokenizer(["a red apple", "a blue boat"], tmp_path / "tokenizer.json", size=60))
     settings = AlignSettings(
         image_tower=ImageTowerSettings(
@@ -45,6 +57,7 @@ def index_folder(tmp_path: Path, paint) -> Path:
     )
     hub.save(Align(settings), tokenizer, tmp_path / "model", card="# untrained\n")
     for colour in ("red", "blue"):
-        paint(tmp_path / "photos" / f"{colour}.jpg", colour)
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("RGB", (60, 40), colour).save(tmp_path / "photos" / f"{colour}.jpg")
     Index.build([tmp_path / "photos"], model=tmp_path / "model", to=tmp_path / "photos.index")
     return tmp_path / "photos.index"
