@@ -4,16 +4,16 @@ import os
 import queue
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from threading import BoundedSemaphore, Event, Lock, Thread
+from threading import Event, Thread
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from openalign.data.images.header import read_header
+from openalign.data.images.header import MAX_PIXELS, read_header
 from openalign.data.images.read import ImageInput
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
@@ -21,7 +21,7 @@ from openalign.model.dual_encoder import DualEncoder, Pixels
 MAX_TOGETHER = 256
 """Number of items (texts or images) from which on a batch takes no further request."""
 LARGE_PIXELS = 16_000_000
-"""Images above this are decoded one at a time: the largest takes 300 MB."""
+"""Images above this are decoded one at a time: one of 100 million pixels takes a gigabyte meanwhile."""
 
 Observer = Callable[[str, int, float], None]
 """Called after each batch with its kind ("text" or "image"), its number of items and the seconds it took."""
@@ -59,22 +59,30 @@ class SharedModel(DualEncoder):
         self._model = model
         self._observe = observe
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._decoding = BoundedSemaphore(os.cpu_count() or 1)
-        self._decoding_large = Lock()
+        self._decoding = ThreadPoolExecutor(os.cpu_count() or 1, "decoding")
+        self._decoding_large = ThreadPoolExecutor(1, "decoding large images")
         self._thread = Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
 
     def prepare(self, image: ImageInput) -> Pixels:
-        """As `model.prepare`, in the thread of the caller; as many at once as there are cores, and one large image."""
-        large = isinstance(image, bytes) and _pixels_of(image) > LARGE_PIXELS
-        with self._decoding_large if large else self._decoding:
-            _check_wanted(GIVEN_UP.get())
+        """As `model.prepare`; as many at once as there are cores, and one large image.
+
+        Decoding has threads of its own, since glibc keeps for each thread some of the memory that it once took: spread
+        over the threads of all requests, eight photos of 25 million pixels left a gigabyte behind.
+        """
+        given_up = GIVEN_UP.get()
+
+        def decode() -> Pixels:
+            _check_wanted(given_up)
             return self._model.prepare(image)
+
+        large = isinstance(image, bytes) and pixels_of(image) > LARGE_PIXELS
+        return (self._decoding_large if large else self._decoding).submit(decode).result()
 
     def embed_images(
         self, images: Sequence[ImageInput], batch_size: int = 64, *, progress: bool = False
     ) -> NDArray[np.float32]:
-        """As `DualEncoder.embed_images`, decoding in the thread of the caller: requests have a thread each already."""
+        """As `DualEncoder.embed_images`, but without threads of its own: `prepare` has them."""
         out_ND = np.empty((len(images), self.width), dtype=np.float32)
         for start in range(0, len(images), batch_size):
             prepared = [self.prepare(image) for image in images[start : start + batch_size]]
@@ -88,7 +96,9 @@ class SharedModel(DualEncoder):
         return self._answer(_Job(texts=tuple(texts)))
 
     def close(self, seconds: float | None = None) -> None:
-        """Process the pending requests, except those given up, then end the thread; wait for that so long at most."""
+        """Process the pending requests, except those given up, then end the threads; wait for that so long at most."""
+        for decoding in (self._decoding, self._decoding_large):
+            decoding.shutdown(wait=False, cancel_futures=True)
         self._jobs.put(None)
         self._thread.join(seconds)
 
@@ -162,10 +172,10 @@ def _check_wanted(given_up: Event | None) -> None:
         raise Abandoned
 
 
-def _pixels_of(image: bytes) -> int:
-    """From the header; 0 if there is none, which is reported when the image is decoded."""
+def pixels_of(image: bytes) -> int:
+    """From the header, no more than are decoded; 0 if there is none, which is reported when the image is decoded."""
     try:
         header = read_header(image)
     except OpenAlignError:
         return 0
-    return header.width * header.height
+    return min(header.width * header.height, MAX_PIXELS)

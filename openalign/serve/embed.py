@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from openalign.errors import OpenAlignError
 from openalign.serve.failures import NoSuchModel
+from openalign.serve.queueing import items_of
 from openalign.serve.service import FAILURES, MAX_TEXT, PREFIXES, Service, encodable
 from openalign.serve.wire import OpenAIProblem, Reply
 
@@ -162,7 +163,7 @@ def add_embed(app: FastAPI, service: Service) -> None:
                 }
             )
 
-        return await service.queue.run(request, len(texts) + len(images), work)
+        return await service.queue.run(request, len(texts) + sum(map(items_of, images)), work)
 
     for prefix in PREFIXES:
         app.post(f"{prefix}/embed", responses={200: {"model": Vectors}, **FAILURES}, response_class=Response)(embed)

@@ -11,15 +11,21 @@ from typing import TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from openalign.errors import OpenAlignError
-from openalign.serve.batching import GIVEN_UP, Abandoned
+from openalign.serve.batching import GIVEN_UP, Abandoned, pixels_of
 
 T = TypeVar("T")
 
 _REMEMBERED = 0.98
 """Weight of all earlier requests in the measured rate when one more is answered: about fifty of them count."""
+_GUESSED_ITEMS, _GUESSED_SECONDS = 20, 0.02
+"""Before anything is measured: so many items, each of which took so long."""
+PIXELS_OF_AN_ITEM = 4_000_000
+"""A photo counts as one item, and so do as many more pixels, since decoding them takes as long as the model."""
+_HEAD_BYTES = 2**16
 _LONGEST_RETRY = 60
 
 
@@ -39,7 +45,7 @@ class QueueLimits:
     seconds: float = 5
     """At the measured rate."""
     items: int = 1000
-    """Texts and images, whatever the rate; reached by a service that has not measured one yet."""
+    """Texts and images, whatever the rate."""
     threads: int = 32
     """Requests that are worked on at once. Decoding is limited further (see `SharedModel.prepare`)."""
 
@@ -54,13 +60,14 @@ class WorkQueue:
         self.abandoned = 0
         """Number of requests whose clients went away before they were answered."""
         self._threads: anyio.CapacityLimiter | None = None  # it belongs to an event loop
-        self._seconds = self._items = 0.0
+        self._items = float(_GUESSED_ITEMS)
+        self._seconds = _GUESSED_ITEMS * _GUESSED_SECONDS
         self._since = 0.0
 
     @property
     def seconds_waiting(self) -> float:
-        """Seconds until all that waits is done, at the measured rate; 0 before one is measured."""
-        return self.waiting * self._seconds / self._items if self._items else 0.0
+        """Seconds until all that waits is done, at the measured rate."""
+        return self.waiting * self._seconds / self._items
 
     async def run(self, request: Request, items: int, work: Callable[[], T]) -> T:
         """`work()`, which embeds `items` texts and images, in a thread.
@@ -109,6 +116,13 @@ class WorkQueue:
         self._seconds = _REMEMBERED * self._seconds + now - self._since
         self._items = _REMEMBERED * self._items + items
         self._since = now
+
+
+def items_of(image: UploadFile) -> int:
+    """How much an uploaded image counts in the queue, from its header."""
+    head = image.file.read(_HEAD_BYTES)
+    image.file.seek(0)
+    return 1 + pixels_of(head) // PIXELS_OF_AN_ITEM
 
 
 async def _left(request: Request) -> None:

@@ -11,6 +11,7 @@ from openalign.errors import OpenAlignError
 from openalign.evaluation.prompts import TEMPLATES
 from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
+from openalign.serve.queueing import items_of
 from openalign.serve.service import (
     FAILURES,
     PREFIXES,
@@ -84,7 +85,8 @@ class _Asked:
     @property
     def items(self) -> int:
         """Texts and images to embed, as far as can be told without reading the query."""
-        return bool(self.text or self.query) + len(self.plus) + len(self.minus) + (self.image is not None) or 1
+        texts = bool(self.text or self.query) + len(self.plus) + len(self.minus)
+        return max(1, texts + (items_of(self.image) if self.image else 0))
 
 
 def _found(service: Service, asked: _Asked) -> Found:
@@ -110,7 +112,7 @@ def add_classify(app: FastAPI, service: Service) -> None:
             raise OpenAlignError("Give one image to label: either `image` or `row`.")
         if row is not None:
             service.check(row)
-        items = 1 + len(labels) * len(TEMPLATES)
+        items = len(labels) * len(TEMPLATES) + (items_of(image) if image else 1)
         return await service.queue.run(request, items, partial(_labelled, service.index, labels, image, row))
 
     for prefix in PREFIXES:

@@ -32,8 +32,8 @@ from tests import preloaded
 pytestmark = pytest.mark.slow
 
 LONG = 60
-MEMORY = 700 * 2**20
-"""Bytes by which the process may grow: an image of 100 million pixels takes 300 MB for itself while it is decoded."""
+MEMORY = 600 * 2**20
+"""Bytes by which the process may grow: an image of 25 million pixels takes 260 MB for itself while it is decoded."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def victim(make_index, tmp_path_factory) -> Iterator[Victim]:
         running = Victim(process, port)
         before = warmed_up(running)
         yield running
-        assert httpx.get(f"{running.url}/api/search?text=a+red+apple", timeout=LONG).status_code == 200
+        with connected(running) as client:
+            assert client.get("/api/search?text=a+red+apple").status_code == 200
         assert running.memory() - before < MEMORY
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=LONG)[1]
@@ -77,15 +78,21 @@ def victim(make_index, tmp_path_factory) -> Iterator[Victim]:
 
 def warmed_up(victim: Victim) -> int:
     """The memory of a service that has answered each kind of request once."""
-    with httpx.Client(base_url=victim.url, timeout=LONG) as client:
+    with connected(victim) as client:
         assert client.get("/api/search?text=boat").status_code == 200
         assert client.post("/embed", files={"images": picture(64, 64)}).status_code == 200
     return victim.memory()
 
 
+def connected(victim: Victim) -> httpx.Client:
+    """A client of many connections."""
+    limits = httpx.Limits(max_connections=None)
+    return httpx.Client(base_url=victim.url, timeout=LONG, limits=limits, verify=False, trust_env=False)
+
+
 @pytest.fixture
 def client(victim) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=victim.url, timeout=LONG) as client:
+    with connected(victim) as client:
         yield client
 
 
@@ -143,8 +150,7 @@ IMAGES = {
     "zeros after the signature": b"\x89PNG\r\n\x1a\n" + bytes(1000),
     "claims 30,000 x 30,000": png_of_zeros(30_000, 30_000, 1),
     "claims 2**31 pixels a side": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\x7f\xff\xff\xff\x7f\xff\xff\xff\x08\x02\0\0\0",
-    "bomb": png_of_zeros(20_000, 20_000, 400),
-    "more rows than it claims, and less": png_of_zeros(9_000, 9_000, 10),
+    "claims 20,000 x 20,000, with some rows": png_of_zeros(20_000, 20_000, 400),
     "archive": b"PK\x03\x04" + bytes(200),
     "gzip": zlib.compress(bytes(10**6)),
     "GIF of no frames": b"GIF89a\xff\xff\xff\xff\0\0\0;",
@@ -166,25 +172,26 @@ def test_what_is_no_usable_image_is_refused_by_every_route(client, image):
     assert all(refused(reply) for reply in replies), [reply.status_code for reply in replies]
 
 
-def test_many_images_at_the_limit_of_pixels_are_decoded_in_turn(victim):
-    large = picture(9_990, 9_990)
-    before = victim.memory()
-    with ThreadPoolExecutor(12) as threads:
-        statuses = list(threads.map(lambda _: post(victim, "/search", large), range(12)))
+@pytest.mark.parametrize("image", [png_of_zeros(3_000, 3_000, 10), png_of_zeros(100, 100, 100_000)])
+def test_an_image_whose_data_do_not_fit_its_size_is_an_image_or_refused(client, image):
+    reply = client.post("/search", files={"image": ("x.png", image)})
+    assert reply.status_code == 200 or refused(reply)
+
+
+def test_large_images_are_decoded_one_at_a_time(victim, client):
+    large, before = {"image": picture(5_000, 5_000)}, victim.memory()
+    with ThreadPoolExecutor(8) as threads:
+        statuses = [each.status_code for each in threads.map(lambda _: client.post("/search", files=large), range(8))]
     assert set(statuses) <= {200, 503} and 200 in statuses
-    assert victim.memory() - before < MEMORY
-
-
-def post(victim: Victim, path: str, image: bytes) -> int:
-    return httpx.post(victim.url + path, files={"image": ("x.png", image)}, timeout=LONG).status_code
+    assert victim.memory() - before < MEMORY  # eight at once would take 2 GB
 
 
 @pytest.mark.parametrize(
     "target",
     [
         b"/static/../app.py", b"/static/../../../../etc/passwd", b"/static/%2e%2e/app.py", b"/static/..%2f..%2fapp.py",
-        b"/static//etc/passwd", b"/static/%2fetc%2fpasswd", b"/static/..%5capp.py", b"/static/%00", b"/static/page.js%00",
-        b"/static/" + b"a" * 5000, b"/static/%ff%fe", b"/static/....//app.py", b"/static/%252e%252e/app.py",
+        b"/static//etc/passwd", b"/static/%2fetc%2fpasswd", b"/static/..%5capp.py", b"/static/%00",
+        b"/static/page.js%00", b"/static/" + b"a" * 5000, b"/static/%ff%fe", b"/static/....//app.py",
         b"/api/images/../../etc/passwd", b"/api/images/%2e%2e%2fmeta.json", b"/images/-1", b"/images/1e9",
         b"/images/9" + b"9" * 5000, b"/thumbnails/\xd9\xa3", b"/rows/0x1", b"//etc/passwd", b"/../etc/passwd",
         b"/api/rows/0/../../../etc/passwd", b"/%", b"/%zz", b"/api/rows/%00",
@@ -263,12 +270,8 @@ def test_no_field_makes_the_service_fetch_a_url(client, listener):
     assert callers == []
 
 
-WORDS = "word " * 10_000
-
-
 @pytest.mark.parametrize(
-    "text",
-    [WORDS, "a" * 10_000, "\0" * 1001, "\u200b" * 5000, "\U0001f469\u200d" * 2000, "\u202e" * 1001, "a\u0301" * 9999],
+    "text", ["word " * 10_000, "a" * 1001, "\0" * 1001, "\U0001f469\u200d" * 5000, "\u202e" * 1001]
 )
 def test_texts_that_are_too_long_are_refused_by_every_field(client, text):
     replies = [
@@ -281,7 +284,7 @@ def test_texts_that_are_too_long_are_refused_by_every_field(client, text):
         client.post("/v1/embeddings", json={"input": ["a", {"text": text}]}),
     ]
     assert all(refused(reply) for reply in replies)
-    assert "error" in httpx.get(f"{client.base_url}/search", params={"text": text[:3000]}, timeout=LONG).text
+    assert refused(client.get("/search", params={"text": text[:3000]}))
 
 
 @pytest.mark.parametrize(
@@ -308,6 +311,9 @@ def test_odd_texts_are_texts(client, text):
     assert all(reply.status_code in (200, 400) for reply in replies), [reply.text for reply in replies]
 
 
+PART = b'--b\r\nContent-Disposition: form-data; name="texts"\r\n\r\n'
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
@@ -327,9 +333,9 @@ def test_odd_texts_are_texts(client, text):
         (b"x", "multipart/form-data"),
         (b"x", "multipart/form-data; boundary="),
         (b"x", "multipart/form-data; boundary=" + "b" * 5000),
-        (b"--b\r\nContent-Disposition: form-data; name=\"texts\"\r\n\r\n", "multipart/form-data; boundary=b"),
+        (PART, "multipart/form-data; boundary=b"),
         (b"--b\r\n" + b"X: y\r\n" * 20_000 + b"\r\n\r\n--b--", "multipart/form-data; boundary=b"),
-        (b'--b\r\nContent-Disposition: form-data; name="texts"\r\n\r\n' + b"a" * 2**21, "multipart/form-data; boundary=b"),
+        (PART + b"a" * 2**21, "multipart/form-data; boundary=b"),
         (b"a", "multipart/form-data; boundary=b; charset=punycode"),
         (b"\0" * 1000, "image/png"),
         (b"<a/>", "application/xml"),
@@ -360,7 +366,7 @@ def test_uploads_that_are_too_large_are_refused_while_they_come(client):
             )
 
 
-def test_silent_and_slow_clients_do_not_keep_others_waiting(victim):
+def test_silent_and_slow_clients_do_not_keep_others_waiting(victim, client):
     heads = [
         b"",
         b"GET / HT",
@@ -369,27 +375,26 @@ def test_silent_and_slow_clients_do_not_keep_others_waiting(victim):
     ]
     with contextlib.ExitStack() as stack:
         for number in range(200):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", victim.port), timeout=LONG))
-            client.sendall(heads[number % len(heads)])
+            silent = stack.enter_context(socket.create_connection(("127.0.0.1", victim.port), timeout=LONG))
+            silent.sendall(heads[number % len(heads)])
         for path in ("/health", "/search?text=boat", "/images/0"):
-            assert httpx.get(victim.url + path, timeout=LONG).status_code == 200
+            assert client.get(path).status_code == 200
 
 
-def test_five_hundred_at_once_are_answered_or_told_to_come_again(victim):
+def test_five_hundred_at_once_are_answered_or_told_to_come_again(client):
     small, statuses = picture(600, 400, "JPEG"), Counter()
 
     def ask(number: int) -> None:
-        with httpx.Client(base_url=victim.url, timeout=LONG) as client:
-            if number % 2:
-                reply = client.post("/search", files={"image": ("x.jpg", small)})
-            else:
-                reply = client.get(f"/search?text=boat+{number}")
+        if number % 2:
+            reply = client.post("/search", files={"image": ("x.jpg", small)})
+        else:
+            reply = client.get(f"/search?text=boat+{number}")
         assert reply.status_code == 200 or int(reply.headers["retry-after"]) >= 1
         statuses[reply.status_code] += 1
 
     with ThreadPoolExecutor(500) as threads:
         asked = [threads.submit(ask, number) for number in range(500)]
-        healthy = [httpx.get(f"{victim.url}/health", timeout=LONG).status_code for _ in range(5)]
+        healthy = [client.get("/health").status_code for _ in range(5)]
         for each in asked:
             each.result(timeout=LONG)
     assert set(statuses) <= {200, 503} and statuses[200] > 0
@@ -414,7 +419,7 @@ def test_no_request_that_the_description_allows_or_forbids_fails(victim):
 
         @given(case=operation.as_strategy())
         @settings(
-            max_examples=15, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+            max_examples=10, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         def ask(case) -> None:
