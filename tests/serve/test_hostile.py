@@ -85,8 +85,8 @@ def warmed_up(victim: Victim) -> int:
 
 
 def connected(victim: Victim) -> httpx.Client:
-    """A client of many connections."""
-    limits = httpx.Limits(max_connections=None)
+    """A client of many connections, one a request: one that is kept may be closed while a request is on its way."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     return httpx.Client(base_url=victim.url, timeout=LONG, limits=limits, verify=False, trust_env=False)
 
 
