@@ -26,7 +26,7 @@ from openalign.files import recover_folder
 from openalign.progress import say
 from openalign.search.graph import Graph
 from openalign.search.meta import read_meta
-from openalign.search.query import unit
+from openalign.search.query.compose import unit
 from openalign.search.rows import Row, RowTable
 from openalign.search.vectors import Vectors, Vectors16
 from openalign.search.watched import ADVICE, DamagedIndex, WatchedFile

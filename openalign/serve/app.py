@@ -34,6 +34,7 @@ from openalign.serve.routes import add_classify, add_search
 from openalign.serve.service import Service
 from openalign.version import __version__
 
+ROUTES = (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai)
 SECONDS_TO_END = 2
 """For requests in work when the service is told to end, and then for the model's last batch."""
 
@@ -59,11 +60,9 @@ def create_app(
         OpenAlignError: the model cannot be loaded, or the index folder has a damaged `examples.json`.
     """
     access = access or Access()
-    meta = index.store.meta
-    metrics = Metrics()
+    meta, metrics = index.store.meta, Metrics()
     shared = SharedModel(model or exported(meta.model, meta.fingerprint) or index.model, metrics.batch)
-    links = Links(access.key, whole_paths)
-    service = Service(Index(index.store, shared), WorkQueue(limits), metrics, links)
+    service = Service(Index(index.store, shared), WorkQueue(limits), metrics, Links(access.key, whole_paths))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -76,7 +75,7 @@ def create_app(
     app.add_middleware(Measured, metrics=metrics)
     answer_failures(app, service.index)
     add_page(app)
-    for add in (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai):
+    for add in ROUTES:
         add(app, service)
     return app
 

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import FastAPI, File, Form, Request, Response, UploadFile
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from openalign.errors import OpenAlignError
 from openalign.serve.failures import NoSuchModel
 from openalign.serve.queueing import items_of
-from openalign.serve.service import FAILURES, MAX_TEXT, PREFIXES, Service, encodable
+from openalign.serve.service import FAILURES, MAX_TEXT, PREFIXES, Service, Words, encodable
 from openalign.serve.wire import OpenAIProblem, Reply
 
 MAX_INPUTS = 2048
@@ -30,11 +30,7 @@ NO_URL = "this service fetches nothing for a caller; send the image itself, as `
 Encoding = Literal["float", "base64"]
 Vector = list[float] | str
 """Numbers; or the base64 of float32, little-endian."""
-ShortText = Annotated[str, AfterValidator(encodable), Field(max_length=MAX_TEXT)]
-TextsField = Annotated[
-    list[Annotated[str, AfterValidator(encodable), Form(max_length=MAX_TEXT)]],
-    Form(max_length=MAX_FORM_TEXTS, default_factory=list),
-]
+TextsField = Annotated[list[Words], Form(max_length=MAX_FORM_TEXTS, default_factory=list)]
 ImagesField = Annotated[list[UploadFile], File(max_length=MAX_IMAGES, default_factory=list)]
 
 _FAILURES: dict[int | str, dict[str, Any]] = {"4XX": {"model": OpenAIProblem}, "5XX": {"model": OpenAIProblem}}
@@ -60,7 +56,7 @@ class Asked(BaseModel):
 class TextInput(Asked):
     """A text."""
 
-    text: ShortText
+    text: Words
 
 
 class ImageInput(Asked):

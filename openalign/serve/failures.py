@@ -75,6 +75,11 @@ def answer_failures(app: FastAPI, index: Index) -> None:
     async def unreadable(request: Request, error: ImageError) -> JSONResponse:
         return failed(request.scope, 400, without_folders(f"The image cannot be read: {error}."))
 
+    _answer_the_queue(app)
+    _answer_the_libraries(app)
+
+
+def _answer_the_queue(app: FastAPI) -> None:
     @app.exception_handler(Busy)
     async def busy(request: Request, error: Busy) -> JSONResponse:
         return failed(request.scope, 503, str(error), {"retry-after": str(error.retry_after)})
@@ -82,6 +87,10 @@ def answer_failures(app: FastAPI, index: Index) -> None:
     @app.exception_handler(Abandoned)
     async def abandoned(_: Request, error: Abandoned) -> Response:
         return Response(status_code=499)  # for the metrics: nobody reads it
+
+
+def _answer_the_libraries(app: FastAPI) -> None:
+    """In our words: theirs are about their insides."""
 
     @app.exception_handler(RequestValidationError)
     async def mistyped(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from fastapi import FastAPI, Request, UploadFile
 
@@ -11,6 +11,8 @@ from openalign.errors import OpenAlignError
 from openalign.evaluation.prompts import TEMPLATES
 from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
+from openalign.search.query.language import parse_query
+from openalign.search.query.terms import Query
 from openalign.serve.queueing import items_of
 from openalign.serve.service import (
     FAILURES,
@@ -42,7 +44,10 @@ def add_search(app: FastAPI, service: Service) -> None:
         row: Row = None,
         top: Top = 24,
     ) -> Found:
-        """Images most similar to a text, to the image of `row`, or to both, with texts added and subtracted."""
+        """Images most similar to a text, to the image of `row`, or to both, with texts added and subtracted.
+
+        `query` is all of it in one text, with weights: `2*at night - people + row:7`.
+        """
         asked = _Asked(text, query, plus, minus, top, row=row)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
@@ -78,27 +83,40 @@ class _Asked:
 
     def __post_init__(self) -> None:
         if self.query.strip() and (self.text.strip() or self.plus or self.minus):
-            raise OpenAlignError(
-                "Give either `query`, which has its own plus and minus, or `text`, `plus` and `minus`."
-            )
+            raise OpenAlignError("Give either `query`, which has signs of its own, or `text`, `plus` and `minus`.")
+
+    @cached_property
+    def written(self) -> Query:
+        """`query`, which may name no file of this machine; raises UsageError."""
+        return parse_query(self.query, files=False)
+
+    @property
+    def texts(self) -> list[str]:
+        """What is added and means itself, whatever it looks like."""
+        return [self.text, *self.plus] if self.text else self.plus
+
+    @property
+    def rows(self) -> list[int]:
+        """The rows of the index that it names."""
+        named = [term.row for term in self.written.terms if term.row is not None]
+        return named if self.row is None else [self.row, *named]
 
     @property
     def items(self) -> int:
-        """Texts and images to embed, as far as can be told without reading the query."""
-        texts = bool(self.text or self.query) + len(self.plus) + len(self.minus)
+        """Texts and images to embed."""
+        texts = len(self.written.terms) + len(self.texts) + len(self.minus)
         return max(1, texts + (items_of(self.image) if self.image else 0))
 
 
 def _found(service: Service, asked: _Asked) -> Found:
     began = time.perf_counter()
-    index = service.index
-    if asked.row is not None:
-        service.check(asked.row)
-    hits = index.search(
-        asked.query or None,
+    for row in asked.rows:
+        service.check(row)
+    hits = service.index.search(
+        asked.written,
         image=_read(asked.image) if asked.image else None,
         row=asked.row,
-        plus=[asked.text, *asked.plus] if asked.text else asked.plus,  # where it means itself, whatever it looks like
+        plus=asked.texts,
         minus=asked.minus,
         top=asked.top,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import File, Form, Query, UploadFile
-from pydantic import AfterValidator
+from pydantic import AfterValidator, StringConstraints
 
 from openalign.search.index import Index
 from openalign.serve.failures import NoSuchRow
@@ -32,25 +32,22 @@ def encodable(text: str) -> str:
     return text
 
 
-_Unicode = Annotated[str, AfterValidator(encodable)]
+Words = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(encodable)]
+"""A text of a client's."""
 _ALONE = "A whole query; not beside text, plus or minus"
 
-Text = Annotated[_Unicode, Query(max_length=MAX_TEXT)]
-Texts = Annotated[
-    list[Annotated[_Unicode, Query(max_length=MAX_TEXT)]], Query(max_length=MAX_TEXTS, default_factory=list)
-]
-QueryText = Annotated[_Unicode, Query(max_length=MAX_TEXT, description=_ALONE)]
+Text = Annotated[Words, Query()]
+Texts = Annotated[list[Words], Query(max_length=MAX_TEXTS, default_factory=list)]
+QueryText = Annotated[Words, Query(description=_ALONE)]
 Row = Annotated[int | None, Query(ge=0)]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP)]
 
-TextField = Annotated[_Unicode, Form(max_length=MAX_TEXT)]
-TextsField = Annotated[
-    list[Annotated[_Unicode, Form(max_length=MAX_TEXT)]], Form(max_length=MAX_TEXTS, default_factory=list)
-]
-QueryField = Annotated[_Unicode, Form(max_length=MAX_TEXT, description=_ALONE)]
+TextField = Annotated[Words, Form()]
+TextsField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
+QueryField = Annotated[Words, Form(description=_ALONE)]
 RowField = Annotated[int | None, Form(ge=0)]
 TopField = Annotated[int, Form(ge=1, le=MAX_TOP)]
-LabelsField = Annotated[list[Annotated[_Unicode, Form(max_length=MAX_TEXT)]], Form(min_length=1, max_length=MAX_LABELS)]
+LabelsField = Annotated[list[Words], Form(min_length=1, max_length=MAX_LABELS)]
 Upload = Annotated[UploadFile | None, File(description="JPEG, PNG, WebP, GIF or BMP, at most 20 MB")]
 
 

@@ -92,3 +92,36 @@ def test_a_query_stands_alone(index, beside):
     ):
         assert reply.status_code == 400
         assert "either `query`" in reply.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("img:/etc/passwd", 400, ""),
+        ("red + img:beach.jpg", 400, ""),
+        ("red + row:48", 404, "There is no image 48"),
+        ("row:0 + 2*row:999999999999999", 404, "There is no image"),
+    ],
+)
+def test_a_query_names_no_file_and_only_rows_that_there_are(index, query, status, message):
+    client = TestClient(create_app(index))
+    for reply in (client.get("/search", params={"query": query}), client.post("/search", data={"query": query})):
+        assert reply.status_code == status
+        assert message in reply.json()["error"]
+
+
+def test_a_query_has_weights_signs_and_rows_and_a_text_means_itself(index, paint_encoder, monkeypatch):
+    embedded: list[str] = []
+    inner = paint_encoder._embed_text_batch
+    monkeypatch.setattr(paint_encoder, "_embed_text_batch", lambda texts: embedded.extend(texts) or inner(texts))
+    client = TestClient(create_app(index, paint_encoder))
+
+    def first(**parameters) -> str:
+        return client.get("/search", params={**parameters, "top": 1}).json()["hits"][0]["text"].split()[0]
+
+    assert first(query="white - red - yellow") == "blue"
+    assert first(query="red + 5*blue") == "blue"
+    assert first(query="blue + row:0") == "violet"
+    embedded.clear()
+    first(text="red - yellow", plus="2*blue")
+    assert sorted(embedded) == ["2*blue", "red - yellow"]
