@@ -126,7 +126,7 @@ def _hosts(host: str, allowed: Sequence[str], local: bool) -> frozenset[str] | N
     """The names by which the service may be asked; None for every name."""
     if "*" in allowed:
         return None
-    own = () if local else (socket.gethostname(), socket.getfqdn(), f"{socket.gethostname()}.local")
+    own = () if local else (socket.gethostname(), f"{socket.gethostname()}.local")
     bracketed = f"[{host}]" if ":" in host else host
     return frozenset(name.lower() for name in (*LOCAL_NAMES, bracketed, *own, *allowed))
 

@@ -50,7 +50,7 @@ class WithoutFolders:
             short = short.replace(folder, "")
         short = _ABSOLUTE.sub("", short)
         if short != message:
-            _log.warning("A request was refused: %s", message)
+            _log.warning("A request was refused: %r", message)  # parts of it are the client's: no line is of its making
         return _encodable(short)
 
 

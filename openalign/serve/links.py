@@ -28,7 +28,7 @@ class Links:
 
     def image(self, row: Row) -> str:
         """What the source calls the image."""
-        path = PurePath(row.image)
+        path = PurePath(row.image.removeprefix("file://"))
         if self.whole_paths or not path.is_absolute():
             return row.image
         return "/".join(path.parts[-2:]) if len(path.parts) > 2 else path.name

@@ -57,8 +57,6 @@ class WorkQueue:
         self.limits = limits or QueueLimits()
         self.waiting = 0
         """Items (texts and images) of requests that are not answered yet."""
-        self.abandoned = 0
-        """Number of requests whose clients went away before they were answered."""
         self._threads: anyio.CapacityLimiter | None = None  # it belongs to an event loop
         self._items = float(_GUESSED_ITEMS)
         self._seconds = _GUESSED_ITEMS * _GUESSED_SECONDS
@@ -88,7 +86,6 @@ class WorkQueue:
             await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 return running.result()
-            self.abandoned += 1
             leaving.result()  # the body of a GET may be too large
             raise Abandoned
         finally:

@@ -1,6 +1,7 @@
 """Messages for clients: no folder of this machine in them, and the operator's log has them whole."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
@@ -8,6 +9,7 @@ from fastapi.testclient import TestClient
 from openalign.search import Index
 from openalign.serve.app import create_app
 from openalign.serve.failures import WithoutFolders
+from openalign.serve.links import Links
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,27 @@ def test_folders_whose_names_have_spaces_are_taken_out_too(tmp_path, paint, pain
     shown = WithoutFolders(index)
     assert shown(f"{folder}/red.png: no; {folder} is empty") == "2024 summer/red.png: no; 2024 summer is empty"
     assert shown(f"{index.store.folder}/rows.sqlite is damaged") == "an index/rows.sqlite is damaged"
+
+
+@pytest.mark.parametrize(
+    ("image", "shown"),
+    [
+        ("/srv/photos/2024/a.jpg", "2024/a.jpg"),
+        ("file:///srv/photos/a b.jpg", "photos/a b.jpg"),
+        ("/a.jpg", "a.jpg"),
+        ("2024/a.jpg", "2024/a.jpg"),
+        ("https://example.org/x/a.jpg", "https://example.org/x/a.jpg"),
+    ],
+)
+def test_an_image_is_shown_by_its_folder_and_name_or_by_its_url(index, image, shown):
+    row = replace(index.row(3), image=image)
+    assert Links().image(row) == shown
+    assert Links(whole_paths=True).image(row) == image
+
+
+def test_a_log_line_is_not_of_a_clients_making(index, caplog):
+    WithoutFolders(index)("no such /srv/x/y\nERROR: forged\x1b[31m")
+    assert "\n" not in caplog.messages[-1] and "\x1b" not in caplog.messages[-1]
 
 
 def test_a_service_of_this_machine_only_names_images_as_their_source_does(index):
