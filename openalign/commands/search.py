@@ -34,20 +34,38 @@ def index(
     split: Split = None,
     layout: LayoutName = None,
     strict: Strict = False,
+    re_embed: Annotated[
+        bool,
+        typer.Option("--re-embed", help="Embed all images again, with another model, say; replaces INDEX at the end."),
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on: look for changes every few seconds.")] = False,
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown, not searched.
 
     An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
-    Where INDEX was written before with the same model, only new and changed images are embedded.
+    Where INDEX was written before with the same model, only new and changed images are read and embedded, and those
+    that DATA no longer has are removed: INDEX holds exactly the images of the DATA that are given. A run that was
+    stopped at any moment goes on where it was when the same command is given again.
 
     ```
     openalign index photos/ --model runs/laptop/model --to photos.index
+    openalign index photos/ --model runs/laptop/model --to photos.index --watch
     ```
     """
     from openalign.search.index import Index
 
-    options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
-    built = Index.build(paths, model=model, to=to, **options, strict=strict)
+    built = Index.build(
+        paths,
+        model=model,
+        to=to,
+        image_column=image_column,
+        text_column=text_column,
+        split=split,
+        layout=layout,
+        strict=strict,
+        re_embed=re_embed,
+        watch=watch,
+    )
     say(f"{to} holds {len(built):,} images.")
 
 

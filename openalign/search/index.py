@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.images.read import ImageInput
-from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
+from openalign.options import option
+from openalign.progress import say
 from openalign.search import build
-from openalign.search.query import compose
+from openalign.search.originals import Originals
+from openalign.search.query.compose import compose
 from openalign.search.rows import Row
-from openalign.search.sources import open_source
 from openalign.search.store import Store, evenly_spaced
 
 
@@ -63,8 +63,7 @@ class Index:
 
     def __init__(self, store: Store, model: DualEncoder | None = None) -> None:
         self.store = store
-        self._opened: dict[int, Pairs] = {}
-        self._opening = Lock()
+        self._originals = Originals(store)
         if model is not None:
             self.model = model
 
@@ -80,17 +79,22 @@ class Index:
         split: str | None = None,
         layout: str | None = None,
         strict: bool = False,
+        re_embed: bool = False,
+        watch: bool = False,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
         An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
-        Over an existing index of the same model, only new and changed images are embedded, and missing ones removed.
-        Images that cannot be read are left out and listed in `problems`; with `strict` they are errors.
+        Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
+        removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
+        be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
+        at again every few seconds, until Ctrl-C.
 
         Raises:
-            OpenAlignError: `to` is not an index, a path is no DATA, there is no such model, or no image can be read.
+            OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
+                model, or no image can be read.
             UsageError: there is no such split or layout.
         """
         if isinstance(paths, str | Path):
@@ -100,7 +104,7 @@ class Index:
         loaded = given_model(model)
         columns = {"image_column": image_column, "text_column": text_column}
         options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
-        build.build(paths, loaded, Path(to), options, strict=strict)
+        build.build(paths, loaded, Path(to), options, strict=strict, re_embed=re_embed, watch=watch)
         return cls(Store(Path(to)), loaded)
 
     @classmethod
@@ -111,6 +115,11 @@ class Index:
             OpenAlignError: `path` is not an index, is damaged, or was made by another model.
         """
         store = Store(Path(path))
+        if not store.meta.finished:
+            say(
+                f"{path} is being written, or its last run was interrupted: it has {store.meta.images:,} images so "
+                "far. The same `openalign index` command goes on."
+            )
         if model is None:
             return cls(store)
         loaded = given_model(model)
@@ -123,11 +132,14 @@ class Index:
         try:
             loaded = hub.load(meta.model)
         except OpenAlignError as error:
-            raise OpenAlignError(f"The model of {self.store.folder} cannot be loaded: {error}") from None
+            raise OpenAlignError(
+                f"The model of {self.store.folder} cannot be loaded: {error} Name it with {option('model')} if it is "
+                "elsewhere."
+            ) from None
         return _same_model(self.store, loaded)
 
     def __len__(self) -> int:
-        return self.store.meta.rows
+        return self.store.meta.images
 
     def search(
         self,
@@ -183,15 +195,12 @@ class Index:
 
     def sample(self, count: int) -> list[Row]:
         """`count` images (or all, if there are fewer) at even intervals of the index."""
-        return self.store.rows(evenly_spaced(len(self), count))
+        numbers = self.store.numbers
+        return self.store.rows(numbers[evenly_spaced(len(numbers), count)].tolist())
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
-        row = self.row(number)
-        with self._opening:
-            if row.source not in self._opened:
-                self._opened[row.source] = open_source(self.store.meta.sources[row.source], self.store.meta.options)
-        return build.read_original(self._opened[row.source], row)
+        return self._originals.read(number)
 
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row, its shorter side at most 256 pixels."""
@@ -199,7 +208,10 @@ class Index:
 
     @property
     def vectors(self) -> NDArray[np.float16]:
-        """All embeddings, float16 (rows, D), unit rows; memory-mapped for a large index."""
+        """All embeddings, float16 (images, D), unit rows, in the order of rows; memory-mapped for a large index.
+
+        Row r of the index is `vectors[r]` as long as no image was removed; else see `store.numbers`.
+        """
         return self.store.vectors
 
     @property

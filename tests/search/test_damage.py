@@ -13,7 +13,7 @@ import pytest
 from openalign.checksums import write_checksums
 from openalign.errors import OpenAlignError
 from openalign.search import Index, graph, store, vectors, writer
-from openalign.search.query import unit
+from openalign.search.query.compose import unit
 from openalign.search.watched import DamagedIndex
 
 FILES = ("meta.json", "vectors.f16", "rows.sqlite", "problems.txt", "checksums.json", "graph.usearch")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from openalign.errors import OpenAlignError
 from openalign.search import Index
-from openalign.search.query import unit
+from openalign.search.query.compose import unit
 
 
 def colours(hits) -> list[str]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from openalign.errors import OpenAlignError
-from openalign.search.query import compose, unit
+from openalign.search.query.compose import compose, unit
 
 NONE = np.empty((0, 3), np.float32)
 X, Y, Z = np.eye(3, dtype=np.float32)

@@ -4,7 +4,7 @@ import pytest
 from openalign.checksums import write_checksums
 from openalign.search import writer
 from openalign.search.meta import Meta
-from openalign.search.query import unit
+from openalign.search.query.compose import unit
 from openalign.search.rows import Row
 from openalign.search.store import Store, evenly_spaced
 from openalign.search.writer import StoreWriter
