@@ -101,6 +101,10 @@ class Snapshot:
         # In a forged file, a view with an endless query could take the name of a table.
         if list(self.all(_TABLES)) != expected_tables():
             raise self.damaged("its tables are not those of an index")
+        # Pages beyond the end may be in the log of a writer.
+        size = self.one("PRAGMA page_size")
+        if not _has_content(self.path.with_name(f"{ROWS}-wal")) and self.path.stat().st_size % (size or (1,))[0]:
+            raise self.damaged("it is truncated")
 
     @contextmanager
     def _closed_on_error(self) -> Iterator[None]:

@@ -43,7 +43,7 @@ class Vectors:
             raise DamagedIndex(f"{file.path} lacks check values: {ADVICE}")
         self._checks = checks
         self._verified = np.zeros(len(checks), bool)
-        first = min(in_memory_from, rows) // BLOCK_ROWS * BLOCK_ROWS
+        first = min(-(-in_memory_from // BLOCK_ROWS) * BLOCK_ROWS, rows)
         self._in_memory = self._checked(first, rows)
         self._in_memory_from = first
 
