@@ -21,8 +21,9 @@ _PUT_NAME = (
 )
 _NAMES = "SELECT source, name, path, text, page, label, fields FROM files WHERE image = ? ORDER BY source, id"
 _PUT_IMAGE = (
-    f"INSERT OR REPLACE INTO images (crc, id, {', '.join(IMAGE_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * (2 + len(IMAGE_COLUMNS)))})"
+    f"INSERT INTO images (crc, id, {', '.join(IMAGE_COLUMNS)}) VALUES ({', '.join('?' * (2 + len(IMAGE_COLUMNS)))}) "
+    "ON CONFLICT (id) DO UPDATE SET crc = excluded.crc, "
+    + ", ".join(f"{column} = excluded.{column}" for column in IMAGE_COLUMNS)
 )
 _NAMELESS = "SELECT id, row FROM images WHERE NOT EXISTS (SELECT 1 FROM files WHERE image = images.id)"
 

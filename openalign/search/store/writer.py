@@ -153,7 +153,8 @@ class IndexWriter:
     def close(self) -> None:
         """Close the files, and write the log of SQLite into its file."""
         self._vectors.close()
-        with suppress(sqlite3.Error):  # of a full disk: the log stays, and is as good
+        with suppress(sqlite3.Error):  # of a full disk, or readers of the log: it stays, and is as good
+            self._table.execute("PRAGMA busy_timeout = 0")
             self._table.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._table.close()
 
