@@ -9,6 +9,9 @@ INSTALLED := $(VENV)/.installed
 PROCESSES := $(shell expr $$(nproc) + 1)
 PYTEST := $(BIN)/pytest -n $(PROCESSES) --maxprocesses 9 --dist loadfile --no-loadscope-reorder
 
+# Compiled modules are kept beside their sources: workers, processes that tests start, and later runs read them
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test quick lint docs
 
 demo: $(INSTALLED)

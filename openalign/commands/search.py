@@ -71,31 +71,50 @@ def index(
 
 def search(
     index: IndexFolder,
-    text: Annotated[
-        str | None, typer.Argument(metavar="TEXT", help="What the images should show.", show_default=False)
+    query: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="QUERY", help="What the images should show: texts, img:FILE and row:NUMBER.", show_default=False
+        ),
     ] = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
     plus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")] = None,
     minus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COND", help="Only images for which this holds, as `date>=2024-05`; repeatable."),
+    ] = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The model of INDEX, if it was moved; default: where it was.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Find images by a text, by an image, or by an image plus and minus texts.
+    """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
+
+    A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
+    marks make a text literal: '"black - white" + 2*at night'.
 
     ```
-    openalign search photos.index "a red apple" --minus people
+    openalign search photos.index "a red apple - people"
+    openalign search photos.index "img:beach.jpg + 2*at night - people"
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
+    openalign search photos.index "red bicycle" --where "date>=2024-05" --where "folder=holiday*"
     ```
     """
-    if not (text or image or plus or minus):
-        raise typer.BadParameter("give a text or an image to search for.", param_hint="TEXT")
+    if not (query or image or plus or minus):
+        raise typer.BadParameter("give a text or an image to search for.", param_hint="QUERY")
 
     from openalign.search.index import Index
+    from openalign.search.query.language import parse_query
 
-    hits = Index.open(index).search(text, image=image, plus=plus or (), minus=minus or (), top=top)
+    asked = parse_query(query or "").with_terms([image] if image else (), (), plus or (), minus or ())
+    hits = Index.open(index, model).search(asked, where=where or (), top=top)
     if json:
-        query = {"text": text, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
-        terminal.print_json({"index": str(index), "query": query, "hits": terminal.hits_json(hits)})
+        given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
+        given["where"] = where or []
+        content = {"index": str(index), "query": given | {"terms": terminal.terms_json(asked)}}
+        terminal.print_json(content | {"hits": terminal.hits_json(hits)})
     else:
         terminal.print_table(terminal.hits_table(hits))
 

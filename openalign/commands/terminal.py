@@ -11,6 +11,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from openalign.search.index import Hit
+    from openalign.search.query.terms import Query
 
 
 def print_table(table: Table) -> None:
@@ -57,6 +58,16 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
     """Search results for JSON, best first."""
     return [{name: getattr(hit, name) for name in ("row", "image", "text", "texts", "page", "score")} for hit in hits]
+
+
+def terms_json(query: "Query") -> list[dict[str, Any]]:
+    """The terms of a query for JSON: a text, the path of an image or a row, and its weight with its sign."""
+    content = []
+    for term, weight in zip(query.terms, query.weights, strict=True):
+        path = None if term.image is None else term.path
+        given = {"text": term.text, "image": path, "row": term.row}
+        content.append({key: value for key, value in given.items() if value is not None} | {"weight": weight})
+    return content
 
 
 def labels_json(found: Mapping[str, Sequence[tuple[str, float]]]) -> list[dict[str, Any]]:

@@ -193,7 +193,9 @@ class Run:
         near = [each if number in self._numbers else None for number, each in enumerate(meta.sources_beside)]
         used = max(self._numbers) + 1
         read_as = [source.pairs.read_as for source in sources]
-        meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, lost=counted(problems))
+        columns = sorted({column for source in sources for column in source.columns})
+        meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, columns=columns)
+        meta = replace(meta, lost=counted(problems))
         writer.finish(meta, problems)
 
     def _tell(self, removed: int) -> None:

@@ -19,6 +19,8 @@ from openalign.progress import say
 from openalign.search import build
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
+from openalign.search.query.language import parse_query
+from openalign.search.query.terms import Query
 from openalign.search.rows import Row
 from openalign.search.store import Store, evenly_spaced
 
@@ -143,51 +145,62 @@ class Index:
 
     def search(
         self,
-        text: str | None = None,
+        query: str | Query | None = None,
         *,
-        image: ImageInput | None = None,
-        row: int | None = None,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        row: int | Sequence[int] | None = None,
         plus: Sequence[str] = (),
         minus: Sequence[str] = (),
+        where: Sequence[str] = (),
         top: int = 10,
     ) -> list[Hit]:
         """The `top` images most similar to the query, best first.
 
-        The query is the image (`image`, or `row` of this index), plus `text` and the texts of `plus`, minus those of
-        `minus`; next to an image each text has weight 2 (paper section 6). `row` itself is not among the results.
+        `query` is written in the language of `openalign.search.query.language`: `"at night - people"`. To it are added
+        the images of `image`, rows `row` of this index and texts of `plus`, and those of `minus` are taken away; these
+        mean themselves, whatever characters they have. Next to an image a text without a weight has weight 2 (paper
+        section 6). Rows of the query are not among the results.
+
+        With `where` only images for which all conditions hold (`"date>=2024-05"`, see
+        `openalign.search.query.conditions`) are found: `top` of them, if there are so many.
+
+        A text opens no file, since it may come from somebody else: `img:beach.jpg` is for `parse_query(text)`, whose
+        result `query` may be.
 
         Raises:
-            OpenAlignError: the query is empty or cancels itself out, the image is unreadable, or there is no such row.
+            UsageError: `query` or a condition cannot be read, or `query` has an image and is not parsed yet.
+            OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
-        query_D = self.embed_query(text, image=image, row=row, plus=plus, minus=minus)
-        rows, scores = self.store.nearest(query_D, top + (row is not None))
-        best = [(found, score) for found, score in zip(rows, scores, strict=True) if found != row][:top]
+        asked = _asked(query, image, row, plus, minus)
+        among = self.store.matching([where] if isinstance(where, str) else where) if where else None
+        query_D = self.embed_query(asked)
+        rows, scores = self.store.nearest(query_D, top + len(asked.rows), among)
+        best = [(found, score) for found, score in zip(rows, scores, strict=True) if found not in asked.rows][:top]
         indexed = self.store.rows([int(found) for found, _ in best])
         return [Hit(found, round(float(score), 4)) for found, (_, score) in zip(indexed, best, strict=True)]
 
     def embed_query(
         self,
-        text: str | None,
+        query: str | Query | None = None,
         *,
-        image: ImageInput | None = None,
-        row: int | None = None,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        row: int | Sequence[int] | None = None,
         plus: Sequence[str] = (),
         minus: Sequence[str] = (),
     ) -> NDArray[np.float32]:
         """The unit vector (D,) of a query; arguments as in `search`."""
-        if image is not None and row is not None:
-            raise OpenAlignError("A query takes one image: give either an image or a row of the index.")
-        image_D = None
-        if row is not None:
-            image_D = self.store.vector(self.row(row).row).astype(np.float32)
-        elif image is not None:
-            image_D = self.model.embed_images([image])[0]
-        added = [each.strip() for each in (text or "", *plus) if each.strip()]
-        taken = [each.strip() for each in minus if each.strip()]
-        texts_ND = np.empty((0, self.store.meta.width), dtype=np.float32)
-        if added or taken:
-            texts_ND = self.model.embed_texts([*added, *taken])
-        return compose(image_D, texts_ND[: len(added)], texts_ND[len(added) :])
+        asked = _asked(query, image, row, plus, minus)
+        vectors_ND = np.empty((len(asked.terms), self.store.meta.width), dtype=np.float32)
+        texts = {place: term.text for place, term in enumerate(asked.terms) if term.text is not None}
+        images = {place: term.image for place, term in enumerate(asked.terms) if term.image is not None}
+        for place, term in enumerate(asked.terms):
+            if term.row is not None:
+                vectors_ND[place] = self.store.vector(self.row(term.row).row)
+        if images:
+            vectors_ND[list(images)] = self.model.embed_images(list(images.values()))
+        if texts:
+            vectors_ND[list(texts)] = self.model.embed_texts(list(texts.values()))
+        return compose(vectors_ND, asked.weights)
 
     def row(self, number: int) -> Row:
         """One indexed image; raises OpenAlignError if there is no such row."""
@@ -218,6 +231,20 @@ class Index:
     def problems(self) -> list[str]:
         """One message for each image that was left out."""
         return self.store.problems()
+
+
+def _asked(
+    query: str | Query | None,
+    image: ImageInput | Sequence[ImageInput] | None,
+    row: int | Sequence[int] | None,
+    plus: Sequence[str],
+    minus: Sequence[str],
+) -> Query:
+    """One query of all that `search` takes."""
+    images = () if image is None else image if isinstance(image, list | tuple) else (image,)
+    rows = () if row is None else row if isinstance(row, Sequence) else (row,)
+    written = query if isinstance(query, Query) else parse_query(query or "", files=False)
+    return written.with_terms(images, rows, plus, minus)
 
 
 def _same_model(store: Store, model: DualEncoder) -> DualEncoder:

@@ -53,6 +53,11 @@ class SourceListing:
         """Whether everything in the source could be looked at."""
         return not any(isinstance(each, LeftOut) and each.kind in _NOT_WHOLE for each in self.pairs.problems)
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns that `Listed.fields` has."""
+        return self._others
+
     def names(self) -> Iterator[tuple[str, int]]:
         """The name of each image, and how many of that name are before it."""
         return zip(self._names, self._copies, strict=True)

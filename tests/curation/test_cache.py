@@ -26,19 +26,23 @@ OFFLINE = CurateRecipe.of(download=False)
 TEXTS = ("one", "two words", "three short words", "a text of several words", None)
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    """150 images of different sizes with texts of different lengths."""
-    folder = tmp_path / "in"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """100 images of different sizes with texts of different lengths; for copies only."""
+    folder = tmp_path_factory.mktemp("pictures")
     lines = ["image,text"]
-    for number in range(150):
+    for number in range(100):
         side = 60 + 3 * number
         (folder / f"{number}.jpg").write_bytes(encoded(drawing(number, side, side + 20)))
         text = TEXTS[number % 5]
         lines.append(f"{number}.jpg,{f'{text} {number}' if text else ''}")
     (folder / "list.csv").write_text("\n".join(lines))
-    return folder / "list.csv"
+    return folder
+
+
+@pytest.fixture
+def table(pictures: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(pictures, tmp_path / "in") / "list.csv"
 
 
 @pytest.fixture
@@ -93,10 +97,10 @@ def test_another_threshold_reads_and_inspects_nothing_again(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inspected: list[int]
 ) -> None:
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
-    assert len(inspected) == 150
+    assert len(inspected) == 100
     monkeypatch.setattr(listings, "layout_called", None)
     report = curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE.replace(min_shorter_side=100))
-    assert len(inspected) == 150
+    assert len(inspected) == 100
     assert report["pairs"]["kept"] > 50
 
 
@@ -104,43 +108,43 @@ def test_what_is_stored_otherwise_is_inspected_again(table: Path, tmp_path: Path
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE.replace(jpeg_quality=50))
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE.replace(pairs_per_shard=7))
-    assert len(inspected) == 300
+    assert len(inspected) == 200
 
 
 def test_an_image_file_that_changed_is_inspected_again(table: Path, tmp_path: Path) -> None:
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
-    (table.parent / "149.jpg").write_bytes(encoded(drawing(149, 90, 90)))
+    (table.parent / "99.jpg").write_bytes(encoded(drawing(99, 90, 90)))
     report = expect_as_fresh(table, tmp_path / "out", OFFLINE.replace(min_shorter_side=100))
     assert {rule["name"]: rule.get("broken") for rule in report["rules"]}["shorter_side"] == 15
 
 
 def test_an_image_file_that_was_missing_is_found_once_it_is_there(table: Path, tmp_path: Path) -> None:
-    image = (table.parent / "148.jpg").read_bytes()
-    (table.parent / "148.jpg").unlink()
+    image = (table.parent / "98.jpg").read_bytes()
+    (table.parent / "98.jpg").unlink()
     report = curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
-    (table.parent / "148.jpg").write_bytes(image)
+    (table.parent / "98.jpg").write_bytes(image)
     again = expect_as_fresh(table, tmp_path / "out", OFFLINE.replace(jpeg_quality=80))
     assert again["images"]["readable"] == report["images"]["readable"] + 1
 
 
 def test_an_image_file_that_was_removed_is_unreadable(table: Path, tmp_path: Path) -> None:
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
-    (table.parent / "148.jpg").unlink()
+    (table.parent / "98.jpg").unlink()
     report = curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE.replace(jpeg_quality=80))
-    assert report["images"] == {"judged": 150, "readable": 149}
+    assert report["images"] == {"judged": 100, "readable": 99}
 
 
 def test_a_source_that_changed_is_read_again(table: Path, tmp_path: Path, inspected: list[int]) -> None:
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines, "3.jpg,a further text of it"]))
-    assert expect_as_fresh(table, tmp_path / "out", OFFLINE)["pairs"]["pairs"] == 151
+    assert expect_as_fresh(table, tmp_path / "out", OFFLINE)["pairs"]["pairs"] == 101
 
 
 def test_fresh_computes_all_of_it_again(table: Path, tmp_path: Path, inspected: list[int]) -> None:
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE)
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE, fresh=True)
-    assert len(inspected) == 300
+    assert len(inspected) == 200
 
 
 def test_a_cache_of_size_0_is_removed(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,8 +218,8 @@ def test_images_fetched_under_other_limits_are_fetched_again(tmp_path: Path) -> 
 
 
 def test_an_image_that_is_only_measured_is_stored_once_it_is_wanted(table: Path, tmp_path: Path) -> None:
-    with Image.open(table.parent / "148.jpg") as image:  # its text has four words and a number
-        image.resize((800, 800)).save(table.parent / "148.jpg")
+    with Image.open(table.parent / "98.jpg") as image:  # its text has four words and a number
+        image.resize((800, 800)).save(table.parent / "98.jpg")
     curate([table], to=tmp_path / "out", workers=1, recipe=OFFLINE.replace(max_words=4))
     expect_as_fresh(table, tmp_path / "out", OFFLINE)
 

@@ -1,6 +1,7 @@
 """Captions say what their scene shows."""
 
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -9,19 +10,22 @@ pytest.importorskip("emoji")
 from openalign.demo.artwork import KIND, LANGUAGES, name_in
 from openalign.demo.backgrounds import BACKGROUNDS
 from openalign.demo.captions import PLACES, article, caption, full_caption
-from openalign.demo.scenes import Stream, arranged, random_of, training_scene
+from openalign.demo.scenes import Scene, Stream, arranged, random_of, training_scene
 from openalign.demo.truth import word_count
 
-SCENES = [training_scene(1, number) for number in range(2000)]
+
+@cache
+def scenes() -> list[Scene]:
+    return [training_scene(1, number) for number in range(2000)]
 
 
 def captions(language: str) -> list[str]:
-    return [caption(scene, random_of(1, Stream.TEXT, scene.number), language) for scene in SCENES]
+    return [caption(scene, random_of(1, Stream.TEXT, scene.number), language) for scene in scenes()]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_captions_have_three_to_twenty_words_and_name_every_object(language: str) -> None:
-    for scene, text in zip(SCENES, captions(language), strict=True):
+    for scene, text in zip(scenes(), captions(language), strict=True):
         assert 3 <= word_count(text) <= 20, text
         for kind in scene.kinds:
             names = (kind, KIND[kind].plural) if language == "en" else (name_in(language, kind),)
@@ -38,14 +42,14 @@ def test_most_captions_name_the_background_and_few_are_shared() -> None:
     texts = captions("en")
     told = sum(
         any(place in text for place in PLACES[scene.background]["en"])
-        for scene, text in zip(SCENES, texts, strict=True)
+        for scene, text in zip(scenes(), texts, strict=True)
     )
     assert 0.8 < told / len(texts) < 0.95
     assert max(Counter(texts).values()) <= 5
 
 
 def test_full_captions_always_name_the_background() -> None:
-    for scene in SCENES[:300]:
+    for scene in scenes()[:300]:
         text = full_caption(scene, random_of(1, Stream.TEXT, scene.number))
         assert any(place in text for place in PLACES[scene.background]["en"])
 

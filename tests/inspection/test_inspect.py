@@ -118,7 +118,7 @@ def test_a_column_that_tells_splits_is_described_too(tmp_path):
 def test_images_without_texts_are_data_for_an_index(tmp_path):
     for name in ("IMG_1.jpg", "IMG_2.jpg"):
         (tmp_path / name).write_bytes(jpeg("red"))
-    (tmp_path / "IMG_3.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "IMG_3.JXL").write_bytes(b"\xff\x0a\xfa\x7f")
     found = openalign.inspect(tmp_path)
     assert found.rows == 2
     assert found.lost["images of a format that is not read"] == 1

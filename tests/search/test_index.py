@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from openalign.errors import OpenAlignError
-from openalign.search import Index
+from openalign.errors import OpenAlignError, UsageError
+from openalign.search import Index, parse_query
 from openalign.search.query.compose import unit
 
 
@@ -54,6 +54,51 @@ def test_an_image_plus_a_text_finds_the_mixture(index, photos):
 def test_subtracted_texts_are_found_last(index):
     assert colours(index.search("white", minus=["red"], top=8))[-2:] == ["red", "red"]
     assert set(colours(index.search(minus=["red"], top=8))[-2:]) == {"red"}
+
+
+def test_one_text_says_what_arguments_say(index):
+    assert index.search("row:0 + blue - yellow + 2*white", top=8) == index.search(
+        "2*white", row=0, plus=["blue"], minus=["yellow"], top=8
+    )
+    assert colours(index.search("0.001*violet + 1000*yellow", top=1)) == ["yellow"]
+
+
+def test_plus_and_minus_texts_mean_themselves(index):
+    assert index.search(plus=["red - blue"]) == index.search('"red - blue"') != index.search("red - blue")
+
+
+def test_several_images_and_rows_are_one_query_without_the_rows_among_the_results(index, photos):
+    red, blue = (index.search(colour, top=1)[0].row for colour in ("red", "blue"))
+    paths = [photos / "0-red.png", photos / "2-blue.png"]
+    assert colours(index.search(image=paths, top=1)) == ["violet"]
+    hits = index.search(row=[red, blue], top=8)
+    assert {hit.row for hit in hits} == set(range(8)) - {red, blue}
+    assert colours(hits)[0] == "violet"
+    np.testing.assert_allclose(index.embed_query(image=paths), index.embed_query(row=[red, blue]), atol=1e-3)
+
+
+def test_the_model_is_called_once_for_all_texts_and_once_for_all_images(index, photos, monkeypatch):
+    called = []
+
+    def counted(name, embed):
+        return lambda given: called.append((name, len(given))) or embed(given)
+
+    for name in ("embed_texts", "embed_images"):
+        monkeypatch.setattr(index.model, name, counted(name, getattr(index.model, name)))
+    index.search("red + blue - white", image=[photos / "0-red.png", photos / "2-blue.png"], row=3, minus=["violet"])
+    assert sorted(called) == [("embed_images", 2), ("embed_texts", 4)]
+
+
+def test_a_text_opens_no_file_but_a_parsed_query_does(index, photos):
+    text = f'img:"{photos / "4-violet.png"}" + violet'
+    with pytest.raises(UsageError, match=r"character 1 .*opens no file"):
+        index.search(text)
+    assert colours(index.search(parse_query(text), top=1)) == ["violet"]
+
+
+def test_a_missing_image_of_a_query_is_named(index):
+    with pytest.raises(OpenAlignError, match=r"none\.png"):
+        index.search(parse_query("img:none.png"))
 
 
 def test_results_equal_a_plain_ranking_of_all_vectors(index):
@@ -119,7 +164,7 @@ def test_an_index_with_a_truncated_file_is_refused(index, tmp_path):
         Index.open(tmp_path / "photos.index")
 
 
-@pytest.mark.parametrize("query", [{}, {"text": "  "}, {"plus": [" "], "minus": [""]}])
+@pytest.mark.parametrize("query", [{}, {"query": "  "}, {"plus": [" "], "minus": [""]}])
 def test_an_empty_query_is_refused(index, query):
     with pytest.raises(OpenAlignError, match="query is empty"):
         index.search(**query)

@@ -11,13 +11,13 @@ from fastapi.testclient import TestClient
 
 from openalign.checksums import write_checksums
 from openalign.errors import OpenAlignError
-from openalign.search import Index, writer
+from openalign.search import Index, build
 from openalign.serve.app import create_app
 
 
 @pytest.fixture
 def with_graph(index, tmp_path, paint_encoder, monkeypatch) -> Path:
-    monkeypatch.setattr(writer, "EXACT_BELOW", 10)
+    monkeypatch.setattr(build, "EXACT_BELOW", 10)
     Index.build([tmp_path / "photos"], model=paint_encoder, to=tmp_path / "graph.index")
     return tmp_path / "graph.index"
 

@@ -1,59 +1,14 @@
 """The page in a real browser against the real service on loopback."""
 
 import re
-import threading
-from collections.abc import Iterator
 
 import pytest
-import uvicorn
-
-from openalign.serve.app import create_app
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")
 expect = sync_api.expect
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture
-def url(index) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(create_app(index), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        thread.join(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture
-def open_page(browser, url):
-    """Open the page at a size; at the end nothing may stand in the console, nor have been asked of other hosts."""
-    opened, complaints, foreseen = [], [], []
-
-    def open_page(viewport=DESKTOP, path="/", refused=False, **options):
-        context = browser.new_context(viewport=viewport, **options)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith((url, "blob:")) else complaints.append(request.url),
-        )
-        page.goto(url + path)
-        expect(page.locator(".tile").first).to_be_visible()
-        opened.append(context)
-        if refused:  # Chromium notes every refused request by itself
-            foreseen.append("Failed to load resource: the server responded with a status of 400 (Bad Request)")
-        return page
-
-    yield open_page
-    for context in opened:
-        context.close()
-    assert complaints == foreseen
 
 
 def names(page) -> list[str]:
@@ -108,7 +63,7 @@ def test_an_image_opens_with_its_labels_and_leads_to_similar_ones(open_page, vie
     assert viewer.evaluate("dialog => dialog.scrollWidth <= innerWidth")
     viewer.get_by_role("button", name="Search with this image").click()
     expect(viewer).to_be_hidden()
-    expect(page).to_have_url(re.compile(r"\?row=\d+$"))
+    expect(page).to_have_url(re.compile(r"\?query=row%3A\d+$"))
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^green"))
 
 
@@ -129,7 +84,7 @@ def test_the_url_holds_the_query_and_back_undoes_it(open_page, url):
     expect(page.locator(".chip.minus")).to_have_count(2)
     assert names(page)[0] == "blue"
     page.get_by_role("button", name="Remove − yellow").click()
-    expect(page).to_have_url(f"{url}/?text=white&minus=red")
+    expect(page).to_have_url(f"{url}/?query=white+-+red")
     page.locator(".tile").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
     page.go_back()
@@ -144,7 +99,7 @@ def test_an_example_runs_on_click_and_the_logo_leads_home(open_page, url):
     page = open_page()
     expect(page.get_by_text("A look around")).to_be_visible()
     page.get_by_role("button", name="white − red").click()
-    expect(page).to_have_url(f"{url}/?text=white&minus=red")
+    expect(page).to_have_url(f"{url}/?query=white+-+red")
     expect(page.locator(".tile .score").first).to_be_visible()
     page.get_by_role("link", name="openalign").click()
     expect(page.get_by_text("A look around")).to_be_visible()

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -42,20 +42,24 @@ def write_report(curated: Curated, run: dict[str, Any], truth: Path | None, fold
 
 def render_page(curated: Curated, report: dict[str, Any]) -> str:
     """The page as one string of HTML; images are small JPEGs within it."""
+    pairs = curated.pairs
+    broken = {rule["name"]: rule["broken"] for rule in report["rules"] if rule["ran"]}
+    return _template().render(
+        report=report,
+        examples={name: _examples(pairs.filter(pairs[name]), _EXAMPLES) if broken[name] else [] for name in broken},
+        kept=_examples(pairs.filter(~pairs.dropped), _KEPT_EXAMPLES) if report["pairs"]["kept"] else [],
+        twins=_twins(curated) if broken.get("near_duplicate_of_test") else [],
+        groups=_groups(pairs) if broken.get("near_duplicate") else [],
+        tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": _number, "percent": _percent, "shorten": _shorten}
-    template = environment.from_string(
+    return environment.from_string(
         files("openalign.curation.report").joinpath("report.html").read_text(encoding="utf-8")
-    )
-    pairs = curated.pairs
-    ran = [rule.name for rule in curated.rules]
-    return template.render(
-        report=report,
-        examples={name: _examples(pairs.filter(pairs[name]), _EXAMPLES) for name in ran},
-        kept=_examples(pairs.filter(~pairs.dropped), _KEPT_EXAMPLES),
-        twins=_twins(curated) if "near_duplicate_of_test" in ran else [],
-        groups=_groups(pairs) if "near_duplicate" in ran else [],
-        tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
     )
 
 

@@ -5,7 +5,6 @@ Malformed bytes raise an `ImageError` with a short reason; no other exception an
 """
 
 import struct
-import warnings
 
 import numpy as np
 import simplejpeg
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from openalign.data.images.formats import shown_format
-from openalign.data.images.header import TOO_MANY_PIXELS, ImageError, open_with_pillow, read_header
+from openalign.data.images.header import TOO_MANY_PIXELS, ImageError, open_with_pillow, read_header, without_warnings
+from openalign.data.images.raw_preview import raw_preview
 from openalign.data.images.rgb import check_size, orientation_of, rgb_of_pillow, upright
 
 _LONGEST_JPEG_SIDE = 65_500
@@ -31,6 +31,8 @@ def decode(data: bytes, min_side: int | None = None) -> NDArray[np.uint8]:
     check_size(header.width, header.height)
     if header.format == "jpeg":
         return _decode_jpeg(data, min_side or 0)
+    if header.format == "raw":
+        return _decode_preview(data, min_side or 0)
     return _decode_with_pillow(data, header.format)
 
 
@@ -86,6 +88,19 @@ def _decode_jpeg(data: bytes, min_side: int) -> NDArray[np.uint8]:
     return upright(image, _jpeg_orientation(data))
 
 
+def _decode_preview(data: bytes, min_side: int) -> NDArray[np.uint8]:
+    """The preview of a RAW file, turned as it says itself, or else as the RAW file does."""
+    preview = raw_preview(data)
+    if preview is None:
+        raise ImageError(f"{shown_format('raw')} without a preview")
+    jpeg = data[preview.start :]
+    try:
+        image = _decode_jpeg(jpeg, min_side)
+    except ImageError as error:
+        raise ImageError(f"{error.reason} in {shown_format('raw')}") from None
+    return image if _jpeg_orientation(jpeg, absent=0) else upright(image, preview.orientation)
+
+
 def _scaled_size(height: int, width: int, min_side: int) -> tuple[int, int]:
     """Height and width to decode a JPEG to: 1, 1/2, 1/4 or 1/8 of its size, not below `min_side`; (0, 0): full size.
 
@@ -122,13 +137,12 @@ def _lacks_end(data: bytes, name: str) -> bool:
     return name in end_markers and end_markers[name] not in data[-16:]
 
 
-def _jpeg_orientation(data: bytes) -> int:
+def _jpeg_orientation(data: bytes, absent: int = 1) -> int:
     """As Pillow finds it, in EXIF or else in XMP; most files have neither, which a search for both tells soonest."""
     if b"Exif\0\0" not in data and b"tiff:Orientation" not in data:
-        return 1
+        return absent
     try:
-        with open_with_pillow(data) as opened, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="PIL")
-            return orientation_of(opened)
+        with open_with_pillow(data) as opened, without_warnings():
+            return orientation_of(opened, absent)
     except Exception:  # Pillow's reader refuses what the decoder has read: take the pixels as stored
-        return 1
+        return absent

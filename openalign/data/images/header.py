@@ -4,12 +4,16 @@ import io
 import logging
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 from PIL import Image
 
-from openalign.data.images.formats import FORMATS, format_of
+from openalign.data.images.formats import FORMATS, ImageFormat, format_of
+from openalign.data.images.jpeg_frame import jpeg_frame
+from openalign.data.images.raw_preview import raw_preview
 from openalign.errors import OpenAlignError
 
 MAX_PIXELS = 100_000_000
@@ -19,7 +23,9 @@ TOO_MANY_PIXELS = f"more than {MAX_PIXELS // 10**6} million pixels"
 
 Image.init()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # problems of an image are reported as `ImageError` only
-_PILLOW_FORMATS = [name for each in FORMATS for name in each.pillow if name in Image.OPEN]
+_HEIF = "HEIF"
+"""Pillow's name for what its plugin `pillow_heif` opens."""
+_PILLOW_FORMATS = [name for each in FORMATS for name in each.pillow if name in Image.OPEN and name != _HEIF]
 
 
 class ImageError(OpenAlignError):
@@ -32,7 +38,7 @@ class ImageError(OpenAlignError):
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """The format in lower case, and width and height in pixels as stored."""
+    """The format in lower case, and width and height in pixels as stored; of a RAW file those of its preview."""
 
     format: str
     width: int
@@ -48,53 +54,72 @@ def read_header(data: bytes) -> ImageHeader:
         raise ImageError("empty file")
     known = next((each for each in FORMATS if each.signature and data.startswith(each.signature)), None)
     if known is None:
-        return _pillow_header(data)
+        preview = raw_preview(data)
+        return ImageHeader("raw", preview.frame.width, preview.frame.height) if preview else _pillow_header(data)
     try:
         width, height = _SIZES[known.name](data)
     except (struct.error, IndexError):
         raise ImageError(f"truncated {known.shown}") from None
+    except ValueError:
+        raise ImageError(f"damaged {known.shown}") from None
     if width < 1 or height < 1:
         raise ImageError(f"{known.shown} without pixels")
     return ImageHeader(known.name, width, height)
 
 
 def open_with_pillow(data: bytes) -> Image.Image:
+    """An image whose pixels are not read yet. Pillow's exceptions pass."""
+    known = format_of(data)
+    is_heif = known is not None and known.pillow == (_HEIF,) and known.is_decoded
+    with without_warnings():
+        if is_heif:
+            _register_heif()
+        return Image.open(io.BytesIO(data), formats=[_HEIF] if is_heif else _PILLOW_FORMATS)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Ignore what Pillow and its plugins warn of, which is damage to an image."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        return Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
+        warnings.filterwarnings("ignore", module="PIL|pillow_heif")
+        yield
+
+
+@lru_cache(maxsize=1)
+def _register_heif() -> None:
+    """Let Pillow open HEIC, without the pictures beside the main one."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(THUMBNAILS=False, DEPTH_IMAGES=False, AUX_IMAGES=False)
 
 
 def _pillow_header(data: bytes) -> ImageHeader:
     try:
         with open_with_pillow(data) as image:
-            return ImageHeader((image.format or "image").lower(), image.width, image.height)
+            name = "heic" if image.format == _HEIF else (image.format or "image").lower()
+            return ImageHeader(name, image.width, image.height)
     except Image.DecompressionBombError:
         raise ImageError(TOO_MANY_PIXELS) from None
     except Exception:  # Pillow's plugins raise most of the built-in exceptions on damaged bytes
         known = format_of(data)
-        if known is not None and not known.pillow:
-            raise ImageError(f"{known.shown} is not supported") from None
-        raise ImageError("not a raster image") from None
+        raise ImageError(_why_unopened(known)) from None
+
+
+def _why_unopened(known: ImageFormat | None) -> str:
+    if known is None:
+        return "not a raster image"
+    if known.by_preview:
+        return f"{known.shown} without a preview"
+    if not known.is_decoded:
+        return known.why_not
+    if known.extra:
+        return f"truncated or damaged {known.shown}"
+    return "not a raster image"
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the segments to the first start-of-frame; SOF markers are C0..CF without DHT (C4), JPG (C8), DAC (CC)."""
-    position = 2
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:  # padding
-            position += 1
-        marker = data[position + 1]
-        if data[position] != 0xFF or marker in (0xD9, 0xDA):
-            raise ImageError("damaged JPEG")
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
-        position += 2 if 0xD0 <= marker <= 0xD8 or marker == 0x01 else 2 + max(2, _u16(data, position + 2))
-
-
-def _u16(data: bytes, position: int) -> int:
-    value: int = struct.unpack_from(">H", data, position)[0]
-    return value
+    frame = jpeg_frame(data)
+    return frame.width, frame.height
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

@@ -4,13 +4,11 @@ The one way to RGB of every picture that is not a plain three-colour JPEG, wheth
 Pillow's or an array.
 """
 
-import warnings
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from openalign.data.images.header import MAX_PIXELS, TOO_MANY_PIXELS, ImageError
+from openalign.data.images.header import MAX_PIXELS, TOO_MANY_PIXELS, ImageError, without_warnings
 
 _EXIF_ORIENTATION = 0x0112
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -31,10 +29,10 @@ def rgb_of_pillow(image: Image.Image) -> NDArray[np.uint8]:
     Raises:
         ImageError: too many pixels, or floating-point pixels. Pillow's exceptions pass if it cannot read its file.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
+    with without_warnings():
         check_size(*image.size)
         image.load()
+        check_size(*image.size)  # a HEIC file may hold more than its header says
         return upright(_without_orientation(image), orientation_of(image))
 
 
@@ -64,12 +62,12 @@ def rgb_of_array(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     return _without_orientation(Image.fromarray(np.ascontiguousarray(flat), _MODES[channels]))
 
 
-def orientation_of(image: Image.Image) -> int:
-    """The orientation (1 to 8) in the metadata of an image; 1 if it has none or a malformed one."""
+def orientation_of(image: Image.Image, absent: int = 1) -> int:
+    """The orientation (1 to 8) in the metadata of an image; `absent` if it has none or a malformed one."""
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        return int(image.getexif().get(_EXIF_ORIENTATION, absent))
     except Exception:  # malformed metadata: take the pixels as stored
-        return 1
+        return absent
 
 
 def upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -14,11 +14,11 @@ TEXT_FOLDERS = frozenset(
     ("caption", "captions", "label", "labels", "text", "texts", "txt", "annotation", "annotations")
 )
 """Names of folders, in lower case, that hold the texts of the images in a folder beside them."""
-_NOT_DECODED = {suffix for each in FORMATS if not each.pillow for suffix in each.suffixes}
+_NOT_DECODED = {suffix: each for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
 _OTHER_IMAGES = frozenset(
     {
         *("jxl", "svg", "svgz", "psd", "xcf", "ai", "eps", "exr", "hdr", "tga", "pcx", "dds", "djvu", "dcm", "pgm"),
-        *("raw", "cr2", "cr3", "nef", "nrw", "arw", "dng", "orf", "rw2", "raf", "pef", "srw"),
+        *("raw", "srf", "x3f", "iiq", "mrw", "kdc"),
     }
 )
 """Suffixes of further image formats, which are not read."""
@@ -85,7 +85,7 @@ def _is_undecoded(file: str, folder: Path | None) -> bool:
             found = format_of(stream.read(HEAD_BYTES))
     except OSError:
         return True
-    return found is None or not found.pillow
+    return found is None or not found.is_decoded
 
 
 def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[str]:
@@ -108,6 +108,8 @@ def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[s
 
 
 def _what(kind: Kind, suffix: str) -> str:
+    if kind == Kind.IMAGE_FORMAT and suffix in _NOT_DECODED and _NOT_DECODED[suffix].extra:
+        return f".{suffix} images need pip install 'openalign[{_NOT_DECODED[suffix].extra}]'"
     if kind == Kind.IMAGE_FORMAT:
         return f".{suffix} images are of a format that is not read (convert them to PNG or JPEG)"
     if suffix in ("zip", "7z", "rar", "tgz", "xz", "bz2"):

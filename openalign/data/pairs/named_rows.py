@@ -74,7 +74,8 @@ def _texts_in(table: pa.Table) -> Iterator[tuple[str, list[str | None]]]:
             raise OpenAlignError(f"the table has two columns called {name!r}: rename one")
         column = table[name].slice(0, _SAMPLE)
         inner = (
-            {f"{name}.{field.name}": pc.struct_field(column, field.name) for field in column.type}
+            # by its number, since a name that begins with a dot would be read as a path
+            {f"{name}.{field.name}": pc.struct_field(column, number) for number, field in enumerate(column.type)}
             if pa.types.is_struct(column.type)
             else {name: column}
         )

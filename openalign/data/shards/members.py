@@ -38,7 +38,7 @@ class Member(NamedTuple):
 
 
 IMAGE_ORDER = (
-    *(suffix for each in FORMATS if each.pillow for suffix in each.suffixes),
+    *(suffix for each in FORMATS if each.is_decoded for suffix in each.suffixes),
     *("pgm", "pbm", "pnm", "jpe"),
 )
 """Suffixes of images that are read. The image of a sample with several is the one that comes first here."""
@@ -46,8 +46,8 @@ TEXT_ORDER = ("txt", "caption", "cap", "text")
 """Suffixes of texts. The text of a sample with several is the one that comes first here."""
 LABEL_SUFFIX = "cls"
 _UNREAD_IMAGES = (
-    *(suffix for each in FORMATS if not each.pillow for suffix in each.suffixes),
-    *("jxl", "svg", "svgz", "psd", "dng", "cr2", "nef", "arw", "exr", "hdr", "tga", "eps"),
+    *(suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes),
+    *("jxl", "svg", "svgz", "psd", "exr", "hdr", "tga", "eps"),
 )
 _PARTS = {
     **dict.fromkeys(IMAGE_ORDER, Part.IMAGE),

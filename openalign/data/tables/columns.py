@@ -120,9 +120,9 @@ def field_of(table: pa.Table, name: str) -> pa.ChunkedArray:
     """A column; `alt.en` is the field `en` of a column `alt` of objects, if no column has that name."""
     outer, _, inner = (name, "", "") if name in table.column_names else name.partition(".")
     column = table[outer]
-    if inner and pa.types.is_struct(column.type) and column.type.get_field_index(inner) >= 0:
-        return pc.struct_field(column, inner)
-    return column
+    number = column.type.get_field_index(inner) if inner and pa.types.is_struct(column.type) else -1
+    # by its number, since a name that begins with a dot would be read as a path
+    return column if number < 0 else pc.struct_field(column, number)
 
 
 def _first_type(schema: pa.Schema, name: str) -> pa.DataType:

@@ -1,1 +1,1 @@
-"""What is asked of an index: its language, its vector and its conditions."""
+"""What a search asks for: the vector of a composed query, and conditions that its hits must meet."""

@@ -1,7 +1,9 @@
-"""Composed queries: an image, texts to add and texts to subtract, as one unit vector.
+"""Composed queries: a weighted sum of images and texts, as one unit vector.
 
-Shapes: D width of the embeddings, P texts added, M texts subtracted.
+Shapes: D width of the embeddings, N terms of the query.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,26 +12,22 @@ from openalign.errors import OpenAlignError
 
 Vectors = NDArray[np.float32]
 
-TEXT_WEIGHT = 2.0
-"""Weight of a text relative to the image: the scale that the paper found best (section 6)."""
-_NOTHING_LEFT = 1e-4
+_NOTHING_LEFT = 5e-5
+"""Shortest sum, relative to the heaviest term, that still has a direction in float32."""
 
 
-def compose(
-    image_D: Vectors | None, plus_PD: Vectors, minus_MD: Vectors, *, text_weight: float = TEXT_WEIGHT
-) -> Vectors:
-    """The unit vector (D,) of image + `text_weight` * (sum of plus - sum of minus).
+def compose(vectors_ND: Vectors, weights: Sequence[float]) -> Vectors:
+    """The unit vector (D,) of the sum of `weights` times the terms, each brought to unit length first.
 
-    Every part is normalized first. Without an image all texts have the same weight.
+    A negative weight takes its term away. Only the proportions of the weights matter.
 
     Raises:
-        OpenAlignError: the query is empty, its parts cancel each other out, or a vector is not finite.
+        OpenAlignError: the query is empty, its terms cancel each other out, or a vector is not finite.
     """
-    if image_D is None and not len(plus_PD) and not len(minus_MD):
+    if not len(vectors_ND):
         raise OpenAlignError("The query is empty: give a text or an image.")
-    query_D = text_weight * (unit(plus_PD).sum(axis=0) - unit(minus_MD).sum(axis=0))
-    if image_D is not None:
-        query_D = query_D + unit(image_D)
+    weights_N = np.asarray(weights, dtype=np.float64)
+    query_D: Vectors = ((weights_N / np.abs(weights_N).max()) @ unit(vectors_ND)).astype(np.float32)
     if not np.isfinite(query_D).all():
         raise OpenAlignError("The vector of the query is not finite: the model fails on its image or a text.")
     if np.linalg.norm(query_D) < _NOTHING_LEFT:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from openalign.errors import OpenAlignError
+from openalign.search.query.matching import add_functions
 from openalign.search.watched import ADVICE, DamagedIndex
 
 ROWS = "rows.sqlite"
@@ -94,6 +95,7 @@ class Snapshot:
 
     def _begin(self) -> None:
         self._table.executescript(_SAFELY + "PRAGMA query_only = ON;")
+        add_functions(self._table)
         self._table.execute("BEGIN")
         self._table.execute("SELECT count(*) FROM sqlite_master").fetchone()  # this is what takes the snapshot
 

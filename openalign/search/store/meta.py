@@ -57,6 +57,8 @@ class Meta:
     """How the sources were read: `image_column`, `text_column`, `split`, `layout`, where they were given."""
     read_as: list[str] = field(default_factory=list)
     """How each source was read, in a line."""
+    columns: list[str] = field(default_factory=list)
+    """The names of further columns of the sources, which are in `fields`."""
     lost: dict[str, int] = field(default_factory=dict)
     """The number of things of each kind that were left out."""
     rows: Count = 0

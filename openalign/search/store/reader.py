@@ -13,6 +13,7 @@ from openalign.checksums import Checksum, checksum_of
 from openalign.errors import OpenAlignError
 from openalign.files import recover_folder
 from openalign.search.graph import Graph
+from openalign.search.query.conditions import parse_conditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
 from openalign.search.store.meta import META, Meta, placed, read_commits
@@ -127,6 +128,14 @@ class Store:
         With `among`, sorted row numbers (N,), only those are searched; always `count` of them, where there are.
         """
         return self._nearest.find(query_D, count, among)
+
+    def matching(self, conditions: Sequence[str]) -> NDArray[np.int64]:
+        """The rows of the images for which all conditions hold (see `query.conditions`), sorted.
+
+        Raises:
+            UsageError: a condition is malformed, or of a column that there is not.
+        """
+        return self._table.matching(parse_conditions(conditions, self.meta.columns))
 
     def holds(self, number: int) -> bool:
         """Whether there is an image in this row."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.errors import OpenAlignError
+from openalign.search.query.conditions import Condition
 from openalign.search.rows import DIGEST_BYTES, Row
 from openalign.search.store.checks import check_of, check_of_lines, check_of_rows, check_of_thumbnail
 from openalign.search.store.database import Snapshot
@@ -69,6 +70,11 @@ class RowTable:
         """Whether there is an image in this row."""
         at = np.searchsorted(self.deleted, number)
         return 0 <= number < self.meta.rows and not (at < len(self.deleted) and self.deleted[at] == number)
+
+    def matching(self, condition: Condition) -> NDArray[np.int64]:
+        """The rows for which a condition holds, sorted."""
+        sql = f"SELECT row FROM images WHERE {condition.sql} ORDER BY row"
+        return np.array([row for (row,) in self._snapshot.all(sql, *condition.parameters)], np.int64)
 
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row; raises OpenAlignError if there is no such row."""

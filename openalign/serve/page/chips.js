@@ -1,23 +1,43 @@
-// The + and − texts: each a chip with a way to remove it, and a chip that is an input while a new one is typed.
+// The terms that are added and taken away: each a chip with its weight and a way to remove it, and a chip that is an
+// input while a new one is typed. Chips that stay are not drawn anew, so that focus stays where it was.
+
+import { HEAVIEST, LIGHTEST, writeTerm } from "./language.js";
 
 const SIGNS = { plus: "+", minus: "−" };
+const STEP = 0.5;
 
 export class Chips {
-  // `change(kind, texts)` is called with the new list of that kind.
-  constructor(list, change) {
-    this.list = list;
-    this.change = change;
-    this.texts = { plus: [], minus: [] };
+  // `change(place, term)` is called with another term for the chip of that place, or with null to remove it;
+  // `add(kind, text)` with what was typed, and returns whether it could be read. `next` gets the focus of a last chip.
+  constructor(list, { change, add, next }) {
+    Object.assign(this, { list, change, add, next });
+    this.drawn = new Map();
   }
 
-  show(plus, minus) {
-    this.texts = { plus, minus };
-    const chips = ["plus", "minus"].flatMap((kind) => this.texts[kind].map((text) => this.#chip(kind, text)));
-    this.list.replaceChildren(...chips);
+  // `usualWeight(term)` is that of a term without one.
+  show(terms, usualWeight) {
+    const focused = [...this.drawn.values()].findIndex(({ chip }) => chip.contains(document.activeElement));
+    const before = this.drawn;
+    this.drawn = new Map();
+    terms.forEach((term, place) => {
+      let key = writeTerm({ ...term, weight: null }) + (term.minus ? "-" : "+");
+      while (this.drawn.has(key)) key += " ";
+      const drawn = before.get(key) ?? draw(term);
+      before.delete(key);
+      this.drawn.set(key, drawn);
+      this.#update(drawn, term, place, usualWeight(term));
+    });
+    const hadFocus = [...before.values()].some(({ chip }) => chip.contains(document.activeElement));
+    for (const { chip } of before.values()) chip.remove();
+    [...this.drawn.values()].forEach(({ chip }, place) => {
+      if (this.list.children[place] !== chip) this.list.insertBefore(chip, this.list.children[place] ?? null);
+    });
+    const neighbours = [...this.drawn.values()];
+    if (hadFocus) (neighbours[Math.min(focused, neighbours.length - 1)]?.remove ?? this.next).focus();
   }
 
   // An empty chip to type into: Enter or leaving it adds it, Escape gives it up.
-  start(kind) {
+  start(kind, opener) {
     const chip = shell(kind);
     const input = document.createElement("input");
     input.maxLength = 1000;
@@ -25,16 +45,18 @@ export class Chips {
     input.placeholder = kind === "plus" ? "snow" : "people";
     input.ariaLabel = kind === "plus" ? "Show more of" : "Show less of";
     let ended = false;
-    const end = (text) => {
+    const end = (text, focus) => {
       if (ended) return;
       ended = true;
+      if (text && !this.add(kind, text)) ended = false; // what was mistyped stays to be mended
+      if (!ended) return;
+      focus?.focus();
       chip.remove();
-      if (text) this.change(kind, [...this.texts[kind], text]);
     };
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter") event.preventDefault();
-      if (event.key === "Enter") end(input.value.trim());
-      if (event.key === "Escape") end("");
+      if (event.key === "Enter") end(input.value.trim(), opener);
+      if (event.key === "Escape") end("", opener);
     });
     input.addEventListener("blur", () => end(input.value.trim()));
     chip.append(input);
@@ -42,18 +64,57 @@ export class Chips {
     input.focus();
   }
 
-  #chip(kind, text) {
-    const chip = shell(kind);
-    const words = document.createElement("span");
-    const remove = document.createElement("button");
-    words.textContent = text;
-    remove.type = "button";
-    remove.textContent = "×";
-    remove.ariaLabel = `Remove ${SIGNS[kind]} ${text}`;
-    remove.addEventListener("click", () => this.change(kind, this.texts[kind].filter((each) => each !== text)));
-    chip.append(words, remove);
-    return chip;
+  #update({ weight, remove }, term, place, usual) {
+    const shown = term.weight ?? usual;
+    weight.value = shown;
+    weight.style.setProperty("--digits", String(shown).length);
+    const set = () => {
+      const wanted = weight.valueAsNumber;
+      if (!(wanted >= LIGHTEST && wanted <= HEAVIEST)) weight.value = shown;
+      else if (wanted !== shown) this.change(place, { ...term, weight: wanted === usual ? null : wanted });
+    };
+    weight.onchange = set;
+    weight.onkeydown = (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault(); // the chip is searched with already
+      set();
+    };
+    remove.onclick = () => this.change(place, null);
   }
+}
+
+function draw(term) {
+  const kind = term.minus ? "minus" : "plus";
+  const chip = shell(kind);
+  const name = term.text ?? `image ${term.row}`;
+  const label = document.createElement("label");
+  const weight = document.createElement("input");
+  const remove = document.createElement("button");
+  label.className = "weight";
+  weight.type = "number";
+  weight.min = weight.step = STEP;
+  weight.ariaLabel = `Weight of ${SIGNS[kind]} ${name}`;
+  label.append("×", weight);
+  remove.type = "button";
+  remove.textContent = "×";
+  remove.ariaLabel = `Remove ${SIGNS[kind]} ${name}`;
+  chip.append(term.row === undefined ? words(term.text) : picture(term.row), label, remove);
+  return { chip, weight, remove };
+}
+
+function words(text) {
+  const shown = document.createElement("span");
+  shown.className = "words";
+  shown.dir = "auto";
+  shown.textContent = text;
+  return shown;
+}
+
+function picture(row) {
+  const image = new Image();
+  image.alt = `image ${row}`;
+  image.src = `/api/thumbnails/${row}`;
+  return image;
 }
 
 function shell(kind) {

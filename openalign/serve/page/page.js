@@ -15,11 +15,24 @@ let running = null;
 let rows = 0;
 
 const grid = new Grid($("results"), (row) => go({ ...query, view: row }));
-const chips = new Chips($("chips"), (kind, texts) => go({ ...asked(), [kind]: texts }));
+const chips = new Chips($("chips"), { change: changeChip, add: addChips, next: $("add-plus") });
 const viewer = new Viewer({ close: closeViewer, step, likeThis: (row) => go({ ...q.EMPTY, row }) });
 
-// What the form holds now, typed but not yet searched text included.
-const asked = () => ({ ...query, text: $("text").value.trim(), top: q.PAGE, view: null });
+// What the form holds now, typed but not yet searched text included; throws where that is no query.
+const asked = () => ({ ...q.typed(query, $("text").value), mistake: null, top: q.PAGE, view: null });
+
+// Goes to what `change` makes of the form and returns true, or says what is wrong with what was typed.
+function ask(change, options) {
+  let next;
+  try {
+    next = change(asked());
+  } catch (mistake) {
+    say(mistake.message);
+    return false;
+  }
+  go(next, options);
+  return true;
+}
 
 function go(next, { replace = false } = {}) {
   const opened = replace ? history.state?.opened : next.view !== null;
@@ -32,11 +45,12 @@ function follow() {
   query = q.fromAddress();
   const isEmpty = q.asksNothing(query);
   $("ask").classList.toggle("asked", !isEmpty);
-  if ($("text").value.trim() !== query.text) $("text").value = query.text;
-  chips.show(query.plus, query.minus);
+  if ($("text").value.trim() !== q.boxOf(query)) $("text").value = q.boxOf(query);
+  chips.show(query.chips, (term) => q.usualWeight(term, query));
   showQueryImage();
   document.title = isEmpty ? "openalign" : `${q.inWords(query)} · openalign`;
-  if (!q.sameAnswers(answered, query)) search();
+  if (query.mistake) refuse(query.mistake);
+  else if (!q.sameAnswers(answered, query)) search();
   showViewer();
 }
 
@@ -56,16 +70,28 @@ async function search() {
     $("more").hidden = !q.canShowMore(wanted, hits.length);
     if (query.view !== null) showViewer();
   } catch (error) {
-    if (error.name === "AbortError") return;
-    answered = null;
-    grid.clear();
-    $("status").textContent = "";
-    $("more").hidden = true;
-    say(error.message);
+    if (error.name !== "AbortError") refuse(error.message);
   } finally {
     clearTimeout(busy);
     if (mine === running) setBusy(false);
   }
+}
+
+function refuse(sentence) {
+  answered = null;
+  grid.clear();
+  $("status").textContent = "";
+  $("more").hidden = true;
+  say(sentence);
+}
+
+function changeChip(place, term) {
+  const changed = (list) => (term === null ? list.toSpliced(place, 1) : list.with(place, term));
+  ask((now) => ({ ...now, chips: changed(now.chips) }), { replace: term !== null }); // no address for each step of a weight
+}
+
+function addChips(kind, text) {
+  return ask((now) => ({ ...now, chips: [...now.chips, ...q.chipsOf(text, kind === "minus")] }));
 }
 
 const sameQuestion = (one, other) => q.sameAnswers({ ...one, top: 0 }, { ...other, top: 0 });
@@ -128,7 +154,7 @@ function step(by) {
 function searchWith(file) {
   const problem = service.refusal(file);
   if (problem) say(problem);
-  else go({ ...asked(), row: null, upload: q.keepUpload(file) });
+  else ask((now) => ({ ...now, row: null, upload: q.keepUpload(file) }));
 }
 
 const imageIn = (transfer) => [...(transfer?.files ?? [])][0];
@@ -157,16 +183,21 @@ $("file").addEventListener("change", () => {
   $("file").value = "";
   if (file) searchWith(file);
 });
-$("query-image").querySelector("button").addEventListener("click", () => go({ ...asked(), row: null, upload: null }));
+$("query-image").querySelector("button").addEventListener("click", (event) => {
+  ask((now) => ({ ...now, row: null, upload: null }));
+  if (event.detail === 0) $("text").focus(); // the button is gone; a finger wants no keyboard on its screen
+});
 
 // The rest of the controls
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  go(asked());
+  ask((now) => now);
 });
-$("add-plus").addEventListener("click", () => chips.start("plus"));
-$("add-minus").addEventListener("click", () => chips.start("minus"));
+for (const kind of ["plus", "minus"]) {
+  const button = $(`add-${kind}`);
+  button.addEventListener("click", () => chips.start(kind, button));
+}
 $("more").addEventListener("click", () => go(q.withMore(query), { replace: true }));
 $("home").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -184,7 +215,7 @@ function showInfo(info) {
   rows = info.rows;
   $("holdings").textContent = `${info.name} · ${rows.toLocaleString("en")} images`;
   $("model").textContent = info.model;
-  for (const example of info.examples) $("examples").append(exampleButton({ ...q.EMPTY, ...example }));
+  for (const example of info.examples) $("examples").append(exampleButton(q.ofParts(example)));
   $("examples").hidden = !info.examples.length;
   if (info.credits) $("credits").append(...withLinks(info.credits));
   $("credits").hidden = !info.credits;

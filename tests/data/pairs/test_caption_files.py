@@ -98,9 +98,9 @@ def test_two_texts_of_an_image_must_be_chosen_from(tmp_path: Path) -> None:
 
 def test_texts_and_images_without_each_other_are_counted(tmp_path: Path) -> None:
     put(tmp_path, a="one", b=None, c=None, a_mask=None)
-    for name in ("gone.txt", "lost.caption", "README.txt", "c.heic.txt"):
+    for name in ("gone.txt", "lost.caption", "README.txt", "c.jxl.txt"):
         (tmp_path / name).write_text("text")
-    (tmp_path / "c.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "c.jxl").write_bytes(b"\xff\x0a\xfa\x7f")
     (tmp_path / "film.mp4").write_bytes(b"x")
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["one"]

@@ -59,8 +59,8 @@ def test_images_are_found_by_what_the_rows_name(tmp_path: Path, where: str, writ
 
 def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
     images(tmp_path, "Images/a.jpg", "Images/b.jpg", "Images/a_mask.png", "Images/unnamed.jpg")
-    (tmp_path / "Images" / "c.heic").write_bytes(b"x")
-    rows = ["a.jpg,one", "a.jpg,two", "b.jpg,", "c.heic,three", "gone.jpg,four", ",five"]
+    (tmp_path / "Images" / "c.jxl").write_bytes(b"x")
+    rows = ["a.jpg,one", "a.jpg,two", "b.jpg,", "c.jxl,three", "gone.jpg,four", ",five"]
     (tmp_path / "captions.csv").write_text("\n".join(["image,caption", *rows]))
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["one", "two"]

@@ -50,7 +50,7 @@ def unsound(draw: random.Random, number: int) -> tuple[Sample, list[Pair], str]:
         ([image], [], "rows without a text"),
         ([image, (f"{key}.txt", b"  \n")], [], "rows without a text"),
         ([(f"{key}.txt", text)], [], "samples without an image"),
-        ([(f"{key}.heic", b"x"), (f"{key}.txt", text)], [], "images of a format that is not read"),
+        ([(f"{key}.jxl", b"x"), (f"{key}.txt", text)], [], "images of a format that is not read"),
         ([image, (f"{key}.txt", b"\0\1\2")], [], "texts that cannot be read"),
         ([image, (f"{key}.json", b'{"caption": ')], [], "metadata that cannot be read"),
         (

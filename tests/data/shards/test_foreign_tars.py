@@ -68,7 +68,7 @@ def test_one_image_of_several_is_taken_by_the_order_or_as_asked(tmp_path: Path) 
 
 
 def test_samples_without_a_readable_image_are_counted_once(tmp_path: Path) -> None:
-    members = {"a.jpg": jpeg(0), "a.txt": b"zero", "b.txt": b"one", "c.heic": b"x", "c.txt": b"two"}
+    members = {"a.jpg": jpeg(0), "a.txt": b"zero", "b.txt": b"one", "c.jxl": b"x", "c.txt": b"two"}
     pairs = open_pairs(tar_of(tmp_path / "0.tar", members | {"d.svg": b"<svg/>", "d.json": b"{}", "e.json": b"{}"}))
     assert pictured(pairs) == [(0, "zero")]
     assert counted(pairs.problems) == {"images of a format that is not read": 2, "samples without an image": 2}

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from openalign.data.left_out import counted
@@ -55,6 +55,8 @@ def opened(path: Path, **options: Any) -> Pairs | None:
     suffix=st.sampled_from([".jsonl", ".json"]),
     need_text=st.booleans(),
 )
+@example(rows=[{"image": {".": None}}], suffix=".jsonl", need_text=False)
+@example(rows=[{"image": "a.jpg", "text": {".en": "a", "[0]": "b"}}], suffix=".json", need_text=True)
 def test_any_json_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Any], suffix: str, need_text: bool
 ) -> None:
