@@ -76,3 +76,12 @@ Where = Annotated[
 ModelOfIndex = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="The model of INDEX, if it is not where it was.")
 ]
+WrittenQuery = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="QUERY", help="What the images should show: texts, img:FILE and row:NUMBER.", show_default=False
+    ),
+]
+Plus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")]
+Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")]
+Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")]

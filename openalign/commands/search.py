@@ -14,14 +14,18 @@ from openalign.commands.arguments import (
     IndexFolder,
     Json,
     LayoutName,
+    Minus,
     ModelOfIndex,
+    Plus,
     Port,
     ReEmbed,
     Split,
     Strict,
     TextColumn,
+    Top,
     Watch,
     Where,
+    WrittenQuery,
 )
 from openalign.progress import say
 
@@ -63,17 +67,12 @@ def index(
 
 def search(
     index: IndexFolder,
-    query: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="QUERY", help="What the images should show: texts, img:FILE and row:NUMBER.", show_default=False
-        ),
-    ] = None,
+    query: WrittenQuery = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
-    plus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")] = None,
-    minus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")] = None,
+    plus: Plus = None,
+    minus: Minus = None,
     where: Where = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")] = 10,
+    top: Top = 10,
     model: ModelOfIndex = None,
     json: Json = False,
 ) -> None:

@@ -147,11 +147,11 @@ def test_watching_keeps_up_with_a_folder_until_it_is_stopped(photos, tmp_path):
         (few / path.name).write_bytes(path.read_bytes())
     process = start(few, to, 0, "--watch")
     try:
-        wait_until(lambda: to.exists() and len(Index.open(to)) == 2)  # two are equal
+        wait_until(lambda: to.exists() and len(Index.open(to)) == 3)
         for path in sorted(photos.iterdir())[3:8]:
             (few / path.name).write_bytes(path.read_bytes())
         (few / "0000.png").unlink()
-        wait_until(lambda: len(Index.open(to)) == 5)
+        wait_until(lambda: len(Index.open(to)) == 6)  # one is equal to another
     finally:
         process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[1]
