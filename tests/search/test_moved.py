@@ -99,5 +99,5 @@ def test_another_model_that_lies_beside_a_moved_index_is_not_taken_for_it(photos
     shutil.copytree(tmp_path / "disk" / "photos.index", tmp_path / "other" / "photos.index")
     assert Index.open(tmp_path / "other" / "photos.index").search("red")  # by that where it was
     shutil.rmtree(model)
-    with pytest.raises(OpenAlignError, match="made by the model .*not by"):
+    with pytest.raises(OpenAlignError, match=r"made by the model .*not by"):
         Index.open(tmp_path / "other" / "photos.index").search("red")
