@@ -69,7 +69,7 @@ ReEmbed = Annotated[
     typer.Option("--re-embed", help="Embed all images again, with another model, say; replaces INDEX at the end."),
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on: look for changes every few seconds, until Ctrl-C.")]
-Where = Annotated[
+Conditions = Annotated[
     list[str] | None,
     typer.Option(metavar="COND", help="Only images for which this holds, as `date>=2024-05`; repeatable."),
 ]

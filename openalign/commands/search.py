@@ -9,6 +9,7 @@ from openalign.commands import terminal
 from openalign.commands.arguments import (
     DATA,
     MODELS,
+    Conditions,
     Host,
     ImageColumn,
     IndexFolder,
@@ -24,7 +25,6 @@ from openalign.commands.arguments import (
     TextColumn,
     Top,
     Watch,
-    Where,
     WrittenQuery,
 )
 from openalign.progress import say
@@ -71,7 +71,7 @@ def search(
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
     plus: Plus = None,
     minus: Minus = None,
-    where: Where = None,
+    where: Conditions = None,
     top: Top = 10,
     model: ModelOfIndex = None,
     json: Json = False,
