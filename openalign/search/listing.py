@@ -80,15 +80,14 @@ class SourceListing:
             places = [self._place(row) for row in rows]
             # A folder "2020" says nothing of its images.
             ids = {label: are_ids([label]) for label in set(labels) if label}
+            named = [None if label is None or ids[label] else label for label in labels]
+            shown = [text or label for text, label in zip(texts, named, strict=True)]
+            columns = zip(rows, places, shown, pages, labels, fields, strict=True)
             yield (
                 start,
                 [
-                    Listed(self.number, self._names[row], self._copies[row], *place, text, page, label, other)
-                    if text or not label or ids[label]
-                    else Listed(self.number, self._names[row], self._copies[row], *place, label, page, label, other)
-                    for row, place, text, page, label, other in zip(
-                        rows, places, texts, pages, labels, fields, strict=True
-                    )
+                    Listed(self.number, self._names[row], self._copies[row], stamp, path, text, page, label, other)
+                    for row, (stamp, path), text, page, label, other in columns
                 ],
             )
 
@@ -168,17 +167,21 @@ def _texts(table: pa.Table, column: str) -> list[str | None]:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_plain(kind.value_type)
     return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _fields(table: pa.Table) -> list[str | None]:
-    """The values of each row by column, as JSON: numbers as they are, everything else as text."""
+    """The values of each row by column, as JSON: numbers and lists as they are, everything else as text."""
     rows = ({name: _plain(value) for name, value in row.items()} for row in table.to_pylist())
     filled: Iterator[Mapping[str, Any]] = ({k: value for k, value in row.items() if value is not None} for row in rows)
     return [json.dumps(row, ensure_ascii=False) if row else None for row in filled]
 
 
-def _plain(value: Any) -> str | int | float | None:
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int) and not isinstance(value, bool):
