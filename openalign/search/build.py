@@ -64,7 +64,7 @@ def build(
         run.look_at(sources)
         place.finish()
         if watch:
-            _watch(run, paths, options)
+            keep_up(run, paths, options)
 
 
 class Run:
@@ -228,7 +228,7 @@ def _with_sources(
     return replace(meta, sources=names, sources_beside=near, options=dict(options)), numbers
 
 
-def _watch(run: Run, paths: Sequence[str | Path], options: Mapping[str, str]) -> None:
+def keep_up(run: Run, paths: Sequence[str | Path], options: Mapping[str, str]) -> None:
     """Look at the sources again and again, until Ctrl-C."""
     say("Watching for changes (Ctrl-C to stop)")
     try:
