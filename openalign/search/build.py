@@ -16,9 +16,10 @@ from openalign.errors import OpenAlignError
 from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.progress import bar, say
+from openalign.search import prepare
 from openalign.search.listing import SourceListing
 from openalign.search.place import Place, place_of
-from openalign.search.prepare import BATCH, Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
+from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
 from openalign.search.sources import open_source, permanent_name
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.meta import Meta, beside, placed
@@ -77,6 +78,7 @@ class Run:
         self._model = model
         self._paths = paths
         self._strict = strict
+        self._told: object = None
         place.writer.meta, self._numbers = _with_sources(place.writer.meta, place.folder, paths, options)
 
     def look_at(self, sources: Sequence[Pairs]) -> None:
@@ -123,7 +125,7 @@ class Run:
                 self._take(Renamed(item.listed, image))
             else:
                 self._new[item.digest] = (item, [item.listed])
-            if len(self._new) == BATCH:
+            if len(self._new) == prepare.BATCH:
                 self._write_new()
             return
         self._seen[item.listed.source] += 1
@@ -202,6 +204,10 @@ class Run:
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta
         names = sum(self._seen.values())
+        told = [names - meta.images, removed, [each.problem for each in self._unread]]
+        if told == self._told:  # as by the last look at the sources
+            return
+        self._told = told
         if names > meta.images:
             say(f"{names - meta.images:,} images are byte for byte equal to others and share their rows")
         if removed:
