@@ -18,7 +18,7 @@ from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.progress import bar, say
 from openalign.search import prepare
 from openalign.search.listing import SourceListing
-from openalign.search.place import Place, place_of
+from openalign.search.place import Place, place_of, with_model
 from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
 from openalign.search.sources import open_source, permanent_name
 from openalign.search.store.changes import Listed, NewImage
@@ -79,7 +79,8 @@ class Run:
         self._paths = paths
         self._strict = strict
         self._told: object = None
-        place.writer.meta, self._numbers = _with_sources(place.writer.meta, place.folder, paths, options)
+        meta = with_model(place.writer.meta, model, place.folder)
+        place.writer.meta, self._numbers = _with_sources(meta, place.folder, paths, options)
 
     def look_at(self, sources: Sequence[Pairs]) -> None:
         """One pass over all sources, opened, in the order of the paths."""
@@ -90,7 +91,6 @@ class Run:
         self._names: list[tuple[Listed, int]] = []
         self._unread: list[Unreadable] = []
         self._seen: Counter[int] = Counter()
-        self._added = 0
         if self._strict:
             self._refuse([problem for source in sources for problem in source.pairs.problems])
         with (
@@ -155,7 +155,6 @@ class Run:
                 self._unread += [Unreadable(each, message) for each in listed]
         if images:
             self._place.writer.add(images)
-            self._added += len(images)
             self._place.appear()
 
     def _write_names(self) -> None:
