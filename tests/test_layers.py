@@ -55,7 +55,7 @@ ROOMS = {
             "report",
         ),
     ],
-    "openalign.search": ["query"],
+    "openalign.search": ["rows watched query", "graph", "store"],
     "openalign.commands": ["output"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
 }
