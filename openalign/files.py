@@ -124,6 +124,22 @@ def recover_folder(path: Path) -> None:
                 raise
 
 
+def put_in_place(whole: Path, path: Path) -> None:
+    """Rename the finished folder `whole`, beside `path`, to `path`; an older folder there is removed.
+
+    The lock of `path` must be held. After a kill, `recover_folder` brings the older folder back, or the same call goes
+    on.
+    """
+    _sync_all(whole)
+    older = _temporary(path, "older")
+    if path.exists():
+        _remove(older)
+        path.rename(older)
+    whole.rename(path)
+    sync(path.parent)
+    _remove(older)
+
+
 def sync(path: Path) -> None:
     """Flush a file's content, or a folder's list of names, to disk (`fsync`)."""
     descriptor = os.open(path, os.O_RDONLY)

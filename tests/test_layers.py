@@ -55,8 +55,8 @@ ROOMS = {
             "report",
         ),
     ],
-    "openalign.search": ["query"],
     "openalign.commands": ["output"],
+    "openalign.search": ["rows watched query", "graph", "store"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
 }
 """The rooms of a folder, in order; those named together know nothing of each other.

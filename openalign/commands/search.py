@@ -8,15 +8,23 @@ import typer
 from openalign.commands.arguments import (
     DATA,
     MODELS,
+    Conditions,
     Host,
     ImageColumn,
     IndexFolder,
     Json,
     LayoutName,
+    Minus,
+    ModelOfIndex,
+    Plus,
     Port,
+    ReEmbed,
     Split,
     Strict,
     TextColumn,
+    Top,
+    Watch,
+    WrittenQuery,
 )
 from openalign.commands.output import terminal
 from openalign.progress import say
@@ -24,45 +32,53 @@ from openalign.progress import say
 
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)],
-    model: Annotated[str, typer.Option(metavar="MODEL", help=MODELS, show_default=False)],
     to: Annotated[
         Path,
         typer.Option(metavar="INDEX", help="Folder of the index to write or to bring up to date.", show_default=False),
     ],
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help=f"{MODELS} Not needed for vectors.", show_default=False)
+    ] = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
     split: Split = None,
     layout: LayoutName = None,
     strict: Strict = False,
+    re_embed: ReEmbed = False,
+    watch: Watch = False,
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown, not searched.
 
+    DATA may also be folders of vectors that `openalign embed` wrote: nothing is embedded then.
+
     An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
-    Where INDEX was written before with the same model, only new and changed images are embedded.
+    Where INDEX was written before with the same model, only new and changed images are read and embedded, and those
+    that DATA no longer has are removed: INDEX holds exactly the images of the DATA that are given. A run that was
+    stopped at any moment goes on where it was when the same command is given again.
 
     ```
     openalign index photos/ --model runs/laptop/model --to photos.index
+    openalign index photos/ --model runs/laptop/model --to photos.index --watch
+    openalign index vectors/ --to photos.index
     ```
     """
     from openalign.search.index import Index
 
-    options = {"image_column": image_column, "text_column": text_column, "split": split, "layout": layout}
-    built = Index.build(paths, model=model, to=to, **options, strict=strict)
+    columns = {"image_column": image_column, "text_column": text_column}
+    how = {"strict": strict, "re_embed": re_embed, "watch": watch}
+    built = Index.build(paths, model=model, to=to, split=split, layout=layout, **columns, **how)  # type: ignore[arg-type]
     say(f"{to} holds {len(built):,} images.")
 
 
 def search(
     index: IndexFolder,
-    query: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="QUERY", help="What the images should show: texts, img:FILE and row:NUMBER.", show_default=False
-        ),
-    ] = None,
+    query: WrittenQuery = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
-    plus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")] = None,
-    minus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")] = 10,
+    plus: Plus = None,
+    minus: Minus = None,
+    where: Conditions = None,
+    top: Top = 10,
+    model: ModelOfIndex = None,
     json: Json = False,
 ) -> None:
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
@@ -74,6 +90,7 @@ def search(
     openalign search photos.index "a red apple - people"
     openalign search photos.index "img:beach.jpg + 2*at night - people"
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
+    openalign search photos.index "red bicycle" --where "date>=2024-05" --where "folder=holiday*"
     ```
     """
     if not (query or image or plus or minus):
@@ -83,10 +100,10 @@ def search(
     from openalign.search.query.language import parse_query
 
     asked = parse_query(query or "").with_terms([image] if image else (), (), plus or (), minus or ())
-    hits = Index.open(index).search(asked, top=top)
+    hits = Index.open(index, model).search(asked, where=where or (), top=top)
     if json:
         given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
-        content = {"index": str(index), "query": given | {"terms": terminal.terms_json(asked)}}
+        content = {"index": str(index), "query": given | {"where": where or [], "terms": terminal.terms_json(asked)}}
         terminal.print_json(content | {"hits": terminal.hits_json(hits)})
     else:
         terminal.print_table(terminal.hits_table(hits))

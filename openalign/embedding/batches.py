@@ -13,7 +13,7 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.sidecar import digest_of
 from openalign.embedding.columns import Embedded
-from openalign.embedding.names import fields_of, further_columns, key_of
+from openalign.embedding.names import fields_of, further_columns, image_name
 from openalign.embedding.partitions import Making, Planned
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, NotFinite, Pixels
@@ -66,15 +66,21 @@ def _prepare(planned: Planned, row: int, model: DualEncoder, thumbnails: bool) -
     text, page, label = (_cell(pairs, column, row) for column in ("text", "page", "label"))
     photo = photo_facts(data)
     made = Embedded(
-        key=key_of(pairs, row),
+        key=image_name(pairs.table["image"][row].as_py(), int(pairs.source_rows[row])),
         digest=digest_of(data),
         vector=None,
         text_vector=None,
         source=planned.source,
-        text=text, page=page, label=label,
-        width=width, height=height, bytes=len(data),
-        date=photo.date, latitude=photo.latitude, longitude=photo.longitude,
-        fields=fields_of(pairs.table, row, further_columns(pairs.table)),
+        text=text,
+        page=page,
+        label=label,
+        width=width,
+        height=height,
+        bytes=len(data),
+        date=photo.date,
+        latitude=photo.latitude,
+        longitude=photo.longitude,
+        fields=fields_of(pairs.table.slice(row, 1).select(further_columns(pairs.table)))[0],
         thumbnail=thumbnail,
     )
     return _Prepared(name, made, pixels)

@@ -3,27 +3,23 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
-from openalign.data.pairs.pairs import Pairs
-
 OWN_COLUMNS = ("image", "text", "label", "page")
-"""Columns of a source that have a column of their own beside the vectors."""
+"""Columns of a source with a meaning of their own."""
 _LONGEST_NAME = 2000
 """Characters; a longer one is the image itself, written as text."""
 _LONGEST_FIELD = 2000
 
 
-def key_of(pairs: Pairs, row: int) -> str:
+def image_name(value: str | None, source_row: int) -> str:
     """The name of an image in its source; one that has none is called by its row there, from 1."""
-    value = pairs.table["image"][row].as_py()
     if not value:
-        return f"row {pairs.source_rows[row] + 1}"
+        return f"row {source_row + 1}"
     if len(value) <= _LONGEST_NAME:
-        return str(value)
+        return value
     return f"{value[:40]}... {hashlib.blake2b(value.encode(), digest_size=16).hexdigest()}"
 
 
@@ -32,11 +28,11 @@ def further_columns(table: pa.Table) -> list[str]:
     return [field.name for field in table.schema if field.name not in OWN_COLUMNS and _is_plain(field.type)]
 
 
-def fields_of(table: pa.Table, row: int, columns: Iterable[str]) -> str | None:
-    """The filled columns of a row as a JSON object: numbers as they are, everything else as text; None without any."""
-    values = {name: _plain(table[name][row].as_py()) for name in columns}
-    filled = {name: value for name, value in values.items() if value is not None}
-    return json.dumps(filled, ensure_ascii=False) if filled else None
+def fields_of(table: pa.Table) -> list[str | None]:
+    """The filled values of each row by column, as a JSON object: numbers as they are, everything else as text."""
+    rows = ({name: _plain(value) for name, value in row.items()} for row in table.to_pylist())
+    filled = ({name: value for name, value in row.items() if value is not None} for row in rows)
+    return [json.dumps(row, ensure_ascii=False) if row else None for row in filled]
 
 
 def _is_plain(kind: pa.DataType) -> bool:

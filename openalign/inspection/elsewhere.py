@@ -8,7 +8,7 @@ from typing import Any
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.sites import PAGE_SUFFIXES, WARC_SUFFIXES, is_site
 
-_INDEX = {"meta.json", "vectors.f16", "rows.sqlite"}
+_INDEX = {"meta.json", "rows.sqlite"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def elsewhere(source: Source) -> Elsewhere | None:
         return _crawl(source, [str(source.at)]) if str(source.at).lower().endswith(WARC_SUFFIXES) else None
     top = set(source.folders.get("", []))
     if len(top & _INDEX) > 1 and isinstance(source.at, Path):
-        rows = _field_of(source.at / "meta.json", "rows")
+        rows = _field_of(source.at / "meta.json", "images")
         advice = f"search it with `openalign search {source.name} TEXT`"
-        return Elsewhere("index", "index of images", "it holds meta.json and vectors.f16", advice, rows)
+        return Elsewhere("index", "index of images", "it holds meta.json and rows.sqlite", advice, rows)
     if "recipe.toml" in top and ("log.jsonl" in top or any(file.startswith("model/") for file in source.files)):
         return _run(source)
     if "config.json" in top and any(name.endswith((".safetensors", ".onnx")) for name in top):

@@ -1,46 +1,35 @@
-"""Build an index folder from any DATA; images with known bytes are not embedded again."""
+"""Bring an index up to date with its sources: embed what is new, name what is renamed, remove what is gone."""
 
-import hashlib
-import re
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+import time
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from openalign.checksums import CHECKSUMS
 from openalign.data.announce import tell_left_out
 from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
 from openalign.data.pairs.pairs import Pairs
+from openalign.embedding.sources import open_source, permanent_name
 from openalign.errors import OpenAlignError
-from openalign.files import whole_folder
 from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder, NotFinite
-from openalign.options import option
 from openalign.progress import bar, say
-from openalign.search.meta import VERSION, Meta
-from openalign.search.prepare import (
-    THUMBNAIL_QUALITY,
-    THUMBNAIL_SIDE,
-    Known,
-    Prepared,
-    digest_of,
-    prepared_batches,
-)
-from openalign.search.rows import Row
-from openalign.search.sources import open_source, permanent_name
-from openalign.search.store import FILES, GRAPH, Store
-from openalign.search.work import Embedded, Work
-from openalign.search.writer import StoreWriter
+from openalign.search.from_vectors import GivenImages
+from openalign.search.listing import Source, SourceListing
+from openalign.search.place import Place, place_of
+from openalign.search.prepare import BATCH, Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
+from openalign.search.store.changes import Listed, NewImage
+from openalign.search.store.meta import Meta, beside, placed
+from openalign.search.store.reader import EXACT_BELOW
 
-_USERS_FILES = ("examples.json", "CREDITS")
-"""Files that users put into an index folder; a rebuild keeps them."""
-_LARGEST_USERS_FILE = 2**20
-"""Bytes."""
-_PARTIAL = re.compile(r"\..*\.partial(\.|$)")
-_TYPICAL_FILES = {"meta.json", "vectors.f16", "rows.sqlite"}
-"""A folder with two of these is an index."""
+LONGEST_TAIL = 50_000
+"""Rows that may be behind those of the graph; more if they are less than a tenth of all."""
+WATCH_S = 5.0
+"""Seconds between two looks at the sources."""
+_NAMES_AT_ONCE = 1000
 
 
 def build(
@@ -50,179 +39,219 @@ def build(
     options: Mapping[str, str] | None = None,
     *,
     strict: bool = False,
+    re_embed: bool = False,
+    watch: bool = False,
 ) -> None:
-    """Index the images of `paths` into the folder `to`, replacing its contents, so that it holds exactly these images.
+    """Bring the index `to` up to date with the images of `paths`, so that it holds exactly these; make it if need be.
 
-    `options` are those of `open_pairs` about columns, split and layout. Images with equal bytes are one row.
+    `options` are those of `open_pairs` about columns, split and layout. Images with equal bytes are one row. What has
+    the same name, size and time as before is not read; what has other bytes is embedded; images that `paths` no longer
+    have are removed at the end. Each batch is there for readers and for the next run as soon as it is embedded.
 
-    An image whose bytes are in the existing index of the same model keeps its vector and thumbnail; so does one that
-    an interrupted run embedded. The index is then byte for byte the one that an uninterrupted run writes, except for
-    the graph of a large index.
+    With `re_embed` all images are embedded again, into an index that replaces the older one when it is finished. With
+    `watch` the sources are looked at again every few seconds, until Ctrl-C.
 
     Raises:
-        OpenAlignError: `to` is not an index, or another run writes it; a path is no DATA; no image can be read; or,
-            with `strict`, anything is left out.
-        KeyboardInterrupt: stopped by Ctrl-C; the vectors computed so far are kept beside `to`.
+        OpenAlignError: `to` is not an index, was made by another model (without `re_embed`), or is written by another
+            run; a path is no DATA; no image can be read; or, with `strict`, anything is left out.
+        KeyboardInterrupt: stopped by Ctrl-C; the images embedded so far are kept.
     """
     to = to.resolve() if to.is_symlink() else to  # replace the folder, not the link to it
-    _check_replaceable(to)
     options = options or {}
+    paths = list({permanent_name(path): path for path in paths}.values())
     sources = [open_source(path, options, announced=True) for path in paths]
-    names = [permanent_name(path) for path in paths]
-    with locked(to), _kept_work(to, model) as work, whole_folder(to) as partial:
-        _copy_users_files(to, partial)
-        with closing(StoreWriter(partial)) as writer, _older(to, model) as older:
-            unreadable = _write_all(writer, sources, model, Known(older, work))
-            problems = [*(problem for pairs in sources for problem in pairs.problems), *unreadable]
-            if strict:
-                refuse_left_out(", ".join(map(str, paths)), problems)
-            if not writer.rows:
-                raise _nothing_read(paths, problems)
-            read_as = [pairs.read_as for pairs in sources]
-            made_by = (permanent_name(model.name), model.name, model.fingerprint)
-            meta = Meta(writer.rows, model.width, *made_by, names, dict(options), read_as, counted(problems))
-            writer.finish(meta, problems)
-    _tell(writer, unreadable)
+    with locked(to), place_of(to, model, re_embed=re_embed, strict=strict) as place:
+        run = Run(place, model, paths, options, strict=strict)
+        run.look_at(sources)
+        place.finish()
+        if watch:
+            _watch(run, paths, options)
 
 
-def _tell(writer: StoreWriter, unreadable: Sequence[str]) -> None:
-    if writer.copies:
-        say(f"{writer.copies:,} images are byte for byte equal to earlier ones and share their rows")
-    tell_left_out(unreadable, writer.rows)
+def build_from_vectors(images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False) -> None:
+    """Bring the index `to` up to date with folders of vectors, so that it holds exactly their images; see `build`."""
+    to = to.resolve() if to.is_symlink() else to
+    with locked(to), place_of(to, images.model, re_embed=re_embed, strict=strict) as place:
+        Run(place, images.model, images.names, images.options, strict=strict).take_all(images)
+        place.finish()
+
+
+class Run:
+    """A run into an index."""
+
+    def __init__(
+        self, place: Place, model: DualEncoder, paths: Sequence[str | Path], options: Mapping[str, str], *, strict: bool
+    ) -> None:
+        self._place = place
+        self._model = model
+        self._paths = paths
+        self._strict = strict
+        place.writer.meta, self._numbers = _with_sources(place.writer.meta, place.folder, paths, options)
+
+    def look_at(self, sources: Sequence[Pairs]) -> None:
+        """One pass over all sources, opened, in the order of the paths."""
+        listings = [SourceListing(*each) for each in zip(self._numbers, self._paths, sources, strict=True)]
+        self._bring_up_to_date(listings, prepared_images(listings, self._model, self._place), sum(map(len, listings)))
+
+    def take_all(self, images: GivenImages) -> None:
+        """One pass over images with vectors."""
+        self._bring_up_to_date(images.sources(self._numbers), images.items(self._place), len(images))
+
+    def _bring_up_to_date(self, sources: Sequence[Source], items: Generator[Item, None, None], total: int) -> None:
+        self._new: dict[bytes, tuple[Prepared, list[Listed]]] = {}
+        self._names: list[tuple[Listed, int]] = []
+        self._unread: list[Unreadable] = []
+        self._seen: Counter[int] = Counter()
+        self._added = 0
+        if self._strict:
+            self._refuse([problem for source in sources for problem in source.problems])
+        with bar("index images", total) as running, closing(items):
+            for item in items:
+                self._take(item)
+                running.advance(1)
+            self._write_new()
+            self._write_names()
+        problems = [*(each for source in sources for each in source.problems), *(u.problem for u in self._unread)]
+        if self._strict:
+            self._refuse(problems)
+        if not self._seen:
+            raise _nothing_read(self._paths, problems)
+        removed = self._remove_vanished(sources)
+        self._end(sources, problems)
+        self._tell(removed)
+
+    def _take(self, item: Item) -> None:
+        if isinstance(item, Unreadable):
+            self._unread.append(item)
+            return
+        if isinstance(item, Unchanged):
+            self._seen[item.source] += 1
+            return
+        if isinstance(item, Prepared):
+            if item.digest in self._new:
+                self._new[item.digest][1].append(item.listed)
+            elif (image := self._place.known(item.digest)) is not None:  # since it was read
+                self._take(Renamed(item.listed, image))
+            else:
+                self._new[item.digest] = (item, [item.listed])
+            if len(self._new) == BATCH:
+                self._write_new()
+            return
+        self._seen[item.listed.source] += 1
+        if self._place.find(item.listed.source, item.listed.name, item.listed.copy) != (item.listed, item.image):
+            self._names.append((item.listed, item.image))
+            if len(self._names) == _NAMES_AT_ONCE:
+                self._write_names()
+
+    def _write_new(self) -> None:
+        """Embed the images that were read and write them."""
+        if not self._new:
+            return
+        waiting, self._new = list(self._new.values()), {}
+        pixels = np.stack([item.pixels for item, _ in waiting])
+        try:
+            vectors_ND = self._model.embed_prepared(pixels)
+        except NotFinite as error:  # of some images; the other vectors are valid
+            vectors_ND = error.vectors_BD
+        images = []
+        for (item, listed), vector_D in zip(waiting, vectors_ND.astype(np.float16), strict=True):
+            if np.isfinite(vector_D).all():
+                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed))
+                self._seen.update(each.source for each in listed)
+            else:
+                message = LeftOut(Kind.IMAGE_NOT_READ, f"{item.where}: its vector is not finite")
+                self._unread += [Unreadable(each, message) for each in listed]
+        if images:
+            self._place.writer.add(images)
+            self._added += len(images)
+            self._place.appear()
+
+    def _write_names(self) -> None:
+        if self._names:
+            self._place.writer.add([], self._names)
+            self._names = []
+
+    def _remove_vanished(self, sources: Sequence[Source]) -> int:
+        """Remove the names that the sources no longer have, and the images without a name; returns their number."""
+        writer = self._place.writer
+        unread = {(each.listed.source, each.listed.name, each.listed.copy) for each in self._unread}
+        for number in set(range(len(writer.meta.sources))) - set(self._numbers):
+            if writer.names_of(number):
+                writer.remove_names(number, set())
+        for source in sources:
+            if writer.names_of(source.number) == self._seen[source.number]:
+                continue
+            if not source.is_whole:
+                say(f"{source.name} could not be read whole: images that are not found in it are not removed")
+                continue
+            writer.remove_names(
+                source.number, {each for each in source.names() if (source.number, *each) not in unread}
+            )
+        return 0 if writer.is_stored else writer.remove_nameless()
+
+    def _end(self, sources: Sequence[Source], problems: Sequence[str]) -> None:
+        """Make files anew that need it, and note what the sources are."""
+        writer = self._place.writer
+        if 4 * writer.meta.deleted > writer.meta.rows:
+            writer.compact(with_graph=writer.meta.images >= EXACT_BELOW)
+        behind = writer.meta.rows - (writer.meta.graph.rows if writer.meta.graph else 0)
+        if writer.meta.rows >= EXACT_BELOW and (
+            writer.meta.graph is None or behind > max(LONGEST_TAIL, writer.meta.rows // 10)
+        ):
+            writer.make_graph()
+        meta = writer.meta
+        kept = [name if number in self._numbers else "" for number, name in enumerate(meta.sources)]
+        near = [each if number in self._numbers else None for number, each in enumerate(meta.sources_beside)]
+        used = max(self._numbers) + 1
+        read_as = [source.read_as for source in sources]
+        columns = sorted({column for source in sources for column in source.columns})
+        meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, columns=columns)
+        meta = replace(meta, lost=counted(problems))
+        writer.finish(meta, problems)
+
+    def _tell(self, removed: int) -> None:
+        meta = self._place.writer.meta
+        names = sum(self._seen.values())
+        if names > meta.images:
+            say(f"{names - meta.images:,} images are byte for byte equal to others and share their rows")
+        if removed:
+            say(f"{removed:,} images are no longer in the sources and were removed")
+        tell_left_out([each.problem for each in self._unread], meta.images)
+
+    def _refuse(self, problems: Sequence[str]) -> None:
+        refuse_left_out(", ".join(map(str, self._paths)), problems)
+
+
+def _with_sources(
+    meta: Meta, folder: Path, paths: Sequence[str | Path], options: Mapping[str, str]
+) -> tuple[Meta, list[int]]:
+    """The state with these sources, and the number of each: that which it had, or the next free one."""
+    known = list(placed(meta, folder.resolve()).sources)
+    names, near, numbers = list(meta.sources), list(meta.sources_beside), []
+    for path in paths:
+        name = permanent_name(path)
+        if name not in known and "" not in known:
+            known, names, near = [*known, ""], [*names, ""], [*near, None]
+        number = known.index(name if name in known else "")
+        known[number], names[number], near[number] = name, name, beside(name, folder.resolve(), 1)
+        numbers.append(number)
+    return replace(meta, sources=names, sources_beside=near, options=dict(options)), numbers
+
+
+def _watch(run: Run, paths: Sequence[str | Path], options: Mapping[str, str]) -> None:
+    """Look at the sources again and again, until Ctrl-C."""
+    say("Watching for changes (Ctrl-C to stop)")
+    try:
+        while True:
+            time.sleep(WATCH_S)
+            try:
+                run.look_at([open_source(path, options) for path in paths])
+            except OpenAlignError as error:
+                say(f"Not up to date: {error}")
+    except KeyboardInterrupt:
+        say("Stopped; the index is complete up to the last image that was embedded")
 
 
 def _nothing_read(paths: Sequence[str | Path], problems: Sequence[str]) -> OpenAlignError:
     tail = f", the first because: {problems[0]}" if problems else "."
     return OpenAlignError(f"None of the images of {', '.join(map(str, paths))} could be read{tail}")
-
-
-def read_original(pairs: Pairs, row: Row) -> bytes:
-    """The image file of `row`; raises OpenAlignError if it is missing or has changed since it was indexed."""
-    if row.source_row < len(pairs):
-        data = pairs.image_bytes(row.source_row)
-        if digest_of(data) == row.digest:
-            return data
-    raise OpenAlignError(f"{row.image} changed after it was indexed; index it again.")
-
-
-def _check_replaceable(to: Path) -> None:
-    """Raise OpenAlignError unless `to` is absent, empty, or an index (whole or damaged) without other files."""
-    if not to.exists():
-        return
-    if to.is_dir() and not any(to.iterdir()):
-        return
-    # Files left by a killed `whole_file` do not count.
-    names = {path.name for path in to.iterdir() if not _PARTIAL.match(path.name)} if to.is_dir() else set()
-    if len(names & _TYPICAL_FILES) < 2:  # one may be missing; other programs also write a meta.json
-        raise OpenAlignError(f"{to} exists and is not an index; name a new folder with {option('to')}.")
-    if others := sorted(names - {*FILES, GRAPH, CHECKSUMS, *_USERS_FILES}):
-        raise OpenAlignError(
-            f"{to} also holds {others[0]}, which is not part of an index and would be lost: move it elsewhere, or "
-            f"name a new folder with {option('to')}."
-        )
-
-
-def _copy_users_files(to: Path, partial: Path) -> None:
-    for name in _USERS_FILES:
-        path = to / name
-        if path.exists():
-            if not path.is_file() or path.stat().st_size > _LARGEST_USERS_FILE:
-                raise OpenAlignError(f"{path} is not a file of at most 1 MB: move it elsewhere, then index again.")
-            shutil.copy2(path, partial / name)
-
-
-@contextmanager
-def _older(to: Path, model: DualEncoder) -> Iterator[Store | None]:
-    """The existing index at `to`, if it is whole and was made by the same model."""
-    if not (to.is_dir() and any(to.iterdir())):
-        yield None
-        return
-    why = ""
-    older = None
-    try:
-        older = Store(to)
-    except OpenAlignError as error:
-        why = str(error)
-    with closing(older) if older is not None else nullcontext():
-        if older is not None and not older.checked:
-            why = f"{to} has no {CHECKSUMS}, so it may be damaged"
-        elif older is not None and older.meta.fingerprint != model.fingerprint:
-            why = f"{to} was made by another model, {older.meta.model_name}"
-        if why:
-            say(f"The existing index cannot be reused, so all images are embedded again: {why}")
-        yield None if why else older
-
-
-@contextmanager
-def _kept_work(to: Path, model: DualEncoder) -> Iterator[Work]:
-    """The vectors of this run, kept beside `to` until the block ends without an exception."""
-    depends_on = f"{VERSION} {model.fingerprint} {model.width} {THUMBNAIL_SIDE} {THUMBNAIL_QUALITY}"
-    work = Work(to, hashlib.sha256(depends_on.encode()).hexdigest()[:16])
-    if len(work):
-        say(f"{len(work):,} images were embedded by an interrupted run and are not embedded again")
-    try:
-        with closing(work):
-            yield work
-    except BaseException:
-        if work.folder.exists():
-            say(f"The images embedded so far are kept in {work.folder.parent}: the same command resumes from there")
-        raise
-    work.remove()
-
-
-def _write_all(writer: StoreWriter, sources: Sequence[Pairs], model: DualEncoder, known: Known) -> list[str]:
-    """Write all images of the sources; returns one message for each image that is left out."""
-    problems: list[str] = []
-    with bar("index images", sum(map(len, sources))) as running:
-        for batch in prepared_batches(sources, model, known):
-            problems += [LeftOut(Kind.IMAGE_NOT_READ, item) for item in batch if isinstance(item, str)]
-            problems += _write(writer, [item for item in batch if isinstance(item, Prepared)], model, known.work)
-            running.advance(len(batch))
-    return problems
-
-
-def _write(writer: StoreWriter, items: Sequence[Prepared], model: DualEncoder, work: Work) -> list[str]:
-    """Embed new images, copy known ones, append both; returns one message for each image that cannot be embedded.
-
-    The last bits of a vector depend on the other images of its batch. An image that occurs twice in the sources is
-    embedded only the first time, so that a resumed run calls the model with the same batches as an uninterrupted one.
-    """
-    vectors = {item.row.digest: item.vector for item in items if item.vector is not None}
-    for item in items:
-        if item.row.digest not in vectors and (earlier := writer.vector_of(item.row.digest)) is not None:
-            vectors[item.row.digest] = earlier
-    new: dict[bytes, Prepared] = {}
-    for item in items:
-        if item.row.digest not in vectors:
-            new.setdefault(item.row.digest, item)
-    if new:
-        made = _embed(list(new.values()), model)
-        vectors |= {image.digest: image.vector for image in made}
-        work.keep(made)
-    readable = [item for item in items if item.row.digest in vectors]
-    first: dict[bytes, Prepared] = {}
-    for item in readable:
-        if writer.vector_of(item.row.digest) is None:
-            first.setdefault(item.row.digest, item)
-    if first:
-        vectors_ND = np.stack([vectors[digest] for digest in first])
-        writer.add([item.row for item in first.values()], [item.thumbnail for item in first.values()], vectors_ND)
-    writer.add_texts([item.row for item in readable if first.get(item.row.digest) is not item])
-    return [
-        LeftOut(Kind.IMAGE_NOT_READ, f"{item.name}: its vector is not finite")
-        for item in items
-        if item.row.digest not in vectors
-    ]
-
-
-def _embed(items: Sequence[Prepared], model: DualEncoder) -> list[Embedded]:
-    """Embed the images; those whose vector is not finite are left out."""
-    try:
-        vectors_ND = model.embed_prepared(np.stack([item.pixels for item in items if item.pixels is not None]))
-    except NotFinite as error:  # of some images; the other vectors are valid
-        vectors_ND = error.vectors_BD
-    return [
-        Embedded(item.row.digest, item.row.width, item.row.height, item.thumbnail, vector_D)
-        for item, vector_D in zip(items, vectors_ND.astype(np.float16), strict=True)
-        if np.isfinite(vector_D).all()
-    ]

@@ -15,14 +15,14 @@ _IN_MEMORY = 2**31
 """Largest graph in bytes that is read into memory (2 million rows of 640); a larger one is memory-mapped."""
 
 
-def build_graph(folder: Path, rows: int, width: int) -> None:
-    """Write `graph.usearch`, an int8 HNSW graph, for the `vectors.f16` of `folder`."""
+def build_graph(vectors: Path, to: Path, rows: int, width: int) -> None:
+    """Write an int8 HNSW graph of the first `rows` vectors of a file (rows, D), float16, into the file `to`."""
     graph = usearch.index.Index(ndim=width, metric="cos", dtype="i8")
-    with (folder / "vectors.f16").open("rb") as file:
+    with vectors.open("rb") as file:
         for start in range(0, rows, _CHUNK):
             chunk = np.fromfile(file, np.float16, min(_CHUNK, rows - start) * width).reshape(-1, width)
             graph.add(np.arange(start, start + len(chunk)), chunk)
-    graph.save(folder / "graph.usearch")
+    graph.save(to)
 
 
 class Graph:

@@ -1,27 +1,29 @@
 """The index of embedded images: build it, open it, search it by texts, images or both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.images.read import ImageInput
-from openalign.data.pairs.pairs import Pairs
-from openalign.errors import OpenAlignError
+from openalign.embedding.manifest import is_vectors_folder
+from openalign.errors import OpenAlignError, UsageError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
+from openalign.options import option
+from openalign.progress import say
 from openalign.search import build
+from openalign.search.from_vectors import open_all
+from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
 from openalign.search.rows import Row
-from openalign.search.sources import open_source
 from openalign.search.store import Store, evenly_spaced
 
 
@@ -65,8 +67,7 @@ class Index:
 
     def __init__(self, store: Store, model: DualEncoder | None = None) -> None:
         self.store = store
-        self._opened: dict[int, Pairs] = {}
-        self._opening = Lock()
+        self._originals = Originals(store)
         if model is not None:
             self.model = model
 
@@ -75,34 +76,39 @@ class Index:
         cls,
         paths: str | Path | Sequence[str | Path],
         *,
-        model: str | Path | DualEncoder,
+        model: str | Path | DualEncoder | None = None,
         to: str | Path,
         image_column: str | None = None,
         text_column: str | None = None,
         split: str | None = None,
         layout: str | None = None,
         strict: bool = False,
+        re_embed: bool = False,
+        watch: bool = False,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
         An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
-        Over an existing index of the same model, only new and changed images are embedded, and missing ones removed.
-        Images that cannot be read are left out and listed in `problems`; with `strict` they are errors.
+        Of folders that `openalign.embed` wrote the vectors are taken as they are, and the model is the one that made
+        them.
+
+        Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
+        removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
+        be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
+        at again every few seconds, until Ctrl-C.
 
         Raises:
-            OpenAlignError: `to` is not an index, a path is no DATA, there is no such model, or no image can be read.
+            OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
+                model, or no image can be read.
             UsageError: there is no such split or layout.
         """
-        if isinstance(paths, str | Path):
-            paths = [paths]
-        if not paths:
-            raise OpenAlignError("Nothing to index: name a folder or table of images.")
-        loaded = given_model(model)
         columns = {"image_column": image_column, "text_column": text_column}
         options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
-        build.build(paths, loaded, Path(to), options, strict=strict)
+        paths = [paths] if isinstance(paths, str | Path) else paths
+        loaded = None if model is None else given_model(model)
+        _bring_up_to_date(Path(to), paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch)
         return cls(Store(Path(to)), loaded)
 
     @classmethod
@@ -113,6 +119,11 @@ class Index:
             OpenAlignError: `path` is not an index, is damaged, or was made by another model.
         """
         store = Store(Path(path))
+        if not store.meta.finished:
+            say(
+                f"{path} is being written, or its last run was interrupted: it has {store.meta.images:,} images so "
+                "far. The same `openalign index` command goes on."
+            )
         if model is None:
             return cls(store)
         loaded = given_model(model)
@@ -121,15 +132,21 @@ class Index:
     @cached_property
     def model(self) -> DualEncoder:
         """The model of the index, loaded on first use."""
-        meta = self.store.meta
-        try:
-            loaded = hub.load(meta.model)
-        except OpenAlignError as error:
-            raise OpenAlignError(f"The model of {self.store.folder} cannot be loaded: {error}") from None
-        return _same_model(self.store, loaded)
+        problems: list[OpenAlignError] = []
+        for source in self.store.models:
+            try:
+                return _same_model(self.store, hub.load(source))
+            except OpenAlignError as error:
+                problems.append(error)
+        if isinstance(problems[0], _OtherModel):
+            raise problems[0]
+        raise OpenAlignError(
+            f"The model of {self.store.folder} cannot be loaded: {problems[0]} Name it with {option('model')} if it is "
+            "elsewhere."
+        )
 
     def __len__(self) -> int:
-        return self.store.meta.rows
+        return self.store.meta.images
 
     def search(
         self,
@@ -139,6 +156,7 @@ class Index:
         row: int | Sequence[int] | None = None,
         plus: Sequence[str] = (),
         minus: Sequence[str] = (),
+        where: Sequence[str] = (),
         top: int = 10,
     ) -> list[Hit]:
         """The `top` images most similar to the query, best first.
@@ -148,16 +166,20 @@ class Index:
         mean themselves, whatever characters they have. Next to an image a text without a weight has weight 2 (paper
         section 6). Rows of the query are not among the results.
 
+        With `where` only images for which all conditions hold (`"date>=2024-05"`, see
+        `openalign.search.query.conditions`) are found: `top` of them, if there are so many.
+
         A text opens no file, since it may come from somebody else: `img:beach.jpg` is for `parse_query(text)`, whose
         result `query` may be.
 
         Raises:
-            UsageError: `query` cannot be read as a query, or has an image and is not parsed yet.
+            UsageError: `query` or a condition cannot be read, or `query` has an image and is not parsed yet.
             OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
         asked = _asked(query, image, row, plus, minus)
+        among = self.store.matching([where] if isinstance(where, str) else where) if where else None
         query_D = self.embed_query(asked)
-        rows, scores = self.store.nearest(query_D, top + len(asked.rows))
+        rows, scores = self.store.nearest(query_D, top + len(asked.rows), among)
         best = [(found, score) for found, score in zip(rows, scores, strict=True) if found not in asked.rows][:top]
         indexed = self.store.rows([int(found) for found, _ in best])
         return [Hit(found, round(float(score), 4)) for found, (_, score) in zip(indexed, best, strict=True)]
@@ -191,15 +213,12 @@ class Index:
 
     def sample(self, count: int) -> list[Row]:
         """`count` images (or all, if there are fewer) at even intervals of the index."""
-        return self.store.rows(evenly_spaced(len(self), count))
+        numbers = self.store.numbers
+        return self.store.rows(numbers[evenly_spaced(len(numbers), count)].tolist())
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
-        row = self.row(number)
-        with self._opening:
-            if row.source not in self._opened:
-                self._opened[row.source] = open_source(self.store.meta.sources[row.source], self.store.meta.options)
-        return build.read_original(self._opened[row.source], row)
+        return self._originals.read(number)
 
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row, its shorter side at most 256 pixels."""
@@ -207,13 +226,20 @@ class Index:
 
     @property
     def vectors(self) -> NDArray[np.float16]:
-        """All embeddings, float16 (rows, D), unit rows; memory-mapped for a large index."""
+        """All embeddings, float16 (images, D), unit rows, in the order of rows; memory-mapped for a large index.
+
+        Row r of the index is `vectors[r]` as long as no image was removed; else see `store.numbers`.
+        """
         return self.store.vectors
 
     @property
     def problems(self) -> list[str]:
         """One message for each image that was left out."""
         return self.store.problems()
+
+
+class _OtherModel(OpenAlignError):
+    """A model whose vectors cannot be compared with those of the index."""
 
 
 def _asked(
@@ -233,8 +259,35 @@ def _asked(
 def _same_model(store: Store, model: DualEncoder) -> DualEncoder:
     meta = store.meta
     if model.fingerprint != meta.fingerprint:
-        raise OpenAlignError(
+        raise _OtherModel(
             f"{store.folder} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
             f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
         )
     return model
+
+
+def _bring_up_to_date(
+    to: Path,
+    paths: Sequence[str | Path],
+    model: DualEncoder | None,
+    options: Mapping[str, str],
+    *,
+    strict: bool,
+    re_embed: bool,
+    watch: bool,
+) -> None:
+    """With images, or with vectors: see `Index.build`."""
+    if not paths:
+        raise OpenAlignError("Nothing to index: name a folder or table of images.")
+    vectors = [path for path in paths if is_vectors_folder(path)]
+    if vectors and len(vectors) < len(paths):
+        raise UsageError(f"{vectors[0]} holds vectors, other paths hold images: index them apart")
+    if vectors:
+        if watch:
+            raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
+        images = open_all(vectors, model.fingerprint if model else None)
+        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed)
+        return
+    if model is None:
+        raise UsageError(f"images are indexed with a model: add {option('model')}")
+    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch)

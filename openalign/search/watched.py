@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openalign.errors import OpenAlignError
 
-ADVICE = "the index is damaged; build the index again"
+ADVICE = "the index is damaged; build the index again with `openalign index ... --re-embed`"
 _MOST_AT_ONCE = 2**30
 """Bytes of one read; the kernel returns at most 2 GiB."""
 
@@ -19,7 +19,7 @@ class DamagedIndex(OpenAlignError):
 class WatchedFile:
     """A file opened for reading, with its size and modification time at that moment.
 
-    An index is replaced by renaming folders, which leaves opened files unchanged; a change means writing in place.
+    Such a file of an index is never changed: another one takes its place. A change means writing in place.
 
     Raises:
         DamagedIndex: it cannot be opened, or is not a regular file.
@@ -73,3 +73,17 @@ class WatchedFile:
     def close(self) -> None:
         """Close the descriptor; call it once."""
         os.close(self._descriptor)
+
+
+class GrowingFile(WatchedFile):
+    """A file that a writer appends to, so that a change is none of its own; what was read must be compared."""
+
+    def check(self) -> None:
+        """Do nothing: see `changed`."""
+
+    def changed(self) -> bool:
+        """Whether the file was written to since it was opened, or since the last call."""
+        status = os.fstat(self._descriptor)
+        before, now = (self.size, self._time), (status.st_size, status.st_mtime_ns)
+        self.size, self._time = now
+        return before != now

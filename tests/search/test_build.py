@@ -11,8 +11,17 @@ from openalign.errors import OpenAlignError
 from openalign.search import Index
 
 
+def shown(index: Index) -> dict[str, object]:
+    """All images by name, with texts, sizes, vectors and thumbnails."""
+    rows = index.store.rows(index.store.numbers)
+    return {
+        row.image: (row.texts, row.width, row.height, index.store.vector(row.row).tolist(), index.thumbnail(row.row))
+        for row in rows
+    }
+
+
 def images_of(index: Index) -> list[str]:
-    return [Path(row.image).name for row in index.store.rows(range(len(index)))]
+    return [Path(row.image).name for row in index.store.rows(index.store.numbers)]
 
 
 def test_an_unchanged_folder_is_not_embedded_again(index, photos, tmp_path, paint_encoder):
@@ -31,18 +40,24 @@ def test_new_changed_renamed_and_missing_images_are_recognised(index, photos, tm
     changed = Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
     assert paint_encoder.images_embedded == 8 + 2
     assert images_of(changed) == [
-        "0-red.png", "1-renamed.png", "3-yellow.png", "4-violet.png", "5-white.png", "6-red.png", "7-blue.png",
+        "1-renamed.png", "3-yellow.png", "4-violet.png", "5-white.png", "6-red.png", "7-blue.png", "0-red.png",
         "9-green.png",
     ]  # fmt: skip
     fresh = Index.build([photos], model=paint_encoder, to=tmp_path / "fresh.index")
-    assert np.array_equal(changed.vectors, fresh.vectors)
-    assert list(changed.store.rows(range(8))) == list(fresh.store.rows(range(8)))
+    assert shown(changed) == shown(fresh)
 
 
-def test_another_model_embeds_everything_again(index, photos, tmp_path, paint_encoder):
-    paint_encoder.fingerprint = "another"
-    Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+def test_another_model_is_refused_unless_all_images_shall_be_embedded_again(index, photos, tmp_path, paint_encoder):
+    before = Index.open(tmp_path / "photos.index")
+    paint_encoder.name, paint_encoder.fingerprint = "other/model", "another"
+    with pytest.raises(OpenAlignError, match=r"made by the model paint .*not by other/model .*: add --re-embed"):
+        Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    assert paint_encoder.images_embedded == 8
+    again = Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index", re_embed=True)
     assert paint_encoder.images_embedded == 16
+    assert (again.store.meta.fingerprint, len(again)) == ("another", 8)
+    assert len(before.store.rows(range(8))) == 8  # it was opened before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.index"]
 
 
 def test_images_that_cannot_be_read_are_listed_and_left_out(photos, tmp_path, paint_encoder):
@@ -72,7 +87,7 @@ def test_a_failed_rebuild_keeps_the_older_index(index, photos, tmp_path, paint_e
     paint_encoder._embed_prepared = fail
     paint_encoder.fingerprint = "another"
     with pytest.raises(KeyboardInterrupt):
-        Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+        Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index", re_embed=True)
     assert len(Index.open(tmp_path / "photos.index")) == 8
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.index"]
 
@@ -90,7 +105,7 @@ def test_several_sources_make_one_index(photos, tmp_path, paint_encoder, paint):
     index = Index.build([photos, table], model=paint_encoder, to=tmp_path / "both.index")
     row = index.row(8)
     assert (row.image, row.text, row.page) == (str(table.parent / "x.png"), "lilac", "https://example.org/p")
-    assert (row.source, row.source_row) == (1, 0)
+    assert (row.source, row.name) == (1, "x.png")
     assert index.original(8) == (table.parent / "x.png").read_bytes()
     assert len(index.problems) == 1 and "gone.png" in index.problems[0]
 
@@ -127,8 +142,10 @@ def test_credits_and_examples_survive_a_rebuild(index, photos, tmp_path, paint_e
 
 def test_meta_names_the_model_and_the_sources(index, photos, tmp_path):
     meta = json.loads((tmp_path / "photos.index" / "meta.json").read_text())
-    assert meta == {
-        "rows": 8, "width": 3, "model": "paint", "model_name": "paint", "fingerprint": "0123456789abcdef",
-        "sources": [str(photos)], "options": {}, "lost": {}, "version": 2,
+    expected = {
+        "images": 8, "rows": 8, "width": 3, "model": "paint", "model_beside": None, "model_name": "paint",
+        "fingerprint": "0123456789abcdef", "sources": [str(photos)], "sources_beside": ["../photos"], "options": {},
+        "lost": {}, "version": 3, "finished": True, "graph": None,
         "read_as": ["images with caption files, 8 rows (image: path, text: the .txt file beside each image)"],
     }  # fmt: skip
+    assert {name: meta[name] for name in expected} == expected

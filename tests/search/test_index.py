@@ -146,7 +146,8 @@ def test_a_missing_model_is_named_with_its_index(index, tmp_path, monkeypatch):
         (None, "is not an index; make one with `openalign index PATH"),
         ("{", "is damaged; build the index again"),
         ('{"version": 99}', "has index version 99"),
-        ('{"version": 2, "rows": 3}', "is damaged; build the index again"),
+        ('{"version": 2, "rows": 3}', "has index version 2, this openalign reads 3; build the index again"),
+        ('{"version": 3, "rows": 3}', "is damaged; build the index again"),
     ],
 )
 def test_a_folder_that_is_not_an_index_is_refused(tmp_path, content, message):
@@ -157,7 +158,7 @@ def test_a_folder_that_is_not_an_index_is_refused(tmp_path, content, message):
 
 
 def test_an_index_with_a_truncated_file_is_refused(index, tmp_path):
-    vectors = tmp_path / "photos.index" / "vectors.f16"
+    vectors = tmp_path / "photos.index" / "vectors.1.f16"
     vectors.write_bytes(vectors.read_bytes()[:-1])
     with pytest.raises(OpenAlignError, match="is damaged"):
         Index.open(tmp_path / "photos.index")

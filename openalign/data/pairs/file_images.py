@@ -35,18 +35,10 @@ class FileImages:
         if _is_link(path):
             raise OpenAlignError("this image is a URL: run `openalign curate` on the table to download it")
         try:
-            return bytes_of(path) if holds_image(path) else self._read(existing_file(self.folder, path))
+            return bytes_of(path) if holds_image(path) else _read(existing_file(self.folder, path))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise OpenAlignError(f"the image file cannot be read ({reason})") from None
-
-    def _read(self, file: Path) -> bytes:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe or device might never end
-            raise ValueError("it is not a regular file")
-        if status.st_size > MAX_IMAGE_BYTES:
-            raise ValueError(f"it has {status.st_size:,} bytes, more than {MAX_IMAGE_BYTES:,}")
-        return file.read_bytes()
 
     def select(self, rows: NDArray[np.int64]) -> "FileImages":
         return FileImages(self.folder, self._paths.take(pa.array(rows)))
@@ -89,6 +81,24 @@ def normalised_paths(paths: pa.ChunkedArray, folder: Path) -> pa.ChunkedArray:
     for row in np.flatnonzero(odd).tolist():
         kept[row] = _normalised(kept[row] or "", top)
     return pa.chunked_array([pa.array(kept, pa.string())])
+
+
+def read_image_file(file: Path) -> bytes:
+    """The bytes of an image file. Raises `OpenAlignError` if it cannot be read, or is too large for an image."""
+    try:
+        return _read(file)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OpenAlignError(f"{file}: the image file cannot be read ({reason})") from None
+
+
+def _read(file: Path) -> bytes:
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe or device might never end
+        raise ValueError("it is not a regular file")
+    if status.st_size > MAX_IMAGE_BYTES:
+        raise ValueError(f"it has {status.st_size:,} bytes, more than {MAX_IMAGE_BYTES:,}")
+    return file.read_bytes()
 
 
 def _first_bytes(paths: pa.ChunkedArray) -> set[int]:

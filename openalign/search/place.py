@@ -1,0 +1,190 @@
+"""Where a run writes: the index itself, or a folder beside it that takes its place.
+
+A new index is begun in `.NAME.new` and appears under its name with its first batch. One that replaces another (a
+damaged one, one of another version or model) appears when it is finished, and the older one answers until then. What
+an interrupted run leaves in `.NAME.new` is where the next one goes on.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from openalign.embedding.sources import permanent_name
+from openalign.errors import OpenAlignError
+from openalign.files import put_in_place, recover_folder
+from openalign.model.dual_encoder import DualEncoder
+from openalign.options import option
+from openalign.progress import say
+from openalign.search.store.changes import Listed
+from openalign.search.store.meta import Meta, beside
+from openalign.search.store.reader import DamagedGraph, Store
+from openalign.search.store.writer import IndexWriter
+
+_USERS_FILES = ("examples.json", "CREDITS")
+"""Files that users put into an index folder; another index in its place keeps them."""
+_LARGEST_USERS_FILE = 2**20
+"""Bytes."""
+_OWN = re.compile(
+    r"meta\.json|rows\.sqlite(-wal|-shm)?|vectors(\.\d+)?\.f16|graph(\.\d+\.\d+)?\.usearch|problems\.txt|checksums\.json"
+    r"|\..*\.partial(\..*)?"
+)
+"""Files of an index of this version or of an older one, and those left by a kill."""
+_TYPICAL = re.compile(r"meta\.json|rows\.sqlite|vectors(\.\d+)?\.f16")
+"""A folder with two of these is an index: one may be missing, and other programs also write a meta.json."""
+_MOST_UP = 3
+"""A model further away than this many folders up is found by its absolute path only."""
+
+
+class Place:
+    """The writer of a run; looking up is safe in many threads."""
+
+    def __init__(self, folder: Path, writer: IndexWriter, appears_at_once: bool) -> None:
+        self.folder = folder
+        """The index as the user named it."""
+        self.writer = writer
+        self._appears_at_once = appears_at_once
+        self._moving = Lock()
+
+    def find(self, source: int, name: str, copy: int) -> tuple[Listed, int] | None:
+        """See `IndexWriter.find`."""
+        return self.writer.find(source, name, copy)
+
+    def known(self, digest: bytes) -> int | None:
+        """See `IndexWriter.known`."""
+        with self._moving:
+            return self.writer.known(digest)
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether the index does not have its name yet."""
+        return self.writer.folder != self.folder
+
+    def appear(self) -> None:
+        """Give a new index its name, as soon as it has something to answer with."""
+        if self.is_beside and self._appears_at_once:
+            self._put_in_place()
+
+    def finish(self) -> None:
+        """Give the index its name, in place of an older one."""
+        if self.is_beside:
+            self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        with self._moving:
+            self.writer.write_copy()
+            self.writer.close()  # SQLite would make its further files under the old name
+            _copy_users_files(self.folder, self.writer.folder)
+            put_in_place(self.writer.folder, self.folder)
+            self.writer = IndexWriter(self.folder)
+
+
+@contextmanager
+def place_of(to: Path, model: DualEncoder, *, re_embed: bool, strict: bool) -> Iterator[Place]:
+    """The place of a run into the index `to`, whose lock must be held; says what a run that fails leaves for the next.
+
+    Raises:
+        OpenAlignError: `to` is not an index, or was made by another model (unless `re_embed`).
+    """
+    recover_folder(to)
+    if _is_to_be_continued(to, model, re_embed=re_embed):
+        place = Place(to, IndexWriter(to), appears_at_once=False)
+        if not place.writer.meta.finished:
+            say(f"{place.writer.meta.images:,} images are in {to} since an interrupted run, and are not embedded again")
+    else:
+        _check_replaceable(to)
+        is_new = not to.exists() or not any(to.iterdir())
+        place = Place(to, _beside(to, model), appears_at_once=is_new and not strict)
+    try:
+        yield place
+        place.finish()
+    except BaseException:
+        place.writer.close()
+        _tell_kept(place)
+        raise
+    place.writer.close()
+    shutil.rmtree(_new(to), ignore_errors=True)
+
+
+def _is_to_be_continued(to: Path, model: DualEncoder, *, re_embed: bool) -> bool:
+    """Whether a run adds to the index that is there; raises OpenAlignError if that was made by another model."""
+    if re_embed or not to.is_dir() or not any(to.iterdir()):
+        return False
+    try:
+        store = Store(to)
+    except DamagedGraph as error:
+        say(f"The graph is made again: {error}")
+        writer = IndexWriter(to)
+        writer.forget_graph()
+        writer.close()
+        store = Store(to)
+    except OpenAlignError as error:
+        _check_replaceable(to)
+        say(f"The existing index cannot be used, so all images are embedded again: {error}")
+        return False
+    store.close()
+    if store.meta.fingerprint != model.fingerprint:
+        raise OpenAlignError(
+            f"{to} was made by the model {store.meta.model_name} ({store.meta.fingerprint[:12]}), not by {model.name} "
+            f"({model.fingerprint[:12]}): add {option('re_embed')} to embed all images again, or name another folder "
+            f"with {option('to')}."
+        )
+    return True
+
+
+def _beside(to: Path, model: DualEncoder) -> IndexWriter:
+    """The writer of `.NAME.new`: of what an interrupted run of the same model has written there, else of nothing."""
+    folder = _new(to)
+    try:
+        writer = IndexWriter(folder) if (folder / "rows.sqlite").exists() else None
+    except OpenAlignError:
+        writer = None
+    if writer is not None and (writer.meta.fingerprint, writer.meta.width) == (model.fingerprint, model.width):
+        say(f"{writer.meta.images:,} images were embedded by an interrupted run and are not embedded again")
+        return writer
+    if writer is not None:
+        writer.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    name = permanent_name(model.name)
+    near = beside(name, to, _MOST_UP)
+    return IndexWriter(folder, Meta(model.width, name, model.name, model.fingerprint, [], near))
+
+
+def _new(to: Path) -> Path:
+    return to.with_name(f".{to.name}.new")
+
+
+def _tell_kept(place: Place) -> None:
+    if place.writer.meta.images:
+        say(f"The images embedded so far are kept in {place.writer.folder}: the same command resumes from there")
+    elif place.is_beside:
+        shutil.rmtree(place.writer.folder, ignore_errors=True)
+
+
+def _check_replaceable(to: Path) -> None:
+    """Raise OpenAlignError unless `to` is absent, empty, or an index (whole or damaged) without other files."""
+    if to.is_mount():
+        raise OpenAlignError(f"{to} is a mount point and cannot be replaced: name a folder inside it")
+    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
+        return
+    names = {path.name for path in to.iterdir()} if to.is_dir() else set()
+    if sum(_TYPICAL.fullmatch(name) is not None for name in names) < 2:
+        raise OpenAlignError(f"{to} exists and is not an index; name a new folder with {option('to')}.")
+    if others := sorted(name for name in names - set(_USERS_FILES) if not _OWN.fullmatch(name)):
+        raise OpenAlignError(
+            f"{to} also holds {others[0]}, which is not part of an index and would be lost: move it elsewhere, or "
+            f"name a new folder with {option('to')}."
+        )
+    for name in _USERS_FILES:
+        path = to / name
+        if path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST_USERS_FILE):
+            raise OpenAlignError(f"{path} is not a file of at most 1 MB: move it elsewhere, then index again.")
+
+
+def _copy_users_files(to: Path, new: Path) -> None:
+    for name in _USERS_FILES:
+        if (to / name).is_file():
+            shutil.copy2(to / name, new / name)

@@ -1,0 +1,52 @@
+"""What the writer is told: how a source lists an image, and what a new image is."""
+
+from dataclasses import dataclass, field
+
+from openalign.search.store.vectors import Vectors16
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image as its source lists it now."""
+
+    source: int
+    """Index into `Meta.sources`."""
+    name: str
+    """Path or URL as in the source."""
+    copy: int
+    """How many rows of this name are before it in the source."""
+    stamp: str
+    """Changes when the stored image may have changed (size and time of its file); "" if nothing tells."""
+    path: str | None
+    """Of an image in a file of its own: relative to the source, or absolute."""
+    text: str | None
+    page: str | None
+    label: str | None
+    fields: str | None
+    """The other columns, as a JSON object."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an image from its file alone."""
+
+    width: int
+    """Pixels, as shown (after EXIF orientation); so is `height`."""
+    height: int
+    bytes: int
+    date: str | None = None
+    """When it was taken, in ISO 8601."""
+    latitude: float | None = None
+    """In degrees; so is `longitude`."""
+    longitude: float | None = None
+
+
+@dataclass(frozen=True)
+class NewImage:
+    """An image whose bytes the index does not have yet; the first of `listed` gives it its name."""
+
+    digest: bytes
+    facts: Facts
+    thumbnail: bytes
+    vector: Vectors16
+    listed: list[Listed] = field(default_factory=list)

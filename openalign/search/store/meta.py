@@ -1,0 +1,166 @@
+"""What an index says of itself: its size, model and sources; in the table `state`, with a copy in `meta.json`."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from openalign.errors import OpenAlignError
+from openalign.files import whole_file
+from openalign.regular import read_regular
+from openalign.search.store.checks import check_of
+from openalign.search.watched import DamagedIndex
+from openalign.validation import requirement
+
+META = "meta.json"
+VERSION = 3
+"""Raised when vectors or files change: version 2 was written anew as a whole at every change."""
+_MOST_BYTES = 2**26
+_MOST_ROWS = 2**40
+
+Count = Annotated[int, Field(ge=0, lt=_MOST_ROWS)]
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """The graph of the first rows, and what its file must hold."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    rows: Count
+    bytes: Count
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Meta:
+    """The contents of `state`."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    width: Annotated[int, Field(ge=1, le=65_536)]
+    model: Annotated[str, Field(min_length=1)]
+    """Folder or hub name to load the model from."""
+    model_name: str
+    fingerprint: Annotated[str, Field(min_length=1)]
+    """Hash of the model's weights and configuration, in hexadecimal."""
+    sources: list[str]
+    """Paths and addresses; "" for a source that is no longer indexed."""
+    model_beside: str | None = None
+    """Where the model lies relative to the index folder, if it is near."""
+    sources_beside: list[str | None] = field(default_factory=list)
+    """Where each source lies relative to the index folder, if it is beside or below it."""
+    options: dict[str, str] = field(default_factory=dict)
+    """How the sources were read: `image_column`, `text_column`, `split`, `layout`, where they were given."""
+    read_as: list[str] = field(default_factory=list)
+    """How each source was read, in a line."""
+    columns: list[str] = field(default_factory=list)
+    """The names of further columns of the sources, which are in `fields`."""
+    lost: dict[str, int] = field(default_factory=dict)
+    """The number of things of each kind that were left out."""
+    rows: Count = 0
+    """Rows of the vectors, those of deleted images too."""
+    deleted: Count = 0
+    deleted_check: int = 0
+    problems_check: int = 0
+    generation: Annotated[int, Field(ge=1)] = 1
+    """Changes when rows are numbered anew."""
+    graph: GraphFile | None = None
+    commits: Count = 0
+    finished: bool = False
+    """Whether the last run came to its end."""
+    version: int = VERSION
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+        return self.rows - self.deleted
+
+    @property
+    def vectors_file(self) -> str:
+        """The name of the file of vectors."""
+        return f"vectors.{self.generation}.f16"
+
+    @property
+    def graph_file(self) -> str | None:
+        """The name of the file of the graph, if there is one."""
+        return f"graph.{self.generation}.{self.graph.rows}.usearch" if self.graph else None
+
+    def as_json(self) -> str:
+        """As `meta_from` reads it."""
+        return json.dumps(asdict(self))
+
+
+def meta_from(content: Any, where: Path) -> Meta:
+    """The state in `content`, as `Meta.as_json` wrote it; raises DamagedIndex if it is not valid."""
+    try:
+        meta = TypeAdapter(Meta).validate_json(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise DamagedIndex(f"{where} is damaged; build the index again (`{name}` {requirement(problem)}).") from None
+    graph_rows = meta.graph.rows if meta.graph else 0
+    if max(meta.deleted, graph_rows) > meta.rows or len(meta.sources_beside) != len(meta.sources):
+        raise DamagedIndex(f"{where} is damaged; build the index again (its numbers contradict each other).")
+    return meta
+
+
+def write_copy(folder: Path, meta: Meta) -> None:
+    """Write `meta.json`, the copy of the state."""
+    content = {"images": meta.images, **asdict(meta)}
+    with whole_file(folder / META) as partial:
+        partial.write_text(json.dumps(content | {"check": check_of(content)}, indent=2) + "\n", encoding="utf-8")
+
+
+def read_commits(folder: Path) -> int:
+    """How many transactions the index had at least: its table has lost some if it has fewer.
+
+    Raises:
+        OpenAlignError: `folder` is not an index, or has another version.
+        DamagedIndex: `meta.json` is not as it was written.
+    """
+    path = folder / META
+    try:
+        content = json.loads(read_regular(path, _MOST_BYTES))
+        version = content.get("version")
+    except (FileNotFoundError, NotADirectoryError):
+        raise OpenAlignError(
+            f"{folder} is not an index; make one with `openalign index PATH --model MODEL --to {folder}`."
+        ) from None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise DamagedIndex(f"{path} is damaged; build the index again.") from None
+    if version != VERSION:
+        raise OpenAlignError(
+            f"{folder} has index version {version}, this openalign reads {VERSION}; build the index again."
+        )
+    check = content.pop("check", None)
+    commits = content.get("commits")
+    if check != check_of(content) or not isinstance(commits, int):
+        raise DamagedIndex(f"{path} is damaged; build the index again.")
+    return commits
+
+
+def beside(path: str, index: Path, most_up: int) -> str | None:
+    """Where `path` lies relative to the folder `index`, if at most `most_up` folders further up; else None."""
+    if not Path(path).is_absolute():  # a URL, or a name on the hub
+        return None
+    relative = os.path.relpath(path, index)
+    return relative if Path(relative).parts.count("..") <= most_up else None
+
+
+def placed(meta: Meta, folder: Path) -> Meta:
+    """The state with the paths of model and sources as they are where the index is now."""
+    sources = [_found(path, near, folder) for path, near in zip(meta.sources, meta.sources_beside, strict=True)]
+    return replace(meta, model=_found(meta.model, meta.model_beside, folder), sources=sources)
+
+
+def _found(path: str, near: str | None, folder: Path) -> str:
+    """What lies beside the index, since it may have been moved with it; else the path that it had."""
+    if near is None:
+        return path
+    here = os.path.normpath(folder / near)
+    top = Path(here.partition("*")[0].partition("{")[0])
+    return here if Path(here).exists() or (str(top) != here and top.parent.is_dir()) else path

@@ -1,0 +1,103 @@
+"""The rows most similar to a query: by the graph, by comparison with the rows behind it, or with all rows.
+
+Shapes: D width of the embeddings, N rows.
+"""
+
+import numpy as np
+import usearch.index
+from numpy.typing import NDArray
+from usearch.compiled import MetricKind
+
+from openalign.search.graph import Graph
+from openalign.search.query.compose import unit
+from openalign.search.store.vectors import Vectors
+
+_FIRST_CANDIDATES = 64
+"""Fewest candidates taken from the graph; they are then scored exactly."""
+_FEW = 0.05
+"""Share of the rows below which a filter is searched row by row: the graph would look at more."""
+_MOST_OF_GRAPH = 0.2
+"""Share of the graph's rows beyond which comparing with all allowed rows is faster than asking the graph for more."""
+_AT_ONCE = 1 << 14
+"""Rows that are scored at once."""
+
+Rows = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+class Nearest:
+    """Finds rows in an opened index; safe to use from many threads."""
+
+    def __init__(self, vectors: Vectors, graph: Graph | None, graph_rows: int, deleted: Rows) -> None:
+        self._vectors = vectors
+        self._graph = graph
+        self._graph_rows = graph_rows if graph is not None else 0
+        self._deleted = deleted
+
+    def find(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> tuple[Rows, Scores]:
+        """The `count` rows that are most similar to a unit vector (D,), best first, and their cosine similarities.
+
+        With `among`, sorted row numbers, only those are found; never deleted rows; always `count` where there are.
+        """
+        if among is not None:
+            among = np.setdiff1d(among, self._deleted, assume_unique=True)
+            if self._graph is None or len(among) < _FEW * self._vectors.rows:
+                return self._best_of(query_D, among, count)
+        alive = (self._vectors.rows - len(self._deleted)) if among is None else len(among)
+        count = min(count, alive)
+        if not count:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        behind = self._behind_graph(query_D, count, among)
+        rows = np.concatenate([self._in_graph(query_D, count, among), behind])
+        return self._best_of(query_D, np.unique(rows), count)
+
+    def _behind_graph(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> Rows:
+        """The best rows of those that are not in the graph, which are all where there is none."""
+        if among is not None:
+            return self._best_of(query_D, among[among >= self._graph_rows], count)[0]
+        found = [np.empty(0, np.int64)]
+        query = query_D.astype(np.float16)
+        for start, piece_ND in self._vectors.pieces(self._graph_rows):
+            first, last = np.searchsorted(self._deleted, (start, start + len(piece_ND)))
+            wanted = min(count + int(last - first), len(piece_ND))
+            matches = usearch.index.search(piece_ND, query, wanted, MetricKind.Cos, exact=True)
+            found.append(start + np.asarray(matches.keys, dtype=np.int64))
+        return np.setdiff1d(np.concatenate(found), self._deleted)
+
+    def _in_graph(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> Rows:
+        """Rows of the graph that are probably the best ones; asked for more until there are `count` allowed ones."""
+        if self._graph is None:
+            return np.empty(0, np.int64)
+        deleted = self._deleted[self._deleted < self._graph_rows]
+        chosen = None if among is None else among[among < self._graph_rows]
+        allowed = self._graph_rows - len(deleted) if chosen is None else len(chosen)
+        depth = int(max(4 * count, _FIRST_CANDIDATES) * self._graph_rows / max(allowed, 1))
+        while depth <= max(_MOST_OF_GRAPH * self._graph_rows, 4 * count, _FIRST_CANDIDATES):
+            rows = self._graph.candidates(query_D, min(depth, self._graph_rows))
+            rows = rows[~_isin(rows, deleted)] if chosen is None else rows[_isin(rows, chosen)]
+            if len(rows) >= min(count, allowed):
+                return rows
+            depth *= 4
+        if chosen is None:
+            chosen = np.setdiff1d(np.arange(self._graph_rows), deleted, assume_unique=True)
+        return self._best_of(query_D, chosen, count)[0]
+
+    def _best_of(self, query_D: NDArray[np.float32], rows: Rows, count: int) -> tuple[Rows, Scores]:
+        """The best of these sorted rows, scored exactly; equal scores in the order of rows."""
+        best, scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        for start in range(0, len(rows), _AT_ONCE):
+            some = rows[start : start + _AT_ONCE]
+            # float16 is unit length only to 3 digits
+            scored = unit(self._vectors.take(some).astype(np.float32)) @ query_D
+            best, scores = np.concatenate([best, some]), np.concatenate([scores, scored])
+            order = np.argsort(-scores, kind="stable")[:count]
+            best, scores = best[order], scores[order]
+        return best, scores
+
+
+def _isin(rows: Rows, allowed: Rows) -> NDArray[np.bool_]:
+    """Whether each of `rows` is one of `allowed`, which are sorted."""
+    if not len(allowed):
+        return np.zeros(len(rows), bool)
+    isin: NDArray[np.bool_] = allowed[np.minimum(np.searchsorted(allowed, rows), len(allowed) - 1)] == rows
+    return isin

@@ -1,0 +1,187 @@
+"""An index opened for reading: a snapshot of it."""
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openalign.checksums import Checksum, checksum_of
+from openalign.errors import OpenAlignError
+from openalign.files import recover_folder
+from openalign.search.graph import Graph
+from openalign.search.query.conditions import parse_conditions
+from openalign.search.rows import Row
+from openalign.search.store.database import ROWS, Snapshot
+from openalign.search.store.meta import META, Meta, placed, read_commits
+from openalign.search.store.nearest import Nearest
+from openalign.search.store.table import RowTable, Stored
+from openalign.search.store.vectors import Vectors, Vectors16
+from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile, WatchedFile
+
+EXACT_BELOW = 50_000
+"""With fewer rows, every query is compared with every row (4 ms at 60,000 x 128 on one core)."""
+_IN_MEMORY = 2**31
+"""Largest vectors in bytes that are read into memory, of the rows that no graph covers."""
+_OPENINGS = 5
+"""Most attempts to open an index that is replaced or compacted while it is being opened."""
+
+
+class DamagedGraph(DamagedIndex):
+    """The graph of an index is damaged, which can be made again from the vectors."""
+
+
+class Store:
+    """An index folder opened for reading; safe to use from many threads.
+
+    It stays as it was when it was opened, whatever a writer does. Little is read on opening (the state, the check
+    values of the vectors, the graph); everything else is compared with its check value when it is read.
+
+    Raises:
+        OpenAlignError: `folder` is not an index, or has another version.
+        DamagedIndex: a file was changed after the index was written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for left in reversed(range(_OPENINGS)):
+            recover_folder(folder)
+            before = _identity(folder)
+            try:
+                self._open()
+            except OpenAlignError:
+                if not left or _identity(folder) == before:
+                    raise
+            else:
+                if not left or _identity(folder)[0] == before[0]:
+                    break
+                self.close()  # the folder was replaced meanwhile, so the opened files may belong to two indexes
+
+    def _open(self) -> None:
+        folder = self.folder.resolve()
+        copied = _identity(folder)
+        commits = read_commits(folder)
+        with ExitStack() as opened:
+            snapshot = Snapshot(folder / ROWS)
+            opened.callback(snapshot.close)
+            table = RowTable(snapshot)
+            meta = table.meta
+            if meta.commits < commits:
+                raise snapshot.damaged("its last changes are lost")
+            file = GrowingFile(folder / meta.vectors_file)
+            opened.callback(file.close)
+            graph_rows = meta.graph.rows if meta.graph else 0
+            fits = 2 * meta.width * (meta.rows - graph_rows) <= _IN_MEMORY
+            vectors = Vectors(file, meta.rows, meta.width, table.blocks(), graph_rows if fits else meta.rows)
+            graph = self._open_graph(folder, meta, opened)
+            self._closing = opened.pop_all()
+        self.meta, self._vectors, self._table, self._opened_copy = placed(meta, folder), vectors, table, copied
+        self.models = list(dict.fromkeys([self.meta.model, meta.model]))
+        """Where the model may be: beside the index, or where it was."""
+        self._nearest = Nearest(vectors, graph, graph_rows, table.deleted)
+
+    def _open_graph(self, folder: Path, meta: Meta, opened: ExitStack) -> Graph | None:
+        if meta.graph is None or meta.graph_file is None:
+            return None
+        path = folder / meta.graph_file
+        try:
+            file = WatchedFile(path)
+            opened.callback(file.close)
+            if file.size != meta.graph.bytes or checksum_of(path) != Checksum(meta.graph.bytes, meta.graph.sha256):
+                raise DamagedIndex(f"{path} has changed since it was written (its checksum differs)")
+            return Graph(file, meta.graph.rows, meta.width)
+        except DamagedIndex as error:
+            told = str(error).removesuffix(f": {ADVICE}")
+            raise DamagedGraph(f"{told}: index again, which makes the graph again") from None
+
+    def close(self) -> None:
+        """Close the files; the store cannot be used afterwards."""
+        self._closing.close()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no run has ended since it was opened."""
+        return _identity(self.folder.resolve()) == self._opened_copy
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The rows of all images, sorted; those of removed images are missing."""
+        return np.setdiff1d(np.arange(self.meta.rows), self._table.deleted, assume_unique=True)
+
+    @property
+    def vectors(self) -> Vectors16:
+        """The vectors of all images, (images, D), in the order of `numbers`: in memory, or memory-mapped."""
+        whole_ND = self._vectors.whole()
+        return np.delete(whole_ND, self._table.deleted, axis=0) if len(self._table.deleted) else whole_ND
+
+    def vector(self, number: int) -> Vectors16:
+        """The vector (D,) of an existing row."""
+        vector_D: Vectors16 = self._vectors.take(np.array([number]))[0]
+        return vector_D
+
+    def nearest(
+        self, query_D: NDArray[np.float32], count: int, among: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The `count` rows most similar to a unit vector (D,), best first, and their cosine similarities.
+
+        With `among`, sorted row numbers (N,), only those are searched; always `count` of them, where there are.
+        """
+        return self._nearest.find(query_D, count, among)
+
+    def matching(self, conditions: Sequence[str]) -> NDArray[np.int64]:
+        """The rows of the images for which all conditions hold (see `query.conditions`), sorted.
+
+        Raises:
+            UsageError: a condition is malformed, or of a column that there is not.
+        """
+        return self._table.matching(parse_conditions(conditions, self.meta.columns))
+
+    def holds(self, number: int) -> bool:
+        """Whether there is an image in this row."""
+        return self._table.holds(number)
+
+    def rows(self, numbers: Sequence[int]) -> list[Row]:
+        """The rows with these numbers, in this order; raises OpenAlignError for one that does not exist."""
+        return [self._shown(self._table.row(int(number))) for number in numbers]
+
+    def thumbnail(self, number: int) -> bytes:
+        """The small JPEG of a row."""
+        return self._table.thumbnail(number)
+
+    def names(self, number: int) -> list[tuple[int, str, int, str | None]]:
+        """Where the image of a row is: source, name there, which of several of that name, and the path of a file."""
+        found = self._table.names(number)
+        return [(source, name, copy, self._path(source, path)) for source, name, copy, path in found]
+
+    def problems(self) -> list[str]:
+        """One message for each image that was left out when the index was last written."""
+        return self._table.problems()
+
+    def check_thoroughly(self) -> None:
+        """Read everything; raises DamagedIndex if any byte that counts is not as it was written."""
+        self._table.check_thoroughly()
+        self._vectors.check_thoroughly()
+
+    def _shown(self, stored: Stored) -> Row:
+        path = self._path(stored.row.source, stored.path)
+        return stored.row if path is None else replace(stored.row, image=path)
+
+    def _path(self, source: int, path: str | None) -> str | None:
+        return None if path is None else os.path.normpath(Path(self.meta.sources[source]) / path)
+
+
+def _identity(folder: Path) -> tuple[int | None, object]:
+    """The inode of the folder, which changes when it is replaced, and what changes when a run into it ends."""
+    try:
+        copy = (folder / META).stat()
+        return folder.stat().st_ino, (copy.st_ino, copy.st_mtime_ns)
+    except OSError:
+        return (folder.stat().st_ino if folder.exists() else None), None
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """Up to `count` distinct numbers at even intervals in 0 .. total - 1."""
+    return [int(row) for row in np.unique(np.linspace(0, total - 1, min(count, total)).round())] if total else []

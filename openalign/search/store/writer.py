@@ -1,0 +1,257 @@
+"""The only writer of an index: it adds batches, removes images, and says when a run has ended."""
+
+import os
+import re
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from openalign.checksums import checksum_of
+from openalign.files import sync, whole_file
+from openalign.search.graph import build_graph
+from openalign.search.store.changes import Listed, NewImage
+from openalign.search.store.checks import check_of, check_of_lines, check_of_rows
+from openalign.search.store.database import ROWS, cannot_write, opened_for_writing
+from openalign.search.store.meta import GraphFile, Meta, meta_from, write_copy
+from openalign.search.store.rows_writer import RowsWriter
+from openalign.search.store.vectors import BLOCK_ROWS, Vectors, Vectors16
+from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile
+
+_OWN = re.compile(r"vectors\.\d+\.f16|graph\.\d+\.\d+\.usearch|\.(meta|graph).*\.partial\.(json|usearch)")
+"""Files that only a writer makes."""
+
+
+class IndexWriter:
+    """Writes the index in `folder`; the lock of the index must be held.
+
+    Each method that changes something does it in one transaction: after a kill, all of it is there or nothing. `find`
+    and `known` may be called in other threads.
+
+    Raises:
+        OpenAlignError: the table or a file cannot be written, usually because the disk is full.
+        DamagedIndex: something that is read is not as it was written.
+    """
+
+    def __init__(self, folder: Path, begin_with: Meta | None = None) -> None:
+        """Open an index; with `begin_with`, make a new one in a folder that is empty."""
+        self.folder = folder
+        self._table = opened_for_writing(folder / ROWS)
+        self._rows = RowsWriter(self._table)
+        try:
+            if begin_with is None:
+                self.meta = self._stored = self._read_state()
+            else:
+                self.meta = begin_with
+                with self._transaction():
+                    (folder / begin_with.vectors_file).touch()
+            self._vectors = self._open_vectors()
+            self._remove_leftovers()
+        except BaseException:
+            self._table.close()
+            raise
+
+    def find(self, source: int, name: str, copy: int) -> tuple[Listed, int] | None:
+        """What the index has under a name of a source, and the id of its image; None for what is new or damaged."""
+        with self._readable_errors():
+            return self._rows.find(source, name, copy)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether nothing was changed since the last run that came to its end."""
+        return self._stored.finished
+
+    def known(self, digest: bytes) -> int | None:
+        """The id of the image with these bytes, if there is one."""
+        with self._readable_errors():
+            found = self._table.execute("SELECT id FROM images WHERE digest = ?", (digest,)).fetchone()
+        return found[0] if found else None
+
+    def names_of(self, source: int) -> int:
+        """How many names of a source there are."""
+        with self._readable_errors():
+            found = self._table.execute("SELECT count(*) FROM files WHERE source = ?", (source,)).fetchone()
+        return int(found[0])
+
+    def add(self, images: Sequence[NewImage], names: Sequence[tuple[Listed, int]] = ()) -> None:
+        """Append new images, and give those that are there, by id, further or changed names."""
+        with self._transaction():
+            for number, image in enumerate(images):
+                self._rows.insert(self.meta.rows + number, image)
+            changed = [self._rows.name(listed, image) for listed, image in names]
+            for id_ in sorted(set().union(*changed)):
+                self._rows.derive(id_)
+            if images:
+                self._append(np.stack([image.vector for image in images]))
+
+    def remove_names(self, source: int, keep: set[tuple[str, int]]) -> None:
+        """Remove the names of a source but for those to `keep` (name, copy); their images stay for now."""
+        with self._transaction():
+            self._rows.remove_names(source, keep)
+
+    def remove_nameless(self) -> int:
+        """Remove the images that no source has any more; returns their number."""
+        before = self.meta.deleted
+        with self._transaction():
+            rows = self._rows.remove_nameless()
+            self.meta = replace(self.meta, deleted=len(rows), deleted_check=check_of_rows(np.array(rows, np.int64)))
+        return self.meta.deleted - before
+
+    def forget_graph(self) -> None:
+        """Go on without the graph, whose file is damaged."""
+        with self._transaction():
+            self.meta = replace(self.meta, graph=None)
+        self._remove_leftovers()
+
+    def make_graph(self) -> None:
+        """Make a graph of all rows."""
+        with self._readable_errors():
+            made = self._graph_of(self.meta)
+        with self._transaction():
+            self.meta = replace(self.meta, graph=made)
+        self._remove_leftovers()
+
+    def compact(self, *, with_graph: bool) -> None:
+        """Leave out deleted rows: files of a new generation, in which images are numbered anew.
+
+        Readers keep the files of theirs.
+        """
+        meta = replace(self.meta, generation=self.meta.generation + 1, rows=self.meta.images, graph=None)
+        with self._readable_errors():
+            checks = self._copy_vectors(self.folder / meta.vectors_file)
+            graph = self._graph_of(meta) if with_graph else None
+        with self._transaction():
+            self._table.execute("DELETE FROM blocks")
+            self._table.executemany("INSERT INTO blocks VALUES (?, ?)", list(enumerate(checks)))
+            self._rows.number_anew()
+            self.meta = replace(meta, graph=graph, deleted=0, deleted_check=0)
+        self._vectors.close()
+        self._vectors = self._open_vectors()
+        self._remove_leftovers()
+
+    def finish(self, meta: Meta, problems: Sequence[str]) -> None:
+        """Note that a run has ended, if anything is new; `meta` has what is new of the sources."""
+        # File names may contain line breaks.
+        lines = [" ".join(problem.splitlines()).encode("utf-8", "backslashreplace").decode() for problem in problems]
+        meta = replace(meta, problems_check=check_of_lines(lines), finished=True)
+        if meta != self._stored:
+            with self._transaction():
+                self._table.execute("DELETE FROM problems")
+                self._table.executemany("INSERT INTO problems VALUES (?, ?)", list(enumerate(lines)))
+                self.meta = meta
+            self.write_copy()
+
+    def write_copy(self) -> None:
+        """Write `meta.json`, without which the folder is no index."""
+        write_copy(self.folder, self.meta)
+
+    def close(self) -> None:
+        """Close the files, and write the log of SQLite into its file."""
+        self._vectors.close()
+        with suppress(sqlite3.Error):  # of a full disk, or readers of the log: it stays, and is as good
+            self._table.execute("PRAGMA busy_timeout = 0")
+            self._table.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        self._table.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        before = self.meta
+        with self._readable_errors():
+            self._table.execute("BEGIN IMMEDIATE")
+            try:
+                self.meta = replace(self.meta, finished=False)
+                yield
+                self.meta = replace(self.meta, commits=self.meta.commits + 1)
+                content = self.meta.as_json()
+                self._table.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (content, check_of(content)))
+                self._table.execute("COMMIT")
+                self._stored = self.meta
+            except BaseException:
+                self.meta = before
+                with suppress(sqlite3.Error):  # SQLite has rolled back already, for some errors
+                    self._table.execute("ROLLBACK")
+                raise
+
+    def _append(self, vectors_ND: Vectors16) -> None:
+        """Write vectors behind the last row, and note the check values of their blocks."""
+        first, row_bytes = self.meta.rows, 2 * self.meta.width
+        data = vectors_ND.tobytes()
+        self._vectors.seek(first * row_bytes)
+        self._vectors.write(data)
+        self._vectors.flush()
+        os.fsync(self._vectors.fileno())
+        last = first + len(vectors_ND)
+        for block in range(first // BLOCK_ROWS, -(-last // BLOCK_ROWS)):
+            start, stop = max(block * BLOCK_ROWS, first), min((block + 1) * BLOCK_ROWS, last)
+            begun = self._table.execute("SELECT crc FROM blocks WHERE block = ?", (block,)).fetchone()
+            check = zlib.crc32(data[(start - first) * row_bytes : (stop - first) * row_bytes], begun[0] if begun else 0)
+            self._table.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (block, check))
+        self.meta = replace(self.meta, rows=last)
+
+    def _copy_vectors(self, to: Path) -> list[int]:
+        """Copy the vectors of the images that are left; returns the check values of their blocks."""
+        rows = np.array([row for (row,) in self._table.execute("SELECT row FROM images ORDER BY row")], np.int64)
+        known = self._table.execute("SELECT crc FROM blocks ORDER BY block").fetchall()
+        checks: list[int] = []
+        with closing(GrowingFile(self.folder / self.meta.vectors_file)) as older, to.open("wb") as file:
+            vectors = Vectors(older, self.meta.rows, self.meta.width, np.array(known).ravel(), self.meta.rows)
+            for start in range(0, len(rows), BLOCK_ROWS):
+                data = vectors.take(rows[start : start + BLOCK_ROWS]).tobytes()
+                checks.append(zlib.crc32(data))
+                file.write(data)
+        sync(to)
+        return checks
+
+    def _graph_of(self, meta: Meta) -> GraphFile:
+        """Write the graph of all rows of `meta`."""
+        unknown = replace(meta, graph=GraphFile(meta.rows, 0, ""))
+        path = self.folder / str(unknown.graph_file)
+        with whole_file(path) as partial:
+            build_graph(self.folder / meta.vectors_file, partial, meta.rows, meta.width)
+        checksum = checksum_of(path)
+        return GraphFile(meta.rows, checksum.bytes, checksum.sha256)
+
+    def _read_state(self) -> Meta:
+        with self._readable_errors():
+            found = self._table.execute("SELECT content, crc FROM state WHERE one = 1").fetchone()
+        if found is None or check_of(found[0]) != found[1]:
+            raise DamagedIndex(f"{self.folder / ROWS} has lost its state: {ADVICE}")
+        return meta_from(found[0], self.folder / ROWS)
+
+    def _open_vectors(self) -> BinaryIO:
+        """The file of vectors, without what a killed run wrote behind the last row."""
+        path, size = self.folder / self.meta.vectors_file, 2 * self.meta.rows * self.meta.width
+        try:
+            file = path.open("r+b")
+        except FileNotFoundError:
+            raise DamagedIndex(f"{path} is missing: {ADVICE}") from None
+        if path.stat().st_size < size:
+            file.close()
+            raise DamagedIndex(f"{path} is too short: {ADVICE}")
+        if path.stat().st_size > size:
+            file.truncate(size)
+        return file
+
+    def _remove_leftovers(self) -> None:
+        """Remove the files of other generations, and graphs that were replaced; readers keep what they opened."""
+        kept = {self.meta.vectors_file, self.meta.graph_file}
+        for path in self.folder.iterdir():
+            if path.name not in kept and _OWN.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        """Turn the exceptions of SQLite and usearch, raised for a full disk or a damaged file, into OpenAlignError."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise cannot_write(self.folder, error) from None
+        except sqlite3.DatabaseError as error:
+            raise DamagedIndex(f"{self.folder / ROWS} cannot be read ({error}): {ADVICE}") from None
+        except RuntimeError as error:
+            raise cannot_write(self.folder, error) from None
