@@ -40,9 +40,11 @@ def unfinished(folder: Path) -> Iterator[Path]:
             shutil.rmtree(records / _ENGINE, ignore_errors=True)
             if done := len(list(records.glob("part-*.json"))):
                 say(f"{done:,} partitions are done and kept in {folder}: the same command resumes from there.")
+            else:
+                _remove_if_empty(records)
+                _remove_if_empty(folder)
             raise
-        finally:
-            shutil.rmtree(records / _ENGINE, ignore_errors=True)
+        shutil.rmtree(records)
 
 
 def done_before(folder: Path) -> tuple[Manifest | None, dict[str, Partition]]:
@@ -67,7 +69,6 @@ def finish(folder: Path, manifest: Manifest) -> None:
     for path in folder.iterdir():
         if _PARTITION.fullmatch(path.name) and path.name not in listed:
             path.unlink()
-    shutil.rmtree(folder / RECORDS)
     sync(folder)
 
 
@@ -84,6 +85,11 @@ def _check_ours(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     if names and RECORDS not in names and not (MANIFEST in names and any(map(_PARTITION.fullmatch, names))):
         raise OpenAlignError(f"{folder} exists and holds no vectors; name a new folder with {option('to')}.")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _remove_partial(folder: Path) -> None:

@@ -231,6 +231,9 @@ def test_nothing_that_can_be_read_is_an_error(model, tmp_path):
     with pytest.raises(OpenAlignError, match=r"None of the images of .*photos could be read, the first because"):
         embedded(tmp_path / "photos", model, tmp_path / "vectors")
     assert not (tmp_path / "vectors" / "manifest.json").exists()
+    with pytest.raises(OpenAlignError, match="does not exist"):
+        embedded(tmp_path / "nowhere", model, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_sources_are_told_apart_even_when_one_is_given_twice(photos, photo, model, tmp_path):
