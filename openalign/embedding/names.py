@@ -24,22 +24,26 @@ def image_name(value: str | None, source_row: int) -> str:
 
 
 def further_columns(table: pa.Table) -> list[str]:
-    """The columns that `fields_of` takes: all but those with a meaning of their own, lists and bytes."""
+    """The columns that `fields_of` takes: all but those with a meaning of their own, bytes and objects."""
     return [field.name for field in table.schema if field.name not in OWN_COLUMNS and _is_plain(field.type)]
 
 
 def fields_of(table: pa.Table) -> list[str | None]:
-    """The filled values of each row by column, as a JSON object: numbers as they are, everything else as text."""
+    """The filled values of each row by column, as a JSON object: numbers and lists as they are, all else as text."""
     rows = ({name: _plain(value) for name, value in row.items()} for row in table.to_pylist())
     filled = ({name: value for name, value in row.items() if value is not None} for row in rows)
     return [json.dumps(row, ensure_ascii=False) if row else None for row in filled]
 
 
 def _is_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_plain(kind.value_type)
     return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _plain(value: Any) -> str | int | float | None:
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int) and not isinstance(value, bool):

@@ -108,13 +108,13 @@ class Run:
         with bar("index images", total) as running, closing(items):
             for item in items:
                 self._take(item)
-                running.advance(1)
+                running.advance(item.count if isinstance(item, Unchanged) else 1)
             self._write_new()
             self._write_names()
         problems = [*(each for source in sources for each in source.problems), *(u.problem for u in self._unread)]
         if self._strict:
             self._refuse(problems)
-        if not self._seen:
+        if not self._seen.total():
             raise _nothing_read(self._paths, problems)
         removed = self._remove_vanished(sources)
         self._end(sources, problems)
@@ -125,7 +125,7 @@ class Run:
             self._unread.append(item)
             return
         if isinstance(item, Unchanged):
-            self._seen[item.source] += 1
+            self._seen[item.source] += item.count
             return
         if isinstance(item, Prepared):
             if item.digest in self._new:
@@ -138,7 +138,8 @@ class Run:
                 self._write_new()
             return
         self._seen[item.listed.source] += 1
-        if self._place.find(item.listed.source, item.listed.name, item.listed.copy) != (item.listed, item.image):
+        name = item.listed.name, item.listed.copy
+        if self._place.find([item.listed]).get(name) != (item.listed, item.image):
             self._names.append((item.listed, item.image))
             if len(self._names) == _NAMES_AT_ONCE:
                 self._write_names()

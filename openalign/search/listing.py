@@ -1,6 +1,7 @@
 """How a source lists its images now: their names, and what tells without reading an image whether it has changed."""
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,12 +13,15 @@ import pyarrow as pa
 from openalign.data.files.remote import is_url, local_path
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.class_names import are_ids
+from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.pairs import Pairs
 from openalign.embedding.names import fields_of, further_columns, image_name
 from openalign.errors import OpenAlignError
 from openalign.search.store.changes import Listed
 
 _AT_ONCE = 512
+_PLAIN = re.compile(r"[\w. ()-][\w. ()/-]{,60}")
+"""A path that is nothing else by its form, and has no other way to be written."""
 _SETTLED_NS = 2 * 10**9
 """A file whose time is less than this ago may be written again within the same tick of its file system's clock."""
 _NOT_WHOLE = {Kind.FOLDER_NOT_READ, Kind.FILE_MISSING, Kind.FILE_NOT_READ}
@@ -57,6 +61,10 @@ class SourceListing:
         self.number = number
         self.pairs = pairs
         self._base = _base_of(str(given))
+        is_file = self._base is not None and not Path(self._base).is_dir()
+        self._beside = f"{os.path.dirname(str(self._base))}/" if is_file else ""  # noqa: PTH120
+        stored = pairs.images
+        self._folder = os.path.abspath(stored.folder) if isinstance(stored, FileImages) else None  # noqa: PTH100
         self._names = [
             image_name(value, row)
             for value, row in zip(pairs.table["image"].to_pylist(), pairs.source_rows, strict=True)
@@ -97,21 +105,33 @@ class SourceListing:
         """The name of each image, and how many of that name are before it."""
         return zip(self._names, self._copies, strict=True)
 
-    def images(self) -> Iterator[Listed]:
-        """All images, in order."""
+    def images(self) -> Iterator[tuple[int, list[Listed]]]:
+        """All images in order, some at once, each time with the row of the first."""
         for start in range(0, len(self), _AT_ONCE):
             some = self.pairs.table.slice(start, _AT_ONCE)
             texts, labels, pages = (_texts(some, column) for column in ("text", "label", "page"))
             fields = fields_of(some.select(self._others)) if self._others else [None] * len(some)
-            for at, (text, label, page, other) in enumerate(zip(texts, labels, pages, fields, strict=True)):
-                # A folder "2020" says nothing of its images.
-                shown = text or (label if label and not are_ids([label]) else None)
-                stamp, path = self._place(start + at)
-                name, copy = self._names[start + at], self._copies[start + at]
-                yield Listed(self.number, name, copy, stamp, path, shown, page, label, other)
+            rows = range(start, start + len(some))
+            places = [self._place(row) for row in rows]
+            # A folder "2020" says nothing of its images.
+            ids = {label: are_ids([label]) for label in set(labels) if label}
+            named = [None if label is None or ids[label] else label for label in labels]
+            shown = [text or label for text, label in zip(texts, named, strict=True)]
+            columns = zip(rows, places, shown, pages, labels, fields, strict=True)
+            yield (
+                start,
+                [
+                    Listed(self.number, self._names[row], self._copies[row], stamp, path, text, page, label, other)
+                    for row, (stamp, path), text, page, label, other in columns
+                ],
+            )
 
     def _place(self, row: int) -> tuple[str, str | None]:
         """The stamp of an image, and its path if it is in a file of its own."""
+        if self._folder is not None and _PLAIN.fullmatch(self._names[row]):
+            path = f"{self._folder}/{self._names[row]}"
+            stamp = _stamp(path)
+            return ("", None) if stamp is None else (stamp, self._relative(path))
         try:
             location = self.pairs.images.location(row)
         except OpenAlignError:
@@ -135,9 +155,8 @@ class SourceListing:
         if self._base is not None:
             if path.startswith(f"{self._base}/"):
                 return path[len(self._base) + 1 :]
-            folder = os.path.dirname(self._base)  # noqa: PTH120 - a hundred thousand times
-            if path.startswith(f"{folder}/") and not Path(self._base).is_dir():
-                return f"../{path[len(folder) + 1 :]}"
+            if self._beside and path.startswith(self._beside):
+                return f"../{path[len(self._beside) :]}"
         return path
 
 

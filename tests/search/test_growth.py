@@ -225,7 +225,7 @@ def test_what_is_known_of_a_photo_can_be_searched_by(tmp_path, paint, paint_enco
     assert found("shop!=*books") == ["b", "c", "d"]
     assert found("price>100") == []
     assert index.search("red", where="folder=oslo", top=1)[0].indexed.name[-5] in "cd"
-    assert index.row(0).columns == {"price": 12, "shop": "north books"}
+    assert index.row(0).columns == {"price": "12", "shop": "north books"}
     with pytest.raises(UsageError, match="there is no column `prize`; the nearest is `price`"):
         index.search("red", where=["prize<20"])
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from PIL import Image
 
+from openalign.data.files.damage import what_it_is
 from openalign.data.images.formats import FORMATS, ImageFormat, format_of, shown_format
 from openalign.data.images.jpeg_segments import has_too_much_exif, jpeg_frame
 from openalign.data.images.raw_preview import is_raw, raw_preview
@@ -107,7 +108,8 @@ def _pillow_header(data: bytes) -> ImageHeader:
 
 def _why_unopened(data: bytes, known: ImageFormat | None) -> str:
     if known is None:
-        return "not a raster image"
+        what = what_it_is(data)
+        return what.removeprefix("it is ") if "LFS" in what else "not a raster image"
     if is_raw(data):
         return f"{shown_format('raw')} without a preview"
     if not known.is_decoded:
