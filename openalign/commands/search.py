@@ -33,11 +33,13 @@ from openalign.progress import say
 
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)],
-    model: Annotated[str, typer.Option(metavar="MODEL", help=MODELS, show_default=False)],
     to: Annotated[
         Path,
         typer.Option(metavar="INDEX", help="Folder of the index to write or to bring up to date.", show_default=False),
     ],
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help=f"{MODELS} Not needed for vectors.", show_default=False)
+    ] = None,
     image_column: ImageColumn = None,
     text_column: TextColumn = None,
     split: Split = None,
@@ -48,6 +50,8 @@ def index(
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown, not searched.
 
+    DATA may also be folders of vectors that `openalign embed` wrote: nothing is embedded then.
+
     An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
     Where INDEX was written before with the same model, only new and changed images are read and embedded, and those
     that DATA no longer has are removed: INDEX holds exactly the images of the DATA that are given. A run that was
@@ -56,6 +60,7 @@ def index(
     ```
     openalign index photos/ --model runs/laptop/model --to photos.index
     openalign index photos/ --model runs/laptop/model --to photos.index --watch
+    openalign index vectors/ --to photos.index
     ```
     """
     from openalign.search.index import Index

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +12,16 @@ import numpy as np
 from openalign.data.announce import tell_left_out
 from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
 from openalign.data.pairs.pairs import Pairs
+from openalign.embedding.sources import open_source, permanent_name
 from openalign.errors import OpenAlignError
 from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.progress import bar, say
 from openalign.search import prepare
-from openalign.search.listing import SourceListing
+from openalign.search.from_vectors import GivenImages
+from openalign.search.listing import Source, SourceListing
 from openalign.search.place import Place, place_of, with_model
 from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
-from openalign.search.sources import open_source, permanent_name
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.meta import Meta, beside, placed
 from openalign.search.store.reader import EXACT_BELOW
@@ -68,6 +69,14 @@ def build(
             keep_up(run, paths, options)
 
 
+def build_from_vectors(images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False) -> None:
+    """Bring the index `to` up to date with folders of vectors, so that it holds exactly their images; see `build`."""
+    to = to.resolve() if to.is_symlink() else to
+    with locked(to), place_of(to, images.model, re_embed=re_embed, strict=strict) as place:
+        Run(place, images.model, images.names, images.options, strict=strict).take_all(images)
+        place.finish()
+
+
 class Run:
     """A run into an index."""
 
@@ -84,25 +93,27 @@ class Run:
 
     def look_at(self, sources: Sequence[Pairs]) -> None:
         """One pass over all sources, opened, in the order of the paths."""
-        self._bring_up_to_date([SourceListing(*each) for each in zip(self._numbers, self._paths, sources, strict=True)])
+        listings = [SourceListing(*each) for each in zip(self._numbers, self._paths, sources, strict=True)]
+        self._bring_up_to_date(listings, prepared_images(listings, self._model, self._place), sum(map(len, listings)))
 
-    def _bring_up_to_date(self, sources: Sequence[SourceListing]) -> None:
+    def take_all(self, images: GivenImages) -> None:
+        """One pass over images with vectors."""
+        self._bring_up_to_date(images.sources(self._numbers), images.items(self._place), len(images))
+
+    def _bring_up_to_date(self, sources: Sequence[Source], items: Generator[Item, None, None], total: int) -> None:
         self._new: dict[bytes, tuple[Prepared, list[Listed]]] = {}
         self._names: list[tuple[Listed, int]] = []
         self._unread: list[Unreadable] = []
         self._seen: Counter[int] = Counter()
         if self._strict:
-            self._refuse([problem for source in sources for problem in source.pairs.problems])
-        with (
-            bar("index images", sum(map(len, sources))) as running,
-            closing(prepared_images(sources, self._model, self._place)) as items,
-        ):
+            self._refuse([problem for source in sources for problem in source.problems])
+        with bar("index images", total) as running, closing(items):
             for item in items:
                 self._take(item)
                 running.advance(item.count if isinstance(item, Unchanged) else 1)
             self._write_new()
             self._write_names()
-        problems = [*(each for source in sources for each in source.pairs.problems), *(u.problem for u in self._unread)]
+        problems = [*(each for source in sources for each in source.problems), *(u.problem for u in self._unread)]
         if self._strict:
             self._refuse(problems)
         if not self._seen.total():
@@ -162,7 +173,7 @@ class Run:
             self._place.writer.add([], self._names)
             self._names = []
 
-    def _remove_vanished(self, sources: Sequence[SourceListing]) -> int:
+    def _remove_vanished(self, sources: Sequence[Source]) -> int:
         """Remove the names that the sources no longer have, and the images without a name; returns their number."""
         writer = self._place.writer
         unread = {(each.listed.source, each.listed.name, each.listed.copy) for each in self._unread}
@@ -173,14 +184,14 @@ class Run:
             if writer.names_of(source.number) == self._seen[source.number]:
                 continue
             if not source.is_whole:
-                say(f"{source.pairs.name} could not be read whole: images that are not found in it are not removed")
+                say(f"{source.name} could not be read whole: images that are not found in it are not removed")
                 continue
             writer.remove_names(
                 source.number, {each for each in source.names() if (source.number, *each) not in unread}
             )
         return 0 if writer.is_stored else writer.remove_nameless()
 
-    def _end(self, sources: Sequence[SourceListing], problems: Sequence[str]) -> None:
+    def _end(self, sources: Sequence[Source], problems: Sequence[str]) -> None:
         """Make files anew that need it, and note what the sources are."""
         writer = self._place.writer
         if 4 * writer.meta.deleted > writer.meta.rows:
@@ -194,7 +205,7 @@ class Run:
         kept = [name if number in self._numbers else "" for number, name in enumerate(meta.sources)]
         near = [each if number in self._numbers else None for number, each in enumerate(meta.sources_beside)]
         used = max(self._numbers) + 1
-        read_as = [source.pairs.read_as for source in sources]
+        read_as = [source.read_as for source in sources]
         columns = sorted({column for source in sources for column in source.columns})
         meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, columns=columns)
         meta = replace(meta, lost=counted(problems))

@@ -1,6 +1,6 @@
 """The index of embedded images: build it, open it, search it by texts, images or both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.images.read import ImageInput
-from openalign.errors import OpenAlignError
+from openalign.embedding.manifest import is_vectors_folder
+from openalign.errors import OpenAlignError, UsageError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
 from openalign.options import option
 from openalign.progress import say
 from openalign.search import build
+from openalign.search.from_vectors import open_all
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
@@ -74,7 +76,7 @@ class Index:
         cls,
         paths: str | Path | Sequence[str | Path],
         *,
-        model: str | Path | DualEncoder,
+        model: str | Path | DualEncoder | None = None,
         to: str | Path,
         image_column: str | None = None,
         text_column: str | None = None,
@@ -89,6 +91,9 @@ class Index:
         An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
+        Of folders that `openalign.embed` wrote the vectors are taken as they are, and the model is the one that made
+        them.
+
         Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
         removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
         be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
@@ -99,14 +104,11 @@ class Index:
                 model, or no image can be read.
             UsageError: there is no such split or layout.
         """
-        if isinstance(paths, str | Path):
-            paths = [paths]
-        if not paths:
-            raise OpenAlignError("Nothing to index: name a folder or table of images.")
-        loaded = given_model(model)
         columns = {"image_column": image_column, "text_column": text_column}
         options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
-        build.build(paths, loaded, Path(to), options, strict=strict, re_embed=re_embed, watch=watch)
+        paths = [paths] if isinstance(paths, str | Path) else paths
+        loaded = None if model is None else given_model(model)
+        _bring_up_to_date(Path(to), paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch)
         return cls(Store(Path(to)), loaded)
 
     @classmethod
@@ -262,3 +264,30 @@ def _same_model(store: Store, model: DualEncoder) -> DualEncoder:
             f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
         )
     return model
+
+
+def _bring_up_to_date(
+    to: Path,
+    paths: Sequence[str | Path],
+    model: DualEncoder | None,
+    options: Mapping[str, str],
+    *,
+    strict: bool,
+    re_embed: bool,
+    watch: bool,
+) -> None:
+    """With images, or with vectors: see `Index.build`."""
+    if not paths:
+        raise OpenAlignError("Nothing to index: name a folder or table of images.")
+    vectors = [path for path in paths if is_vectors_folder(path)]
+    if vectors and len(vectors) < len(paths):
+        raise UsageError(f"{vectors[0]} holds vectors, other paths hold images: index them apart")
+    if vectors:
+        if watch:
+            raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
+        images = open_all(vectors, model.fingerprint if model else None)
+        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed)
+        return
+    if model is None:
+        raise UsageError(f"images are indexed with a model: add {option('model')}")
+    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch)

@@ -1,15 +1,12 @@
 """How a source lists its images now: their names, and what tells without reading an image whether it has changed."""
 
-import hashlib
-import json
-import math
 import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -18,20 +15,43 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.class_names import are_ids
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.pairs import Pairs
+from openalign.embedding.names import fields_of, further_columns, image_name
 from openalign.errors import OpenAlignError
 from openalign.search.store.changes import Listed
 
 _AT_ONCE = 512
-_LONGEST_NAME = 2000
-"""Characters; a longer one is the image itself, written as text."""
-_LONGEST_FIELD = 2000
 _PLAIN = re.compile(r"[\w. ()-][\w. ()/-]{,60}")
 """A path that is nothing else by its form, and has no other way to be written."""
 _SETTLED_NS = 2 * 10**9
 """A file whose time is less than this ago may be written again within the same tick of its file system's clock."""
-_OWN_COLUMNS = {"image", "text", "label", "page"}
 _NOT_WHOLE = {Kind.FOLDER_NOT_READ, Kind.FILE_MISSING, Kind.FILE_NOT_READ}
 """What was left out may hold images: those that are not found are not known to be gone."""
+
+
+class Source(Protocol):
+    """What a run into an index asks of a source, besides its images."""
+
+    number: int
+    """In the index."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def read_as(self) -> str: ...
+
+    @property
+    def problems(self) -> tuple[str, ...]: ...
+
+    @property
+    def columns(self) -> list[str]: ...
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything in the source could be looked at."""
+
+    def names(self) -> Iterator[tuple[str, int]]:
+        """The name of each image, and how many of that name are before it."""
 
 
 class SourceListing:
@@ -46,11 +66,11 @@ class SourceListing:
         stored = pairs.images
         self._folder = os.path.abspath(stored.folder) if isinstance(stored, FileImages) else None  # noqa: PTH100
         self._names = [
-            _name(value, row) for value, row in zip(pairs.table["image"].to_pylist(), pairs.source_rows, strict=True)
+            image_name(value, row)
+            for value, row in zip(pairs.table["image"].to_pylist(), pairs.source_rows, strict=True)
         ]
         self._copies = _copies(self._names)
-        self._others = [name for name, kind in zip(pairs.table.column_names, pairs.table.schema.types, strict=True)
-                        if name not in _OWN_COLUMNS and _is_plain(kind)]  # fmt: skip
+        self._others = further_columns(pairs.table)
         self._containers: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -60,6 +80,21 @@ class SourceListing:
     def is_whole(self) -> bool:
         """Whether everything in the source could be looked at."""
         return not any(isinstance(each, LeftOut) and each.kind in _NOT_WHOLE for each in self.pairs.problems)
+
+    @property
+    def name(self) -> str:
+        """The name of the source in messages."""
+        return self.pairs.name
+
+    @property
+    def read_as(self) -> str:
+        """How the source was read, in a line."""
+        return self.pairs.read_as
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What was left out when the source was opened."""
+        return self.pairs.problems
 
     @property
     def columns(self) -> list[str]:
@@ -75,7 +110,7 @@ class SourceListing:
         for start in range(0, len(self), _AT_ONCE):
             some = self.pairs.table.slice(start, _AT_ONCE)
             texts, labels, pages = (_texts(some, column) for column in ("text", "label", "page"))
-            fields = _fields(some.select(self._others)) if self._others else [None] * len(some)
+            fields = fields_of(some.select(self._others)) if self._others else [None] * len(some)
             rows = range(start, start + len(some))
             places = [self._place(row) for row in rows]
             # A folder "2020" says nothing of its images.
@@ -142,14 +177,6 @@ def _stamp(path: str) -> str | None:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _name(value: str | None, source_row: int) -> str:
-    if not value:
-        return f"row {source_row + 1}"
-    if len(value) <= _LONGEST_NAME:
-        return value
-    return f"{value[:40]}... {hashlib.blake2b(value.encode(), digest_size=16).hexdigest()}"
-
-
 def _copies(names: list[str]) -> list[int]:
     counts: Counter[str] = Counter()
     copies = []
@@ -164,26 +191,3 @@ def _texts(table: pa.Table, column: str) -> list[str | None]:
     if column not in table.column_names:
         return [None] * len(table)
     return [None if value is None or value == "" else str(value) for value in table[column].to_pylist()]
-
-
-def _is_plain(kind: pa.DataType) -> bool:
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _is_plain(kind.value_type)
-    return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _fields(table: pa.Table) -> list[str | None]:
-    """The values of each row by column, as JSON: numbers and lists as they are, everything else as text."""
-    rows = ({name: _plain(value) for name, value in row.items()} for row in table.to_pylist())
-    filled: Iterator[Mapping[str, Any]] = ({k: value for k, value in row.items() if value is not None} for row in rows)
-    return [json.dumps(row, ensure_ascii=False) if row else None for row in filled]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    return str(value)[:_LONGEST_FIELD] if value not in (None, "") else None

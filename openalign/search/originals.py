@@ -4,10 +4,10 @@ from pathlib import Path
 from threading import Lock
 
 from openalign.data.pairs.file_images import read_image_file
+from openalign.embedding.sources import open_source
 from openalign.errors import OpenAlignError
 from openalign.search.listing import SourceListing
 from openalign.search.prepare import digest_of
-from openalign.search.sources import open_source
 from openalign.search.store.reader import Store
 
 

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
+from openalign.embedding.sources import permanent_name
 from openalign.errors import OpenAlignError
 from openalign.files import put_in_place, recover_folder
 from openalign.model.dual_encoder import DualEncoder
 from openalign.options import option
 from openalign.progress import say
-from openalign.search.sources import permanent_name
 from openalign.search.store.changes import Listed
 from openalign.search.store.meta import Meta, beside
 from openalign.search.store.reader import DamagedGraph, Store

@@ -1,7 +1,6 @@
 """A row of an index: one image, with its texts and all that is known of it."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ class Row:
     image: str
     """The absolute path of an image in a file of its own; else its path or URL as in its source."""
     text: str | None
-    """All of its texts, one a line (see `joined`)."""
+    """All of its texts, one a line (see `embedding.sources.joined`)."""
     page: str | None
     width: int
     """Pixels, as shown (after EXIF orientation); so is `height`."""
@@ -50,9 +49,3 @@ class Row:
     def columns(self) -> dict[str, Any]:
         """The other columns of its table, by name."""
         return dict(json.loads(self.fields)) if self.fields else {}
-
-
-def joined(texts: Iterable[str | None]) -> str | None:
-    """Distinct texts as `Row.text` holds them; None if there is none."""
-    lines = dict.fromkeys(" ".join(text.split()) for text in texts if text)
-    return "\n".join(line for line in lines if line) or None

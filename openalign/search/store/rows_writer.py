@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from openalign.search.rows import joined
+from openalign.embedding.sources import joined
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.checks import check_of, check_of_thumbnail
 from openalign.search.store.table import FILE_COLUMNS, IMAGE_COLUMNS
