@@ -88,12 +88,15 @@ def search(
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The model of INDEX, if it was moved; default: where it was.")
     ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show also what lies beyond the mark where matches end.")] = False,
     json: Json = False,
 ) -> None:
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
 
     A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
     marks make a text literal: '"black - white" + 2*at night'.
+
+    Of the N most similar images those are shown that match, which may be none.
 
     ```
     openalign search photos.index "a red apple - people"
@@ -114,9 +117,9 @@ def search(
         given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
         given["where"] = where or []
         content = {"index": str(index), "query": given | {"terms": terminal.terms_json(asked)}}
-        terminal.print_json(content | {"hits": terminal.hits_json(hits)})
+        terminal.print_json(content | {"nothing_matches": hits.nothing_matches, "hits": terminal.hits_json(hits)})
     else:
-        terminal.print_table(terminal.hits_table(hits))
+        terminal.print_hits(hits, show_all=all_)
 
 
 def serve(

@@ -104,7 +104,8 @@ def add_search(app: FastAPI, index: Index) -> None:
         if row is not None:
             known(index, row)
         hits = index.search(text, image=image, row=row, plus=plus, minus=minus, top=top)
-        return Found(hits=[Answer.found(hit) for hit in hits], milliseconds=_since(began))
+        found = [Answer.found(hit) for hit in hits]
+        return Found(hits=found, nothing_matches=hits.nothing_matches, milliseconds=_since(began))
 
     @app.get("/api/search", responses=_FAILURES)
     def search(plus: Texts, minus: Texts, text: Text = "", row: Row = None, top: Top = 24) -> Found:
