@@ -132,12 +132,12 @@ def _level(queries_QD: Vectors, images_ND: Vectors, total: int, own: int = 0) ->
     reached_Q = best_scores(queries_QD, images_ND, own)
     center, low = (float(np.quantile(reached_Q, share)) for share in (0.5, 0.16))
     spread = max(center - low, _SMALLEST_SPREAD)
-    if total > len(images_ND) > 4 * BEST:
-        half_ND = np.concatenate([queries_QD, images_ND[len(queries_QD) :: 2]]) if own else images_ND[::2]
-        doublings = math.log2(len(images_ND) / len(half_ND))
-        growth = center - float(np.median(best_scores(queries_QD, half_ND, own)))
-        if doublings > 0:
-            center += growth / doublings * math.log2(total / len(images_ND))
+    others_ND = images_ND[len(queries_QD) :] if own else images_ND
+    if total > len(images_ND) and len(others_ND) > 4 * BEST:
+        parts = [np.concatenate([queries_QD, others_ND[each::4]]) if own else others_ND[each::4] for each in range(4)]
+        smaller = float(np.mean([np.median(best_scores(queries_QD, part_ND, own)) for part_ND in parts]))
+        doublings = math.log2(len(images_ND) / len(parts[0]))
+        center += (center - smaller) / doublings * math.log2(total / len(images_ND))
     return Level(round(min(center, 1.0), 6), round(spread, 6))
 
 
