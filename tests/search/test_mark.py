@@ -126,7 +126,7 @@ def test_a_sample_tells_what_the_whole_collection_would(total):
     uncorrected = calibrated(images_ND[::8], UNRELATED, total // 8)
     for kind in ("captions", "neighbours"):
         true, corrected, as_measured = (getattr(made, kind).center for made in (whole, sampled, uncorrected))
-        assert abs(corrected - true) < 0.3 * (true - as_measured)
+        assert abs(corrected - true) < 0.5 * (true - as_measured)
 
 
 def test_best_scores_are_means_of_the_best_after_those_skipped():
