@@ -62,3 +62,27 @@ def key_values(given: list[str] | None, option: str) -> dict[str, str]:
             raise typer.BadParameter(f"{both} both give `{key}`: leave one of them out.")
         values[key] = value
     return values
+
+
+ReEmbed = Annotated[
+    bool,
+    typer.Option("--re-embed", help="Embed all images again, with another model, say; replaces INDEX at the end."),
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Go on: look for changes every few seconds, until Ctrl-C.")]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COND", help="Only images for which this holds, as `date>=2024-05`; repeatable."),
+]
+ModelOfIndex = Annotated[
+    str | None, typer.Option("--model", metavar="MODEL", help="The model of INDEX, if it is not where it was.")
+]
+WrittenQuery = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="QUERY", help="What the images should show: texts, img:FILE and row:NUMBER.", show_default=False
+    ),
+]
+Plus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")]
+Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")]
+Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")]
+All = Annotated[bool, typer.Option("--all", help="Show also those of them that lie beyond the mark where matches end.")]

@@ -9,15 +9,24 @@ from openalign.commands import terminal
 from openalign.commands.arguments import (
     DATA,
     MODELS,
+    All,
+    Conditions,
     Host,
     ImageColumn,
     IndexFolder,
     Json,
     LayoutName,
+    Minus,
+    ModelOfIndex,
+    Plus,
     Port,
+    ReEmbed,
     Split,
     Strict,
     TextColumn,
+    Top,
+    Watch,
+    WrittenQuery,
 )
 from openalign.progress import say
 
@@ -34,11 +43,8 @@ def index(
     split: Split = None,
     layout: LayoutName = None,
     strict: Strict = False,
-    re_embed: Annotated[
-        bool,
-        typer.Option("--re-embed", help="Embed all images again, with another model, say; replaces INDEX at the end."),
-    ] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on: look for changes every few seconds.")] = False,
+    re_embed: ReEmbed = False,
+    watch: Watch = False,
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown, not searched.
 
@@ -54,41 +60,22 @@ def index(
     """
     from openalign.search.index import Index
 
-    built = Index.build(
-        paths,
-        model=model,
-        to=to,
-        image_column=image_column,
-        text_column=text_column,
-        split=split,
-        layout=layout,
-        strict=strict,
-        re_embed=re_embed,
-        watch=watch,
-    )
+    columns = {"image_column": image_column, "text_column": text_column}
+    how = {"strict": strict, "re_embed": re_embed, "watch": watch}
+    built = Index.build(paths, model=model, to=to, split=split, layout=layout, **columns, **how)  # type: ignore[arg-type]
     say(f"{to} holds {len(built):,} images.")
 
 
 def search(
     index: IndexFolder,
-    query: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="QUERY", help="What the images should show: texts, img:FILE and row:NUMBER.", show_default=False
-        ),
-    ] = None,
+    query: WrittenQuery = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
-    plus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")] = None,
-    minus: Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COND", help="Only images for which this holds, as `date>=2024-05`; repeatable."),
-    ] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")] = 10,
-    model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="The model of INDEX, if it was moved; default: where it was.")
-    ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Show also what lies beyond the mark where matches end.")] = False,
+    plus: Plus = None,
+    minus: Minus = None,
+    where: Conditions = None,
+    top: Top = 10,
+    model: ModelOfIndex = None,
+    all_: All = False,
     json: Json = False,
 ) -> None:
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
@@ -115,8 +102,7 @@ def search(
     hits = Index.open(index, model).search(asked, where=where or (), top=top)
     if json:
         given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
-        given["where"] = where or []
-        content = {"index": str(index), "query": given | {"terms": terminal.terms_json(asked)}}
+        content = {"index": str(index), "query": given | {"where": where or [], "terms": terminal.terms_json(asked)}}
         terminal.print_json(content | {"nothing_matches": hits.nothing_matches, "hits": terminal.hits_json(hits)})
     else:
         terminal.print_hits(hits, show_all=all_)

@@ -227,14 +227,14 @@ def _with_sources(
     meta: Meta, folder: Path, paths: Sequence[str | Path], options: Mapping[str, str]
 ) -> tuple[Meta, list[int]]:
     """The state with these sources, and the number of each: that which it had, or the next free one."""
-    known = placed(meta, folder.resolve()).sources
+    known = list(placed(meta, folder.resolve()).sources)
     names, near, numbers = list(meta.sources), list(meta.sources_beside), []
     for path in paths:
         name = permanent_name(path)
-        number = known.index(name) if name in known else len(known)
-        if number == len(known):
-            known, names, near = [*known, name], [*names, ""], [*near, None]
-        names[number], near[number] = name, beside(name, folder.resolve(), 1)
+        if name not in known and "" not in known:
+            known, names, near = [*known, ""], [*names, ""], [*near, None]
+        number = known.index(name if name in known else "")
+        known[number], names[number], near[number] = name, name, beside(name, folder.resolve(), 1)
         numbers.append(number)
     return replace(meta, sources=names, sources_beside=near, options=dict(options)), numbers
 

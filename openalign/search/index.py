@@ -143,15 +143,18 @@ class Index:
     @cached_property
     def model(self) -> DualEncoder:
         """The model of the index, loaded on first use."""
-        meta = self.store.meta
-        try:
-            loaded = hub.load(meta.model)
-        except OpenAlignError as error:
-            raise OpenAlignError(
-                f"The model of {self.store.folder} cannot be loaded: {error} Name it with {option('model')} if it is "
-                "elsewhere."
-            ) from None
-        return _same_model(self.store, loaded)
+        problems: list[OpenAlignError] = []
+        for source in self.store.models:
+            try:
+                return _same_model(self.store, hub.load(source))
+            except OpenAlignError as error:
+                problems.append(error)
+        if isinstance(problems[0], _OtherModel):
+            raise problems[0]
+        raise OpenAlignError(
+            f"The model of {self.store.folder} cannot be loaded: {problems[0]} Name it with {option('model')} if it is "
+            "elsewhere."
+        )
 
     def __len__(self) -> int:
         return self.store.meta.images
@@ -264,6 +267,10 @@ class Index:
         return self.store.problems()
 
 
+class _OtherModel(OpenAlignError):
+    """A model whose vectors cannot be compared with those of the index."""
+
+
 def _asked(
     query: str | Query | None,
     image: ImageInput | Sequence[ImageInput] | None,
@@ -281,7 +288,7 @@ def _asked(
 def _same_model(store: Store, model: DualEncoder) -> DualEncoder:
     meta = store.meta
     if model.fingerprint != meta.fingerprint:
-        raise OpenAlignError(
+        raise _OtherModel(
             f"{store.folder} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
             f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
         )

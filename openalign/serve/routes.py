@@ -140,8 +140,8 @@ def add_classify(app: FastAPI, index: Index) -> None:
 
 def known(index: Index, row: int) -> None:
     """Raise `NoSuchRow` unless the index has this row."""
-    if not 0 <= row < len(index):
-        raise NoSuchRow(f"There is no image {row}: the index has 0 to {len(index) - 1}.")
+    if not index.store.holds(row):
+        raise NoSuchRow(f"There is no image {row}: the index has 0 to {index.store.meta.rows - 1}.")
 
 
 def _read(image: UploadFile) -> bytes:

@@ -16,6 +16,7 @@ from openalign.commands import cli
 from openalign.data.images.read import read_image
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
+from openalign.search import build
 
 WIDTH = 24
 
@@ -48,5 +49,6 @@ class SlowEncoder(DualEncoder):
 if __name__ == "__main__":
     encoder = SlowEncoder(Path(sys.argv[1]), float(sys.argv[2]))
     hub.load = lambda source: encoder
+    build.WATCH_S = 0.1
     sys.argv[1:3] = []
     cli.main()

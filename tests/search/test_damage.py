@@ -225,7 +225,7 @@ def test_a_score_is_never_nan(folder, with_graph, paint_encoder, value, graph):
     vectors_ND.tofile(path)
     changed(path.parent, f"UPDATE blocks SET crc = {zlib.crc32(vectors_ND.tobytes())}")
     opened = Index.open(path.parent, paint_encoder)
-    for query in ({"text": "red", "top": 8}, {"row": 5}):
+    for query in ({"query": "red", "top": 8}, {"row": 5}):
         with pytest.raises(DamagedIndex, match=r"vectors.1.f16: the vector of row 5 is not finite"):
             opened.search(**query)
     with pytest.raises(DamagedIndex, match="the vector of row 5 is not finite"):
@@ -246,7 +246,7 @@ def test_vectors_changed_while_a_graph_is_searched_are_detected(with_graph, pain
     content = (with_graph / "vectors.1.f16").read_bytes()
     overwrite(with_graph / "vectors.1.f16", content[:4] if change == "cut" else bytes(len(content)))
     expected = "was truncated" if change == "cut" else "has changed since it was written"
-    for query in ({"text": "red"}, {"row": 3}):
+    for query in ({"query": "red"}, {"row": 3}):
         with pytest.raises(DamagedIndex, match=expected):
             opened.search(**query)
 

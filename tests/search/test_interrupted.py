@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from openalign.search import Index
 from tests import preloaded
+from tests.search.contents import contents_of
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +44,9 @@ def left_alone(photos, tmp_path_factory) -> Path:
     return to
 
 
-def start(photos: Path, to: Path, seconds: float) -> subprocess.Popen:
+def start(photos: Path, to: Path, seconds: float, *options: str) -> subprocess.Popen:
     log = to.with_name("batches.log")
-    command = [sys.executable, SCRIPT, log, str(seconds), "index", photos, "--model", "slow", "--to", to]
+    command = [sys.executable, SCRIPT, log, str(seconds), "index", photos, "--model", "slow", "--to", to, *options]
     return preloaded.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -60,31 +63,68 @@ def wait_for_batches(process: subprocess.Popen, to: Path, count: int) -> None:
     raise TimeoutError
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
 def assert_same_index(to: Path, other: Path) -> None:
-    contents = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in (to, other)]
-    assert contents[0] == contents[1]
+    assert contents_of(to) == contents_of(other)
 
 
-def test_a_killed_run_resumes_and_writes_the_same_bytes(photos, left_alone, tmp_path):
-    chance, to = random.Random(time.time_ns()), tmp_path / "photos.index"
+def kill_again_and_again(photos: Path, to: Path, chance: random.Random, times: int) -> str:
+    """Kill a run `times` times and let the last one end; returns what that one said."""
     kept: list[str] = []
-    for _ in range(2):
-        process = start(photos, to, seconds=0.5)
-        before = len(embedded(to))
-        wait_for_batches(process, to, before + 2)
+    for _ in range(times):
+        before = embedded(to)
+        process = start(photos, to, seconds=0.1)
+        wait_for_batches(process, to, len(before) + 1)
         time.sleep(chance.uniform(0, 0.2))
         process.kill()
-        assert process.wait() == -signal.SIGKILL
-        kept += embedded(to)[before:-1]  # the last batch may have been embedded without being kept
-        assert not to.exists()
-    process = start(photos, to, seconds=0)
-    said = process.communicate(timeout=120)[1]
-    assert process.returncode == 0, said
-    assert "images were embedded by an interrupted run and are not embedded again" in said
+        process.wait()
+        kept += embedded(to)[len(before) : -1]  # the last batch may have been embedded without being written
+        if to.exists():
+            assert len(Index.open(to)) > 0
+    said = start(photos, to, seconds=0)
+    output = said.communicate(timeout=120)[1]
+    assert said.returncode == 0, output
+    assert max((Counter(embedded(to))[batch] for batch in kept), default=1) == 1
+    return output
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_index(photos, left_alone, tmp_path):
+    chance, to = random.Random(time.time_ns()), tmp_path / "photos.index"
+    said = kill_again_and_again(photos, to, chance, 5)
+    assert "since an interrupted run, and are not embedded again" in said or "no longer" not in said
     assert_same_index(to, left_alone)
-    assert len(kept) >= 2
-    assert max(Counter(embedded(to))[batch] for batch in kept) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["batches.log", "photos.index"]
+
+
+def test_a_killed_run_that_adds_and_removes_goes_on(photos, left_alone, tmp_path):
+    """The index held other images before: some that stay, some that go, and one under another name."""
+    others, to = tmp_path / "others", tmp_path / "photos.index"
+    others.mkdir()
+    for number, path in enumerate(sorted(photos.iterdir())[:100]):
+        (others / path.name).write_bytes(path.read_bytes() + (b"x" if number % 3 else b""))
+    (others / "0000.png").rename(others / "renamed.png")
+    assert start(others, to, seconds=0).wait(timeout=120) == 0
+    link = tmp_path / "photos"
+    for path in sorted(photos.iterdir()):
+        (others / path.name).write_bytes(path.read_bytes())
+    (others / "renamed.png").unlink()
+    others.rename(link)
+    alone = tmp_path / "alone" / "photos.index"
+    alone.parent.mkdir()
+    assert start(link, alone, seconds=0).wait(timeout=120) == 0
+    chance = random.Random(time.time_ns())
+    kill_again_and_again(link, to, chance, 5)
+    ours, theirs = contents_of(to, numbered=False), contents_of(alone, numbered=False)
+    assert ours.keys() == theirs.keys()
+    for digest in ours.keys() - {"problems"}:
+        assert [*ours[digest][:2], ours[digest][3]] == [*theirs[digest][:2], theirs[digest][3]]
 
 
 def test_a_stopped_run_reports_what_it_kept(photos, tmp_path):
@@ -95,9 +135,28 @@ def test_a_stopped_run_reports_what_it_kept(photos, tmp_path):
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert f"kept in {tmp_path}/.photos.index.work: the same command resumes from there" in said.replace("\n", "")
+    assert f"kept in {to}: the same command resumes from there" in said.replace("\n", "")
     assert said.endswith("openalign: stopped\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".photos.index.work", "batches.log"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["batches.log", "photos.index"]
+
+
+def test_watching_keeps_up_with_a_folder_until_it_is_stopped(photos, tmp_path):
+    few, to = tmp_path / "few", tmp_path / "photos.index"
+    few.mkdir()
+    for path in sorted(photos.iterdir())[:3]:
+        (few / path.name).write_bytes(path.read_bytes())
+    process = start(few, to, 0, "--watch")
+    try:
+        wait_until(lambda: to.exists() and len(Index.open(to)) == 3)
+        for path in sorted(photos.iterdir())[3:8]:
+            (few / path.name).write_bytes(path.read_bytes())
+        (few / "0000.png").unlink()
+        wait_until(lambda: len(Index.open(to)) == 6)  # one is equal to another
+    finally:
+        process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0 and "Traceback" not in said
+    assert Index.open(to).store.meta.finished
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_the_first_succeeds(photos, left_alone, tmp_path):

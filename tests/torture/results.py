@@ -1,8 +1,11 @@
 """What a run came to, to be compared with that of another run."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from openalign.errors import OpenAlignError
+from openalign.search import Index
 from tests.torture.commands import contents
 
 
@@ -12,10 +15,27 @@ def result_of_training(run: Path) -> dict[str, str]:
     return {f"model/{name}": digest for name, digest in contents(run / "model").items()} | contents(newest)
 
 
+def result_of_indexing(folder: Path) -> dict[str, str]:
+    """All images of an index by digest, with names, texts, vector and thumbnail; `refused` if it is damaged."""
+    if not folder.exists():
+        return {}
+    try:
+        store = Index.open(folder).store
+        found = {"finished": str(store.meta.finished), "problems": str(store.problems())}
+        for row in store.rows(store.numbers.tolist()):
+            about = [row.name, row.text, row.page, row.width, row.height, row.label, row.fields, row.bytes]
+            names = [each[:3] for each in store.names(row.row)]
+            data = repr([about, names]).encode() + store.vector(row.row).tobytes() + store.thumbnail(row.row)
+            found[row.digest.hex()] = hashlib.sha256(data).hexdigest()
+    except OpenAlignError as error:
+        return {"refused": str(error)}
+    return found
+
+
 RESULTS: dict[str, Callable[[Path], dict[str, str]]] = {
     "curate": contents,
-    "make_index": contents,
-    "add_to_index": contents,
+    "make_index": result_of_indexing,
+    "add_to_index": result_of_indexing,
     "train": result_of_training,
 }
 """By the name of a command of `Material`: what it writes into its folder, which two runs must have in common."""
@@ -24,9 +44,9 @@ RESULTS: dict[str, Callable[[Path], dict[str, str]]] = {
 def finished_work(folder: Path) -> dict[str, int]:
     """What killed runs into `folder` have finished, by name, with its inode: a file that is made again has another.
 
-    A curation and an indexing keep finished batches in a folder beside theirs, a training its checkpoints.
+    A curation keeps finished batches in a folder beside its own, a training its checkpoints. An indexing writes them
+    into the index: see `result_of_indexing`.
     """
     found = [*folder.with_name(f".{folder.name}.cache").glob("steps/**/*.*")]
-    found += folder.with_name(f".{folder.name}.work").glob("*/*.safetensors")
     found += folder.glob("checkpoints/step-*/model.safetensors")
     return {str(path): path.stat().st_ino for path in found if path.is_file() and path.name[0] != "."}

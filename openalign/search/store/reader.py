@@ -79,6 +79,8 @@ class Store:
             graph = self._open_graph(folder, meta, opened)
             self._closing = opened.pop_all()
         self.meta, self._vectors, self._table, self._opened_copy = placed(meta, folder), vectors, table, copied
+        self.models = list(dict.fromkeys([self.meta.model, meta.model]))
+        """Where the model may be: beside the index, or where it was."""
         self._nearest = Nearest(vectors, graph, graph_rows, table.deleted)
 
     def _open_graph(self, folder: Path, meta: Meta, opened: ExitStack) -> Graph | None:

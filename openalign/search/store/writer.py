@@ -246,7 +246,8 @@ class IndexWriter:
         if path.stat().st_size < size:
             file.close()
             raise DamagedIndex(f"{path} is too short: {ADVICE}")
-        file.truncate(size)
+        if path.stat().st_size > size:
+            file.truncate(size)
         return file
 
     def _remove_leftovers(self) -> None:
