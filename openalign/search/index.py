@@ -190,12 +190,11 @@ class Index:
         asked = _asked(query, image, row, plus, minus)
         among = self.store.matching([where] if isinstance(where, str) else where) if where else None
         query_D = self.embed_query(asked)
-        best = self._best(asked, query_D, top, among)
-        level = self._level(asked, query_D)
-        indexed = self.store.rows([row for row, _ in best])
-        return Hits(
-            Hit(found, round(score, 4), score >= level) for found, (_, score) in zip(indexed, best, strict=True)
-        )
+        best = self._best(asked, query_D, max(top, BEST), among)
+        level = self._level(asked, query_D, best if among is None else self._best(asked, query_D, BEST))
+        indexed = self.store.rows([row for row, _ in best[:top]])
+        scores = [score for _, score in best[:top]]
+        return Hits(Hit(row, round(score, 4), score >= level) for row, score in zip(indexed, scores, strict=True))
 
     def _best(
         self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None
@@ -205,13 +204,10 @@ class Index:
         found = zip(rows.tolist(), scores.tolist(), strict=True)
         return [(row, score) for row, score in found if row not in asked.rows][:top]
 
-    def _level(self, asked: Query, query_D: NDArray[np.float32]) -> float:
-        """The score from which images match: of the whole collection, whatever the conditions and `top` are."""
+    def _level(self, asked: Query, query_D: NDArray[np.float32], best: Sequence[tuple[int, float]]) -> float:
+        """The score from which images match, by the best ones of the whole collection."""
         mark = self.store.meta.mark
-        if mark is None:
-            return -math.inf
-        best = [score for _, score in self._best(asked, query_D, BEST)]
-        return mark.level(query_D, best, asked.kind)
+        return -math.inf if mark is None else mark.level(query_D, [score for _, score in best], asked.kind)
 
     def embed_query(
         self,
