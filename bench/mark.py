@@ -11,14 +11,16 @@ cosine that is best of all on the same queries, once for the F1 of what is there
 counts 1 if nothing is shown, else 0); `own threshold` is the best cosine of each query by itself, which no method that
 cuts a list by cosine can exceed; `top k` is the best of 5 to 100. `competition` shows an image where the query is
 ahead of all unrelated captions, `spreads` where its score is so far from the middle of the query's scores; both with
-the best constant. F1, and the shares, are means over queries.
+the best constant. F1, and the shares, are means over queries. The same is done with images as queries, `PER_LABEL` of
+each label, which are then taken out of the collection.
 """
 
 import argparse
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,11 @@ from measure import show, write
 from numpy.typing import NDArray
 
 from openalign.model import hub
-from openalign.search.mark import calibrated, captions
+from openalign.search.mark import Asked, calibrated, captions
 
 FOLDS = 4
 FEWEST = 5
+PER_LABEL = 4
 FOREIGN = {
     "demo": ("sunglasses", "handbag", "wallet", "belt", "jeans", "sandals", "socks", "necktie", "earrings", "lipstick",
              "perfume", "sweater", "skirt", "scarf", "bracelet", "swimwear", "dress", "sports shoes", "nail polish"),
@@ -73,6 +76,30 @@ class Embedded:
         self.foreign_FD = loaded.embed_texts(foreign)
         self.captions_CD = loaded.embed_texts(captions())
 
+    def text_queries(self, there_N: Array, present: Array, absent: Array) -> "Queries":
+        """The names of labels, and things of other sets."""
+        vectors = [self.labels_LD[present], self.labels_LD[absent], self.foreign_FD]
+        of_QN = np.zeros((sum(map(len, vectors)), len(self.images_ND)), bool)
+        of_QN[: len(present)] = self.of_LN[present]
+        return Queries("text", np.concatenate(vectors), kinds(*map(len, vectors)), of_QN[:, there_N], there_N)
+
+    def image_queries(self, there_N: Array, present: Array, absent: Array) -> "Queries":
+        """Some images of each label; of a present one there are others."""
+        rng = np.random.default_rng(0)
+        some = [rng.permutation(np.flatnonzero(self.of_LN[label] & there_N))[:PER_LABEL] for label in present]
+        asked = np.concatenate(some)
+        others = [np.flatnonzero(self.of_LN[label])[:PER_LABEL] for label in absent]
+        there_N = there_N.copy()
+        there_N[asked] = False
+        of_QN = np.concatenate(
+            [
+                np.stack([self.of_LN[self.of_LN[:, image]].any(axis=0) for image in asked]),
+                np.zeros((sum(map(len, others)), len(self.images_ND)), bool),
+            ]
+        )
+        vectors_QD = self.images_ND[np.concatenate([asked, *others])]
+        return Queries("image", vectors_QD, kinds(len(asked), len(of_QN) - len(asked), 0), of_QN[:, there_N], there_N)
+
     def folds(self) -> Iterator[tuple[Array, Array, Array]]:
         """Of each fold: the images that are there, the labels that are, and those that are not."""
         order = np.random.default_rng(0).permutation(len(self.labels))
@@ -83,15 +110,28 @@ class Embedded:
             yield there_N, np.array(present), absent
 
 
+def kinds(*counts: int) -> Array:
+    """The kind of each query."""
+    return np.repeat(["present", "absent", "foreign"], counts)
+
+
+@dataclass
+class Queries:
+    """Queries of one fold, what they are, and which of the images that are there they are after."""
+
+    asked: Asked
+    vectors_QD: Array
+    kinds_Q: Array
+    of_QN: Array
+    there_N: Array
+
+
 class Fold:
     """Scores of a fold's queries, by three measures, and the levels of the mark."""
 
-    def __init__(self, data: Embedded, there_N: Array, present: Array, absent: Array) -> None:
-        images_ND = data.images_ND[there_N]
-        queries_QD = np.concatenate([data.labels_LD[present], data.labels_LD[absent], data.foreign_FD])
-        self.kinds_Q = np.repeat(["present", "absent", "foreign"], [len(present), len(absent), len(data.foreign_FD)])
-        self.of_QN = np.zeros((len(queries_QD), len(images_ND)), bool)
-        self.of_QN[: len(present)] = data.of_LN[present][:, there_N]
+    def __init__(self, data: Embedded, queries: Queries) -> None:
+        images_ND, queries_QD = data.images_ND[queries.there_N], queries.vectors_QD
+        self.kinds_Q, self.of_QN = queries.kinds_Q, queries.of_QN
         self.cosine_QN = queries_QD @ images_ND.T
         self.competition_QN = self.cosine_QN - (data.captions_CD @ images_ND.T).max(axis=0)
         middle_Q1 = np.median(self.cosine_QN, axis=1, keepdims=True)
@@ -101,15 +141,20 @@ class Fold:
         assert made is not None
         best_QN = -np.sort(-self.cosine_QN, axis=1)
         pairs = list(zip(queries_QD, best_QN[:, :5].tolist(), strict=True))
-        self.text_Q1 = np.array([[made.level(query_D, best, "text")] for query_D, best in pairs])
-        self.cut_Q1 = np.array([[made.level(query_D, best, "both")] for query_D, best in pairs])
+        self.mark_Q1 = np.array([[made.level(query_D, best, queries.asked)] for query_D, best in pairs])
         self.rank_QN = np.argsort(np.argsort(-self.cosine_QN, axis=1), axis=1)
 
 
 def measured(name: str, data: Embedded) -> Iterator[dict[str, Any]]:
     """A row of figures for each method."""
-    folds = [Fold(data, *fold) for fold in data.folds()]
-    told = {"set": name, "images": len(data.images_ND), "labels": len(data.labels)}
+    for asked in (data.text_queries, data.image_queries):
+        folds = [Fold(data, asked(*fold)) for fold in data.folds()]
+        told = {"set": name, "images": len(data.images_ND), "labels": len(data.labels)}
+        yield from by_method(folds, told | {"queries": asked.__name__.partition("_")[0]})
+
+
+def by_method(folds: list[Fold], told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row of figures for each method."""
 
     def row(method: str, shown: list[Array], constant: float | None = None) -> dict[str, Any]:
         return {**told, "method": method, "constant": constant, **figures(folds, shown)}
@@ -123,12 +168,12 @@ def measured(name: str, data: Embedded) -> Iterator[dict[str, Any]]:
         best = max(grid, key=lambda level: figures(folds, [each >= level for each in scores])[aim])
         return [each >= best for each in scores], float(best)
 
-    yield row("mark", [fold.cosine_QN >= fold.text_Q1 for fold in folds])
-    yield row("mark, without telling that nothing matches", [fold.cosine_QN >= fold.cut_Q1 for fold in folds])
+    yield row("mark", [fold.cosine_QN >= fold.mark_Q1 for fold in folds])
     yield row("one threshold, best F1", *best_constant("cosine_QN", "F1"))
     yield row("one threshold, best F1 with what is not there", *best_constant("cosine_QN", "F1 of all"))
     yield row("one threshold, told as often as by the mark", *as_often_told(folds))
-    yield row("competition", *best_constant("competition_QN", "F1"))
+    if told["queries"] == "text":
+        yield row("competition", *best_constant("competition_QN", "F1"))
     yield row("spreads", *best_constant("spreads_QN", "F1"))
     tops = {count: [fold.rank_QN < count for fold in folds] for count in (5, 10, 20, 30, 60, 100)}
     best = max(tops, key=lambda count: figures(folds, tops[count])["F1"])
@@ -140,7 +185,7 @@ def as_often_told(folds: list[Fold]) -> tuple[list[Array], float]:
     """The lowest single threshold that tells as many absent and foreign queries as the mark does."""
     there_not = [fold.kinds_Q != "present" for fold in folds]
     tops = np.sort(np.concatenate([fold.cosine_QN[no].max(axis=1) for fold, no in zip(folds, there_not, strict=True)]))
-    told = sum(int(np.isinf(fold.text_Q1[no]).sum()) for fold, no in zip(folds, there_not, strict=True))
+    told = sum(int(np.isinf(fold.mark_Q1[no]).sum()) for fold, no in zip(folds, there_not, strict=True))
     level = float(np.nextafter(tops[max(told, 1) - 1], np.float32(2)))
     return [fold.cosine_QN >= level for fold in folds], level
 
@@ -164,12 +209,12 @@ def figures(folds: list[Fold], shown: list[Array]) -> dict[str, Any]:
     kinds_Q = np.concatenate([fold.kinds_Q for fold in folds])
     nothing_Q = np.concatenate([~each.any(axis=1) for each in shown])
     f1_Q = np.concatenate([f1(each, fold.of_QN) for each, fold in zip(shown, folds, strict=True)])
-    is_there_Q = kinds_Q == "present"
+    is_there_Q, is_foreign_Q = kinds_Q == "present", kinds_Q == "foreign"
     return {
         "F1": float(f1_Q[is_there_Q].mean()),
         "F1 of all": float(np.where(is_there_Q, f1_Q, nothing_Q).mean()),
         "absent told": float(nothing_Q[kinds_Q == "absent"].mean()),
-        "foreign told": float(nothing_Q[kinds_Q == "foreign"].mean()),
+        "foreign told": float(nothing_Q[is_foreign_Q].mean()) if is_foreign_Q.any() else None,
         "falsely nothing": float(nothing_Q[is_there_Q].mean()),
     }
 

@@ -38,8 +38,9 @@ _SURE = 3.0
 """Spreads above the unrelated captions from which an image matches, however many better ones there are."""
 _STRANGE = 3.0
 """Spreads below images of the collection at which an image is like none of them."""
-_SHARE = 0.75
-"""The part of the way from the mean to the best scores that lies beyond the mark."""
+_SHARE: dict[Asked, float] = {"text": 0.75, "image": 0.6, "both": 0.6}
+"""The part of the way from the mean to the best scores that lies beyond the mark. Images have near-duplicates, whose
+scores lie far above those of other matches."""
 _SAME = 1e-6
 _SMALLEST_SPREAD = 1e-4
 
@@ -82,7 +83,7 @@ class Mark:
             return math.inf
         reached = float(np.mean(best[:BEST]))
         mean = float(query_D @ np.asarray(self.mean, np.float32))
-        level = mean + _SHARE * max(reached - mean, 0.0)
+        level = mean + _SHARE[asked] * max(reached - mean, 0.0)
         if asked == "text":
             if reached < self.captions.center + _TOLD * self.captions.spread:
                 return math.inf
