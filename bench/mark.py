@@ -37,6 +37,8 @@ PER_LABEL = 4
 FOREIGN = {
     "demo": ("sunglasses", "handbag", "wallet", "belt", "jeans", "sandals", "socks", "necktie", "earrings", "lipstick",
              "perfume", "sweater", "skirt", "scarf", "bracelet", "swimwear", "dress", "sports shoes", "nail polish"),
+    "clothes": ("watch", "sunglasses", "handbag", "wallet", "perfume", "lipstick", "nail polish", "earrings",
+                "backpack", "necklace", "deodorant", "tie", "bracelet", "ring", "clutch", "dog", "pizza"),
     "other": ("dog", "cat", "horse", "cow", "pig", "elephant", "lion", "penguin", "owl", "octopus", "banana", "pizza",
               "hamburger", "carrot", "pineapple", "bicycle", "rocket", "tractor", "train", "helicopter", "palm tree",
               "cactus", "sunflower", "mushroom", "guitar", "hammer", "umbrella", "football"),

@@ -6,9 +6,10 @@ collection, with two null distributions of what a query reaches at best (the mea
 - of unrelated captions (`captions.txt`), for queries of texts: a query that is no better than they are has no match;
 - of images of the collection with each other, for queries by an image.
 
-Matches are those in the upper part of the way from a query's mean score over the collection to its best scores. Best
-scores rise with the number of images, as maxima do, by about the same for each doubling (Fisher and Tippett 1928), so
-a sample is enough for the calibration of any collection. `docs/explanation/mark.md` says what was measured.
+Matches are those in the upper part of the way from a query's mean score over the collection, or that of the captions
+where it is lower, to its best scores. Best scores rise with the number of images, as maxima do, by about the same for
+each doubling (Fisher and Tippett 1928), so a sample is enough for the calibration of any collection.
+`docs/explanation/mark.md` says what was measured.
 
 Shapes: D width of the embeddings, N images, C captions, Q queries.
 """
@@ -32,7 +33,7 @@ BEST = 3
 SAMPLE = 20_000
 """Most images for the calibration."""
 _IMAGE_QUERIES = 512
-_TOLD = 2.0
+_TOLD = 1.5
 """Spreads above the unrelated captions that a query of texts must reach."""
 _SURE = 3.0
 """Spreads above the unrelated captions from which an image matches, however many better ones there are."""
@@ -67,6 +68,8 @@ class Mark:
     """The number of images of which it is the calibration."""
     mean: list[float]
     """The mean vector of the images (D,); its product with a query is the query's mean score."""
+    chance: float
+    """The mean score over the images that the median unrelated caption has."""
     captions: Level
     neighbours: Level | None
     """Of images with each other; none for a single image."""
@@ -83,6 +86,8 @@ class Mark:
             return math.inf
         reached = float(np.mean(best[:BEST]))
         mean = float(query_D @ np.asarray(self.mean, np.float32))
+        if asked == "text":
+            mean = min(mean, self.chance)  # where much of the collection matches, so does the mean
         level = mean + _SHARE[asked] * max(reached - mean, 0.0)
         if asked == "text":
             if reached < self.captions.center + _TOLD * self.captions.spread:
@@ -108,7 +113,8 @@ def calibrated(images_ND: NDArray[np.float16] | Vectors, captions_CD: Vectors, t
     neighbours = _level(some_ND, images_ND, total, own=1) if len(images_ND) > 1 else None
     mean_D = images_ND.mean(axis=0, dtype=np.float64)
     mean = [round(float(each), 6) for each in mean_D]
-    return Mark(total, mean, _level(captions_CD, images_ND, total), neighbours)
+    chance = round(float(np.median(captions_CD @ mean_D)), 6)
+    return Mark(total, mean, chance, _level(captions_CD, images_ND, total), neighbours)
 
 
 def captions() -> tuple[str, ...]:
