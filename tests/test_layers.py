@@ -29,8 +29,8 @@ ROOMS = {
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
     "openalign.data.pairs": [
         "options reading folder_files",
-        "pairs",
-        "file_images texts_beside class_names named_images",
+        "pairs numbered_texts",
+        "file_images texts_beside class_names named_images maps",
         "named_rows",
         "combine",
         "from_tables",

@@ -31,7 +31,7 @@ class Kind(StrEnum):
     RECORD_NOT_READ = "WARC records that cannot be read"
     PAGE_NOT_READ = "pages that cannot be read"
     IMAGE_NOT_NAMED = "images that the table beside them does not name"
-    IMAGE_OUTSIDE = "images beside the folders of the splits"
+    IMAGE_OUTSIDE = "images beside what is read"
     FILE_MISSING = "files that are announced and missing"
     NAME_NOT_UTF8 = "names that are not UTF-8"
     LINK_NOT_FOLLOWED = "links that are not followed"

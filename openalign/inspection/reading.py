@@ -11,6 +11,7 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.layouts.layout import Layout
 from openalign.data.pairs.layouts.source import PathOrUrl
+from openalign.data.pairs.missing_texts import without_markers
 from openalign.data.pairs.open import with_texts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
@@ -59,9 +60,9 @@ def _with_or_without_texts(
     layout: Layout, name: str, parts: Sequence[PathOrUrl], options: ReadOptions
 ) -> tuple[Pairs, list[str]]:
     try:
-        return with_texts(layout.read(name, parts, options)), []
+        return with_texts(without_markers(layout.read(name, parts, options))), []
     except OpenAlignError as error:
-        without = layout.read(name, parts, replace(options, need_text=False))
+        without = without_markers(layout.read(name, parts, replace(options, need_text=False)))
         listed = any(problem in str(error) for problem in without.problems)  # among the notes and what is left out
         reason = str(error).partition(". The first problem")[0] if listed else str(error)
         return without, [f"no texts, which `train` and `tokenizer` need: {reason}"]

@@ -65,7 +65,7 @@ def build(
         run.look_at(sources)
         place.finish()
         if watch:
-            _watch(run, paths, options)
+            keep_up(run, paths, options)
 
 
 class Run:
@@ -98,13 +98,13 @@ class Run:
         ):
             for item in items:
                 self._take(item)
-                running.advance(1)
+                running.advance(item.count if isinstance(item, Unchanged) else 1)
             self._write_new()
             self._write_names()
         problems = [*(each for source in sources for each in source.pairs.problems), *(u.problem for u in self._unread)]
         if self._strict:
             self._refuse(problems)
-        if not self._seen:
+        if not self._seen.total():
             raise _nothing_read(self._paths, problems)
         removed = self._remove_vanished(sources)
         self._end(sources, problems)
@@ -115,7 +115,7 @@ class Run:
             self._unread.append(item)
             return
         if isinstance(item, Unchanged):
-            self._seen[item.source] += 1
+            self._seen[item.source] += item.count
             return
         if isinstance(item, Prepared):
             if item.digest in self._new:
@@ -128,7 +128,8 @@ class Run:
                 self._write_new()
             return
         self._seen[item.listed.source] += 1
-        if self._place.find(item.listed.source, item.listed.name, item.listed.copy) != (item.listed, item.image):
+        name = item.listed.name, item.listed.copy
+        if self._place.find([item.listed]).get(name) != (item.listed, item.image):
             self._names.append((item.listed, item.image))
             if len(self._names) == _NAMES_AT_ONCE:
                 self._write_names()
@@ -239,7 +240,7 @@ def _with_sources(
     return replace(meta, sources=names, sources_beside=near, options=dict(options)), numbers
 
 
-def _watch(run: Run, paths: Sequence[str | Path], options: Mapping[str, str]) -> None:
+def keep_up(run: Run, paths: Sequence[str | Path], options: Mapping[str, str]) -> None:
     """Look at the sources again and again, until Ctrl-C."""
     say("Watching for changes (Ctrl-C to stop)")
     try:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import pyarrow as pa
 from openalign.data.files.remote import is_url, local_path
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.class_names import are_ids
+from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.search.store.changes import Listed
@@ -23,6 +25,8 @@ _AT_ONCE = 512
 _LONGEST_NAME = 2000
 """Characters; a longer one is the image itself, written as text."""
 _LONGEST_FIELD = 2000
+_PLAIN = re.compile(r"[\w. ()-][\w. ()/-]{,60}")
+"""A path that is nothing else by its form, and has no other way to be written."""
 _SETTLED_NS = 2 * 10**9
 """A file whose time is less than this ago may be written again within the same tick of its file system's clock."""
 _OWN_COLUMNS = {"image", "text", "label", "page"}
@@ -37,6 +41,10 @@ class SourceListing:
         self.number = number
         self.pairs = pairs
         self._base = _base_of(str(given))
+        is_file = self._base is not None and not Path(self._base).is_dir()
+        self._beside = f"{os.path.dirname(str(self._base))}/" if is_file else ""  # noqa: PTH120
+        stored = pairs.images
+        self._folder = os.path.abspath(stored.folder) if isinstance(stored, FileImages) else None  # noqa: PTH100
         self._names = [
             _name(value, row) for value, row in zip(pairs.table["image"].to_pylist(), pairs.source_rows, strict=True)
         ]
@@ -62,21 +70,33 @@ class SourceListing:
         """The name of each image, and how many of that name are before it."""
         return zip(self._names, self._copies, strict=True)
 
-    def images(self) -> Iterator[Listed]:
-        """All images, in order."""
+    def images(self) -> Iterator[tuple[int, list[Listed]]]:
+        """All images in order, some at once, each time with the row of the first."""
         for start in range(0, len(self), _AT_ONCE):
             some = self.pairs.table.slice(start, _AT_ONCE)
             texts, labels, pages = (_texts(some, column) for column in ("text", "label", "page"))
             fields = _fields(some.select(self._others)) if self._others else [None] * len(some)
-            for at, (text, label, page, other) in enumerate(zip(texts, labels, pages, fields, strict=True)):
-                # A folder "2020" says nothing of its images.
-                shown = text or (label if label and not are_ids([label]) else None)
-                stamp, path = self._place(start + at)
-                name, copy = self._names[start + at], self._copies[start + at]
-                yield Listed(self.number, name, copy, stamp, path, shown, page, label, other)
+            rows = range(start, start + len(some))
+            places = [self._place(row) for row in rows]
+            # A folder "2020" says nothing of its images.
+            ids = {label: are_ids([label]) for label in set(labels) if label}
+            named = [None if label is None or ids[label] else label for label in labels]
+            shown = [text or label for text, label in zip(texts, named, strict=True)]
+            columns = zip(rows, places, shown, pages, labels, fields, strict=True)
+            yield (
+                start,
+                [
+                    Listed(self.number, self._names[row], self._copies[row], stamp, path, text, page, label, other)
+                    for row, (stamp, path), text, page, label, other in columns
+                ],
+            )
 
     def _place(self, row: int) -> tuple[str, str | None]:
         """The stamp of an image, and its path if it is in a file of its own."""
+        if self._folder is not None and _PLAIN.fullmatch(self._names[row]):
+            path = f"{self._folder}/{self._names[row]}"
+            stamp = _stamp(path)
+            return ("", None) if stamp is None else (stamp, self._relative(path))
         try:
             location = self.pairs.images.location(row)
         except OpenAlignError:
@@ -100,9 +120,8 @@ class SourceListing:
         if self._base is not None:
             if path.startswith(f"{self._base}/"):
                 return path[len(self._base) + 1 :]
-            folder = os.path.dirname(self._base)  # noqa: PTH120 - a hundred thousand times
-            if path.startswith(f"{folder}/") and not Path(self._base).is_dir():
-                return f"../{path[len(folder) + 1 :]}"
+            if self._beside and path.startswith(self._beside):
+                return f"../{path[len(self._beside) :]}"
         return path
 
 
@@ -148,17 +167,21 @@ def _texts(table: pa.Table, column: str) -> list[str | None]:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_plain(kind.value_type)
     return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _fields(table: pa.Table) -> list[str | None]:
-    """The values of each row by column, as JSON: numbers as they are, everything else as text."""
+    """The values of each row by column, as JSON: numbers and lists as they are, everything else as text."""
     rows = ({name: _plain(value) for name, value in row.items()} for row in table.to_pylist())
     filled: Iterator[Mapping[str, Any]] = ({k: value for k, value in row.items() if value is not None} for row in rows)
     return [json.dumps(row, ensure_ascii=False) if row else None for row in filled]
 
 
-def _plain(value: Any) -> str | int | float | None:
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, int) and not isinstance(value, bool):

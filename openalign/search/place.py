@@ -7,7 +7,7 @@ an interrupted run leaves in `.NAME.new` is where the next one goes on.
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -48,9 +48,9 @@ class Place:
         self._appears_at_once = appears_at_once
         self._moving = Lock()
 
-    def find(self, source: int, name: str, copy: int) -> tuple[Listed, int] | None:
-        """See `IndexWriter.find`."""
-        return self.writer.find(source, name, copy)
+    def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
+        """See `RowsWriter.find`."""
+        return self.writer.find(listed)
 
     def known(self, digest: bytes) -> int | None:
         """See `IndexWriter.known`."""

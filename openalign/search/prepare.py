@@ -1,7 +1,7 @@
 """Read the images that are new or changed in threads, look them up, and preprocess the new ones for the model."""
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,20 +24,21 @@ _THREADS = 4
 
 
 class Known(Protocol):
-    """What the index has; safe to use from many threads."""
+    """What the index has."""
 
-    def find(self, source: int, name: str, copy: int) -> tuple[Listed, int] | None:
-        """What there is under a name of a source, and the id of its image."""
+    def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
+        """What there is under these names (name, copy) of one source, and the ids of the images."""
 
     def known(self, digest: bytes) -> int | None:
-        """The id of the image with these bytes."""
+        """The id of the image with these bytes; safe to use from many threads."""
 
 
 @dataclass(frozen=True)
 class Unchanged:
-    """An image that the index has as it is, which was not read."""
+    """Images of a source that the index has as they are, which were not read."""
 
     source: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,25 @@ Item = Unchanged | Renamed | Prepared | Unreadable
 
 
 def prepared_images(sources: Sequence[SourceListing], model: DualEncoder, known: Known) -> Generator[Item, None, None]:
-    """All images of the sources, in order; those with an unchanged stamp are not read."""
+    """The images of the sources; those with an unchanged stamp are not read and not in order."""
     waiting: deque[Future[Item] | Item] = deque()
+    same: Counter[int] = Counter()
     threads = ThreadPoolExecutor(_THREADS)
     try:
         for source in sources:
-            for row, listed in enumerate(source.images()):
-                item = _as_before(known, listed)
-                waiting.append(item or threads.submit(_prepare, source, row, listed, model, known))
-                if len(waiting) > 2 * BATCH:
-                    yield _result(waiting.popleft())
+            for first, some in source.images():
+                before = known.find(some)
+                for row, listed in enumerate(some, first):
+                    found = before.get((listed.name, listed.copy))
+                    if found is None or not listed.stamp or found[0].stamp != listed.stamp:
+                        waiting.append(threads.submit(_prepare, source, row, listed, model, known))
+                    elif found[0] != listed:
+                        waiting.append(Renamed(listed, found[1]))
+                    else:
+                        same[source.number] += 1
+                    while len(waiting) > 2 * BATCH:
+                        yield _result(waiting.popleft())
+                yield Unchanged(source.number, same.pop(source.number, 0))
         while waiting:
             yield _result(waiting.popleft())
     finally:
@@ -97,14 +107,6 @@ def digest_of(data: bytes) -> bytes:
 
 def _result(item: Future[Item] | Item) -> Item:
     return item.result() if isinstance(item, Future) else item
-
-
-def _as_before(known: Known, listed: Listed) -> Item | None:
-    """What became of an image that was not written to since it was indexed; None for any other."""
-    found = known.find(listed.source, listed.name, listed.copy)
-    if found is None or not listed.stamp or found[0].stamp != listed.stamp:
-        return None
-    return Unchanged(listed.source) if found[0] == listed else Renamed(listed, found[1])
 
 
 def _prepare(source: SourceListing, row: int, listed: Listed, model: DualEncoder, known: Known) -> Item:

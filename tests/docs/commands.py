@@ -83,8 +83,11 @@ def _files_of(pattern: str) -> list[str]:
 
 def _openalign(arguments: list[str], monkeypatch) -> None:
     monkeypatch.setattr("openalign.serve.app.serve", _answer_once)
+    monkeypatch.setattr("openalign.search.build.keep_up", lambda *_: None)  # it goes on until Ctrl-C
     if arguments[0] == "train":
         arguments = _small_training(arguments)
+    if arguments[0] == "index":  # the one that is there may be of another model, which is refused
+        shutil.rmtree(arguments[arguments.index("--to") + 1], ignore_errors=True)
     done = CliRunner().invoke(app, arguments, prog_name="openalign")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import runpy
+import shutil
 import sys
 
 import pytest
@@ -30,6 +31,7 @@ def script(here, monkeypatch, capsys):
 
 
 def test_search_my_photos_prints_five_answers_and_searches_again(script, here):
+    shutil.rmtree(here / "photos.index")  # of another model
     first = script("search_my_photos.py", "photos", "a red wall")
     assert len(first.splitlines()) == 5
     assert (here / "photos.index" / "meta.json").exists()

@@ -242,6 +242,11 @@ def test_a_mistyped_condition_is_a_usage_error_that_names_it(condition, message)
         assert condition in str(caught.value)
 
 
+def test_a_table_of_many_columns_is_not_listed_as_a_whole():
+    with pytest.raises(UsageError, match=r"column-27 and 972 more\.$"):
+        parse_conditions(["zzz=1"], [f"column-{number}" for number in range(1000)])
+
+
 def test_errors_name_the_option_as_it_was_typed():
     with typed_options(), pytest.raises(UsageError, match=r"^--where dat=1: "):
         parse_conditions(["dat=1"])
@@ -358,7 +363,7 @@ def expected_field(stored: Any, operator: str, value: str) -> bool:
 
 letters = st.text("aAbé\u0301ßs%_'\\[]\"x.-\0K\u212a ", max_size=5)
 texts = letters.map(str.strip)
-patterns = st.text("aAbé\u0301ß*?%_'\\[x.\0k", min_size=1, max_size=4).map(str.strip).filter(bool)
+patterns = st.text("aA/\nbé\u0301ß*?%_'\\[x.\0k", min_size=1, max_size=4).map(str.strip).filter(bool)
 paths = st.lists(texts.filter(bool), max_size=3).map("/".join)
 path_patterns = st.lists(patterns, min_size=1, max_size=2).map("/".join) | patterns.map("/{}".format)
 moments = st.datetimes(datetime(2023, 12, 1), datetime(2024, 3, 2)).map(lambda each: each.isoformat()[:19])

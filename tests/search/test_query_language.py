@@ -81,6 +81,11 @@ def test_a_term_that_cannot_be_is_refused(wrong):
         Term(**wrong)
 
 
+@pytest.mark.parametrize(("weight", "written"), [(2, "2*a"), (np.float32(0.5), "0.5*a"), (1e3, "1000*a")])
+def test_a_weight_of_any_kind_is_written_as_short_as_it_can_be(weight, written):
+    assert Query((Term(text="a", weight=weight),)).text() == written
+
+
 def test_an_image_without_a_path_cannot_be_written():
     with pytest.raises(OpenAlignError, match="not a file"):
         Query((Term(image=np.zeros((2, 2, 3), np.uint8)),)).text()

@@ -1,13 +1,9 @@
 import json
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from openalign.search import Index
-from openalign.serve.app import create_app
 
 NAMES = ["red", "green", "blue", "yellow", "violet", "white"]
 
@@ -28,45 +24,3 @@ def index(tmp_path: Path, paint, paint_encoder) -> Index:
     (index.store.folder / "CREDITS").write_text("Painted here, https://example.org/licence")
     (index.store.folder / "examples.json").write_text(json.dumps(["a red wall", {"text": "white", "minus": ["red"]}]))
     return index
-
-
-@pytest.fixture
-def url(index) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(create_app(index), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        thread.join(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture
-def open_page(browser, url):
-    """Open the page at a size; at the end nothing may stand in the console, nor have been asked of other hosts."""
-    from playwright.sync_api import expect
-
-    opened, complaints, foreseen = [], [], []
-
-    def open_page(viewport=None, path="/", refused=False, **options):
-        context = browser.new_context(viewport=viewport or {"width": 1280, "height": 800}, **options)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith((url, "blob:")) else complaints.append(request.url),
-        )
-        page.goto(url + path)
-        expect(page.locator(".tile").first).to_be_visible()
-        opened.append(context)
-        if refused:  # Chromium notes every refused request by itself
-            foreseen.append("Failed to load resource: the server responded with a status of 400 (Bad Request)")
-        return page
-
-    yield open_page
-    for context in opened:
-        context.close()
-    assert complaints == foreseen

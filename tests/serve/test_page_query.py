@@ -14,6 +14,7 @@ from openalign.search.query.terms import Query
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")
 expect = sync_api.expect
+pytest_plugins = ["tests.serve.opened_page"]
 pytestmark = pytest.mark.slow
 
 TABLE = json.loads((Path(__file__).parents[1] / "search" / "query_language.json").read_text(encoding="utf-8"))
@@ -108,8 +109,9 @@ def asked(open_page):
     return opened
 
 
-def test_a_query_typed_into_the_box_makes_chips_with_weights(asked):
-    page, sent = asked()
+@pytest.mark.parametrize("viewport", [{"width": 1280, "height": 800}, {"width": 390, "height": 844}])
+def test_a_query_typed_into_the_box_makes_chips_with_weights(asked, viewport):
+    page, sent = asked(viewport=viewport)
     ask(page, "blue + 2*white - red")
     expect(page.locator(".chip")).to_have_count(2)
     assert chips(page) == ["+ white 2", "− red 1"]
@@ -124,6 +126,7 @@ def test_a_query_typed_into_the_box_makes_chips_with_weights(asked):
     expect(page.locator(".chip")).to_have_count(3)
     assert query_of(page) == "row:3 + 2*white - red - 0.5*green"
     assert chips(page) == ["+ white 2", "− red 2", "− green 0.5"]  # beside an image a text weighs two
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
 
 
 def test_a_quoted_text_stays_literal_in_box_and_link(open_page, url):
@@ -150,6 +153,8 @@ def test_a_weight_is_changed_with_the_keyboard_and_keeps_the_focus(asked):
     weight.fill("0.25")
     page.keyboard.press("Enter")
     assert query_of(page) == "blue - 0.25*red"
+    page.keyboard.press("ArrowDown")
+    expect(weight).to_have_value("0.25")
     weight.fill("0")
     page.keyboard.press("Enter")
     expect(weight).to_have_value("0.25")
@@ -157,6 +162,11 @@ def test_a_weight_is_changed_with_the_keyboard_and_keeps_the_focus(asked):
     page.keyboard.press("Enter")
     assert query_of(page) == "blue - red"  # the usual weight is not written
     assert [query.text() for query in sent] == ["blue - 1.5*red", "blue - 2*red", "blue - 0.25*red"]
+    box(page).fill("+ + blue")
+    weight.focus()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("alert").first).to_contain_text("character 1")
+    expect(weight).to_have_value("1")  # nothing is searched for, so nothing is shown that was not
     page.go_back()
     expect(page.get_by_text("A look around")).to_be_visible()  # a step of a weight is no step back
 
@@ -211,7 +221,7 @@ def test_a_link_with_a_mistake_says_so(open_page, url):
     page.goto(f"{url}/?query=blue - row:one")
     expect(page.get_by_role("alert").first).to_contain_text("character 8")
     expect(box(page)).to_have_value("blue - row:one")
-    ask(page, "blue - row:1")
+    ask(page, "blue - red")
     expect(page.get_by_role("alert").first).to_be_hidden()
 
 

@@ -17,17 +17,18 @@ from openalign.curation.sources.locations import (
     InlineLocation,
     TarLocation,
     UrlLocation,
-    location_of,
     parse_location,
 )
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.settings import TableSettings
-from openalign.curation.sources.storage import PathOrUrl, sibling
-from openalign.data.files.image_value import holds_image, local_path
+from openalign.curation.sources.storage import PathOrUrl
+from openalign.data.files.image_folder import url_of_images
+from openalign.data.files.image_value import local_path
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.layouts.registry import layout_called
 from openalign.data.pairs.layouts.split_column import of_split
 from openalign.data.pairs.layouts.splits import ALL_SPLITS
+from openalign.data.pairs.missing_texts import cleared_of_markers, without_markers
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import read_indexes
@@ -35,19 +36,38 @@ from openalign.data.shards.rows import SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import choose_columns, with_named_columns
+from openalign.data.tables.image_columns import separate_images
 from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
 
+_SAMPLE = 2000
+"""Rows by which the folder of a table's images is found."""
+
 
 def read_listing(partition: PartitionWriter, file: str, settings: TableSettings) -> None:
-    """Add the rows of a table at a URL, which names images by URLs, or by paths relative to its folder."""
-    table = read_raw_table(file, settings.image_column, settings.text_column, partition.problems)
+    """Add the rows of a table at a URL, which names images by URLs, or by paths relative to a folder there."""
+    problems = partition.problems
+    table = read_raw_table(file, settings.image_column, settings.text_column, problems)
     chosen = choose_columns(table.schema, settings.image_column, settings.text_column, where=file)
     image, text = chosen.image, chosen.text
-    partition.problems += chosen.notes
-    table, _ = captions_as_rows(table, text or "", True, partition.problems, file)
+    problems += chosen.notes
+    named = table[image].is_valid() if image in table.column_names else pa.repeat(True, len(table))
+    table, stored = separate_images(table, image, problems, file)
+    table, rows = captions_as_rows(table, text or "", True, problems, file)
     partition.columns = {"image": image} | ({"text": text} if text else {})
-    _add_rows(partition, with_named_columns(table, file, image, text, need_text=True), file, f"{file} row")
+    table = cleared_of_markers(with_named_columns(table, file, image, text, need_text=True), file, problems)
+    folder = url_of_images(file, table["image"].slice(0, _SAMPLE).to_pylist())
+    if folder != file.rpartition("/")[0]:
+        problems.append(f"{file}: its images are found in {folder}")
+    columns = (values_of(table[name]) for name in ("image", "text"))
+    for row, written, words in zip(rows.tolist(), *columns, strict=True):
+        partition.records += 1
+        row_name = f"{file} row {row + 1}"
+        data = None if stored is None else stored[row].as_py()
+        if data is None and written is None and named[row].as_py() and stored is not None:
+            continue  # an image that cannot be decoded is told already
+        found = None if data is None and not written else _row(row_name, folder, data or written, words)
+        _add_row(partition, found, row_name)
 
 
 def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettings = TableSettings()) -> None:  # noqa: B008 - frozen
@@ -60,7 +80,7 @@ def read_shard(partition: PartitionWriter, tar: PathOrUrl, settings: TableSettin
     found = read_indexes([tar], problems, SampleOptions(settings.image_column, settings.text_column))
     partition.problems += problems
     partition.columns = dict(found.taken)
-    (index,) = found.tables
+    index = cleared_of_markers(found.tables[0], str(tar), partition.problems)
     columns = {name: values_of(index[name]) for name in index.column_names}
     names = image_names(index, str(tar))
     if names is not None:
@@ -100,15 +120,6 @@ def _sample(row: dict[str, Any], tar: PathOrUrl, origin: str | None) -> Listed:
     return Listed(normalise(image) or image, _text(row["text"]), location, _page(row))
 
 
-def _add_rows(partition: PartitionWriter, table: pa.Table, file: PathOrUrl, row_name: str) -> None:
-    """Add rows whose image paths are relative to the folder of `file`."""
-    rows = zip(values_of(table["image"]), values_of(table["text"]), strict=True)
-    for number, (image, text) in enumerate(rows, 1):
-        partition.records += 1
-        found = _row(file, image, text) if image else None
-        _add_row(partition, found, f"{row_name} {number}")
-
-
 def _add_row(partition: PartitionWriter, found: Listed | Problem | None, row_name: str) -> None:
     """Add what was found in a row of a table or data set; None: it has no image."""
     if isinstance(found, Problem):
@@ -124,16 +135,16 @@ def _add_row(partition: PartitionWriter, found: Listed | Problem | None, row_nam
 
 
 @one_record
-def _row(file: PathOrUrl, image: Any, text: Any) -> Listed:
+def _row(row_name: str, folder: str, image: Any, text: Any) -> Listed:
+    """A row of a table at a URL; an image whose bytes it holds is named by the row."""
     _raise_problems((image, text))
-    if holds_image(image):
-        raise RecordError("its image is written as text (base64 or a data: URL), which curation does not read")
-    found = _file_of_image(file, image)
-    if linked := normalise(str(found)):
+    if isinstance(image, bytes):
+        return Listed(row_name, _text(text), InlineLocation.of(image))
+    found = _url_of_image(folder, image)
+    if linked := normalise(found):
         return Listed(linked, _text(text), None)
-    # A URL is not checked before it is read: a request per row takes as long as fetching its image.
-    exists = isinstance(found, str) or found.is_file()
-    return Listed(str(found), _text(text), location_of(found) if exists else None)
+    # It is not checked whether it is there: a request per row takes as long as fetching its image.
+    return Listed(found, _text(text), UrlLocation(found))
 
 
 def add(partition: PartitionWriter, listed: Listed) -> None:
@@ -149,17 +160,15 @@ def _raise_problems(values: Iterable[Any]) -> None:
             raise RecordError(value.reason)
 
 
-def _file_of_image(table: PathOrUrl, image: str) -> PathOrUrl:
-    """The file or URL of the image of a row.
+def _url_of_image(folder: str, image: str) -> str:
+    """The URL of the image of a row.
 
     A table may only name URLs of its own scheme, because fsspec would open any. http(s) URLs are left to `fetch`, which
     refuses private addresses.
     """
-    if normalise(image):
+    if normalise(image) or image.startswith(f"{folder.partition('://')[0]}://"):
         return image
-    if isinstance(table, str) and image.startswith(f"{table.partition('://')[0]}://"):
-        return image
-    return sibling(table, local_path(image))
+    return f"{folder}/{local_path(image).removeprefix('./')}"
 
 
 def _text(text: str | None) -> str | None:
@@ -171,7 +180,7 @@ def read_part(partition: PartitionWriter, layout: str, name: str, part: PathOrUr
 
     An image in a file is named by its path, one at a URL by the URL, any other by the part and its name or row there.
     """
-    pairs = layout_called(layout).read(name, [part], options)
+    pairs = without_markers(layout_called(layout).read(name, [part], options))
     if options.split != ALL_SPLITS:
         try:
             pairs, _, _ = of_split(pairs, options.split, mixing=False)

@@ -1,18 +1,21 @@
 """Parquet files that hold the images themselves, as Hugging Face datasets do."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from openalign.curation.html.urls import normalise
 from openalign.curation.html.whitespace import clean_text
 from openalign.curation.isolation.columns import values_of
 from openalign.curation.isolation.records import Problem, RecordError, one_record
-from openalign.curation.sources.locations import ParquetLocation
+from openalign.curation.sources.locations import ParquetLocation, location_of
 from openalign.curation.sources.occurrences import PartitionWriter
 from openalign.curation.sources.settings import TableSettings
 from openalign.curation.sources.storage import PathOrUrl, open_parquet
+from openalign.data.files.image_value import existing_file
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import choose_columns, with_named_columns
@@ -33,15 +36,15 @@ def holds_images(file: PathOrUrl, image_column: str | None) -> bool:
 def read_parquet_images(partition: PartitionWriter, file: PathOrUrl, settings: TableSettings) -> None:
     """Add every row, one row group at a time; a list of captions gives an image several texts.
 
-    An image is named by the file and its `path` if those are unique, else by the file and its row.
+    An image is named by the file and its `path` if those are unique, else by the file and its row. One that a row names
+    and does not hold is read from its file, or fetched from its address.
     """
     parquet = open_parquet(file)
-    schema = parquet.schema_arrow
-    chosen = choose_columns(schema, settings.image_column, settings.text_column, where=str(file))
+    chosen = choose_columns(parquet.schema_arrow, settings.image_column, settings.text_column, where=str(file))
     image, text = chosen.image, chosen.text
     partition.problems += chosen.notes
     partition.columns = {"image": image} | ({"text": text} if text else {})
-    leaf = _leaf(parquet, _bytes_column(schema, image) or image)
+    leaf = _leaf(parquet, _bytes_column(parquet.schema_arrow, image) or image)
     names = _names(parquet, image)
     if isinstance(names, Problem):
         partition.problems.append(names.of(f"{file} column {image}"))
@@ -54,32 +57,53 @@ def read_parquet_images(partition: PartitionWriter, file: PathOrUrl, settings: T
             message = rows.of(f"{file} row group {group + 1}, from row {first + 1} on")
             partition.problems.append(LeftOut(Kind.ROW_NOT_PARSED, message, number))
             rows = []
-        for written, row, has_image in rows:
+        for written, row, has_image, path in rows:
             partition.records += 1
             row_name = f"{file} row {first + row + 1}"
-            if not has_image:
-                partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} holds no image."))
-                continue
             words = _words(written)
-            if isinstance(words, Problem):
+            elsewhere = None if has_image or not path else _in_own_file(file, path)
+            if not has_image and elsewhere is None:
+                partition.problems.append(LeftOut(Kind.ROW_WITHOUT_IMAGE, f"{row_name} holds no image."))
+            elif isinstance(words, Problem):
                 partition.problems.append(LeftOut(Kind.TEXT_NOT_READ, words.of(row_name)))
-                continue
-            name = f"{file}/{names[first + row]}" if names else f"{file}/row {first + row + 1}"
-            partition.add_tag([name], words, None)
-            partition.add_stored(name, ParquetLocation(file, leaf, group, row))
+            elif elsewhere is not None:
+                _add_in_own_file(partition, elsewhere, words)
+            else:
+                name = f"{file}/{names[first + row]}" if names else f"{file}/row {first + row + 1}"
+                partition.add_tag([name], words, None)
+                partition.add_stored(name, ParquetLocation(file, leaf, group, row))
         first += parquet.metadata.row_group(group).num_rows
+
+
+def _in_own_file(file: PathOrUrl, path: str) -> str | None:
+    """The file or the address of an image that a row names and does not hold; None if there is no such file."""
+    if linked := normalise(path):
+        return linked
+    found = existing_file(file.parent, path) if isinstance(file, Path) else None
+    return str(found) if found is not None and found.is_file() else None
+
+
+def _add_in_own_file(partition: PartitionWriter, name: str, words: str | None) -> None:
+    """Add an image by its path, or by its address, from which it is fetched."""
+    partition.add_tag([name], words, None)
+    if not normalise(name):
+        partition.add_stored(name, location_of(Path(name)))
 
 
 @one_record
 def _row_group(
     parquet: pq.ParquetFile, group: int, image: str, text: str | None, file: PathOrUrl
-) -> list[tuple[Any, int, bool]]:
-    """(text, row within the group, whether the row has an image) of each row and each of its captions."""
+) -> list[tuple[Any, int, bool, str | None]]:
+    """(text, row within the group, whether it holds an image, the path it names) of each row and each caption."""
     table, stored = separate_images(parquet.read_row_group(group), image)
     table, rows = captions_as_rows(table, text or "", need_text=True)
-    texts = values_of(with_named_columns(table, str(file), image, text, need_text=True)["text"])
+    named = with_named_columns(table, str(file), image, text, need_text=True)
+    columns = (values_of(named[name]) for name in ("text", "image"))
     has_image = [False] * (max(rows.tolist(), default=0) + 1) if stored is None else stored.is_valid().to_pylist()
-    return [(words, row, has_image[row]) for words, row in zip(texts, rows.tolist(), strict=True)]
+    return [
+        (words, row, has_image[row], path if isinstance(path, str) else None)
+        for words, path, row in zip(*columns, rows.tolist(), strict=True)
+    ]
 
 
 @one_record

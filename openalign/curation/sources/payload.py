@@ -18,7 +18,7 @@ class Unreadable(RecordError):
 def parse_http(record: WarcRecord) -> None:
     """Read the HTTP header, if the record has one. Raises Unreadable if it is damaged."""
     if record.is_http:
-        record.parse_http()
+        record.parse_http(quirks_mode=True)  # also lines that end in LF alone
         if record.http_headers is None or record.http_headers.status_code is None:
             raise Unreadable("its HTTP header is damaged")
 

@@ -9,8 +9,12 @@ from openalign.curation.sources.payload import Unreadable, parse_http, read_body
 from openalign.curation.sources.storage import PathOrUrl, opened
 from openalign.curation.sources.warc_frames import WARC_MAGIC, next_record, records_from, starts_record
 from openalign.curation.sources.warc_records import Content, Damage, StoredImage, content_of, record_message
+from openalign.data.files.damage import reason_of as damage_of
+from openalign.data.files.damage import what_it_is
 from openalign.data.sites import WARC_SUFFIXES
 from openalign.errors import OpenAlignError
+
+_HEAD_BYTES = 512
 
 
 def is_warc(file: PathOrUrl) -> bool:
@@ -31,6 +35,8 @@ def scan(file: PathOrUrl, page_bytes: int = PageSettings().page_bytes) -> Iterat
     """
     try:
         with opened(file) as stream:
+            if what := what_it_is(stream.read(_HEAD_BYTES)):
+                raise OpenAlignError(f"{file} is no WARC file: {what}")
             empty = True
             for content in _scan(stream, file, page_bytes):
                 empty = False
@@ -64,7 +70,7 @@ def _scan(stream: BinaryIO, file: PathOrUrl, page_bytes: int) -> Iterator[Conten
         except OpenAlignError:
             raise
         except Exception as error:  # anything the reader raises on damaged bytes
-            reason = str(error) if isinstance(error, OSError) else reason_of(error)
+            reason = damage_of(error) if isinstance(error, OSError) else reason_of(error)
             if content is None:
                 pending = None
                 yield Damage(record_message(file, start, reason))

@@ -5,11 +5,12 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from fastwarc.stream_io import ZstdReader
-from fastwarc.warc import ArchiveIterator, WarcRecord
+from fastwarc.stream_io import GzipReader, ZstdReader
+from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
+from openalign.curation.sources.payload import MAX_PAYLOAD_BYTES
 from openalign.curation.sources.storage import read_at
 
 WARC_MAGIC = b"WARC/1."
@@ -18,12 +19,40 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_DICTIONARY = b"\x5d\x2a\x4d\x18"  # starts the frame that holds a file's dictionary (IIPC, WARC with Zstandard)
 _MAX_DICTIONARY_BYTES = 16 << 20
 _SEARCHED_BYTES = 1 << 20
+_LF_START = WARC_MAGIC + b"0\n"
+_MAX_HEADER_BYTES = 1 << 16
+_END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*(\d{1,18})", re.IGNORECASE | re.MULTILINE)
+_NAME = re.compile(rb"[A-Za-z-]+")
+_WORDS = {word.lower(): word for word in (b"WARC", b"URI", b"ID", b"IP")}
+_TYPES = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 _GZIP_HEAD_BYTES, _ZSTD_HEAD_BYTES = 256, 1 << 18
 """Compressed bytes that give the first bytes of a record: a zstd block yields nothing before its end, up to 128 kB."""
 
 
 def records_from(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecord]]:
-    """The records from byte `offset` on, each with its own offset. A record must start at `offset`."""
+    """The records from byte `offset` on, each with its own offset. A record must start at `offset`.
+
+    FastWARC knows the names of header fields in their usual case, and lines that end in CRLF: from a record that is
+    written otherwise on, headers are written anew before it reads them. (Its `quirks_mode` would skip damage unsaid.)
+    """
+    start: int | None = offset
+    while start is not None:
+        begun, start = start, None
+        odd: int | None = begun if _ends_lines_in_lf(stream, begun) else None
+        for place, record in () if odd is not None else _as_they_are(stream, begun):
+            if _is_misread(record):
+                odd = place
+                break
+            yield place, record
+        if odd is not None:
+            content, end = _rewritten(stream, odd)
+            for record in ArchiveIterator(io.BytesIO(content), parse_http=False):
+                yield odd, record
+            start = next_record(stream, odd + 1) if end is None else _after_blank_lines(stream, end)
+
+
+def _as_they_are(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecord]]:
     dictionary = _dictionary(stream) if offset else None  # at offset 0 the reader finds it by itself
     stream.seek(offset)
     if dictionary is None:
@@ -32,6 +61,65 @@ def records_from(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecor
     frames = ZstdReader(stream, dictionary=dictionary)
     for record in ArchiveIterator(frames, parse_http=False):
         yield frames.frame_start_position() or 0, record  # `stream_pos` is that of the next frame here
+
+
+def _ends_lines_in_lf(stream: BinaryIO, offset: int) -> bool:
+    head = read_at(stream, offset, len(_LF_START))
+    if head.startswith(_GZIP):
+        head = _decompressed_start(stream, offset, _GZIP, None, len(_LF_START))
+    elif head.startswith(_ZSTD):
+        head = _decompressed_start(stream, offset, _ZSTD, _dictionary(stream), len(_LF_START))
+    return head.startswith(WARC_MAGIC) and head.endswith(b"\n")
+
+
+def _is_misread(record: WarcRecord) -> bool:
+    """Whether the header has a type or a length that was not found; the names of both are looked up in any case."""
+    if record.record_type == WarcRecordType.unknown:
+        words = (record.headers.get("WARC-Type") or "").lower().split()
+        return not words or words[0] in _TYPES  # the rest of the header is the type where lines end in LF
+    return not record.content_length and (record.headers.get("Content-Length") or "0").strip() != "0"
+
+
+def _rewritten(stream: BinaryIO, offset: int) -> tuple[bytes, int | None]:
+    """The record at an offset, its header with usual names and line ends; and where it ends, None if compressed.
+
+    Of a content above `MAX_PAYLOAD_BYTES` only so much that it is told to be above.
+    """
+    stream.seek(offset)
+    head = read_at(stream, offset, len(_ZSTD))
+    rest: Any = stream
+    if head.startswith(_GZIP):
+        rest = GzipReader(stream)
+    elif head == _ZSTD:
+        rest = ZstdReader(stream, dictionary=_dictionary(stream))
+    start = rest.read(_MAX_HEADER_BYTES)
+    found = _END_OF_HEADER.search(start)
+    size = found.end() if found else len(start)
+    header, content = start[:size], start[size:]
+    stated = _LENGTH.search(header)
+    length = int(stated[1]) if stated else 0
+    if len(content) < length:
+        content += rest.read(min(length, MAX_PAYLOAD_BYTES + _MAX_HEADER_BYTES) - len(content))
+    lines = [_with_usual_name(line) for line in header.splitlines()]
+    is_plain = not head.startswith((_GZIP, _ZSTD))
+    return b"\r\n".join([*lines, b""]) + content[:length], offset + size + length if is_plain else None
+
+
+def _after_blank_lines(stream: BinaryIO, offset: int) -> int | None:
+    """The first byte from `offset` on that is no line end; None at the end of the file."""
+    while block := read_at(stream, offset, _GZIP_HEAD_BYTES):
+        if rest := block.lstrip(b"\r\n"):
+            return offset + len(block) - len(rest)
+        offset += len(block)
+    return None
+
+
+def _with_usual_name(line: bytes) -> bytes:
+    """`warc-target-uri: x` -> `WARC-Target-URI: x`."""
+    name, colon, value = line.partition(b":")
+    if not colon or not _NAME.fullmatch(name):
+        return line
+    return b"-".join(_WORDS.get(word, word.capitalize()) for word in name.lower().split(b"-")) + colon + value
 
 
 def starts_record(stream: BinaryIO, offset: int) -> bool:
@@ -65,12 +153,14 @@ def _dictionary(stream: BinaryIO) -> bytes | None:
     return ZstdReader(io.BytesIO(stored)).read(_MAX_DICTIONARY_BYTES) if stored.startswith(_ZSTD) else stored
 
 
-def _decompressed_start(stream: BinaryIO, offset: int, magic: bytes, dictionary: bytes | None) -> bytes:
+def _decompressed_start(
+    stream: BinaryIO, offset: int, magic: bytes, dictionary: bytes | None, size: int = len(WARC_MAGIC)
+) -> bytes:
     """The first bytes of what is compressed at `offset`; empty if it cannot be decompressed."""
     try:
         if magic == _GZIP:
-            return zlib.decompressobj(wbits=31).decompress(read_at(stream, offset, _GZIP_HEAD_BYTES), len(WARC_MAGIC))
+            return zlib.decompressobj(wbits=31).decompress(read_at(stream, offset, _GZIP_HEAD_BYTES), size)
         frame = io.BytesIO(read_at(stream, offset, _ZSTD_HEAD_BYTES))
-        return ZstdReader(frame, dictionary=dictionary).read(len(WARC_MAGIC))
+        return ZstdReader(frame, dictionary=dictionary).read(size)
     except (OSError, zlib.error):
         return b""

@@ -12,6 +12,7 @@ from openalign.curation.html.urls import normalise, resolve
 from openalign.curation.html.whitespace import clean_text
 from openalign.curation.isolation.records import one_record
 from openalign.curation.sources.payload import Unreadable
+from openalign.data.files.damage import reason_of
 
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
@@ -37,7 +38,7 @@ def read_listed_page(body: bytes) -> ListedPage | None:
     try:
         record = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"its JSON is damaged ({error})") from error
+        raise Unreadable(f"its JSON is damaged: {reason_of(error)}") from error
     envelope = _inside(record, "Envelope")
     response = _inside(envelope, "Payload-Metadata", "HTTP-Response-Metadata")
     page = _inside(response, "HTML-Metadata")

@@ -73,6 +73,8 @@ def existing_file(folder: Path, value: str) -> Path:
     if "\\" in value and not path.exists():
         with_slashes = folder / PureWindowsPath(value).as_posix()
         return with_slashes if with_slashes.exists() else path
+    if value != value.strip() and not path.exists():
+        return existing_file(folder, value.strip())
     return path
 
 
@@ -87,4 +89,5 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise OpenAlignError(f"its base64 cannot be decoded ({error})") from None
+        cut = "data characters" in str(error)
+        raise OpenAlignError(f"its base64 {'is cut off' if cut else 'has characters that are not of base64'}") from None

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from openalign.data.files.damage import reason_of
 from openalign.errors import OpenAlignError
 
 MOST_BYTES = 16 * 2**20
@@ -56,7 +57,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
     except RecursionError:
         raise OpenAlignError(f"{path}: is nested deeper than {MOST_LEVELS} levels.") from None
     except (OSError, ValueError) as error:
-        raise OpenAlignError(f"{path}: cannot be read as JSON ({error}).") from None
+        raise OpenAlignError(f"{path}: cannot be read as JSON: {reason_of(error)}.") from None
     if _levels(content) > MOST_LEVELS:
         raise OpenAlignError(f"{path}: is nested deeper than {MOST_LEVELS} levels.")
     return content

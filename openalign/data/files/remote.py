@@ -72,6 +72,16 @@ def entries_below(folder: str) -> dict[str, dict[str, Any]]:
     return {name.removeprefix(path.rstrip("/")).lstrip("/"): found[name] for name in sorted(found)}
 
 
+def folders_in(folder: str) -> list[str]:
+    """The URLs of the folders directly in a folder, sorted, without hidden ones; none for http(s)."""
+    if _is_http(folder):
+        return []
+    files, path = _file_system(folder)
+    entries = _retried(lambda: files.ls(path, detail=True), folder)
+    found = [each["name"].rstrip("/").rpartition("/")[2] for each in entries if each.get("type") == "directory"]
+    return sorted(f"{folder.rstrip('/')}/{name}" for name in found if not name.startswith("."))
+
+
 def exists(url: str) -> bool:
     files, path = _file_system(url)
     return bool(_retried(lambda: files.exists(path), url))

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from openalign.data.files import remote
 from openalign.data.files.charset import decode_detected, decode_marked, utf16_without_mark
+from openalign.data.files.damage import start_of
 from openalign.data.left_out import Kind, listing
 from openalign.errors import OpenAlignError
 
@@ -25,6 +26,8 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BAD_FOR_EACH_GOOD = 5
 """A file with more lines that are not UTF-8 than this, for each with letters beyond ASCII that is, is not UTF-8."""
 _CLOSING_MARK = re.compile(r'[^,;|\t]"\Z')
+_SEPARATOR_LINE = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=([^\w\s"]|\t)\1*"?[ \t]*(?:\r\n|\r|\n)', re.IGNORECASE)
+"""The line `sep=;` before the header, which tells Excel the delimiter."""
 _NOT_STRUCTURE = re.compile(rb'[^,;|\t"\r\n]+')
 
 
@@ -38,6 +41,10 @@ class TableSource:
     """pyarrow's name of the codec that the file or content is compressed with."""
     in_utf8: bool = False
     """Whether the file is known to be UTF-8, so that a line that is not is at fault itself."""
+    separator: str | None = None
+    """The delimiter that the file states itself."""
+    skipped: int = 0
+    """Bytes at the start, decompressed, that are a line of their own and no part of the table."""
 
     @classmethod
     def of(cls, path: Path | str, packing: str | None = None) -> "TableSource":
@@ -60,13 +67,25 @@ class TableSource:
     def stream(self) -> pa.NativeFile:
         """The decompressed bytes from the start."""
         stored = pa.OSFile(str(self.path)) if self.content is None else pa.BufferReader(self.content)
-        return pa.CompressedInputStream(stored, self.packing) if self.packing else stored
+        stream = pa.CompressedInputStream(stored, self.packing) if self.packing else stored
+        if self.skipped:
+            stream.read(self.skipped)
+        return stream
+
+    def after_separator_line(self) -> "TableSource":
+        """The same source without the line `sep=;` that files for Excel begin with, but with the delimiter it tells."""
+        found = _SEPARATOR_LINE.match(self.start(_BYTES_OF_START))
+        return self if found is None else replace(self, separator=found[1].decode(), skipped=found.end())
 
     def start(self, size: int = _BLOCK_BYTES) -> bytes:
         """The first bytes, decompressed."""
         with self.stream() as stream:
             found: bytes = stream.read(size)
         return found
+
+    def stored_start(self) -> bytes:
+        """The first bytes as they are stored."""
+        return start_of(self.path) if self.content is None else self.content[:_BYTES_OF_START]
 
     def is_utf16(self) -> bool:
         """Whether the first bytes are those of UTF-16."""
@@ -78,7 +97,7 @@ class TableSource:
 
         A line of more than `MOST_LINE_BYTES` is reduced to its separators and quotation marks.
         """
-        number, pieces, size, cut = 1, list[bytes](), 0, False
+        number, pieces, size, cut = 1 + bool(self.skipped), list[bytes](), 0, False
         with self.stream() as stream:
             while block := stream.read(_BLOCK_BYTES):
                 for piece in _at_newlines(block):
@@ -111,7 +130,7 @@ class TableSource:
             return replace(self, in_utf8=True), []
         text, charset = found
         note = f"{self.path} is not UTF-8, and is read as {charset}: save it as UTF-8 if that is wrong"
-        return TableSource(self.path, text.encode("utf-8", errors="replace"), in_utf8=True), [note]
+        return self._holding(text.encode("utf-8", errors="replace")), [note]
 
     def with_bad_lines_marked(self, problems: list[str]) -> tuple["TableSource", str]:
         """The same source with every line readable, and a mark that is put in those whose row is to be left out.
@@ -131,7 +150,10 @@ class TableSource:
                 content = text.rstrip("\r\n")
                 place = len(content) - bool(_CLOSING_MARK.search(content))
                 found += (text[:place] + mark + text[place:]).encode()
-        return TableSource(self.path, bytes(found), in_utf8=True), mark
+        return self._holding(bytes(found)), mark
+
+    def _holding(self, content: bytes) -> "TableSource":
+        return replace(self, content=content, packing=None, in_utf8=True, skipped=0)
 
     def _check_unpacked(self) -> None:
         stored, unpacked = self._size(), 0

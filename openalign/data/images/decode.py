@@ -95,6 +95,7 @@ def _decode_preview(data: bytes, min_side: int) -> NDArray[np.uint8]:
         raise ImageError(f"{shown_format('raw')} without a preview")
     jpeg = data[preview.start :]
     try:
+        read_header(jpeg)
         image = _decode_jpeg(jpeg, min_side)
     except ImageError as error:
         raise ImageError(f"{error.reason} in {shown_format('raw')}") from None

@@ -1,6 +1,7 @@
 """Image formats: their names, file suffixes and first bytes, in one table that everything else consults."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from openalign.extras import EXTRAS, missing
@@ -93,6 +94,12 @@ def format_of(head: bytes) -> ImageFormat | None:
 def is_image_name(path: str) -> bool:
     """Whether a file name has one of `IMAGE_SUFFIXES`, in upper or lower case."""
     return path.rpartition(".")[2].lower() in IMAGE_SUFFIXES
+
+
+def reading_advice(suffixes: Iterable[str]) -> str:
+    """What to do about images with these suffixes, which are not decoded: `convert them to PNG or JPEG`."""
+    extras = {each.extra for each in FORMATS if each.extra and not each.is_decoded and {*suffixes} & {*each.suffixes}}
+    return f"pip install 'openalign[{','.join(sorted(extras))}]'" if extras else "convert them to PNG or JPEG"
 
 
 def suffix_of(name: str) -> str:

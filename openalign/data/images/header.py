@@ -11,9 +11,10 @@ from functools import lru_cache
 
 from PIL import Image
 
-from openalign.data.images.formats import FORMATS, ImageFormat, format_of
-from openalign.data.images.jpeg_frame import jpeg_frame
-from openalign.data.images.raw_preview import raw_preview
+from openalign.data.files.damage import what_it_is
+from openalign.data.images.formats import FORMATS, ImageFormat, format_of, shown_format
+from openalign.data.images.jpeg_segments import has_too_much_exif, jpeg_frame
+from openalign.data.images.raw_preview import is_raw, raw_preview
 from openalign.errors import OpenAlignError
 
 MAX_PIXELS = 100_000_000
@@ -74,7 +75,7 @@ def open_with_pillow(data: bytes) -> Image.Image:
     with without_warnings():
         if is_heif:
             _register_heif()
-        return Image.open(io.BytesIO(data), formats=[_HEIF] if is_heif else _PILLOW_FORMATS)
+        return Image.open(io.BytesIO(data), formats=[_HEIF, *_PILLOW_FORMATS] if is_heif else _PILLOW_FORMATS)
 
 
 @contextmanager
@@ -102,14 +103,15 @@ def _pillow_header(data: bytes) -> ImageHeader:
         raise ImageError(TOO_MANY_PIXELS) from None
     except Exception:  # Pillow's plugins raise most of the built-in exceptions on damaged bytes
         known = format_of(data)
-        raise ImageError(_why_unopened(known)) from None
+        raise ImageError(_why_unopened(data, known)) from None
 
 
-def _why_unopened(known: ImageFormat | None) -> str:
+def _why_unopened(data: bytes, known: ImageFormat | None) -> str:
     if known is None:
-        return "not a raster image"
-    if known.by_preview:
-        return f"{known.shown} without a preview"
+        what = what_it_is(data)
+        return what.removeprefix("it is ") if "LFS" in what else "not a raster image"
+    if is_raw(data):
+        return f"{shown_format('raw')} without a preview"
     if not known.is_decoded:
         return known.why_not
     if known.extra:
@@ -119,6 +121,8 @@ def _why_unopened(known: ImageFormat | None) -> str:
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     frame = jpeg_frame(data)
+    if has_too_much_exif(data):
+        raise ImageError("JPEG with too many blocks of EXIF")
     return frame.width, frame.height
 
 

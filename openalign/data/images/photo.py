@@ -1,13 +1,14 @@
 """When and where a photo was taken, from its EXIF; the pixels are not read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from openalign.data.images.formats import format_of
 from openalign.data.images.header import open_with_pillow
-from openalign.data.images.raw_preview import raw_preview
+from openalign.data.images.jpeg_segments import exif_block
+from openalign.data.images.raw_preview import CR3, raw_preview
 from openalign.data.images.tags import Entry, TagReader
 
 _EXIF, _GPS = 0x8769, 0x8825
@@ -17,11 +18,10 @@ _DATE = re.compile(
     r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)(?:[ T]+(\d\d):(\d\d)(?::(\d\d)(?:\.\d*)?)?\s*(Z|[+-]\d\d:?\d\d)?)?", re.ASCII
 )
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
-_CR3 = b"ftypcrx "
 _MOST_CR3_HEAD = 2**20
 """Bytes in which a CR3 has its boxes of EXIF."""
 _MOST_CHUNKS = 100_000
-"""Chunks of a PNG that are passed over; one of 100 megabytes has 12,000 if they hold 8 KB each, as usual."""
+"""Chunks of a PNG or a WebP that are passed over; a PNG of 100 megabytes has 12,000 of 8 KB each."""
 _FIRST_YEAR = 1826
 """The year of the oldest photograph: what claims to be older was never set."""
 
@@ -45,7 +45,7 @@ def photo_facts(data: bytes) -> PhotoFacts:
     and nothing is raised. A place needs both coordinates with their hemispheres; 0, 0 is what cameras without a fix
     write, so it is none.
     """
-    if data[4:12] == _CR3:
+    if data[4:12] == CR3:
         dates, gps = (_first_directory(_canon_box(data, name)) for name in (b"CMT2", b"CMT4"))
         return PhotoFacts(_date(*dates), *_place(*gps))
     try:
@@ -79,8 +79,8 @@ def _exif(data: bytes) -> bytes:
     if known.by_preview:
         preview = raw_preview(data)
         return _exif(data[preview.start :]) if preview else b""
-    if known.name == "png":
-        return _png_exif(data)
+    if known.name in _EXIF_READERS:
+        return _EXIF_READERS[known.name](data)
     with open_with_pillow(data) as image:
         found = image.info.get("exif", b"")
     return found.removeprefix(b"Exif\0\0") if isinstance(found, bytes) else b""
@@ -97,6 +97,22 @@ def _png_exif(data: bytes) -> bytes:
             return data[position + 8 : position + 8 + size].removeprefix(b"Exif\0\0")
         position += 12 + size
     return b""
+
+
+def _webp_exif(data: bytes) -> bytes:
+    """The chunk of EXIF, behind the pixels: Pillow would make room for them first."""
+    position = 12
+    for _ in range(_MOST_CHUNKS):
+        if position + 8 > len(data):
+            break
+        size = int.from_bytes(data[position + 4 : position + 8], "little")
+        if data[position : position + 4] == b"EXIF":
+            return data[position + 8 : position + 8 + size].removeprefix(b"Exif\0\0")
+        position += 8 + size + size % 2
+    return b""
+
+
+_EXIF_READERS: dict[str, Callable[[bytes], bytes]] = {"jpeg": exif_block, "png": _png_exif, "webp": _webp_exif}
 
 
 def _date(reader: TagReader, tags: Mapping[int, Entry]) -> str | None:

@@ -6,11 +6,12 @@ Fujifilm's has a header of its own. In those of Olympus (ORF) and in Canon's CR3
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from openalign.data.images.formats import format_of
-from openalign.data.images.jpeg_frame import JpegFrame, jpeg_frame
+from openalign.data.images.jpeg_segments import JpegFrame, jpeg_frame
 from openalign.data.images.tags import Entry, TagReader
 
 _KIND, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 0xFE, 0x100, 0x101, 0x103, 0x106
@@ -19,6 +20,9 @@ _JPEG, _JPEG_SIZE, _PANASONIC_JPEG = 0x201, 0x202, 0x2E
 _ORIENTATION, _DNG_VERSION = 0x112, 0xC612
 _SENSOR_VALUES = (32803, 34892)
 """PhotometricInterpretation of a colour filter array, and of its values made linear (DNG)."""
+CR3 = b"ftypcrx "
+"""Bytes 4 to 12 of a CR3."""
+_ORF = (b"IIRO", b"IIRS", b"MMOR")
 _MOST_DIRECTORIES = 40
 _MOST_FOUND = 50
 """Beginnings of a JPEG that are looked at where they are searched for."""
@@ -41,24 +45,29 @@ class Preview:
 
 
 def raw_preview(data: bytes) -> Preview | None:
-    """The largest JPEG in a camera's RAW file; None if it has none or the data are no RAW file.
-
-    A RAW file is one that begins as such, or a TIFF with values of a sensor, or one whose first picture says to be a
-    reduced version of another.
-    """
-    known = format_of(data)
-    if known is None or known.name not in ("raw", "tiff"):
+    """The largest JPEG in a camera's RAW file; None if it has none or the data are no RAW file."""
+    if not is_raw(data):
         return None
     reader = TagReader.of(data)
     directories = _directories(reader) if reader else []
-    if known.name == "tiff" and not (reader and _is_raw(reader, directories)):
-        return None
-    starts = list(_starts(data, reader, directories)) if reader else list(_fuji_starts(data))
-    found = _frames(data, starts) or _frames(data, _searched(data) if known.name == "raw" else ())
+    found = _frames(data, chain(_starts(reader, directories) if reader else _fuji_starts(data), _searched(data)))
     if not found:
         return None
     start, frame = max(found.items(), key=lambda each: (each[1].width * each[1].height, -each[0]))
     return Preview(start, frame, _orientation(reader, directories, frame) if reader else 1)
+
+
+def is_raw(data: bytes) -> bool:
+    """Whether these are the bytes of a camera's RAW file.
+
+    One begins as such, or is a TIFF with values of a sensor, or one whose first picture says to be a reduced version of
+    another.
+    """
+    known = format_of(data)
+    if known is None or known.name != "tiff":
+        return known is not None and known.by_preview
+    reader = TagReader.of(data)
+    return reader is not None and _is_raw(reader, _directories(reader))
 
 
 def _directories(reader: TagReader) -> Directories:
@@ -83,7 +92,7 @@ def _sensor(reader: TagReader, directories: Directories) -> dict[int, Entry] | N
     return next((tags for tags in directories if reader.integer(tags.get(_PHOTOMETRIC)) in _SENSOR_VALUES), None)
 
 
-def _starts(data: bytes, reader: TagReader, directories: Directories) -> Iterator[int]:
+def _starts(reader: TagReader, directories: Directories) -> Iterator[int]:
     """Where directories say that a JPEG lies: as a preview, or as the one strip of a picture."""
     for tags in directories:
         yield reader.integer(tags.get(_JPEG))
@@ -99,11 +108,14 @@ def _fuji_starts(data: bytes) -> Iterator[int]:
 
 
 def _searched(data: bytes) -> Iterator[int]:
+    """The first beginnings of a JPEG in an ORF or a CR3, whose own directories do not name the preview."""
+    if data[:4] not in _ORF and data[4:12] != CR3:
+        return
     for _, found in zip(range(_MOST_FOUND), re.finditer(rb"\xff\xd8\xff[\xc0-\xfe]", data), strict=False):
         yield found.start()
 
 
-def _frames(data: bytes, starts: Iterator[int] | list[int] | tuple[()]) -> dict[int, JpegFrame]:
+def _frames(data: bytes, starts: Iterable[int]) -> dict[int, JpegFrame]:
     """The JPEGs of those that begin with one that can be decoded; lossless ones hold the sensor's values."""
     found = {}
     for start in starts:

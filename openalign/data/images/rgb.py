@@ -27,7 +27,8 @@ def rgb_of_pillow(image: Image.Image) -> NDArray[np.uint8]:
     """An image of Pillow's, of any mode, as a viewer shows it -> RGB (H, W, 3).
 
     Raises:
-        ImageError: too many pixels, or floating-point pixels. Pillow's exceptions pass if it cannot read its file.
+        ImageError: too many pixels, or floating-point pixels, or ones of 32 bits. Pillow's exceptions pass if it cannot
+            read its file.
     """
     with without_warnings():
         check_size(*image.size)
@@ -97,7 +98,9 @@ def _without_orientation(image: Image.Image) -> NDArray[np.uint8]:
 
 def _rgb_of_16_bits(image: Image.Image) -> NDArray[np.uint8]:
     values = np.asarray(image).astype(np.int64)
-    grey = np.clip(values >> 8, 0, 255).astype(np.uint8)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise ImageError("pixels of 32 bits, whose range is not known: save it with 8 or 16 bits")
+    grey = (values >> 8).astype(np.uint8)
     if isinstance(transparent := image.info.get("transparency"), int):
         grey[values == transparent] = 255
     return np.repeat(grey[:, :, None], 3, axis=2)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from openalign.data.files.walk import files_below
-from openalign.data.images.formats import FORMATS, HEAD_BYTES, format_of, is_image_name
+from openalign.data.images.formats import FORMATS, HEAD_BYTES, format_of, is_image_name, reading_advice
 from openalign.data.left_out import Kind, LeftOut
 
 IMAGE_FOLDERS = frozenset(("image", "images", "img", "imgs", "photos", "pictures", "jpegimages"))
@@ -14,7 +14,7 @@ TEXT_FOLDERS = frozenset(
     ("caption", "captions", "label", "labels", "text", "texts", "txt", "annotation", "annotations")
 )
 """Names of folders, in lower case, that hold the texts of the images in a folder beside them."""
-_NOT_DECODED = {suffix: each for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
+_NOT_DECODED = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
 _OTHER_IMAGES = frozenset(
     {
         *("jxl", "svg", "svgz", "psd", "xcf", "ai", "eps", "exr", "hdr", "tga", "pcx", "dds", "djvu", "dcm", "pgm"),
@@ -108,10 +108,8 @@ def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[s
 
 
 def _what(kind: Kind, suffix: str) -> str:
-    if kind == Kind.IMAGE_FORMAT and suffix in _NOT_DECODED and _NOT_DECODED[suffix].extra:
-        return f".{suffix} images need pip install 'openalign[{_NOT_DECODED[suffix].extra}]'"
     if kind == Kind.IMAGE_FORMAT:
-        return f".{suffix} images are of a format that is not read (convert them to PNG or JPEG)"
+        return f".{suffix} images are of a format that is not read ({reading_advice([suffix])})"
     if suffix in ("zip", "7z", "rar", "tgz", "xz", "bz2"):
         return f".{suffix} files are not read (unpack them)"
     return f".{suffix} files are of a kind that is not read"

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from openalign.data.files import remote
+from openalign.data.files.damage import start_of, what_it_is
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.split_column import of_split, split_column
 from openalign.data.pairs.layouts.splits import chosen_parts
+from openalign.data.pairs.missing_texts import without_markers
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs, is_filled
 from openalign.data.sites import HTML_SUFFIXES, WARC_SUFFIXES
@@ -73,7 +75,7 @@ def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_ro
         recognised.check_sure(source.name)
     by_rows = by_rows and not any(splits)
     split, parts = chosen_parts(source.name, finding.splits, None if by_rows else options.split, mixing=mixing)
-    pairs = recognised.layout.read(source.name, parts, options)
+    pairs = without_markers(recognised.layout.read(source.name, parts, options))
     if by_rows:
         pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
     return replace(
@@ -101,6 +103,8 @@ def unknown(source: Source) -> OpenAlignError:
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
         return _crawled(source)
+    if what := what_it_is(start_of(source.at)):
+        return OpenAlignError(f"{source.name} cannot be read: {what}")
     tables = ", ".join(TABLE_SUFFIXES)
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")
 

@@ -167,10 +167,21 @@ class Pairs:
         return self.select(rows)
 
 
+_NO_WIDTH = r"^[\s\x{00A0}\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]+$"
+"""A text of blanks, zero-width characters, marks of direction and soft hyphens alone."""
+_LONGEST_BLANK = 16
+"""Bytes up to which a text is compared with that."""
+
+
 def is_filled(texts: pa.ChunkedArray) -> NDArray[np.bool_]:
-    """(N,) whether each text is there and holds more than whitespace."""
-    blank = pc.or_(pc.utf8_is_space(texts), pc.equal(pc.binary_length(texts), 0))
+    """(N,) whether each text is there and holds more than whitespace and characters that have no width."""
+    lengths = pc.binary_length(texts)
+    blank = pc.or_(pc.utf8_is_space(texts), pc.equal(lengths, 0))
     filled: NDArray[np.bool_] = ~pc.fill_null(blank, True).to_numpy()
+    odd = pc.and_(pc.less(lengths, _LONGEST_BLANK), pc.invert(pc.string_is_ascii(texts)))
+    rows = np.flatnonzero(pc.fill_null(odd, False).to_numpy())
+    if len(rows):
+        filled[rows] &= ~pc.match_substring_regex(texts.take(pa.array(rows)), _NO_WIDTH).to_numpy()
     return filled
 
 

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from openalign.data.files.damage import reason_of
 from openalign.data.files.json_files import MOST_LEVELS
 from openalign.data.left_out import Kind, listed
 from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS
-from openalign.data.shards.captions import captions_of, decoded_all, hold_a_caption_a_line, lines_of, usual_field, valid
+from openalign.data.pairs.numbered_texts import numbered_texts
+from openalign.data.shards.captions import (
+    captions_of,
+    decoded_all,
+    field_at,
+    hold_a_caption_a_line,
+    lines_of,
+    usual_field,
+    valid,
+    with_inner_fields,
+)
 from openalign.errors import OpenAlignError
 
 TEXT_SUFFIXES = (".txt", ".caption", ".cap")
@@ -30,6 +41,8 @@ class Beside:
 
     texts: Mapping[str, Mapping[str, str]]
     """image -> suffix -> text file, for the images that have any."""
+    further: Mapping[str, Mapping[str, Sequence[str]]]
+    """image -> suffix -> further text files, which numbers tell apart: `a.1.txt` where the first is `a.0.txt`."""
     seconds: Mapping[str, str]
     """image -> a second text file of the same suffix, as in `labels/` where the first is in `captions/`."""
     alone: Sequence[str]
@@ -49,23 +62,49 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
     texts: dict[str, dict[str, str]] = {}
     seconds: dict[str, str] = {}
     used: set[str] = set()
+    image_of: dict[str, str] = {}
     for image in images:
         stem = image.rpartition(".")[0]
         keys = dict.fromkeys((stem, image, _without(stem, IMAGE_FOLDERS)))
+        image_of |= {key: image for key in keys if key not in image_of}
         for suffix, file in (each for key in keys for each in by_key.get(key, ())):
             if texts.setdefault(image, {}).setdefault(suffix, file) != file and suffix in TEXT_SUFFIXES:
                 seconds[image] = file
             used.add(file)
+    further = _add_numbered(texts, image_of, by_key, used)
     every = {file: suffix for found in by_key.values() for suffix, file in found if file not in used}
     alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES)
     stems = {file.rpartition(".")[0] for file in alone}
     fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX)
     return Beside(
         texts,
+        further,
         seconds,
         [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS],
         sorted(file for file in fields if file.rpartition(".")[0] not in stems),
     )
+
+
+def _add_numbered(
+    texts: dict[str, dict[str, str]],
+    image_of: Mapping[str, str],
+    by_key: Mapping[str, Sequence[tuple[str, str]]],
+    used: set[str],
+) -> dict[str, dict[str, list[str]]]:
+    """Add numbered texts to `texts` and `used`; returns those that are not the first of their image and suffix."""
+    further: dict[str, dict[str, list[str]]] = {}
+    for wanted in TEXT_SUFFIXES:
+        keys_of: dict[str, list[str]] = {}
+        for key, found in by_key.items():
+            for suffix, file in found:
+                if suffix == wanted and file not in used:
+                    keys_of.setdefault(file, []).append(key)
+        own = [image for image, files in texts.items() if wanted in files]
+        for image, files in numbered_texts(image_of, keys_of, own).items() if keys_of else ():
+            used.update(files)
+            first = texts.setdefault(image, {}).setdefault(wanted, files[0])
+            further.setdefault(image, {})[wanted] = files[1:] if first == files[0] else files
+    return further
 
 
 def _without(path: str, folders: frozenset[str]) -> str:
@@ -135,7 +174,7 @@ def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict
             json.dumps(found)  # finds nesting that is too deep
         except (OSError, ValueError, RecursionError) as error:
             deep = f"nested deeper than {MOST_LEVELS} levels"
-            reason = deep if isinstance(error, RecursionError) else getattr(error, "strerror", None) or error
+            reason = deep if isinstance(error, RecursionError) else reason_of(error)
             told.append(f"{folder / file} cannot be read ({reason})")
         else:
             fields[file] = {valid(name): value for name, value in found.items()}
@@ -146,12 +185,20 @@ def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict
 def captions_of_fields(every: Sequence[Mapping[str, Any]], name: str | None) -> tuple[list[list[str]], str | None]:
     """The captions in a field of each object, by default the usual one that most have, and the field's name.
 
+    A field of an object within it is named `alt.en`.
     Raises `OpenAlignError` if no object has the named field.
     """
     field = name or usual_field(every)
-    if name and not any(name in fields for fields in every):
-        known = ", ".join(dict.fromkeys(each for fields in every for each in fields))
+    if name and all(name not in with_inner_fields(fields) for fields in every):
+        known = ", ".join(dict.fromkeys(each for fields in every for each in with_inner_fields(fields)))
         raise OpenAlignError(f"there is no field {name!r} in the JSON files beside the images; they have {known}")
     if field is None:
         return [[] for _ in every], None
-    return [[valid(text) for text in captions_of(fields.get(field)) or []] for fields in every], field
+    return [[valid(text) for text in captions_of(_at(fields, field)) or []] for fields in every], field
+
+
+def _at(fields: Mapping[str, Any], name: str) -> Any:
+    try:
+        return field_at(fields, name)
+    except KeyError:
+        return None

@@ -15,6 +15,8 @@ _INNER_FIELDS = ("raw", "caption", "text", "value")
 _WRAPPED_FROM = 50
 """Characters of the longest line from which lines of nearly equal length are wrapped prose."""
 _NEARLY = 0.7
+_DEEPEST = 4
+"""Objects within objects whose fields get names."""
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -107,6 +109,21 @@ def field_at(fields: Mapping[str, Any], path: str) -> Any:
     if dot and isinstance(fields.get(outer), dict):
         return field_at(fields[outer], inner)
     raise KeyError(path)
+
+
+def with_inner_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with those of objects among them, named as `field_at` finds them: `meta.caption`."""
+    found = dict(fields)
+    objects = [("", fields)]
+    for _ in range(_DEEPEST):
+        objects = [(f"{path}{name}.", each[name]) for path, each in objects for name in each if _is_object(each[name])]
+        for path, each in objects:
+            found |= {f"{path}{name}": value for name, value in each.items() if f"{path}{name}" not in found}
+    return {name: value for name, value in found.items() if not isinstance(value, dict)}
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def usual_field(every: Sequence[Mapping[str, Any]]) -> str | None:

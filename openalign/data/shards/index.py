@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.data.files import remote
+from openalign.data.files.damage import reason_of, start_of
 from openalign.data.files.recorded import check_recorded
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.shards.matching import mismatch, mismatch_at
@@ -114,7 +115,7 @@ def _read(tar: Tar, problems: list[str], options: SampleOptions) -> Rows:
         with tar.open("rb") as stream:
             return _scan_tar(tar, stream, problems, options)
     except (tarfile.TarError, pa.ArrowException, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = reason_of(error, start_of(tar))
         raise OpenAlignError(f"{tar} cannot be read as a shard ({reason}): fetch or write it again") from None
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.data.left_out import Kind
-from openalign.data.shards.captions import captions_of, field_at, valid
+from openalign.data.shards.captions import captions_of, field_at, valid, with_inner_fields
 from openalign.data.shards.members import TEXT_ORDER
 from openalign.data.shards.sidecar import DIGEST, INDEX_SCHEMA
 from openalign.data.shards.tar_samples import TarSample
@@ -114,7 +114,9 @@ class _Fields:
         if label is not None:
             row["label"] = label
         others = {suffix: text for suffix, text in sample.texts.items() if suffix != chosen}
-        fields = _scalars(row, others | sample.fields)
+        fields = _scalars(row, others | with_inner_fields(sample.fields))
+        if len(self._columns.keys() | fields.keys()) > _MOST_FIELDS:
+            fields = _scalars(row, others | sample.fields)
         new = fields.keys() - self._columns.keys()
         if len(self._columns) + len(new) > _MOST_FIELDS:
             self.refused.append(

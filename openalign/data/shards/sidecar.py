@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from openalign.data.files.damage import reason_of
 from openalign.data.tables.parquet import read_parquet
 from openalign.errors import OpenAlignError
 
@@ -51,7 +52,7 @@ def read_sidecar(name: str, data: bytes) -> pa.Table:
         _check_rows(table)
         _check_ranges(table)
     except Exception as error:  # pyarrow raises most of the built-in exceptions on damaged Parquet
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = reason_of(error, data)
         raise OpenAlignError(
             f"{name} cannot be read as an index ({reason}): delete it, and the tar is read instead"
         ) from None

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +16,7 @@ from openalign.data.shards.captions import (
     lines_of,
     usual_field,
     valid,
+    with_inner_fields,
 )
 from openalign.data.shards.members import TEXT_ORDER, rank
 from openalign.data.shards.tar_samples import TarSample
@@ -25,6 +26,7 @@ from openalign.options import option
 _COMPARED = 100
 """Samples whose text is compared with the texts in their fields."""
 _MOST_LISTED = 30
+_NUMBERED = re.compile(r"(\d{1,9})\.(\w+)")
 _NUMBER = re.compile(r"-?\d+")
 
 
@@ -66,7 +68,7 @@ def asked_texts(name: str, samples: Sequence[TarSample], column: str) -> Texts:
 
 def _known(samples: Sequence[TarSample]) -> str:
     suffixes = dict.fromkeys(f".{suffix}" for sample in samples for suffix in sample.texts)
-    fields = dict.fromkeys(valid(name) for sample in samples for name in sample.fields)
+    fields = dict.fromkeys(valid(name) for sample in samples for name in with_inner_fields(sample.fields))
     shown = [*suffixes, *islice(fields, _MOST_LISTED), *(["..."] if len(fields) > _MOST_LISTED else [])]
     return f"the texts and fields {', '.join(shown)}" if shown else "no texts and no fields"
 
@@ -74,53 +76,87 @@ def _known(samples: Sequence[TarSample]) -> str:
 def found_texts(name: str, samples: Sequence[TarSample]) -> Texts:
     """The texts by the order of suffixes; where a sample has none, of the usual field of its `.json`."""
     chosen = [min(each.texts, key=lambda suffix: rank(suffix, TEXT_ORDER), default=None) for each in samples]
-    whole = ["" if suffix is None else each.texts[suffix] for each, suffix in zip(samples, chosen, strict=True)]
+    alike = [numbered_alike(suffix, each.texts) for each, suffix in zip(samples, chosen, strict=True)]
+    every = [[each.texts[suffix] for suffix in suffixes] for each, suffixes in zip(samples, alike, strict=True)]
+    whole = ["\n".join(texts) for texts in every]
     without = [each.fields for each, text in zip(samples, whole, strict=True) if not text.strip()]
     usual = usual_field(without)
-    by_line = hold_a_caption_a_line(whole)
+    by_line = hold_a_caption_a_line([text for texts in every for text in texts])
     found: list[list[str]] = []
-    for sample, suffix, text in zip(samples, chosen, whole, strict=True):
+    for sample, suffix, texts, text in zip(samples, chosen, every, whole, strict=True):
         if text.strip() or (usual is None and suffix is not None):
-            found.append(lines_of(text) if by_line else [" ".join(text.split())])
+            found.append(lines_of(text) if by_line else [" ".join(each.split()) for each in texts])
         else:
             found.append(captions_of(sample.fields.get(usual)) or [] if usual is not None else [])
     (suffix, _), *_ = Counter(chosen).most_common(1)
     taken = usual or "" if suffix is None else f".{suffix}"
-    return Texts(found, chosen, taken, notes=_notes(name, samples, chosen, whole, found if by_line else None, usual))
+    if not any(map(str.strip, (text for each in found for text in each))):
+        return Texts(found, chosen, taken, notes=_inner_texts(name, samples))
+    notes = _notes(name, samples, alike, every, found if by_line else None, usual)
+    return Texts(found, chosen, taken, notes=notes)
+
+
+def _inner_texts(name: str, samples: Sequence[TarSample]) -> list[str]:
+    """A note on fields of objects that are called as those of captions are, where there are no other texts."""
+    counts = Counter(
+        path
+        for sample in samples[:_COMPARED]
+        for path, value in with_inner_fields(sample.fields).items()
+        if "." in path
+        and path.rpartition(".")[2].lower() in CAPTION_FIELDS
+        and any(map(str.strip, captions_of(value) or ()))
+    )
+    if not counts:
+        return []
+    first, listed = counts.most_common(1)[0][0], ", ".join(valid(each) for each, _ in counts.most_common(5))
+    return [
+        f"{name}: there are texts in objects of the .json ({listed}): {option(text_column=valid(first))} takes them"
+    ]
+
+
+def numbered_alike(suffix: str | None, others: Iterable[str]) -> list[str]:
+    """A suffix and those of the same kind of text that a number stands before: `0.txt`, `1.txt`, by number."""
+    if suffix is None:
+        return []
+    kind = suffix.rpartition(".")[2]
+    numbers = {each: int(found[1]) for each in others if (found := _NUMBERED.fullmatch(each)) and found[2] == kind}
+    return [suffix, *sorted((each for each in numbers if each != suffix), key=numbers.__getitem__)]
 
 
 def _notes(
     name: str,
     samples: Sequence[TarSample],
-    chosen: Sequence[str | None],
-    whole: Sequence[str],
+    chosen: Sequence[Sequence[str]],
+    texts: Sequence[Sequence[str]],
     by_line: Sequence[Sequence[str]] | None,
     usual: str | None,
 ) -> list[str]:
     """Which texts were taken, where others could have been."""
     notes = []
+    first = next(iter(Counter(each[0] for each in chosen if each).most_common(1)), ("", 0))[0]
+    if several := [each for each in chosen if len(each) > 1]:
+        some = ", ".join(f".{suffix}" for suffix in several[0][:3])
+        notes.append(f"{name}: {len(several):,} images have several texts, each of which is a caption: {some}")
     if by_line is not None:
         notes.append(
             f"{name}: each line of a text is a caption, {sum(map(len, by_line)):,} of {len(samples):,} images: "
-            f"{option(text_column=Counter(chosen).most_common(1)[0][0])} takes each text as one"
+            f"{option(text_column=first)} takes each text as one"
         )
     if usual is not None:
         notes.append(f"{name}: texts are taken from the field {usual!r} of the .json where no member holds one")
     others = Counter(
-        suffix for each, taken in zip(samples, chosen, strict=True) for suffix in each.texts if suffix != taken
+        suffix for each, taken in zip(samples, chosen, strict=True) for suffix in each.texts if suffix not in taken
     )
-    for sample, text in islice(zip(samples, whole, strict=True), _COMPARED):
-        if text.strip():
+    for sample, written in islice(zip(samples, texts, strict=True), _COMPARED):
+        known = {"", *(text.strip() for text in written)}
+        if len(known) > 1:
             others.update(
                 field
                 for field, value in sample.fields.items()
-                if field.lower() in CAPTION_FIELDS
-                and isinstance(value, str)
-                and value.strip() not in ("", text.strip())
+                if field.lower() in CAPTION_FIELDS and isinstance(value, str) and value.strip() not in known
             )
     if others:
         listed = ", ".join(valid(each) for each, _ in others.most_common(5))
-        first = next(each for each in chosen if each is not None)
         notes.append(f"{name}: texts are those of the .{first} members; {option('text_column')} takes others: {listed}")
     return notes
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from openalign.data.images.formats import reading_advice
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.shards.captions import valid
 from openalign.data.shards.cut_off import Keyed
@@ -79,7 +80,8 @@ def _messages(name: str, unused: _Unused, suffix: str) -> list[LeftOut]:
         message = f"{name}: {number:,} further images of samples ({_listed(unused.images)}) are left out: {advice}"
         found.append(LeftOut(Kind.EXTRA_IMAGE, message, number))
     if number := unused.unread_images.total():
-        message = f"{name}: {number:,} images ({_listed(unused.unread_images)}) are of a format that is not read"
+        what = f"images ({_listed(unused.unread_images)}) are of a format that is not read"
+        message = f"{name}: {number:,} {what}: {reading_advice(unused.unread_images)}"
         found.append(LeftOut(Kind.IMAGE_FORMAT, message, number))
     if number := unused.others.total():
         message = f"{name}: {number:,} members ({_listed(unused.others)}) are of a kind that is not read"

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 
+from openalign.data.files.damage import reason_of, start_of
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.tables.class_names import class_names, with_class_names
 from openalign.data.tables.combine import concatenated
@@ -98,7 +99,7 @@ def read_arrow(files: Sequence[Path], problems: list[str]) -> tuple[pa.Table, li
                 raise ValueError("names of columns are damaged or repeated")
             named, table = class_names(table.schema, file.parent), with_plain_types(table)
         except Exception as error:  # pyarrow raises most of the built-in exceptions on damaged files
-            reason = str(error).partition("\n")[0] or type(error).__name__
+            reason = reason_of(error, start_of(file))
             damage = f"{file} cannot be read as a saved dataset ({reason}): save or fetch it again"
             first = first or damage
             problems.append(LeftOut(Kind.FILE_NOT_READ, damage))

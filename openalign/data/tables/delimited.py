@@ -29,15 +29,30 @@ def read_delimited(
         has_quotes = _has_quotes(source)
         if has_quotes and has_stray_quotes(_blocks(source), dialect.delimiter):
             source = _repaired(source, dialect, problems)
-            return dialect.finished(_parsed(source, dialect, left_out, True, block_bytes))
+            return _finished(source, _parsed(source, dialect, left_out, True, block_bytes), dialect, left_out)
         first = Listing(source.path)
         table = _parsed(source, dialect, first, has_quotes, block_bytes)
         if has_quotes and (first.messages or _spans_lines(table)):
             repaired = _repaired(source, dialect, problems)
             if repaired is not source:
-                return dialect.finished(_parsed(repaired, dialect, left_out, True, block_bytes))
+                return _finished(source, _parsed(repaired, dialect, left_out, True, block_bytes), dialect, left_out)
         left_out.include(first)
-        return dialect.finished(table)
+        return _finished(source, table, dialect, left_out)
+
+
+def _finished(source: TableSource, table: pa.Table, dialect: Dialect, left_out: Listing) -> pa.Table:
+    """The table that is meant, without rows that repeat the header, as where files were joined."""
+    table = dialect.finished(table)
+    if dialect.is_headless or not table.num_columns:
+        return table
+    repeats = pc.equal(table.column(0), table.column_names[0])
+    for place in range(1, table.num_columns):
+        if not pc.any(repeats).as_py():
+            return table
+        repeats = pc.and_(repeats, pc.equal(table.column(place), table.column_names[place]))
+    for row in np.flatnonzero(pc.fill_null(repeats, False).to_numpy()).tolist():
+        left_out.add(Kind.ROW_NOT_PARSED, f"{source.path} row {row + 1} repeats the header, and is left out")
+    return table.filter(pc.invert(pc.fill_null(repeats, False)))
 
 
 def read_delimited_by_line(source: TableSource, dialect: Dialect, problems: list[str]) -> pa.Table:
@@ -142,4 +157,4 @@ def _repaired(source: TableSource, dialect: Dialect, problems: list[str]) -> Tab
             f"{source.path}: {len(changed):,} rows have quotation marks that do not enclose a field, the first in line "
             f"{changed[0]}: they are read as part of the text"
         )
-    return replace(source, content=content, packing=None)
+    return replace(source, content=content, packing=None, skipped=0)

@@ -60,7 +60,7 @@ class Dialect:
         no header line and more than one column could be the text.
         """
         lines = _first_lines(source)
-        delimiter = _delimiter(lines, table_suffix(source.path, named=True) == ".tsv")
+        delimiter = source.separator or _delimiter(lines, table_suffix(source.path, named=True) == ".tsv")
         fields = _fields(lines[0], delimiter) if lines else []
         has_blanks = len(fields) > 1 and all(field.startswith(" ") for field in fields[1:])
         names = [field.strip() for field in fields]

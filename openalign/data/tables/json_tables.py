@@ -6,9 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from openalign.data.files.damage import reason_of
 from openalign.data.files.text_source import TableSource, is_utf8
 from openalign.data.left_out import Kind, listing
 from openalign.data.tables.coco import captions_table, is_captions
+from openalign.data.tables.columns import TEXT_NAMES, usual_name
 from openalign.data.tables.combine import table_of, with_utf8
 from openalign.data.tables.dialect import image_like
 from openalign.errors import OpenAlignError
@@ -35,7 +37,7 @@ def read_json_table(source: TableSource, problems: list[str]) -> pa.Table | None
     except ValueError as error:
         if _is_first_line_an_object(content):
             return None
-        raise OpenAlignError(f"{where} cannot be read as JSON ({error})") from None
+        raise OpenAlignError(f"{where} cannot be read as JSON: {reason_of(error)}") from None
     if is_captions(value):
         return captions_table(value, where, problems)
     return _rows_of(value, where, problems)
@@ -96,7 +98,16 @@ def _listed(value: Any) -> list[Any]:
         return lists[0]
     if value and all(image_like(str(name).encode(errors="replace")) for name in list(value)[:1000]):
         return [_entry(name, each) for name, each in value.items()]
+    if _holds_captions(list(value.values())[:1000]):  # by names without a suffix, as kohya's meta_cap.json
+        return [_entry(name, each) for name, each in value.items()]
     return _rows_of_columns(value)
+
+
+def _holds_captions(values: list[Any]) -> bool:
+    """Whether all values are objects, most of them with a text."""
+    if len(values) < 1 or not all(isinstance(each, dict) for each in values):
+        return False
+    return 2 * sum(usual_name([str(name) for name in each], TEXT_NAMES) is not None for each in values) > len(values)
 
 
 def _rows_of_columns(value: dict[str, Any]) -> list[dict[str, Any]]:

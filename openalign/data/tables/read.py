@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.files.damage import reason_of, what_it_is
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.class_names import class_names, with_class_names
@@ -54,13 +55,14 @@ def read_raw_table(
         source = TableSource.of(path, packing_of(path))
         if source.is_empty():
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
+        if what := what_it_is(source.stored_start()):
+            raise OpenAlignError(f"{path} cannot be read as a table: {what}")
         table = _read(source, image_column, text_column, noted)
         problems += noted
     except OpenAlignError:
         raise
     except Exception as error:  # the readers raise most of the built-in exceptions on damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OpenAlignError(f"{path} cannot be read as a table: {reason}") from None
+        raise OpenAlignError(f"{path} cannot be read as a table: {reason_of(error)}") from None
     if len(table) == 0:
         first = f". The first problem: {noted[0]}" if noted else ""
         raise OpenAlignError(f"{path} has no rows: it needs one per image{first}")
@@ -73,6 +75,8 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
         return _read_parquet(source, problems)
     if source.is_utf16():
         source, problems[:] = source.converted_to_utf8()
+    if suffix in (*DELIMITED, *TEXTS):
+        source = source.after_separator_line()
     if suffix not in (*DELIMITED, *TEXTS) and (suffix == JSON or starts_with_list(source)):
         table = read_json_table(source, problems)
         if table is not None:

@@ -25,7 +25,7 @@ from difflib import get_close_matches
 
 from openalign.errors import UsageError
 from openalign.options import option
-from openalign.search.query.matching import AFTER_ALL, Number, folded, number_of, within_int64
+from openalign.search.query.matching import AFTER_ALL, Number, date_of, folded, number_of, within_int64
 from openalign.settings import NEAR
 
 MOST_CONDITIONS = 100
@@ -37,6 +37,8 @@ _TEXTS = {"image": "path", "text": "lines", "page": "whole", "folder": "folder",
 """How `openalign_matches` compares each."""
 COLUMNS = ("date", "near", *_TEXTS, *_NUMBERS)
 """The columns that every index has."""
+_MOST_NAMED = 40
+"""Columns that a message lists."""
 _OWN = "fields."
 """Before the name of a column of the user's table, where it could be one of `COLUMNS`."""
 _OPERATOR = re.compile(r"<=|>=|!=|==|=<|=>|=|<|>")
@@ -127,7 +129,9 @@ def _column(name: str, given: str, fields: Collection[str]) -> str:
     if near:
         nearest = next(each for each in known if folded(each) == near[0])
         raise UsageError(f"{given}: there is no column `{name}`; the nearest is `{nearest}`.")
-    raise UsageError(f"{given}: there is no column `{name}`; there are {', '.join([*COLUMNS, *fields])}.")
+    names = [*COLUMNS, *fields]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    raise UsageError(f"{given}: there is no column `{name}`; there are {', '.join(names[:_MOST_NAMED])}{more}.")
 
 
 def _builder(column: str) -> Callable[[_Comparison], Condition]:
@@ -195,34 +199,56 @@ def _near(comparison: _Comparison) -> Condition:
 
 
 def _text(comparison: _Comparison) -> Condition:
-    """SQLite's own LIKE compares ASCII, several times as fast; ASCII is what has as many characters as bytes."""
+    """SQLite's own LIKE finds out all about most patterns in ASCII, several times as fast as a function."""
     column, pattern = comparison.column, comparison.value
     kind = _TEXTS[column]
     if comparison.operator != "=":
         raise comparison.wrong(f"`{column}` is a text, which is compared with = or !=, as in `{column}=*a?c*`.")
-    is_ascii = f"length({column}) = length(CAST({column} AS BLOB))"
     matches = f"openalign_matches('{kind}', ?, {column})"
-    like = folded(pattern)
-    if not like.isascii() or "\0" in like:
-        return Condition(f"CASE WHEN {is_ascii} THEN 0 ELSE {matches} END", (pattern,))
-    like = re.sub(r"([\\%_])", r"\\\1", like.strip("/") if kind == "folder" else like)
-    like = like.replace("*", "%").replace("?", "_")
-    like = {"whole": like, "path": f"%{like}"}.get(kind, f"%{like}%")
-    quick = f"{column} LIKE ? ESCAPE '\\'"
-    if kind == "whole":
-        return Condition(f"CASE WHEN {is_ascii} THEN {quick} ELSE {matches} END", (like, pattern))
-    return Condition(f"CASE WHEN {is_ascii} AND NOT {quick} THEN 0 ELSE {matches} END", (like, pattern))
+    like = _like(pattern.strip("/") if kind == "folder" else pattern)
+    if like is None:
+        return Condition(f"CASE WHEN {_is_ascii(column)} THEN 0 ELSE {matches} END", (pattern,))
+    before, subject, after = {
+        "whole": ("", column, ""),
+        "path": ("%/", f"'/' || {column}", ""),
+        "lines": ("%\n", f"char(10) || {column} || char(10)", "\n%"),
+        "folder": ("%/", f"'/' || trim({column}, '/') || '/'", "/%"),
+    }[kind]
+    test = f"{subject} LIKE ? ESCAPE '\\'"
+    # In a line or a part, wildcards must not run on into the next one, which those at its ends do without harm.
+    if kind in ("whole", "path") or not re.search(r"[*?/\n]", pattern.strip("*")):
+        sql = f"CASE WHEN {_is_ascii(column)} THEN {test} ELSE {matches} END"
+    else:
+        sql = f"CASE WHEN {_is_ascii(column)} AND NOT {test} THEN 0 ELSE {matches} END"
+    return Condition(sql, (before + like + after, pattern))
+
+
+def _like(pattern: str) -> str | None:
+    """A pattern for LIKE that finds in ASCII what `pattern` does; None if that is nothing."""
+    plain = folded(pattern)
+    if not plain.isascii() or "\0" in plain:
+        return None
+    return re.sub(r"([\\%_])", r"\\\1", plain).replace("*", "%").replace("?", "_")
+
+
+def _is_ascii(column: str) -> str:
+    """ASCII has as many characters as bytes. SQLite counts characters up to a NUL, before which LIKE ends as well."""
+    return f"length({column}) = length(CAST({column} AS BLOB))"
 
 
 def _field(comparison: _Comparison) -> Condition:
-    """Numbers are compared by SQLite, texts and dates by a function."""
+    """Numbers and most texts are compared by SQLite, others and dates by a function."""
     operator, value = comparison.operator, comparison.value
     compares = f"openalign_compares('{operator}', ?, type, value)"
-    number = number_of(value)
-    if number is None:
-        return _any_field(comparison.column, compares, value)
-    test = f"CASE WHEN type IN ('integer', 'real') THEN value {operator} ? ELSE {compares} END"
-    return _any_field(comparison.column, test, number, value)
+    number, like = number_of(value), _like(value)
+    if number is not None:
+        test = f"CASE WHEN type IN ('integer', 'real') THEN value {operator} ? ELSE {compares} END"
+        return _any_field(comparison.column, test, number, value)
+    if operator == "=" and like is not None and date_of(value) is None:
+        is_plain = f"type = 'text' AND {_is_ascii('value')}"
+        test = f"CASE WHEN {is_plain} THEN value LIKE ? ESCAPE '\\' ELSE {compares} END"
+        return _any_field(comparison.column, test, like, value)
+    return _any_field(comparison.column, compares, value)
 
 
 def _any_field(column: str, test: str, *parameters: str | Number) -> Condition:

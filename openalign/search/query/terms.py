@@ -57,7 +57,7 @@ class Term:
 
     def written(self) -> str:
         """The term without its sign, as `parse_query` reads it; raises OpenAlignError for an image without a path."""
-        weight = "" if self.weight is None else f"{repr(self.weight).removesuffix('.0')}*"
+        weight = "" if self.weight is None else f"{repr(float(self.weight)).removesuffix('.0')}*"
         if self.row is not None:
             return f"{weight}row:{self.row}"
         if self.text is None:

@@ -1,13 +1,13 @@
 """What the writer is told: how a source lists an image, and what a new image is."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from openalign.search.store.vectors import Vectors16
 
 
-@dataclass(frozen=True)
-class Listed:
-    """An image as its source lists it now."""
+class Listed(NamedTuple):
+    """An image as its source lists it now, with the columns of `files` in their order."""
 
     source: int
     """Index into `Meta.sources`."""

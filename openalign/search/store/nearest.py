@@ -12,12 +12,8 @@ from openalign.search.graph import Graph
 from openalign.search.query.compose import unit
 from openalign.search.store.vectors import Vectors
 
-_FIRST_CANDIDATES = 64
-"""Fewest candidates taken from the graph; they are then scored exactly."""
 _FEW = 0.05
 """Share of the rows below which a filter is searched row by row: the graph would look at more."""
-_MOST_OF_GRAPH = 0.2
-"""Share of the graph's rows beyond which comparing with all allowed rows is faster than asking the graph for more."""
 _AT_ONCE = 1 << 14
 """Rows that are scored at once."""
 
@@ -33,6 +29,9 @@ class Nearest:
         self._graph = graph
         self._graph_rows = graph_rows if graph is not None else 0
         self._deleted = deleted
+        rows = np.arange(self._graph_rows)
+        self._allowed = np.setdiff1d(rows, deleted, assume_unique=True) if len(deleted) else None
+        """The rows of the graph without deleted ones; None for all."""
 
     def find(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> tuple[Rows, Scores]:
         """The `count` rows that are most similar to a unit vector (D,), best first, and their cosine similarities.
@@ -65,22 +64,11 @@ class Nearest:
         return np.setdiff1d(np.concatenate(found), self._deleted)
 
     def _in_graph(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> Rows:
-        """Rows of the graph that are probably the best ones; asked for more until there are `count` allowed ones."""
-        if self._graph is None:
+        """The rows of the graph that are worth comparing with the query."""
+        allowed = self._allowed if among is None else among[among < self._graph_rows]
+        if self._graph is None or (allowed is not None and not len(allowed)):
             return np.empty(0, np.int64)
-        deleted = self._deleted[self._deleted < self._graph_rows]
-        chosen = None if among is None else among[among < self._graph_rows]
-        allowed = self._graph_rows - len(deleted) if chosen is None else len(chosen)
-        depth = int(max(4 * count, _FIRST_CANDIDATES) * self._graph_rows / max(allowed, 1))
-        while depth <= max(_MOST_OF_GRAPH * self._graph_rows, 4 * count, _FIRST_CANDIDATES):
-            rows = self._graph.candidates(query_D, min(depth, self._graph_rows))
-            rows = rows[~_isin(rows, deleted)] if chosen is None else rows[_isin(rows, chosen)]
-            if len(rows) >= min(count, allowed):
-                return rows
-            depth *= 4
-        if chosen is None:
-            chosen = np.setdiff1d(np.arange(self._graph_rows), deleted, assume_unique=True)
-        return self._best_of(query_D, chosen, count)[0]
+        return self._graph.candidates(query_D, count, allowed)
 
     def _best_of(self, query_D: NDArray[np.float32], rows: Rows, count: int) -> tuple[Rows, Scores]:
         """The best of these sorted rows, scored exactly; equal scores in the order of rows."""
@@ -93,11 +81,3 @@ class Nearest:
             order = np.argsort(-scores, kind="stable")[:count]
             best, scores = best[order], scores[order]
         return best, scores
-
-
-def _isin(rows: Rows, allowed: Rows) -> NDArray[np.bool_]:
-    """Whether each of `rows` is one of `allowed`, which are sorted."""
-    if not len(allowed):
-        return np.zeros(len(rows), bool)
-    isin: NDArray[np.bool_] = allowed[np.minimum(np.searchsorted(allowed, rows), len(allowed) - 1)] == rows
-    return isin

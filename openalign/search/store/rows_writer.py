@@ -5,6 +5,7 @@ from its names: all texts, in the order of sources and of being added, and the f
 """
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,6 +15,10 @@ from openalign.search.store.checks import check_of, check_of_thumbnail
 from openalign.search.store.table import FILE_COLUMNS, IMAGE_COLUMNS
 
 _FIND = f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name = ? AND copy = ?"
+_FIND_BETWEEN = (
+    f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name BETWEEN ? AND ? ORDER BY name LIMIT ?"
+)
+_FEW = 16
 _PUT_NAME = (
     f"INSERT INTO files (crc, {', '.join(FILE_COLUMNS)}) VALUES ({', '.join('?' * (1 + len(FILE_COLUMNS)))}) "
     "ON CONFLICT (source, name, copy) DO UPDATE SET crc = excluded.crc, "
@@ -34,13 +39,23 @@ class RowsWriter:
     def __init__(self, table: sqlite3.Connection) -> None:
         self._table = table
 
-    def find(self, source: int, name: str, copy: int) -> tuple[Listed, int] | None:
-        """What there is under a name of a source, and the id of its image; None for what is new or damaged."""
-        found = self._table.execute(_FIND, (source, name, copy)).fetchone()
-        if found is None or check_of(*found[1:]) != found[0]:
-            return None
-        *listed, image = found[1:]
-        return Listed(*listed), image
+    def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
+        """What there is under these names (name, copy) of one source, and the ids of the images.
+
+        Names that are new or damaged are missing.
+        """
+        if not listed:
+            return {}
+        source, names = listed[0].source, [each.name for each in listed]
+        most = 2 * len(names) + _FEW
+        found = self._table.execute(_FIND_BETWEEN, (source, min(names), max(names), most)).fetchall()
+        if len(found) == most:  # the source is in no order, or has other names now
+            found = [self._table.execute(_FIND, (source, each.name, each.copy)).fetchone() for each in listed]
+        return {
+            (each[2], each[3]): (Listed(*each[1:-1]), each[-1])
+            for each in found
+            if each is not None and check_of(*each[1:]) == each[0]
+        }
 
     def insert(self, row: int, image: NewImage) -> None:
         """Add an image with its thumbnail and names."""
@@ -99,10 +114,7 @@ class RowsWriter:
         self._table.execute("DELETE FROM deleted")
 
     def _put_name(self, listed: Listed, image: int | None) -> None:
-        values = (
-            listed.source, listed.name, listed.copy, listed.stamp, listed.path, listed.text, listed.page, listed.label,
-            listed.fields, image,
-        )  # fmt: skip
+        values = (*listed, image)
         self._table.execute(_PUT_NAME, (check_of(*values), *values))
 
     def _put_image(self, id_: int | None, values: dict[str, Any]) -> None:

@@ -58,10 +58,10 @@ class IndexWriter:
             self._table.close()
             raise
 
-    def find(self, source: int, name: str, copy: int) -> tuple[Listed, int] | None:
-        """What the index has under a name of a source, and the id of its image; None for what is new or damaged."""
+    def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
+        """See `RowsWriter.find`."""
         with self._readable_errors():
-            return self._rows.find(source, name, copy)
+            return self._rows.find(listed)
 
     @property
     def is_stored(self) -> bool:

@@ -8,7 +8,7 @@ const STEP = 0.5;
 
 export class Chips {
   // `change(place, term)` is called with another term for the chip of that place, or with null to remove it;
-  // `add(kind, text)` with what was typed, and returns whether it could be read. `next` gets the focus of a last chip.
+  // `add(kind, text)` with what was typed. Both return whether it was done. `next` gets the focus of a last chip.
   constructor(list, { change, add, next }) {
     Object.assign(this, { list, change, add, next });
     this.drawn = new Map();
@@ -70,17 +70,25 @@ export class Chips {
     weight.style.setProperty("--digits", String(shown).length);
     const set = () => {
       const wanted = weight.valueAsNumber;
-      if (!(wanted >= LIGHTEST && wanted <= HEAVIEST)) weight.value = shown;
-      else if (wanted !== shown) this.change(place, { ...term, weight: wanted === usual ? null : wanted });
+      if (wanted === shown) return;
+      const isWeight = wanted >= LIGHTEST && wanted <= HEAVIEST;
+      if (!isWeight || !this.change(place, { ...term, weight: wanted === usual ? null : wanted })) weight.value = shown;
     };
     weight.onchange = set;
     weight.onkeydown = (event) => {
-      if (event.key !== "Enter") return;
-      event.preventDefault(); // the chip is searched with already
+      if (!["ArrowUp", "ArrowDown", "Enter"].includes(event.key)) return;
+      event.preventDefault(); // Enter would search once more for the same
+      if (event.key !== "Enter") weight.value = stepped(weight.valueAsNumber, event.key === "ArrowUp");
       set();
     };
     remove.onclick = () => this.change(place, null);
   }
+}
+
+// The next multiple of the step; where there is none, the weight as it is.
+function stepped(weight, isUp) {
+  const next = isUp ? Math.floor(weight / STEP) * STEP + STEP : Math.ceil(weight / STEP) * STEP - STEP;
+  return next >= STEP && next <= HEAVIEST ? next : weight;
 }
 
 function draw(term) {
@@ -92,7 +100,7 @@ function draw(term) {
   const remove = document.createElement("button");
   label.className = "weight";
   weight.type = "number";
-  weight.min = weight.step = STEP;
+  Object.assign(weight, { min: LIGHTEST, max: HEAVIEST, step: "any" });
   weight.ariaLabel = `Weight of ${SIGNS[kind]} ${name}`;
   label.append("×", weight);
   remove.type = "button";

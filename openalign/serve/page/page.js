@@ -87,7 +87,7 @@ function refuse(sentence) {
 
 function changeChip(place, term) {
   const changed = (list) => (term === null ? list.toSpliced(place, 1) : list.with(place, term));
-  ask((now) => ({ ...now, chips: changed(now.chips) }), { replace: term !== null }); // no address for each step of a weight
+  return ask((now) => ({ ...now, chips: changed(now.chips) }), { replace: term !== null }); // no address for each step of a weight
 }
 
 function addChips(kind, text) {

@@ -100,3 +100,12 @@ def test_list_of_pairs_in_a_folder_is_taken_before_its_images(tmp_path: Path) ->
     found = extracted([folder], tmp_path / "work", workers=1)
     assert shown(found) == [(f"{folder}/a.jpg", "An apple")]
     assert locations(found) == [f"file://{folder}/a.jpg"]
+
+
+def test_markers_of_missing_values_in_shards_are_no_texts_or_told(tmp_path: Path) -> None:
+    texts = [b"\\N", b"nan", b"a nan bread"]
+    members = {f"{number}.jpg": JPEG + b"%d" % number for number in range(3)}
+    write_tar(tmp_path / "0.tar", members | {f"{number}.txt": text for number, text in enumerate(texts)})
+    found = extracted([tmp_path / "0.tar"], tmp_path / "work", workers=1)
+    assert [text for _, text in shown(found)] == [None, "nan", "a nan bread"]
+    assert any("1 texts may be markers of missing values (`nan` 1)" in problem for problem in found.problems)

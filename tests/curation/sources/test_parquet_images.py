@@ -9,6 +9,7 @@ import pytest
 
 from openalign.curation.sources.locations import parse_location
 from openalign.curation.sources.settings import TableSettings
+from openalign.data.left_out import Kind, counted
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded
 from tests.curation.extracted import Extracted, extracted
@@ -66,3 +67,19 @@ def test_a_row_without_an_image_is_named_and_left_out(tmp_path: Path) -> None:
 def test_a_file_that_is_missing_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="could not be read"):
         parse_location(f"parquet://{tmp_path}/none.parquet#0+0+0").read()
+
+
+def test_a_row_that_names_its_image_instead_of_holding_it_is_read_from_there(tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    stored = [(b"\xff\xd8\xff one", "a.jpg"), (None, "img/b.jpg"), (None, "gone.jpg"), (None, "http://a.test/c")]
+    images = pa.array([{"bytes": data, "path": path} for data, path in [*stored, (None, None)]], kind)
+    pq.write_table(
+        pa.table({"image": images, "text": ["one", "two", "gone", "linked", "none"]}), tmp_path / "t.parquet"
+    )
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img" / "b.jpg").write_bytes(b"\xff\xd8\xff two")
+    found = extracted([tmp_path / "t.parquet"], tmp_path / "work")
+    assert [row["text"] for row in found.occurrences] == ["one", "two", "linked"]
+    read = sorted(parse_location(row["location"]).read() for row in found.images)
+    assert read == [b"\xff\xd8\xff one", b"\xff\xd8\xff two"]
+    assert counted(found.problems) == {Kind.ROW_WITHOUT_IMAGE: 2}

@@ -1,6 +1,8 @@
 """Sources at a URL give what the same files give on disk."""
 
+import base64
 import gzip
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,11 @@ import pytest
 from openalign.curation.html.page import PageSettings
 from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
-from openalign.curation.sources.listings import _file_of_image
+from openalign.curation.sources.listings import _url_of_image
 from openalign.curation.sources.locations import parse_location
 from openalign.curation.sources.storage import opened, read_at
 from openalign.curation.sources.warc import scan
+from openalign.data.left_out import Kind, counted
 from openalign.errors import OpenAlignError
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.curation.extracted import extracted
@@ -92,6 +95,36 @@ def test_a_table_at_a_url_names_images_beside_it_and_elsewhere(
     assert (dropped["image"], dropped["reasons"]) == ("memory:///photos/jpg/none.jpg", ["unreadable_image"])
 
 
+@pytest.mark.parametrize(
+    ("table", "folder", "named"),
+    [("sets/captions.csv", "sets/Images", ""), ("sets/annotations/t.csv", "sets/val", ""), ("a/s/t.csv", "a/s", "s/")],
+)
+def test_images_of_a_table_at_a_url_are_found_as_those_of_a_local_one(
+    bucket: fsspec.AbstractFileSystem, tmp_path: Path, table: str, folder: str, named: str
+) -> None:
+    for number in range(2):
+        bucket.pipe(f"/{folder}/{number}.jpg", encoded(drawing(number)))
+    bucket.pipe(f"/{table}", f"image,text\n{named}0.jpg,one\n{named}1.jpg,two\n".encode())
+    found = extracted([f"memory://{table}"], tmp_path / "work")
+    assert [row["image"] for row in found.occurrences] == [f"memory://{folder}/{number}.jpg" for number in range(2)]
+    images = [parse_location(row["location"]).read() for row in found.images]
+    assert images == [encoded(drawing(number)) for number in range(2)]
+    assert named or any(f"its images are found in memory://{folder}" in problem for problem in found.problems)
+
+
+def test_images_written_in_a_table_at_a_url_are_read(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:
+    written = [base64.b64encode(encoded(drawing(number))).decode() for number in range(2)]
+    rows = [f"data:image/png;base64,{written[0]}", written[1], f"data:image/png;base64,{written[0]}"[:-5] + "*", ""]
+    lines = "".join(json.dumps({"image": row, "text": [f"text {n}", "more"]}) + "\n" for n, row in enumerate(rows))
+    bucket.pipe("/photos/list.jsonl", lines.encode())
+    found = extracted(["memory://photos/list.jsonl"], tmp_path / "work")
+    texts = ["text 0", "more", "text 1", "more"]
+    assert [row["text"] for row in found.occurrences] == texts and len(found.images) == 2
+    images = [parse_location(row["location"]).read() for row in found.images]
+    assert images == [encoded(drawing(number)) for number in range(2)]
+    assert counted(found.problems) == {Kind.IMAGE_NOT_READ: 1, Kind.ROW_WITHOUT_IMAGE: 2}
+
+
 def test_a_table_opens_only_urls_of_its_own_scheme(
     bucket: fsspec.AbstractFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,9 +142,9 @@ def test_a_table_opens_only_urls_of_its_own_scheme(
 
 
 def test_a_table_at_a_web_url_links_to_images_and_does_not_open_them() -> None:
-    assert _file_of_image("https://a.org/sets/list.csv", "jpg/1.jpg") == "https://a.org/sets/jpg/1.jpg"
-    assert _file_of_image("s3://b/list.csv", "http://a.org/1.jpg") == "http://a.org/1.jpg"
-    assert _file_of_image(Path("list.csv"), "s3://b/1.jpg") == Path("s3://b/1.jpg")
+    assert _url_of_image("https://a.org/sets", "jpg/1.jpg") == "https://a.org/sets/jpg/1.jpg"
+    assert _url_of_image("s3://b", "http://a.org/1.jpg") == "http://a.org/1.jpg"
+    assert _url_of_image("s3://b", "gs://b/1.jpg") == "s3://b/gs://b/1.jpg"
 
 
 def test_parquet_with_images_at_a_url_is_read_where_it_is(bucket: fsspec.AbstractFileSystem, tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """Records as different crawlers write them: the fields and line ends that each is known for."""
 
 import gzip
+import re
+from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from openalign.curation.sources.warc import read_payload, scan
 from openalign.curation.sources.warc_records import Damage, OtherRecord, StoredImage, StoredPage
+from openalign.errors import OpenAlignError
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 HTML = b'<!doctype html><html><img src="a.png" alt="a crimson apple"></html>'
@@ -36,9 +40,13 @@ def response(url: str, content: bytes, media_type: str = "application/http; msgt
     return record(fields, content, **how)  # type: ignore[arg-type]
 
 
-def both(**how: object) -> bytes:
+def pair(**how: object) -> list[bytes]:
     page, image = http(HTML, "text/html"), http(PNG, "image/png")
-    return response(PAGE, page, **how) + response(IMAGE, image, **how)  # type: ignore[arg-type]
+    return [response(PAGE, page, **how), response(IMAGE, image, **how)]  # type: ignore[arg-type]
+
+
+def both(**how: object) -> bytes:
+    return b"".join(pair(**how))
 
 
 def chunked(body: bytes) -> bytes:
@@ -126,13 +134,62 @@ def test_a_resource_record_of_an_image_is_an_image(tmp_path: Path) -> None:
     assert isinstance(image, StoredImage) and read_payload(file, image.offset) == PNG
 
 
+def each_name(change: Callable[[bytes], bytes], data: bytes) -> bytes:
+    return re.sub(rb"(?m)^[\w-]+(?=: )", lambda name: change(name[0]), data)
+
+
+def with_lf_alone() -> list[bytes]:
+    """Records of which the HTTP headers, too, end their lines in LF."""
+    page, image = (http(b"", kind).replace(b"\r\n", b"\n") for kind in ("text/html", "image/png"))
+    return [response(PAGE, page + HTML, end=b"\n", after=b"\n\n"), response(IMAGE, image + PNG, end=b"\n", after=b"\n")]
+
+
+ODD = {
+    "length in lower case": [each.replace(b"Content-Length", b"content-length") for each in pair()],
+    "names in lower case": [each_name(bytes.lower, each) for each in pair()],
+    "names in upper case": [each_name(bytes.upper, each) for each in pair()],
+    "line ends of one character": pair(end=b"\n"),
+    "line ends of one character everywhere": with_lf_alone(),
+}
+
+
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd], ids=["plain", "gzip", "zstd"])
+@pytest.mark.parametrize("kind", ODD)
+def test_headers_are_read_in_any_case_and_with_any_line_end(
+    tmp_path: Path, kind: str, pack: Callable[[bytes], bytes]
+) -> None:
+    file = tmp_path / "a.warc"
+    file.write_bytes(b"".join(map(pack, [*ODD[kind], *pair(), *ODD[kind]])))
+    found = list(scan(file))
+    assert [type(each) for each in found] == [StoredPage, StoredImage] * 3
+    images = [each for each in found if isinstance(each, StoredImage)]
+    assert len({image.offset for image in images}) == 3
+    assert [read_payload(file, image.offset) for image in images] == [PNG] * 3
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_damage_among_odd_headers_is_told(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "a.warc"
+    page, image = ODD[kind]
+    file.write_bytes(page + b"nonsense\r\n\r\n" + image + image[:-1000])
+    found = list(scan(file))
+    assert [type(each) for each in found if not isinstance(each, Damage)] == [StoredPage, StoredImage]
+    assert len([each for each in found if isinstance(each, Damage)]) == 2
+
+
 @pytest.mark.parametrize(
-    "data",
-    [both(end=b"\n"), both().replace(b"Content-Length", b"content-length")],
-    ids=["line ends of one character", "lengths in lower case"],
+    ("data", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:46\nsize 12345\n", "a Git LFS pointer"),
+        (b"<!doctype html>\n<html>404</html>", "an HTML page"),
+    ],
 )
-def test_what_the_library_cannot_read_is_told(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "a.warc").write_bytes(data)
-    found = list(scan(tmp_path / "a.warc"))
-    assert [each.problem for each in found if isinstance(each, Damage)]
-    assert not any(isinstance(each, StoredPage | StoredImage) for each in found)
+@pytest.mark.parametrize("name", ["a.warc", "a.warc.gz"])
+def test_what_is_no_warc_file_is_named(tmp_path: Path, name: str, data: bytes, what: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(OpenAlignError, match=f"{name} is no WARC file: it is {what}"):
+        list(scan(tmp_path / name))

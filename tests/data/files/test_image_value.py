@@ -66,3 +66,11 @@ def test_backslashes_are_slashes_where_that_file_exists(tmp_path: Path) -> None:
     assert existing_file(tmp_path, "a\\b.jpg").read_bytes() == b"1"
     assert existing_file(tmp_path, "c\\d.jpg").read_bytes() == b"2"
     assert existing_file(tmp_path, "e\\f.jpg") == tmp_path / "e\\f.jpg"
+
+
+@pytest.mark.parametrize("written", [" a.jpg", "a.jpg ", "\ta.jpg"])
+def test_blanks_around_a_path_are_no_part_of_it_unless_the_file_is_called_so(tmp_path: Path, written: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert existing_file(tmp_path, written) == tmp_path / "a.jpg"
+    (tmp_path / written).write_bytes(b"")
+    assert existing_file(tmp_path, written) == tmp_path / written

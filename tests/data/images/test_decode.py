@@ -53,6 +53,14 @@ def test_sixteen_bit_grey_keeps_its_brightness() -> None:
     assert np.array_equal(decode(stored.getvalue()), np.full((4, 4, 3), 0x80))
 
 
+@pytest.mark.parametrize("value", [-1, 65_536, 2**31 - 1])
+def test_pixels_of_more_than_sixteen_bits_are_refused(value: int) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((8, 8), value, np.int32)).save(stream, "TIFF")
+    with pytest.raises(ImageError, match="pixels of 32 bits, whose range is not known"):
+        decode(stream.getvalue())
+
+
 def test_transparency_lies_on_white() -> None:
     stored = io.BytesIO()
     Image.new("RGBA", (5, 4), (255, 0, 0, 0)).save(stored, "PNG")
@@ -234,3 +242,13 @@ def test_an_encoded_jpeg_decodes_to_nearly_the_same() -> None:
 
 def test_an_image_error_survives_the_way_back_from_a_worker() -> None:
     assert pickle.loads(pickle.dumps(ImageError("truncated GIF"))).reason == "truncated GIF"
+
+
+@pytest.mark.parametrize("place", ["before the frame", "after the frame"])
+def test_a_jpeg_of_very_many_blocks_of_exif_is_refused(place: str) -> None:
+    plain, block = encoded("JPEG"), b"\xff\xe1\0\x10Exif\0\0" + b"x" * 8
+    position = 2 if place == "before the frame" else plain.index(b"\xff\xda")
+    decode(plain[:position] + block * 64 + plain[position:])
+    for count in (65, 200_000):
+        with pytest.raises(ImageError, match=r"^JPEG with too many blocks of EXIF$|^damaged JPEG$"):
+            decode(plain[:position] + block * count + plain[position:])

@@ -15,11 +15,13 @@ from PIL import ExifTags, Image
 
 from openalign.data.images import header
 from openalign.data.images.decode import decode
-from openalign.data.images.formats import format_of, suffix_of
+from openalign.data.images.formats import FORMATS, format_of, reading_advice, suffix_of
 from openalign.data.images.header import ImageError, ImageHeader, read_header
 from openalign.data.images.photo import photo_facts
 from openalign.data.images.read import read_image
 from openalign.data.images.rgb import upright
+from openalign.data.pairs import folder_files
+from openalign.data.pairs.open import open_pairs
 
 RED, GREEN, BLUE = (250, 10, 10), (10, 250, 10), (10, 10, 250)
 
@@ -116,3 +118,19 @@ def test_a_damaged_heic_raises_only_image_errors_and_warns_of_nothing(changes):
 
 def test_only_heic_loads_the_plugin():
     assert header._HEIF not in header._PILLOW_FORMATS
+
+
+def test_a_folder_of_heic_without_the_extra_says_which_to_install(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    undecoded = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
+    assert {"heic", "heif", "hif", "jxl"} == undecoded
+    monkeypatch.setattr(folder_files, "_NOT_DECODED", undecoded)
+    (tmp_path / "IMG_1.HEIC").write_bytes(HEIC)
+    picture().save(tmp_path / "IMG_2.HEIC", "JPEG")
+    pairs = open_pairs(tmp_path, need_text=False)
+    assert pairs.table["image"].to_pylist() == ["IMG_2.HEIC"]
+    [problem] = pairs.problems
+    advice = "(pip install 'openalign[photos]'), the first: IMG_1.HEIC"
+    assert problem.endswith(f"1 .heic images are of a format that is not read {advice}")
+    assert reading_advice(["heic", "svg"]) == "pip install 'openalign[photos]'"
+    assert reading_advice(["svg", "jxl"]) == "convert them to PNG or JPEG"

@@ -251,5 +251,14 @@ def test_huge_counts_cost_nothing():
     assert peak < 5_000_000
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_no_decoder_is_made_for_the_facts_where_it_could_make_room_for_pixels(monkeypatch, name):
+    written = Image.Exif()
+    written[DATE_TIME] = "2024:05:17 14:03:22"
+    data = encoded(name, exif=written.tobytes())
+    monkeypatch.setattr(Image, "open", None)
+    assert photo_facts(data).date == "2024-05-17T14:03:22"
+
+
 def test_a_png_of_many_empty_chunks_ends():
     assert quiet(b"\x89PNG\r\n\x1a\n" + (bytes(4) + b"teSt" + bytes(4)) * 1_000_000) == NOTHING

@@ -99,6 +99,8 @@ def raw(*directories: dict[int, Any], start: bytes = b"II*\0", order: str = "<")
         if isinstance(value, str):
             text = value.encode() + b"\0"
             return struct.pack(f"{order}HHII", tag, 2, len(text), place(text))
+        if tag in (COMPRESSION, PHOTOMETRIC, ORIENTATION):
+            return struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0)
         return struct.pack(f"{order}HHII", tag, 4, 1, value)
 
     def packed(tags: dict[int, Any], following: int) -> bytes:
@@ -163,7 +165,7 @@ FILES = {
     "cr2": raw({**as_strip(PREVIEW), COMPRESSION: 6, **DATED}, as_interchange(THUMBNAIL), sensor(), start=CANON),
     "pef": raw({**sensor(), **DATED}, as_interchange(THUMBNAIL), as_interchange(PREVIEW), start=b"MM\0*", order=">"),
     "rw2": raw({PANASONIC_JPEG: Data(PREVIEW), **DATED}, start=b"IIU\0"),
-    "orf": raw({**DATED, STRIPS: Data(SENSOR)}, start=b"IIRO") + THUMBNAIL + SENSOR + PREVIEW + SENSOR,
+    "orf": raw({**DATED, STRIPS: Data(SENSOR)}, as_interchange(THUMBNAIL), start=b"IIRO") + SENSOR + PREVIEW + SENSOR,
     "raf": raf(jpeg(96, 64, exif=Image.Exif())),
     "cr3": cr3(PREVIEW),
 }
@@ -226,7 +228,13 @@ def test_a_plain_tiff_is_no_raw_file():
 
 
 def test_a_raw_file_without_a_preview_gives_its_reason():
-    for data in (raw(sensor(), start=b"IIRO"), raf(SENSOR), FILES["raf"][:90], b"\0\0\0\x18ftypcrx " + bytes(100)):
+    for data in (
+        raw(sensor()),
+        raw(sensor(), start=b"IIRO"),
+        raf(SENSOR),
+        FILES["raf"][:90],
+        b"\0\0\0\x18ftypcrx " + bytes(100),
+    ):
         with pytest.raises(ImageError, match=r"^camera RAW without a preview$"):
             decode(data)
 

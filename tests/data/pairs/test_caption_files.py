@@ -105,7 +105,8 @@ def test_texts_and_images_without_each_other_are_counted(tmp_path: Path) -> None
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["one"]
     assert counted(pairs.problems) == {
-        Kind.ROW_WITHOUT_TEXT: 3,
+        Kind.ROW_WITHOUT_TEXT: 2,
+        Kind.EXTRA_IMAGE: 1,
         Kind.CAPTION_WITHOUT_IMAGE: 2,
         Kind.IMAGE_FORMAT: 1,
         Kind.FILE_NOT_USED: 1,
@@ -151,3 +152,61 @@ def test_an_image_beside_the_splits_is_counted(tmp_path: Path) -> None:
     put(tmp_path, preview=None)
     pairs = open_pairs(tmp_path, split="train")
     assert pairs.texts() == ["one"] and counted(pairs.problems) == {Kind.IMAGE_OUTSIDE: 1}
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        (["a.jpg", "a.0.txt", "a.1.txt", "a.10.txt", "b.jpg", "b.0.txt"], ["a.0", "a.1", "a.10", "b.0"]),
+        (["a.jpg", "a.0.txt", "a.1.txt", "b.jpg", "b.txt"], ["a.0", "a.1", "b"]),
+        (["a.jpg", "a.txt", "a.1.txt", "a.2.txt"], ["a", "a.1", "a.2"]),
+        (["a.jpg", "a_1.txt", "a_2.txt", "b_x.png", "b_x_0.txt", "b_x_1.txt"], ["a_1", "a_2", "b_x_0", "b_x_1"]),
+        (["images/a.jpg", "captions/a-1.caption", "captions/a-2.caption"], ["a-1", "a-2"]),
+        (["a.jpg", *(f"a.{number}.cap" for number in range(11))], [f"a.{number}" for number in range(11)]),
+    ],
+)
+def test_numbered_texts_of_an_image_are_its_captions(tmp_path: Path, names: list[str], texts: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(JPEG if name.endswith(("jpg", "png")) else f"the {Path(name).stem}".encode())
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == [f"the {text}" for text in texts] and counted(pairs.problems) == {}
+
+
+@pytest.mark.parametrize(
+    "lost", [["a.txt", "a_2.txt"], ["a.txt", "a-1.txt"], ["a.txt", "a_1.txt", "a_2.txt"], ["a.txt", "a.7.txt"]]
+)
+def test_texts_of_numbered_images_that_are_missing_go_to_no_other_image(tmp_path: Path, lost: list[str]) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    for name in lost:
+        (tmp_path / name).write_text(f"the {name}")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["the a.txt"]
+    assert counted(pairs.problems) == {Kind.CAPTION_WITHOUT_IMAGE: len(lost) - 1}
+
+
+def test_numbers_that_images_have_too_tell_no_texts_apart(tmp_path: Path) -> None:
+    put(tmp_path, **{"a": "the first", "a.1": "the second"})
+    (tmp_path / "a.2.txt").write_text("the third, whose image is missing")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["the second", "the first"]
+    assert counted(pairs.problems) == {Kind.CAPTION_WITHOUT_IMAGE: 1}
+
+
+def test_one_of_several_texts_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    for number, content in enumerate((b"one", b"\x00\x01\x02\xff", b"three")):
+        (tmp_path / f"a.{number}.txt").write_bytes(content)
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["one", "three"] and counted(pairs.problems) == {Kind.TEXT_NOT_READ: 1}
+
+
+def test_captions_in_objects_of_the_json_may_be_named(tmp_path: Path) -> None:
+    for name in "ab":
+        put(tmp_path, **{name: None})
+        (tmp_path / f"{name}.json").write_text(json.dumps({"meta": {"caption": f"the {name}"}, "size": 3}))
+    (tmp_path / "a.txt").write_text("another")
+    pairs = open_pairs(tmp_path, text_column="meta.caption")
+    assert pairs.texts() == ["the a", "the b"]
+    with pytest.raises(OpenAlignError, match=r"no field 'meta\.x'.*they have size, meta\.caption"):
+        open_pairs(tmp_path, text_column="meta.x")

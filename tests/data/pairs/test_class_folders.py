@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from openalign.data.left_out import Kind, counted
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
 from tests.data.pairs.folders import put
@@ -97,3 +98,58 @@ def test_number_folders_are_named_by_number_not_by_their_order_as_texts(tmp_path
     classes(tmp_path / "some", "2", "10")
     (tmp_path / "some" / "class_names.json").write_text(json.dumps(names))
     assert open_pairs(tmp_path / "some").texts() == ["name 2", "name 10"]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [
+        (["images/x/1.jpg", "images/x/2.jpg"], ["masks/x/1.png", "masks/x/2.png"]),
+        (["images/train/1.jpg", "images/val/1.jpg"], ["labels/train/1.png", "labels/val/1.png"]),
+        (["JPEGImages/a.jpg", "JPEGImages/b.jpg"], ["SegmentationClass/a.png", "SegmentationObject/b.png"]),
+        (["faces/a.jpg", "faces/b.jpg"], ["face_masks/a_mask.png"]),
+        (["flat/a.jpg", "flat/b.jpg"], ["flat/a_mask.png", "flat/b-depth.png"]),
+        (["deep/a.jpg", "deep/b.jpg"], ["deep/segmentation/a.png", "deep/a-masklabel.png"]),
+    ],
+)
+def test_masks_are_images_of_no_class_and_counted(tmp_path: Path, images: list[str], masks: list[str]) -> None:
+    for name in (*images, *masks):
+        put((tmp_path / name).parent, **{Path(name).stem: None})
+        (tmp_path / name).with_suffix(".jpg").rename(tmp_path / name)
+    with pytest.raises(OpenAlignError, match=r"several splits|but no texts"):
+        open_pairs(tmp_path)
+    pairs = open_pairs(tmp_path, need_text=False)
+    assert pairs.table["image"].to_pylist() == images
+    assert counted(pairs.problems) == {Kind.EXTRA_IMAGE: len(masks)}
+
+
+def test_masks_beside_the_images_of_classes_are_left_out(tmp_path: Path) -> None:
+    for folder in ("cat", "dog"):
+        put(tmp_path / folder, one=None, one_mask=None, two=None)
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["cat", "cat", "dog", "dog"]
+    assert counted(pairs.problems) == {Kind.EXTRA_IMAGE: 2}
+
+
+def test_a_folder_called_masks_without_images_of_its_names_is_a_class(tmp_path: Path) -> None:
+    put(tmp_path / "masks", venetian=None)
+    put(tmp_path / "hats", bowler=None)
+    assert open_pairs(tmp_path).texts() == ["hats", "masks"]
+    put(tmp_path / "joe", a_mask=None, b=None)  # no image of which it could be the mask
+    assert sorted(open_pairs(tmp_path).texts()) == ["hats", "joe", "joe", "masks"]
+
+
+@pytest.mark.parametrize("names", [("paris", "rome", "oslo"), ("000047", "000062", "000099")])
+def test_folders_of_the_same_names_are_views_and_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for folder in ("by day", "by night"):
+        put(tmp_path / folder, **dict.fromkeys(names))
+    with pytest.raises(OpenAlignError, match=r"no texts.*images of the same names.*give that folder"):
+        open_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("image_000", "image_001", "image_002")])
+def test_folders_whose_images_are_counted_alike_are_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for folder in ("cat", "dog"):
+        put(tmp_path / folder, **dict.fromkeys(names))
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["cat"] * 3 + ["dog"] * 3
+    assert any("(cat, dog) are taken for what their images show; --layout images" in each for each in pairs.problems)

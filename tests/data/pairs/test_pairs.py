@@ -4,9 +4,11 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from openalign.data.pairs.open import open_pairs
+from openalign.data.pairs.pairs import is_filled
 from openalign.errors import OpenAlignError
 from tests.data.pairs.folders import JPEG, put
 
@@ -43,3 +45,9 @@ def test_the_fingerprint_follows_images_and_their_order(tmp_path: Path) -> None:
     assert pairs.select([1, 0]).fingerprint() != before
     (tmp_path / "a.jpg").write_bytes(JPEG + b"\0")
     assert open_pairs(tmp_path).fingerprint() != before
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\u00a0 \ufeff", "\u200e\u200f", "\u2060", "\u00ad", "\u3000"])
+def test_a_text_of_characters_without_width_is_none(blank: str) -> None:
+    texts = pa.chunked_array([[blank, f"a{blank}b", None, "\u00e9", "", blank * 2, "\u4e00" + blank]], pa.string())
+    assert is_filled(texts).tolist() == [False, True, False, True, False, False, True]

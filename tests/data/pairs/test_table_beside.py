@@ -1,6 +1,9 @@
 """A table under any name is taken if its rows name images that are there; what it does not name is counted."""
 
+import bz2
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -256,3 +259,37 @@ def test_a_list_of_files_in_json_is_no_rival_of_a_table_called_pairs(tmp_path: P
     (tmp_path / "manifest.json").write_text(json.dumps([{"file": "a.jpg", "state": "was fetched"}]))
     write_checksums(tmp_path)
     assert open_pairs(tmp_path).texts() == ["a red wall"]
+
+
+@pytest.mark.parametrize(("name", "pack"), [("captions.csv.gz", gzip.compress), ("list.jsonl.bz2", bz2.compress)])
+def test_a_compressed_table_beside_its_images_is_looked_into(
+    tmp_path: Path, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    images(tmp_path, "img/1.jpg", "img/2.jpg")
+    csv, lines = b"sep=;\r\nimage;text\r\n1.jpg;one\r\n2.jpg;two\r\n", b""
+    for number, text in (("1", "one"), ("2", "two")):
+        lines += json.dumps({"image": f"{number}.jpg", "text": text}).encode() + b"\n"
+    (tmp_path / name).write_bytes(pack(csv if ".csv" in name else lines))
+    assert pairs_in(tmp_path) == {"img/1.jpg": "one", "img/2.jpg": "two"}
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "pairs.json", "meta_cap.json"])
+@pytest.mark.parametrize("form", ["list", "by name", "by stem"])
+def test_json_under_any_name_that_names_the_images_is_read(tmp_path: Path, name: str, form: str) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    content: object = [{"file_name": f"{each}.jpg", "text": f"the {each}"} for each in "ab"]
+    if form != "list":
+        end = ".jpg" if form == "by name" else ""
+        content = {f"{each}{end}": {"caption": f"the {each}", "tags": "x, y"} for each in "ab"}
+    (tmp_path / name).write_text(json.dumps(content))
+    assert pairs_in(tmp_path) == {"a.jpg": "the a", "b.jpg": "the b"}
+
+
+@pytest.mark.parametrize("name", ["captions.txt", "my prompts.txt", "annotations.json"])
+def test_a_file_that_could_say_something_of_images_and_does_not_name_them_is_told(tmp_path: Path, name: str) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / name).write_text('["a red wall"]' if name.endswith("json") else "a.jpg: a red wall\n")
+    (tmp_path / "README.txt").write_text("about\n")
+    assert counted(open_pairs(tmp_path, need_text=False).problems) == {Kind.FILE_NOT_USED: 1}
+    with pytest.raises(OpenAlignError, match=f"{name} names no image that is there"):
+        open_pairs(tmp_path)

@@ -99,7 +99,7 @@ def test_texts_are_taken_from_the_field_that_is_asked_for(
 
 def test_a_field_that_does_not_exist_or_is_an_object_is_an_error(tmp_path: Path) -> None:
     tar = captioned(tmp_path)
-    with pytest.raises(OpenAlignError, match=r"no texts 'nonsense': .* \.txt, recaption, alt, tags"):
+    with pytest.raises(OpenAlignError, match=r"no texts 'nonsense': .* \.txt, recaption, tags, alt\.en"):
         open_pairs(tar, text_column="nonsense")
     with pytest.raises(OpenAlignError, match="the field alt of sample 0 is an object: name a field in it"):
         open_pairs(tar, text_column="alt")
@@ -228,3 +228,60 @@ def test_messages_on_single_members_are_bounded(tmp_path: Path) -> None:
     assert len(pairs) == 1
     assert len(pairs.problems) == 21
     assert counted(pairs.problems) == {"texts that cannot be read": 50}
+
+
+@pytest.mark.parametrize(
+    ("names", "texts"),
+    [
+        (["a.jpg", "a.0.txt", "a.1.txt", "a.10.txt", "a.2.txt"], ["a.0", "a.1", "a.2", "a.10"]),
+        (["b.jpg", "a.jpg", "a.3.cap", "a.2.cap", "b.1.cap"], ["b.1", "a.2", "a.3"]),
+        (["a.jpg", "a.0.caption", "a.1.caption", "a.1.txt"], ["a.1"]),  # another kind of text
+    ],
+)
+def test_numbered_texts_of_a_sample_are_its_captions(tmp_path: Path, names: list[str], texts: list[str]) -> None:
+    members = {name: jpeg(0) if name.endswith("jpg") else name.rpartition(".")[0].encode() for name in names}
+    tar_of(tmp_path / "0.tar", members)
+    pairs = open_pairs(tmp_path / "0.tar")
+    assert pairs.texts() == texts and counted(pairs.problems) == {}
+    if len(texts) > 1:
+        assert any("have several texts, each of which is a caption" in problem for problem in pairs.problems)
+    assert open_pairs(tmp_path / "0.tar", text_column=names[3].partition(".")[2]).texts() == [
+        names[3].rpartition(".")[0]
+    ]
+
+
+def nested(folder: Path) -> Path:
+    rows = [{"meta": {"caption": f"the {n}", "by": {"name": f"x{n}"}, "tags": ["a"]}, "size": n} for n in range(2)]
+    members = {f"{n}.jpg": jpeg(n) for n in range(2)} | {f"{n}.json": fields(**rows[n]) for n in range(2)}
+    return tar_of(folder / "0.tar", members)
+
+
+def test_fields_of_objects_are_columns_and_may_be_texts(tmp_path: Path) -> None:
+    pairs = open_pairs(nested(tmp_path), text_column="meta.caption")
+    assert pairs.texts() == ["the 0", "the 1"]
+    assert pairs.columns["text"] == "meta.caption"
+    assert pairs.table["meta.by.name"].to_pylist() == ["x0", "x1"] and "meta" not in pairs.table.column_names
+    assert open_pairs(tmp_path, text_column="meta.by.name", where={"meta.caption": "the 1"}).texts() == ["x1"]
+
+
+def test_texts_in_objects_are_told_where_there_are_no_others(tmp_path: Path) -> None:
+    nested(tmp_path)
+    with pytest.raises(
+        OpenAlignError, match=r"no texts.*objects of the \.json \(meta\.caption\): --text-column meta\.c"
+    ):
+        open_pairs(tmp_path)
+    with pytest.raises(OpenAlignError, match=r"no texts 'meta\.title'.*meta\.caption, .*meta\.by\.name"):
+        open_pairs(tmp_path, text_column="meta.title")
+
+
+def test_a_field_whose_name_has_a_dot_comes_before_that_of_an_object(tmp_path: Path) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"one", "a.json": fields(**{"m.x": 1, "m": {"x": 2, "y": 3}})}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
+    assert pairs.table["m.x"].to_pylist() == [1] and pairs.table["m.y"].to_pylist() == [3]
+
+
+def test_too_many_fields_of_objects_leave_the_others_as_columns(tmp_path: Path) -> None:
+    many = {f"id{n}": n for n in range(3000)}
+    members = {"a.jpg": jpeg(0), "a.txt": b"one", "a.json": fields(size=7, seen=many)}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
+    assert pairs.table["size"].to_pylist() == [7] and not any("seen" in name for name in pairs.table.column_names)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openalign.data.left_out import counted
+from openalign.data.left_out import Kind, counted
 from openalign.data.tables.read import read_table
 from openalign.errors import OpenAlignError
 from tests.data.tables.long_tables import table_with
@@ -133,3 +133,42 @@ def test_invalid_rows_are_listed_up_to_a_limit_and_counted_exactly(tmp_path: Pat
     assert len(read_table(tmp_path / "t.csv", problems=problems)) == 1
     assert len(problems) == 21
     assert counted(problems) == {"rows that cannot be parsed": 500}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "sep=;;;", "\ufeffsep=;"])
+def test_a_first_line_for_excel_tells_the_delimiter(tmp_path: Path, first: str, end: str) -> None:
+    lines = [first, "image;text;note", 'a.jpg;"a red, ""big"" apple";x', f'b.jpg;"two{end}lines";y', "c.jpg;a,b,c,d;z"]
+    for number, encoding in enumerate(("utf-8", "utf-16")):
+        path = tmp_path / f"{number}.csv"
+        path.write_bytes("".join(f"{line}{end}" for line in lines).encode(encoding))
+        found = read_table(path)
+        assert found.column_names == ["image", "text", "note"]
+        assert found["text"].to_pylist() == ['a red, "big" apple', f"two{end}lines", "a,b,c,d"]
+        assert found["note"].to_pylist() == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|", ","])
+def test_lines_are_numbered_with_the_first_line_for_excel(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "t.csv"
+    rows = [["image", "text"], ["a.jpg", "one"], ["b.jpg", '"two'], ["c.jpg", "three"]]
+    content = f"sep={separator}\n" + "\n".join(separator.join(row) for row in rows)
+    path.write_text(content)
+    problems: list[str] = []
+    assert read_table(path, problems=problems)["text"].to_pylist() == ["one", '"two', "three"]
+    assert any("line 4" in problem for problem in problems)
+
+
+def test_a_table_that_is_about_sep_is_read_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("sep=a,image,text\n1,a.jpg,one\n")
+    assert read_table(tmp_path / "t.csv")["sep=a"].to_pylist() == ["1"]
+
+
+@pytest.mark.parametrize(("head", "rows"), [("image,text", 3), ('"image","text"', 2)])
+def test_a_header_that_is_repeated_where_files_were_joined_is_no_row(tmp_path: Path, head: str, rows: int) -> None:
+    part = f"{head}\n" + "".join(f"{n}.jpg,the text\n" for n in range(rows))
+    (tmp_path / "t.csv").write_text(part * 3 + "image,of a text\n")
+    problems: list[str] = []
+    assert len(read_table(tmp_path / "t.csv", problems=problems)) == 3 * rows + 1
+    assert counted(problems) == {Kind.ROW_NOT_PARSED: 2}
+    assert f"row {rows + 1} repeats the header" in problems[0]

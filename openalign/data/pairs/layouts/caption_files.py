@@ -14,6 +14,7 @@ from openalign.data.pairs.folder_files import gathered, image_files, looks_like_
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.pairs.texts_beside import (
@@ -60,9 +61,10 @@ class CaptionFiles:
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
-        images = image_files(files, folder)
         problems: list[str] = []
-        beside = _chosen(folder, texts_beside(images, files), options)
+        every = image_files(files, folder)
+        beside = _chosen(folder, texts_beside(every, files), options)
+        images = without_maps(every, name, problems, beside.texts)
         texts = _texts_of(folder, images, beside, options, problems)
         rows, captions = [], []
         for row, found in enumerate(texts.captions):
@@ -121,7 +123,11 @@ def _texts_of(folder: Path, images: Sequence[str], beside: Beside, options: Read
     captions: dict[str, list[str] | None] = {}
     taken: dict[str, None] = {}
     for each in suffixes:
-        found = {image: texts[each] for image, texts in beside.texts.items() if each in texts}
+        found = {
+            image: [texts[each], *beside.further.get(image, {}).get(each, ())]
+            for image, texts in beside.texts.items()
+            if each in texts
+        }
         texts = _captions_of_files(folder, found, each, problems)
         _check_alike(folder, captions, texts, each, options)
         captions = texts | captions
@@ -142,16 +148,27 @@ def _texts_of(folder: Path, images: Sequence[str], beside: Beside, options: Read
 
 
 def _captions_of_files(
-    folder: Path, files: dict[str, str], suffix: str, problems: list[str]
+    folder: Path, files: dict[str, list[str]], suffix: str, problems: list[str]
 ) -> dict[str, list[str] | None]:
-    """The captions in one text file for each image."""
-    texts = read_texts(folder, list(files.values()), problems)
-    captions, by_line = captions_in([texts[file] for file in files.values()])
+    """The captions in the text files of each image; None if none of them can be read."""
+    every = [file for each in files.values() for file in each]
+    texts = read_texts(folder, every, problems)
+    found, by_line = captions_in([texts[file] for file in every])
     if by_line:
         problems.append(
             f"{folder}: each line of a {suffix} file is read as a caption, since most files have several lines"
         )
-    return dict(zip(files, captions, strict=True))
+    if several := [image for image, each in files.items() if len(each) > 1]:
+        first = ", ".join(files[several[0]])
+        problems.append(f"{folder}: {len(several):,} images have several {suffix} files, the first: {first}")
+    captions_of = dict(zip(every, found, strict=True))
+    read = {image: [captions for file in each if (captions := captions_of[file])] for image, each in files.items()}
+    return {
+        image: None
+        if not found and any(texts[file] is None for file in files[image])
+        else [text for each in found for text in each]
+        for image, found in read.items()
+    }
 
 
 def _check_alike(folder: Path, one: dict[str, Any], other: dict[str, Any], suffix: str, options: ReadOptions) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +14,11 @@ from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS, gathe
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.named_images import folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.options import option
 
 _NO_CLASSES = (
     IMAGE_FOLDERS
@@ -51,6 +54,9 @@ _NO_CLASSES = (
 )
 """Names of folders, in lower case, that say what kind of file is in them, not what is to be seen."""
 _MASKS = frozenset(("mask", "masks", "segmentation", "segmentations"))
+_FEWEST_VIEWS = 3
+"""Names in each folder from which it is no chance that they are the same."""
+_COUNTED = re.compile(r"(\D*)(\d{1,18})(\D*)")
 _OF_A_CAMERA = re.compile(r"\d{3}[A-Z_]{5}")
 """`100APPLE`, as the DCF standard has it."""
 
@@ -65,10 +71,10 @@ class ClassFolders:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
-        folders = {image.rpartition("/")[0] for image in source.images}
+        folders = {image.rpartition("/")[0] for image in source.own_images}
         splits = split_folders(folders)
         classes = {name for parts in splits.values() for part in parts for name in _classes_below(folders, part)}
-        if not _could_be_classes(classes):
+        if not _could_be_classes(classes) or are_views(source.own_images):
             return None
         some = ", ".join(sorted(classes, key=by_number)[:3])
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
@@ -77,11 +83,12 @@ class ClassFolders:
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         local = [part for part in parts if isinstance(part, Path)]
         folder, files = gathered(local)
+        problems: list[str] = []
+        every = without_maps(image_files(files, folder), name, problems)
         class_of: dict[str, str | None] = {}
         for top in (part.relative_to(folder).as_posix() for part in local):
-            class_of |= _classes_of([file for file in image_files(files, folder) if _below(file, top) is not None], top)
+            class_of |= _classes_of([file for file in every if _below(file, top) is not None], top)
         images = sorted(class_of, key=lambda image: (by_number(class_of[image] or ""), image))
-        problems: list[str] = []
         names, read_from = _names(name, {each for each in class_of.values() if each}, folder, problems)
         named = [names.get(class_of[image] or "") for image in images]
         table = pa.table(
@@ -105,6 +112,11 @@ def _names(source: str, classes: set[str], folder: Path, problems: list[str]) ->
     if not classes:
         return {}, ""
     if not are_ids(classes):
+        some = ", ".join(sorted(classes, key=by_number)[:3])
+        problems.append(
+            f"{folder}: the names of {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''}) are taken "
+            f"for what their images show; {option(layout='images')} reads the images without texts"
+        )
         return names_of_folders(classes), "the name of the folder"
     names, table = names_of_ids(classes, [*around, around[-1].absolute().parent])
     if table is None:
@@ -158,3 +170,24 @@ def _could_be_classes(names: set[str]) -> bool:
     lower = {name.lower() for name in names}
     only_kinds = lower <= _NO_CLASSES
     return not only_kinds and not (lower & IMAGE_FOLDERS and lower & (_MASKS | TEXT_FOLDERS))
+
+
+def are_views(images: Iterable[str]) -> bool:
+    """Whether every folder holds images of the same names, as `blurred/` and `sharp/` do: no classes, but views.
+
+    `images` are sorted. Names that only count from 0 or 1 may be the same in folders of classes.
+    """
+    folders = 0
+    first: set[str] = set()
+    for _, inside in groupby(images, lambda image: image.rpartition("/")[0]):
+        names = {image.rpartition("/")[2].rpartition(".")[0] for image in inside}
+        first = first or names
+        folders += 1
+        if len(first) < _FEWEST_VIEWS or names != first:
+            return False
+    if folders < 2:
+        return False
+    numbered = [_COUNTED.fullmatch(name) for name in first]
+    counted = sorted(int(each[2]) for each in numbered if each)
+    alike = len({(each[1], each[3]) for each in numbered if each}) == 1
+    return not (alike and counted in (list(range(len(first))), list(range(1, len(first) + 1))))

@@ -1,5 +1,6 @@
 """A folder of images of which nothing is said."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,18 @@ import pyarrow as pa
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files
+from openalign.data.pairs.layouts.class_folders import are_views
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.table_beside import candidates
+from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.pairs.texts_beside import TEXT_SUFFIXES
 from openalign.data.tables.suffixes import table_suffix
+
+_MAY_HOLD_TEXTS = re.compile(r"caption|annotation|metadata|prompt|description|texts?\b", re.IGNORECASE)
+"""In the name of a text or JSON file that could say something of the images beside it."""
 
 
 class Images:
@@ -33,9 +39,10 @@ class Images:
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
-        images = image_files(files, folder)
+        problems: list[str] = []
+        images = without_maps(image_files(files, folder), name, problems)
         table = pa.table({"image": pa.array(images, pa.string()), "text": pa.nulls(len(images), pa.string())})
-        return replace(Pairs.of(name, table, FileImages(folder, table["image"])), columns={"image": "path"})
+        return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns={"image": "path"})
 
 
 def _passed_over(source: Source) -> list[str]:
@@ -43,8 +50,13 @@ def _passed_over(source: Source) -> list[str]:
     problems: list[str] = [
         LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} names no image that is there: to use it, give the table")
         for table in candidates(source)
-        if table_suffix(table)
+        if table_suffix(table) or _MAY_HOLD_TEXTS.search(table.rpartition("/")[2])
     ]
+    if are_views(source.own_images):
+        problems.append(
+            f"{source.name}: its folders hold images of the same names, so the names of the folders are not taken for "
+            "texts; to read one of them, give that folder"
+        )
     beside = source.beside.texts
     if files := [file for each in beside.values() for suffix, file in each.items() if suffix in TEXT_SUFFIXES]:
         message = f"{source.name}: {len(files):,} text files beside images hold no captions, the first: {files[0]}"

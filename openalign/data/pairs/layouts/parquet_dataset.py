@@ -34,7 +34,7 @@ class ParquetDataset:
         for file in files:
             splits.setdefault(split_of(file), []).append(source.child(file))
         more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
-        return Finding(f"it holds {files[0]}{more}", splits)
+        return Finding(f"it holds {files[0]}{more}", splits, source.loose_images("Parquet files"))
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         local = [part for part in parts if isinstance(part, Path)]

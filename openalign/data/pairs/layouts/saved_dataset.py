@@ -26,7 +26,8 @@ class SavedDataset:
         if not states:
             return None
         folders = sorted(file.rpartition("/")[0] for file in states)
-        return Finding(f"it holds {states[0]}", {folder: [source.child(folder)] for folder in folders})
+        parts: dict[str, list[PathOrUrl]] = {folder: [source.child(folder)] for folder in folders}
+        return Finding(f"it holds {states[0]}", parts, source.loose_images("saved dataset"))
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         problems: list[str] = []

@@ -11,6 +11,7 @@ from openalign.data.files import remote
 from openalign.data.files.walk import files_below
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.texts_beside import Beside, texts_beside
 from openalign.data.shards.find import is_pattern, matching
 from openalign.errors import OpenAlignError
@@ -97,6 +98,11 @@ class Source:
         return image_files(self.files, folder)
 
     @cached_property
+    def own_images(self) -> list[str]:
+        """Those of `images` that are no masks or the like of others."""
+        return without_maps(self.images, self.name, [])
+
+    @cached_property
     def beside(self) -> Beside:
         """The text files of each of `images`."""
         return texts_beside(self.images, self.files)
@@ -130,6 +136,15 @@ class Source:
             return []
         message = f"{self.name}: {len(others):,} images lie beside the folders of the splits, the first: {others[0]}"
         return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(others))]
+
+    def loose_images(self, what: str) -> list[str]:
+        """A message on the images in a folder whose images are those in `what`; a note if `what` may name them."""
+        if not self.is_folder or not self.images:
+            return []
+        message = f"{self.name}: {len(self.images):,} images lie beside the {what}, the first: {self.images[0]}"
+        if what != "shards":
+            return [f"{message}: they are read only where a row names them instead of holding its image"]
+        return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(self.images))]
 
     def children(self, relative: Iterable[str]) -> list[PathOrUrl]:
         """`child` of each."""

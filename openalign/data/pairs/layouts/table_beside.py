@@ -26,7 +26,7 @@ from openalign.data.pairs.layouts.splits import split_of, standard_split_of
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.tables.suffixes import table_suffix
+from openalign.data.tables.suffixes import packing_of, table_suffix
 from openalign.errors import OpenAlignError
 
 _PEEKED_BYTES = 1 << 16
@@ -36,6 +36,7 @@ _OWN_STEMS = ("metadata", "pairs")
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
+_JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -99,7 +100,8 @@ def candidates(source: Source) -> list[str]:
     for file in source.files:
         if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images:
             continue
-        own = _stem(file) in _OWN_STEMS or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
+        own = _stem(file) in _OWN_STEMS and table_suffix(file) is not None
+        own = own or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
         own = own or f"{file.removesuffix('.parquet')}_stats.json" in every  # img2dataset's list of downloads
         if not own and (file.lower().endswith((".txt", ".json")) or table_suffix(file)):
             found.append(file)
@@ -148,20 +150,22 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
             batch = next(file.iter_batches(_PEEKED_ROWS), None)
         yield from (list(_texts(row)) for row in (batch.to_pylist() if batch else ()))
         return
-    with TableSource.of(table).stream() as stream:
-        start: bytes = stream.read(_PEEKED_BYTES)
+    source = TableSource.of(table, packing_of(table)).after_separator_line()
+    start = source.start(_PEEKED_BYTES)
     lines = _decoded(start).splitlines()
     lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
     suffix = table_suffix(table)
     if table.suffix.lower() == ".json" and _IMAGES.search(start):
         return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
-        yield from ([text] for text in _JSON_TEXT.findall("\n".join(lines)) if "." in text)
+        whole = "\n".join(lines)
+        names = [text for text in _JSON_TEXT.findall(whole) if _is_file(text)]
+        yield from ([name] for name in names or _JSON_KEY.findall(whole))
     elif suffix in (".jsonl", ".ndjson"):
         yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
     else:
         lines = [line for line in lines[: _PEEKED_ROWS + 1] if line.strip()]
-        delimiter = max("\t,;|", key=lambda each: lines[0].count(each) if lines else 0)
+        delimiter = source.separator or max("\t,;|", key=lambda each: lines[0].count(each) if lines else 0)
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
         yield from rows[1:] or rows  # without the header, if there is one
 

@@ -1,8 +1,18 @@
 """One table that names its images or holds them: a file, or the table called `pairs` or `metadata` of a folder."""
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from openalign.data.files import remote
+from openalign.data.files.walk import files_below
+from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.file_images import FileImages
+from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.from_tables import pairs_of_table
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
@@ -33,7 +43,30 @@ class TableFile:
         (table,) = parts
         if not isinstance(table, Path):
             raise OpenAlignError(f"{table} is the URL of a table: download the table and give the file")
-        return pairs_of_table(name, table, options)
+        pairs = pairs_of_table(name, table, options)
+        folder = Path(remote.local_path(name))
+        return _with_unnamed(pairs, table, folder) if folder.is_dir() else pairs
+
+
+def _with_unnamed(pairs: Pairs, table: Path, folder: Path) -> Pairs:
+    """The pairs, with a message on the images in `folder` that no row of the table names."""
+    base = (pairs.images.folder if isinstance(pairs.images, FileImages) else table.parent).absolute()
+    images = image_files(files_below(folder), folder)
+    paths = [os.path.relpath(folder.absolute() / image, base) for image in images]
+    is_named = pc.is_in(pa.array(paths, pa.string()), pairs.table["image"].combine_chunks()).to_pylist()
+    unnamed = [image for image, each in zip(images, is_named, strict=True) if not each]
+    if unnamed and (rest := _otherwise_named(pairs.table["image"], base)):
+        unnamed = [image for image in unnamed if os.path.normpath(folder.absolute() / image) not in rest]
+    if not unnamed:
+        return pairs
+    message = f"{table}: {len(unnamed):,} images of {folder} are not named by it, the first: {unnamed[0]}"
+    return replace(pairs, problems=(*pairs.problems, LeftOut(Kind.IMAGE_NOT_NAMED, message, len(unnamed))))
+
+
+def _otherwise_named(names: pa.ChunkedArray, base: Path) -> set[str]:
+    """The files that are named in another way than by a path below `base`."""
+    odd = names.filter(pc.match_substring_regex(names, r"^/|^\.\./|\\"))
+    return {os.path.normpath(base / each.replace("\\", "/")) for each in odd.to_pylist() if each}
 
 
 def _table_called(stem: str, source: Source) -> str | None:

@@ -42,6 +42,7 @@ class WebDataset:
         more = f" and {len(tars) - 1:,} more" if len(tars) > 1 else ""
         is_whole = source.is_folder and (source.chosen is None or "*" in source.name)
         problems = [*missing_tars(own or source.files), *beside_tars(source.files)] if is_whole else []
+        problems += source.loose_images("shards") if is_whole and not own else []
         return Finding(f"it holds {PurePosixPath(tars[0]).name}{more}", splits, problems=problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:

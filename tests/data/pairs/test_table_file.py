@@ -1,0 +1,48 @@
+"""A table called `pairs` in a folder: the images there that it does not name are counted."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from openalign.data.left_out import Kind, counted
+from openalign.data.pairs.open import open_pairs
+from tests.data.pairs.folders import JPEG, put
+
+
+@pytest.mark.parametrize("written", ["{}.jpg", "./{}.jpg", "{folder}/{}.jpg", "file://{folder}/{}.jpg", "x/../{}.jpg"])
+def test_images_that_no_row_names_are_counted(tmp_path: Path, written: str) -> None:
+    put(tmp_path, a=None, b=None, c=None)
+    put(tmp_path / "more", d=None)
+    rows = [written.format(name, folder=tmp_path) for name in "ab"]
+    (tmp_path / "pairs.csv").write_text("image,text\n" + "".join(f"{row},the text\n" for row in rows))
+    for need_text in (True, False):  # an index has no use for the texts
+        pairs = open_pairs(tmp_path, need_text=need_text)
+        assert len(pairs) == 2
+        assert counted(pairs.problems) == {Kind.IMAGE_NOT_NAMED: 2}
+        assert any("pairs.csv: 2 images" in each and "the first: c.jpg" in each for each in pairs.problems)
+    assert counted(open_pairs(tmp_path / "pairs.csv").problems) == {}
+
+
+@pytest.mark.parametrize("names", [("img\\a.jpg", "img\\b.jpg"), ("img/a.jpg", "img/b.jpg"), ("a.jpg", "b.jpg")])
+def test_images_that_are_named_in_any_way_are_not_counted(tmp_path: Path, names: tuple[str, ...]) -> None:
+    put(tmp_path / "img", a=None, b=None)
+    lines = [json.dumps({"image": name, "text": "one"}) for name in names]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    assert counted(open_pairs(tmp_path).problems) == {}
+
+
+def test_rows_without_a_text_and_of_another_split_name_their_images(tmp_path: Path) -> None:
+    put(tmp_path, a=None, b=None, c=None)
+    (tmp_path / "pairs.csv").write_text("image,text,split\na.jpg,one,train\nb.jpg,,train\nc.jpg,two,val\n")
+    pairs = open_pairs(tmp_path, split="train")
+    assert pairs.texts() == ["one"] and counted(pairs.problems) == {Kind.ROW_WITHOUT_TEXT: 1}
+
+
+def test_images_beside_a_table_that_holds_its_own_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, a=None)
+    pq.write_table(pa.table({"image": [JPEG, JPEG], "text": ["one", "two"]}), tmp_path / "pairs.parquet")
+    pairs = open_pairs(tmp_path)
+    assert len(pairs) == 2 and counted(pairs.problems) == {Kind.IMAGE_NOT_NAMED: 1}
