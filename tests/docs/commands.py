@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
@@ -32,7 +33,6 @@ NOT_RUN = {
     "openalign demo": "ten minutes; tests/demo runs its stages on a small web",
     "torchrun": "several GPUs; tests/training starts torchrun with two processes on the CPU",
     "hf download": "needs the Hugging Face hub",
-    "curl": "needs the running service; tests/serve sends the same requests",
     "pre-commit install": "changes the repository's hooks",
 }
 """The beginnings of commands that are not run, each with the reason."""
@@ -67,6 +67,7 @@ def run(words: list[str], monkeypatch) -> None:
     arguments = [name for argument in arguments for name in (_files_of(argument) or [argument])]
     runners: dict[str, Callable[[list[str]], None]] = {
         "openalign": lambda given: _openalign(given, monkeypatch),
+        "curl": _curl,
         "python": lambda given: _python(given, monkeypatch),
         "bash": _script,
         "pytest": _pytest,
@@ -94,10 +95,33 @@ def _openalign(arguments: list[str], monkeypatch) -> None:
     assert done.exit_code == 0, f"openalign {shlex.join(arguments)}\n{done.output}"
 
 
-def _answer_once(index: Path, host: str, port: int) -> None:
+def _answer_once(index: Path, **options: object) -> None:
     """In place of `serve`, which runs until Ctrl-C: the same service answers one query."""
     with TestClient(create_app(Index.open(index))) as client:
         assert client.get("/api/search", params={"text": "a red wall"}).json()["hits"]
+
+
+def _curl(arguments: list[str]) -> None:
+    """The request that curl would send, to the service of the folder's index; it must be answered with 200."""
+    headers: dict[str, str] = {}
+    form: list[tuple[str, tuple[str | None, bytes]]] = []
+    body: dict[str, Any] = {}
+    *options, url = arguments
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        name, _, content = value.partition("=")
+        if option == "-H":
+            headers.update([value.split(": ", 1)])
+        elif option == "-d":
+            body = {"content": value}
+        else:
+            assert option == "-F", option
+            is_file = content.startswith("@")
+            part = (content[1:], Path(content[1:]).read_bytes()) if is_file else (None, content.encode())
+            form.append((name, part))
+    method = "POST" if form or body else "GET"
+    with TestClient(create_app(Index.open("photos.index"))) as client:
+        reply = client.request(method, url, headers=headers, files=form or None, **body)
+    assert reply.status_code == 200, f"curl {shlex.join(arguments)}\n{reply.text}"
 
 
 def _small_training(arguments: list[str]) -> list[str]:

@@ -1,8 +1,14 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
+from openalign.model import hub
+from openalign.model.align import Align, AlignSettings, TextTowerSettings
+from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.search import Index
 
 NAMES = ["red", "green", "blue", "yellow", "violet", "white"]
@@ -24,3 +30,34 @@ def index(tmp_path: Path, paint, paint_encoder) -> Index:
     (index.store.folder / "CREDITS").write_text("Painted here, https://example.org/licence")
     (index.store.folder / "examples.json").write_text(json.dumps(["a red wall", {"text": "white", "minus": ["red"]}]))
     return index
+
+
+@pytest.fixture
+def index_folder(tmp_path: Path, make_index) -> Path:
+    """Two images, indexed with an untrained model of the real kind."""
+    return make_index(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_index() -> Callable[[Path], Path]:
+    """Writes photos, a model and `photos.index` into a folder."""
+    return _make_index
+
+
+def _make_index(tmp_path: Path) -> Path:
+    tokenizer = Tokenizer.load(train_tokenizer(["a red apple", "a blue boat"], tmp_path / "tokenizer.json", size=60))
+    settings = AlignSettings(
+        image_tower=ImageTowerSettings(
+            width_multiplier=0.25, kernels=(3,), strides=(2,), channels=(64,), repeats=(1,), expansions=(1,)
+        ),
+        text_tower=TextTowerSettings(width=16, layers=1, heads=2, inner_width=32, max_pieces=16),
+        vocabulary=tokenizer.size,
+        image_size=16,
+        resize_size=20,
+    )
+    hub.save(Align(settings), tokenizer, tmp_path / "model", card="# untrained\n")
+    for colour in ("red", "blue"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.new("RGB", (60, 40), colour).save(tmp_path / "photos" / f"{colour}.jpg")
+    Index.build([tmp_path / "photos"], model=tmp_path / "model", to=tmp_path / "photos.index")
+    return tmp_path / "photos.index"

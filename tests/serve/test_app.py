@@ -10,8 +10,9 @@ from PIL import Image
 
 from openalign.errors import OpenAlignError
 from openalign.search import Index
+from openalign.serve.access import LOCAL_NAMES, Access
 from openalign.serve.app import create_app, serve
-from openalign.serve.guard import LOCAL_NAMES, MAX_BODY
+from openalign.serve.guard import MAX_BODY
 
 
 @pytest.fixture
@@ -224,7 +225,7 @@ def test_a_failing_model_gives_an_error_message_not_a_traceback(client):
     ],
 )
 def test_a_local_service_accepts_requests_of_its_own_page_only(index, headers, status):
-    client = TestClient(create_app(index, hosts=LOCAL_NAMES), base_url="http://localhost:8000")
+    client = TestClient(create_app(index, access=Access(LOCAL_NAMES)), base_url="http://localhost:8000")
     for reply in (
         client.get("/api/search?text=red", headers=headers),
         client.post("/api/search", data={"text": "red"}, headers=headers),

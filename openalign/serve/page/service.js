@@ -3,18 +3,49 @@
 import { asksNothing, parametersOf, uploadOf } from "./query.js";
 
 const MOST_BYTES = 20 * 1024 * 1024;
+const MOST_TRIES = 4;
+const STORED_KEY = "openalign-key"; // for this tab, and no cookie: it goes with our own requests only
 
 async function ask(address, options = {}) {
-  let response;
+  for (let tries = 1; ; tries++) {
+    const key = sessionStorage.getItem(STORED_KEY);
+    const response = await answer(address, key === null ? options : { ...options, headers: { "X-Api-Key": key } });
+    const reply = await response.json().catch(() => ({ error: `The service answered with status ${response.status}.` }));
+    if (response.ok) return reply;
+    const again = tries < MOST_TRIES;
+    if (again && response.status === 401 && hasAnotherKey(key)) continue;
+    const seconds = Number(response.headers.get("Retry-After"));
+    if (!again || ![429, 503].includes(response.status) || !seconds) throw new Error(reply.error);
+    await pause(seconds, options.signal);
+  }
+}
+
+async function answer(address, options) {
   try {
-    response = await fetch(address, options);
+    return await fetch(address, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("The service does not answer. Is it still running?");
   }
-  const reply = await response.json().catch(() => ({ error: `The service answered with status ${response.status}.` }));
-  if (!response.ok) throw new Error(reply.error);
-  return reply;
+}
+
+function hasAnotherKey(refused) {
+  if (sessionStorage.getItem(STORED_KEY) !== refused) return true; // given for a request beside this one
+  const given = prompt(refused === null ? "The key of this service:" : "That is not the key of this service. Its key:");
+  if (given === null) return false;
+  sessionStorage.setItem(STORED_KEY, given.replace(/[^!-~]/g, "")); // a header takes no other characters
+  return true;
+}
+
+function pause(seconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, 1000 * seconds);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    signal?.addEventListener("abort", stop, { once: true });
+  });
 }
 
 export const info = () => ask("/api/info");

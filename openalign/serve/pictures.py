@@ -1,0 +1,113 @@
+"""The routes that need no model: the page, the state of the service, the indexed images."""
+
+from pathlib import Path
+
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from openalign.data.images.header import read_header
+from openalign.serve.failures import NoSuchRow
+from openalign.serve.links import version_of
+from openalign.serve.metrics import CONTENT_TYPE
+from openalign.serve.service import FAILURES, PREFIXES, Service, Top
+from openalign.serve.wire import Health, Info, Picture, Pictures, info_of
+
+PAGE = Path(__file__).parent / "page"
+_SHOWN_BY_BROWSERS = {"jpeg", "png", "gif", "webp", "bmp"}
+_FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
+"""For URLs with the version of the image (`v`)."""
+_NOT_KEPT = {"cache-control": "no-cache"}
+"""After the index is built again, the same row may be another image."""
+
+
+def add_page(app: FastAPI) -> None:
+    app.mount("/static", StaticFiles(directory=PAGE), name="static")
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> FileResponse:
+        return FileResponse(PAGE / "icon.svg")
+
+
+def add_state(app: FastAPI, service: Service) -> None:
+    """How the service is. Both answer from the event loop, which no other request keeps busy."""
+
+    @app.get("/health", responses=FAILURES)
+    async def health() -> Health:
+        """The service is up; answered without the key."""
+        return Health(status="ok", rows=len(service.index))
+
+    text = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **FAILURES}
+
+    @app.get("/metrics", responses=text, response_class=Response)
+    async def metrics() -> Response:
+        """Requests, their seconds, the queue and the model's batches in Prometheus' text format."""
+        queue = service.queue
+        gauges = {
+            "openalign_queue_items": ("Texts and images of requests that are not answered yet.", queue.waiting),
+            "openalign_queue_seconds": ("Seconds until these are done, as measured.", round(queue.seconds_waiting, 3)),
+            "openalign_index_rows": ("Images in the index.", len(service.index)),
+        }
+        return Response(service.metrics.exposition(gauges), headers={"content-type": CONTENT_TYPE})
+
+
+def add_pictures(app: FastAPI, service: Service) -> None:
+    index, links = service.index, service.links
+    info = info_of(index)
+
+    def about() -> Info:
+        """The index that is served, and example queries."""
+        return info
+
+    def browse(count: Top = 24) -> Pictures:
+        """Images at even intervals of the index."""
+        return Pictures(images=[Picture.of(row, links) for row in index.sample(count)])
+
+    def one(row: int) -> Picture:
+        """One indexed image."""
+        service.check(row)
+        return Picture.of(index.row(row), links)
+
+    for prefix in PREFIXES:
+        app.get(f"{prefix}/info", responses=FAILURES)(about)
+        app.get(f"{prefix}/browse", responses=FAILURES)(browse)
+        app.get(f"{prefix}/rows/{{row}}", responses=FAILURES)(one)
+
+
+def add_image_files(app: FastAPI, service: Service) -> None:
+    index = service.index
+
+    def thumbnail(row: int, v: str = "") -> Response:
+        """A small JPEG whose shorter side has at most 256 pixels."""
+        headers = _caching(service, row, v)
+        return Response(index.thumbnail(row), media_type="image/jpeg", headers=headers)
+
+    def original(row: int, v: str = "") -> Response:
+        """The image file; the thumbnail if browsers cannot show its format."""
+        headers = _caching(service, row, v)
+        data = index.original(row)
+        shown = read_header(data).format
+        if shown not in _SHOWN_BY_BROWSERS:
+            data, shown = index.thumbnail(row), "jpeg"
+        return Response(data, media_type=f"image/{shown}", headers=headers)
+
+    file = {"schema": {"type": "string", "format": "binary"}}
+    jpeg = {200: {"content": {"image/jpeg": file}}, **FAILURES}
+    any_format = {200: {"content": {f"image/{name}": file for name in sorted(_SHOWN_BY_BROWSERS)}}, **FAILURES}
+    for prefix in PREFIXES:
+        app.get(f"{prefix}/thumbnails/{{row}}", responses=jpeg, response_class=Response)(thumbnail)
+        app.get(f"{prefix}/images/{{row}}", responses=any_format, response_class=Response)(original)
+
+
+def _caching(service: Service, row: int, version: str) -> dict[str, str]:
+    """The headers of an image of the index; raises `NoSuchRow` if the URL is of another image that had this row."""
+    service.check(row)
+    if not version:
+        return _NOT_KEPT
+    if version != version_of(service.index.row(row)):
+        raise NoSuchRow(f"Row {row} is another image now: search again.")
+    return _FOR_GOOD

@@ -1,0 +1,67 @@
+"""What the routes of one service share: index, queue and metrics; parameters with their limits."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import File, Form, Query, UploadFile
+from pydantic import AfterValidator, StringConstraints
+
+from openalign.search.index import Index
+from openalign.serve.failures import NoSuchRow
+from openalign.serve.links import Links
+from openalign.serve.metrics import Metrics
+from openalign.serve.queueing import WorkQueue
+from openalign.serve.wire import Problem
+
+MAX_TOP = 200
+MAX_TEXT = 1000
+"""Characters; the model reads the first 64 word pieces."""
+MAX_TEXTS = 16
+MAX_LABELS = 100
+PREFIXES = ("", "/api")
+"""Every route stands under both; the search page asks those under `/api`."""
+FAILURES: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
+
+
+def encodable(text: str) -> str:
+    """The text; ValueError if it has half a surrogate pair, which JSON may hold and no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be a text in UTF-8") from None
+    return text
+
+
+Words = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(encodable)]
+"""A text of a client's."""
+_ALONE = "A whole query; not beside text, plus or minus"
+
+Text = Annotated[Words, Query()]
+Texts = Annotated[list[Words], Query(max_length=MAX_TEXTS, default_factory=list)]
+QueryText = Annotated[Words, Query(description=_ALONE)]
+Row = Annotated[int | None, Query(ge=0)]
+Top = Annotated[int, Query(ge=1, le=MAX_TOP)]
+
+TextField = Annotated[Words, Form()]
+TextsField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
+QueryField = Annotated[Words, Form(description=_ALONE)]
+RowField = Annotated[int | None, Form(ge=0)]
+TopField = Annotated[int, Form(ge=1, le=MAX_TOP)]
+LabelsField = Annotated[list[Words], Form(min_length=1, max_length=MAX_LABELS)]
+Upload = Annotated[UploadFile | None, File(description="JPEG, PNG, WebP, GIF or BMP, at most 20 MB")]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One index that is served."""
+
+    index: Index
+    """Its model is a `SharedModel`."""
+    queue: WorkQueue
+    metrics: Metrics = field(default_factory=Metrics)
+    links: Links = field(default_factory=Links)
+
+    def check(self, row: int) -> None:
+        """Raise `NoSuchRow` unless the index has this row."""
+        if not 0 <= row < len(self.index):
+            raise NoSuchRow(f"There is no image {row}: the index has 0 to {len(self.index) - 1}.")
