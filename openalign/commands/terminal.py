@@ -63,7 +63,10 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
 
 def print_hits(hits: "Hits", *, show_all: bool) -> None:
     """Print the results that match, and how many more lie beyond the mark; with `show_all` those too, dimmed."""
-    if hits and hits.nothing_matches:
+    if not hits:
+        print("Nothing matches: there is no image that meets the conditions.")
+        return
+    if hits.nothing_matches:
         shown = hits if show_all else hits[:CLOSEST]
         print(f"Nothing matches. The {len(shown)} most similar images, which probably show something else:")
     else:

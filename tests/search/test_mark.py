@@ -195,6 +195,11 @@ def test_what_is_not_there_is_told_and_the_most_similar_are_named(index, capsys)
     assert capsys.readouterr().out.count(".png") == 8
 
 
+def test_where_no_image_meets_the_conditions_a_sentence_says_so(index, capsys):
+    terminal.print_hits(index.search("red", where=["width>9000"]), show_all=False)
+    assert "meets the conditions" in capsys.readouterr().out
+
+
 def test_only_matches_are_printed_unless_all_are_asked_for(index, capsys):
     hits = index.search("red", top=8)
     matching = sum(hit.within for hit in hits)
