@@ -87,8 +87,14 @@ COLOURS = {
 }
 
 
+BLACK = (10, 10, 10)
+
+
 class PaintEncoder(DualEncoder):
-    """Sees the mean colour of an image and the first colour word of a text, as directions from mid-grey."""
+    """Sees the mean colour of an image and the first colour word of a text, as directions from mid-grey.
+
+    A text without one is black; it fails on `colourless`.
+    """
 
     name = "paint"
     width = 3
@@ -107,7 +113,13 @@ class PaintEncoder(DualEncoder):
         return _directions(images)
 
     def _embed_text_batch(self, texts: Sequence[str]):
-        return _directions([COLOURS[next(name for name in COLOURS if name in text)] for text in texts])
+        return _directions([_named(text) for text in texts])
+
+
+def _named(text: str) -> tuple[int, int, int]:
+    if text == "colourless":
+        raise StopIteration
+    return next((colour for name, colour in COLOURS.items() if name in text), BLACK)
 
 
 def _directions(colours: Sequence[Sequence[float]]) -> torch.Tensor:

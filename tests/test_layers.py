@@ -55,7 +55,7 @@ ROOMS = {
             "report",
         ),
     ],
-    "openalign.search": ["rows watched query", "graph", "store"],
+    "openalign.search": ["rows watched query mark", "graph", "store"],
     "openalign.commands": ["output"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
 }

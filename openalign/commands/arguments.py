@@ -92,3 +92,4 @@ WrittenQuery = Annotated[
 Plus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")]
 Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")]
+All = Annotated[bool, typer.Option("--all", help="Show also those of them that lie beyond the mark where matches end.")]

@@ -9,6 +9,7 @@ import typer
 from openalign.commands.arguments import (
     DATA,
     MODELS,
+    All,
     Conditions,
     Host,
     ImageColumn,
@@ -80,12 +81,15 @@ def search(
     where: Conditions = None,
     top: Top = 10,
     model: ModelOfIndex = None,
+    all_: All = False,
     json: Json = False,
 ) -> None:
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
 
     A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
     marks make a text literal: '"black - white" + 2*at night'.
+
+    Of the N most similar images those are shown that match, which may be none.
 
     ```
     openalign search photos.index "a red apple - people"
@@ -105,9 +109,9 @@ def search(
     if json:
         given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
         content = {"index": str(index), "query": given | {"where": where or [], "terms": terminal.terms_json(asked)}}
-        terminal.print_json(content | {"hits": terminal.hits_json(hits)})
+        terminal.print_json(content | {"nothing_matches": hits.nothing_matches, "hits": terminal.hits_json(hits)})
     else:
-        terminal.print_table(terminal.hits_table(hits))
+        terminal.print_hits(hits, show_all=all_)
 
 
 def serve(

@@ -20,6 +20,7 @@ from openalign.progress import bar, say
 from openalign.search import prepare
 from openalign.search.from_vectors import GivenImages
 from openalign.search.listing import Source, SourceListing
+from openalign.search.mark import SAMPLE, Mark, calibrated, captions
 from openalign.search.place import Place, place_of, with_model
 from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
 from openalign.search.store.changes import Listed, NewImage
@@ -208,8 +209,22 @@ class Run:
         read_as = [source.read_as for source in sources]
         columns = sorted({column for source in sources for column in source.columns})
         meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, columns=columns)
-        meta = replace(meta, lost=counted(problems))
+        meta = replace(meta, lost=counted(problems), mark=self._mark())
         writer.finish(meta, problems)
+
+    def _mark(self) -> Mark | None:
+        """Where matches end; measured again when a tenth of the images has changed, since it takes seconds."""
+        meta = self._place.writer.meta
+        if meta.mark is not None and 10 * abs(meta.images - meta.mark.images) <= meta.mark.images:
+            return meta.mark
+        try:
+            captions_CD = self._model.embed_texts(captions())
+        except NotFinite as error:  # of some captions; the other vectors are valid
+            captions_CD = error.vectors_BD
+        except OpenAlignError as error:  # an index of vectors, without their model
+            say(f"Searches will not tell where matches end, since texts cannot be embedded: {error}")
+            return None
+        return calibrated(self._place.writer.sample(SAMPLE), captions_CD, meta.images)
 
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta

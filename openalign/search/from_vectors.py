@@ -1,4 +1,4 @@
-"""Build an index from folders of vectors that `openalign embed` wrote: no image is read, no model is loaded."""
+"""Build an index from folders of vectors that `openalign embed` wrote: no image is read, and no model is needed."""
 
 import json
 from collections import Counter
@@ -19,6 +19,7 @@ from openalign.embedding.columns import Embedded
 from openalign.embedding.manifest import Manifest
 from openalign.embedding.read import Vectors
 from openalign.errors import OpenAlignError
+from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.progress import say
 from openalign.search.prepare import Item, Known, Prepared, Renamed
@@ -45,7 +46,11 @@ class GivenVectors(DualEncoder):
         return torch.from_numpy(images.astype(np.float32))
 
     def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
-        raise OpenAlignError(f"{self.name} is not loaded: an index of vectors embeds no text.")
+        """By the model itself, where it is at hand: an index needs texts only to tell where matches end."""
+        model = hub.load(self.name)
+        if model.fingerprint != self.fingerprint:
+            raise OpenAlignError(f"{self.name} is not the model of these vectors any more.")
+        return torch.from_numpy(model.embed_texts(texts))
 
 
 class VectorsSource:

@@ -1,5 +1,6 @@
 """The index of embedded images: build it, open it, search it by texts, images or both."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from openalign.options import option
 from openalign.progress import say
 from openalign.search import build
 from openalign.search.from_vectors import open_all
+from openalign.search.mark import BEST
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
@@ -35,6 +37,8 @@ class Hit:
     """The image, as the index holds it."""
     score: float
     """Cosine similarity of the query and the image, -1 to 1."""
+    within: bool = True
+    """Whether the image lies inside the mark where matches end (`openalign.search.mark`)."""
 
     @property
     def row(self) -> int:
@@ -60,6 +64,15 @@ class Hit:
     def page(self) -> str | None:
         """The URL of the web page with the image, if known."""
         return self.indexed.page
+
+
+class Hits(list[Hit]):
+    """The results of a search, best first."""
+
+    @property
+    def nothing_matches(self) -> bool:
+        """Whether no image lies inside the mark: these are then the most similar ones, which do not match."""
+        return not any(hit.within for hit in self)
 
 
 class Index:
@@ -158,8 +171,8 @@ class Index:
         minus: Sequence[str] = (),
         where: Sequence[str] = (),
         top: int = 10,
-    ) -> list[Hit]:
-        """The `top` images most similar to the query, best first.
+    ) -> Hits:
+        """The `top` images most similar to the query, best first; `Hit.within` says which of them match.
 
         `query` is written in the language of `openalign.search.query.language`: `"at night - people"`. To it are added
         the images of `image`, rows `row` of this index and texts of `plus`, and those of `minus` are taken away; these
@@ -179,10 +192,24 @@ class Index:
         asked = _asked(query, image, row, plus, minus)
         among = self.store.matching([where] if isinstance(where, str) else where) if where else None
         query_D = self.embed_query(asked)
+        best = self._best(asked, query_D, max(top, BEST), among)
+        level = self._level(asked, query_D, best if among is None else self._best(asked, query_D, BEST))
+        indexed = self.store.rows([row for row, _ in best[:top]])
+        scores = [score for _, score in best[:top]]
+        return Hits(Hit(row, round(score, 4), score >= level) for row, score in zip(indexed, scores, strict=True))
+
+    def _best(
+        self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None
+    ) -> list[tuple[int, float]]:
+        """The `top` rows most similar to the query, without those of the query, and their scores."""
         rows, scores = self.store.nearest(query_D, top + len(asked.rows), among)
-        best = [(found, score) for found, score in zip(rows, scores, strict=True) if found not in asked.rows][:top]
-        indexed = self.store.rows([int(found) for found, _ in best])
-        return [Hit(found, round(float(score), 4)) for found, (_, score) in zip(indexed, best, strict=True)]
+        found = zip(rows.tolist(), scores.tolist(), strict=True)
+        return [(row, score) for row, score in found if row not in asked.rows][:top]
+
+    def _level(self, asked: Query, query_D: NDArray[np.float32], best: Sequence[tuple[int, float]]) -> float:
+        """The score from which images match, by the best ones of the whole collection."""
+        mark = self.store.meta.mark
+        return -math.inf if mark is None else mark.level(query_D, [score for _, score in best], asked.kind)
 
     def embed_query(
         self,

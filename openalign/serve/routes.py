@@ -120,7 +120,8 @@ def _found(service: Service, asked: _Asked) -> Found:
         minus=asked.minus,
         top=asked.top,
     )
-    return Found(hits=[Answer.found(hit, service.links) for hit in hits], milliseconds=_since(began))
+    found = [Answer.found(hit, service.links) for hit in hits]
+    return Found(hits=found, nothing_matches=hits.nothing_matches, milliseconds=_since(began))
 
 
 def add_classify(app: FastAPI, service: Service) -> None:

@@ -82,16 +82,20 @@ class Answer(Picture):
 
     score: float
     """Cosine similarity of query and image."""
+    within: bool
+    """Whether it lies inside the mark where matches end."""
 
     @classmethod
     def found(cls, hit: Hit, links: Links) -> Self:
-        return cls.model_validate({**_fields(hit.indexed, links), "score": hit.score})
+        return cls.model_validate({**_fields(hit.indexed, links), "score": hit.score, "within": hit.within})
 
 
 class Found(Reply):
     """The results of a search, best first."""
 
     hits: list[Answer]
+    nothing_matches: bool
+    """Whether no image lies inside the mark."""
     milliseconds: float
     """From the parsed request to the last result."""
 

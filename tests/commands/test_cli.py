@@ -126,7 +126,8 @@ def test_search_prints_a_table_or_one_json_object(road, monkeypatch):
         "terms": terms,
     }
     assert len(found["hits"]) == 3
-    assert set(found["hits"][0]) == {"row", "image", "text", "texts", "page", "score"}
+    assert set(found["hits"][0]) == {"row", "image", "text", "texts", "page", "score", "within"}
+    assert found["nothing_matches"] == (not any(hit["within"] for hit in found["hits"]))
     assert found["hits"][0]["score"] >= found["hits"][2]["score"]
 
 

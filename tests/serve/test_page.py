@@ -197,3 +197,14 @@ CONTRAST = """element => {
         .map((colour) => luminance(channels(colour))).sort((a, b) => b - a);
     return (one + 0.05) / (other + 0.05);
 }"""
+
+
+def test_a_line_tells_where_matches_end_and_a_word_that_there_are_none(open_page):
+    page = open_page(DESKTOP, "/?text=blue")
+    expect(page.locator(".mark")).to_have_text("Matches end here")
+    before = page.locator("#results li").evaluate_all("all => all.findIndex(item => item.className === 'mark')")
+    assert 8 <= before < 30
+    search(page, "a dog")
+    expect(page.locator("#status")).to_have_text(re.compile("^Nothing matches. The most similar: 30 of 48 images"))
+    expect(page.locator(".mark")).to_have_count(0)
+    expect(page.locator(".tile")).to_have_count(30)

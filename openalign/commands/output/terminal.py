@@ -9,9 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from openalign.options import option
+
 if TYPE_CHECKING:
-    from openalign.search.index import Hit
+    from openalign.search.index import Hit, Hits
     from openalign.search.query.terms import Query
+
+CLOSEST = 3
+"""Images that are shown where nothing matches."""
 
 
 def print_table(table: Table) -> None:
@@ -51,13 +56,31 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
     table.columns[1].justify = table.columns[2].justify = "left"
     table.columns[1].overflow = "fold"  # a truncated path cannot be opened
     for hit in hits:
-        table.add_row(f"{hit.score:.3f}", Text(_relative(hit.image)), Text(hit.text or ""))
+        style = None if hit.within else "dim"
+        table.add_row(f"{hit.score:.3f}", Text(_relative(hit.image)), Text(hit.text or ""), style=style)
     return table
+
+
+def print_hits(hits: "Hits", *, show_all: bool) -> None:
+    """Print the results that match, and how many more lie beyond the mark; with `show_all` those too, dimmed."""
+    if not hits:
+        print("Nothing matches: there is no image that meets the conditions.")
+        return
+    if hits.nothing_matches:
+        shown = hits if show_all else hits[:CLOSEST]
+        print(f"Nothing matches. The {len(shown)} most similar images, which probably show something else:")
+    else:
+        shown = hits if show_all else [hit for hit in hits if hit.within]
+    print_table(hits_table(shown))
+    if len(shown) < len(hits):
+        left = f"{len(hits) - len(shown):,} of the {len(hits):,} most similar images"
+        print(f"{left} lie beyond the mark where matches end; {option('all')} shows them.")
 
 
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
     """Search results for JSON, best first."""
-    return [{name: getattr(hit, name) for name in ("row", "image", "text", "texts", "page", "score")} for hit in hits]
+    names = ("row", "image", "text", "texts", "page", "score", "within")
+    return [{name: getattr(hit, name) for name in names} for hit in hits]
 
 
 def terms_json(query: "Query") -> list[dict[str, Any]]:

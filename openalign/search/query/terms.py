@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from openalign.data.images.read import ImageInput
 from openalign.errors import OpenAlignError, UsageError
@@ -79,6 +80,13 @@ class Query:
             * (term.weight or (TEXT_BESIDE_IMAGE if beside_image and term.text is not None else 1.0))
             for term in self.terms
         )
+
+    @property
+    def kind(self) -> Literal["text", "image", "both"]:
+        """`text` if only texts are added, `image` for one image or row alone; `both` for any other query."""
+        if all(term.text is not None and not term.minus for term in self.terms):
+            return "text"
+        return "image" if len(self.terms) == 1 and self.terms[0].text is None else "both"
 
     @property
     def rows(self) -> frozenset[int]:

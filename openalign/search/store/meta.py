@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
 from openalign.regular import read_regular
+from openalign.search.mark import Mark
 from openalign.search.store.checks import check_of
 from openalign.search.watched import DamagedIndex
 from openalign.validation import requirement
@@ -69,6 +70,8 @@ class Meta:
     generation: Annotated[int, Field(ge=1)] = 1
     """Changes when rows are numbered anew."""
     graph: GraphFile | None = None
+    mark: Mark | None = None
+    """Where matches end; none in an index of an older program."""
     commits: Count = 0
     finished: bool = False
     """Whether the last run came to its end."""

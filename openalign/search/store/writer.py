@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openalign.checksums import checksum_of
 from openalign.files import sync, whole_file
@@ -19,6 +20,7 @@ from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.checks import check_of, check_of_lines, check_of_rows
 from openalign.search.store.database import ROWS, cannot_write, opened_for_writing
 from openalign.search.store.meta import GraphFile, Meta, meta_from, write_copy
+from openalign.search.store.reader import evenly_spaced
 from openalign.search.store.rows_writer import RowsWriter
 from openalign.search.store.vectors import BLOCK_ROWS, Vectors, Vectors16
 from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile
@@ -149,6 +151,11 @@ class IndexWriter:
         """Write `meta.json`, without which the folder is no index."""
         write_copy(self.folder, self.meta)
 
+    def sample(self, count: int) -> Vectors16:
+        """The vectors (N, D) of up to `count` images, at even intervals."""
+        with self._readable_errors(), self._written_vectors() as (rows, vectors):
+            return vectors.take(rows[evenly_spaced(len(rows), count)])
+
     def close(self) -> None:
         """Close the files, and write the log of SQLite into its file."""
         self._vectors.close()
@@ -194,17 +201,23 @@ class IndexWriter:
 
     def _copy_vectors(self, to: Path) -> list[int]:
         """Copy the vectors of the images that are left; returns the check values of their blocks."""
-        rows = np.array([row for (row,) in self._table.execute("SELECT row FROM images ORDER BY row")], np.int64)
-        known = self._table.execute("SELECT crc FROM blocks ORDER BY block").fetchall()
         checks: list[int] = []
-        with closing(GrowingFile(self.folder / self.meta.vectors_file)) as older, to.open("wb") as file:
-            vectors = Vectors(older, self.meta.rows, self.meta.width, np.array(known).ravel(), self.meta.rows)
+        with self._written_vectors() as (rows, vectors), to.open("wb") as file:
             for start in range(0, len(rows), BLOCK_ROWS):
                 data = vectors.take(rows[start : start + BLOCK_ROWS]).tobytes()
                 checks.append(zlib.crc32(data))
                 file.write(data)
         sync(to)
         return checks
+
+    @contextmanager
+    def _written_vectors(self) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
+        """The rows of all images, sorted, and the vectors, for reading."""
+        rows = np.array([row for (row,) in self._table.execute("SELECT row FROM images ORDER BY row")], np.int64)
+        known = self._table.execute("SELECT crc FROM blocks ORDER BY block").fetchall()
+        with closing(GrowingFile(self.folder / self.meta.vectors_file)) as file:
+            checks = np.array(known, np.int64).ravel()
+            yield rows, Vectors(file, self.meta.rows, self.meta.width, checks, self.meta.rows)
 
     def _graph_of(self, meta: Meta) -> GraphFile:
         """Write the graph of all rows of `meta`."""

@@ -16,7 +16,10 @@ export class Grid {
     const kept = this.hits.length <= hits.length && this.hits.every((hit, place) => same(hit, hits[place]));
     const first = kept ? this.hits.length : 0;
     if (!kept) this.list.replaceChildren();
-    this.list.append(...hits.slice(first).map((hit, place) => this.#tile(hit, place)));
+    hits.slice(first).forEach((hit, place) => {
+      if (hit.within === false && hits[first + place - 1]?.within) this.list.append(mark());
+      this.list.append(this.#tile(hit, place));
+    });
     this.hits = hits;
   }
 
@@ -54,6 +57,13 @@ export class Grid {
 export const nameOf = (hit) => hit.image.split(/[\\/]/).filter(Boolean).at(-1) ?? hit.image;
 
 const same = (one, other) => one.row === other.row && one.score === other.score;
+
+function mark() {
+  const line = document.createElement("li");
+  line.className = "mark";
+  line.textContent = "Matches end here";
+  return line;
+}
 
 function words(text) {
   const shade = document.createElement("span");

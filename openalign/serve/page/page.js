@@ -61,12 +61,12 @@ async function search() {
   const busy = setTimeout(() => setBusy(true), BUSY_AFTER_MS);
   say("");
   try {
-    const { hits, milliseconds } = await service.answers(wanted, mine.signal);
+    const { hits, milliseconds, nothing_matches: nothing } = await service.answers(wanted, mine.signal);
     if (mine !== running) return;
     if (answered && !sameQuestion(answered, wanted)) scrollTo({ top: 0 });
     answered = wanted;
     grid.show(hits);
-    $("status").textContent = milliseconds === undefined ? lookAround(hits) : count(hits, milliseconds);
+    $("status").textContent = milliseconds === undefined ? lookAround(hits) : count(hits, milliseconds, nothing);
     $("more").hidden = !q.canShowMore(wanted, hits.length);
     if (query.view !== null) showViewer();
   } catch (error) {
@@ -95,8 +95,8 @@ function addChips(kind, text) {
 }
 
 const sameQuestion = (one, other) => q.sameAnswers({ ...one, top: 0 }, { ...other, top: 0 });
-const count = (hits, milliseconds) =>
-  `${hits.length.toLocaleString("en")} of ${rows.toLocaleString("en")} images · ${Math.max(1, Math.round(milliseconds))} ms`;
+const count = (hits, milliseconds, nothing) =>
+  `${nothing && hits.length ? "Nothing matches. The most similar: " : ""}${hits.length.toLocaleString("en")} of ${rows.toLocaleString("en")} images · ${Math.max(1, Math.round(milliseconds))} ms`;
 const lookAround = (hits) => (hits.length ? "A look around" : "");
 
 function setBusy(isBusy) {
