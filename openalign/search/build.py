@@ -16,10 +16,11 @@ from openalign.errors import OpenAlignError
 from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.progress import bar, say
+from openalign.search import prepare
 from openalign.search.listing import SourceListing
 from openalign.search.mark import SAMPLE, Mark, calibrated, captions
-from openalign.search.place import Place, place_of
-from openalign.search.prepare import BATCH, Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
+from openalign.search.place import Place, place_of, with_model
+from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
 from openalign.search.sources import open_source, permanent_name
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.meta import Meta, beside, placed
@@ -78,7 +79,9 @@ class Run:
         self._model = model
         self._paths = paths
         self._strict = strict
-        place.writer.meta, self._numbers = _with_sources(place.writer.meta, place.folder, paths, options)
+        self._told: object = None
+        meta = with_model(place.writer.meta, model, place.folder)
+        place.writer.meta, self._numbers = _with_sources(meta, place.folder, paths, options)
 
     def look_at(self, sources: Sequence[Pairs]) -> None:
         """One pass over all sources, opened, in the order of the paths."""
@@ -89,7 +92,6 @@ class Run:
         self._names: list[tuple[Listed, int]] = []
         self._unread: list[Unreadable] = []
         self._seen: Counter[int] = Counter()
-        self._added = 0
         if self._strict:
             self._refuse([problem for source in sources for problem in source.pairs.problems])
         with (
@@ -124,7 +126,7 @@ class Run:
                 self._take(Renamed(item.listed, image))
             else:
                 self._new[item.digest] = (item, [item.listed])
-            if len(self._new) == BATCH:
+            if len(self._new) == prepare.BATCH:
                 self._write_new()
             return
         self._seen[item.listed.source] += 1
@@ -154,7 +156,6 @@ class Run:
                 self._unread += [Unreadable(each, message) for each in listed]
         if images:
             self._place.writer.add(images)
-            self._added += len(images)
             self._place.appear()
 
     def _write_names(self) -> None:
@@ -214,6 +215,10 @@ class Run:
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta
         names = sum(self._seen.values())
+        told = [names - meta.images, removed, [each.problem for each in self._unread]]
+        if told == self._told:  # as by the last look at the sources
+            return
+        self._told = told
         if names > meta.images:
             say(f"{names - meta.images:,} images are byte for byte equal to others and share their rows")
         if removed:

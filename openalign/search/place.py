@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -148,9 +149,13 @@ def _beside(to: Path, model: DualEncoder) -> IndexWriter:
         writer.close()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    return IndexWriter(folder, with_model(Meta(model.width, "", "", model.fingerprint, []), model, to))
+
+
+def with_model(meta: Meta, model: DualEncoder, folder: Path) -> Meta:
+    """The state with the place where this model is now, seen from the index folder."""
     name = permanent_name(model.name)
-    near = beside(name, to, _MOST_UP)
-    return IndexWriter(folder, Meta(model.width, name, model.name, model.fingerprint, [], near))
+    return replace(meta, model=name, model_name=model.name, model_beside=beside(name, folder.resolve(), _MOST_UP))
 
 
 def _new(to: Path) -> Path:

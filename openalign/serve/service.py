@@ -63,5 +63,5 @@ class Service:
 
     def check(self, row: int) -> None:
         """Raise `NoSuchRow` unless the index has this row."""
-        if not 0 <= row < len(self.index):
-            raise NoSuchRow(f"There is no image {row}: the index has 0 to {len(self.index) - 1}.")
+        if not self.index.store.holds(row):
+            raise NoSuchRow(f"There is no image {row}: the index has 0 to {self.index.store.meta.rows - 1}.")

@@ -133,6 +133,20 @@ def test_an_original_is_read_under_any_of_its_names(settled, photos, paint_encod
     assert index.original(3) == (photos / "copy.png").read_bytes()
 
 
+@pytest.mark.parametrize("by", ["new bytes", "bytes of another"])
+def test_a_row_is_named_by_a_copy_when_its_first_file_holds_something_else(settled, photos, paint, paint_encoder, by):
+    (photos / "copy.png").write_bytes((photos / "3-yellow.png").read_bytes())
+    (photos / "copy.txt").write_text("a copy")
+    assert again(photos, settled, paint_encoder).row(3).texts == ("a copy",)
+    if by == "new bytes":
+        paint(photos / "3-yellow.png", "red", (33, 44))
+    else:
+        (photos / "3-yellow.png").write_bytes((photos / "0-red.png").read_bytes())
+    index = again(photos, settled, paint_encoder)
+    assert (index.row(3).name, index.row(3).image) == ("copy.png", str(photos / "copy.png"))
+    assert len(index) == 8 + (by == "new bytes")
+
+
 def test_removed_photos_are_never_found_and_their_rows_are_refused(settled, photos, paint_encoder):
     (photos / "3-yellow.png").unlink()
     index = again(photos, settled, paint_encoder)

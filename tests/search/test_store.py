@@ -238,6 +238,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(steps)
 def test_any_sequence_of_changes_equals_a_dictionary(tmp_path_factory, steps):

@@ -57,19 +57,19 @@ class RowsWriter:
             if each is not None and check_of(*each[1:]) == each[0]
         }
 
-    def insert(self, row: int, image: NewImage) -> None:
-        """Add an image with its thumbnail and names."""
+    def insert(self, row: int, image: NewImage) -> set[int]:
+        """Add an image with its thumbnail and names; returns the other images to `derive`, which had these names."""
         check = check_of_thumbnail(image.thumbnail, image.digest)
         sql = "INSERT INTO thumbnails (jpeg, crc) VALUES (?, ?)"
-        id_ = self._table.execute(sql, (image.thumbnail, check)).lastrowid
-        for listed in image.listed:
-            self._put_name(listed, id_)
+        id_ = int(self._table.execute(sql, (image.thumbnail, check)).lastrowid or 0)
+        changed: set[int] = set().union(*(self.name(listed, id_) for listed in image.listed))
         facts = image.facts
         about = {
             "row": row, "digest": image.digest, "width": facts.width, "height": facts.height, "bytes": facts.bytes,
             "date": facts.date, "latitude": facts.latitude, "longitude": facts.longitude,
         }  # fmt: skip
         self._put_image(id_, about | self._derived(id_))
+        return changed - {id_}
 
     def name(self, listed: Listed, image: int) -> set[int]:
         """Give an image a name, which it may have had; returns the images to `derive`."""
@@ -113,15 +113,15 @@ class RowsWriter:
                 self._put_image(found[0], dict(zip(IMAGE_COLUMNS, found[1:], strict=True)) | {"row": number})
         self._table.execute("DELETE FROM deleted")
 
-    def _put_name(self, listed: Listed, image: int | None) -> None:
+    def _put_name(self, listed: Listed, image: int) -> None:
         values = (*listed, image)
         self._table.execute(_PUT_NAME, (check_of(*values), *values))
 
-    def _put_image(self, id_: int | None, values: dict[str, Any]) -> None:
+    def _put_image(self, id_: int, values: dict[str, Any]) -> None:
         ordered = (id_, *(values[column] for column in IMAGE_COLUMNS))
         self._table.execute(_PUT_IMAGE, (check_of(*ordered), *ordered))
 
-    def _derived(self, image: int | None) -> dict[str, Any]:
+    def _derived(self, image: int) -> dict[str, Any]:
         """What follows from the names of an image; empty if it has none."""
         names = self._table.execute(_NAMES, (image,)).fetchall()
         if not names:

@@ -83,9 +83,8 @@ class IndexWriter:
     def add(self, images: Sequence[NewImage], names: Sequence[tuple[Listed, int]] = ()) -> None:
         """Append new images, and give those that are there, by id, further or changed names."""
         with self._transaction():
-            for number, image in enumerate(images):
-                self._rows.insert(self.meta.rows + number, image)
-            changed = [self._rows.name(listed, image) for listed, image in names]
+            changed = [self._rows.insert(self.meta.rows + number, image) for number, image in enumerate(images)]
+            changed += [self._rows.name(listed, image) for listed, image in names]
             for id_ in sorted(set().union(*changed)):
                 self._rows.derive(id_)
             if images:
