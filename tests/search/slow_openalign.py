@@ -43,7 +43,7 @@ class SlowEncoder(DualEncoder):
         return torch.nn.functional.normalize(torch.tensor(images - 100 + images.mean(axis=0)), dim=1)
 
     def _embed_text_batch(self, texts):
-        raise NotImplementedError
+        return torch.eye(self.width)[[len(text) % self.width for text in texts]]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from transformers import SiglipModel
 
-from openalign.commands import terminal
+from openalign.commands.output import terminal
 from openalign.search import Index
 from openalign.search.index import Hits
 from openalign.search.mark import BEST, Mark, best_scores, calibrated, captions
