@@ -17,6 +17,7 @@ from openalign.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from openalign.curation.pipeline import curate
+    from openalign.embedding.embed import embed
     from openalign.errors import OpenAlignError
     from openalign.evaluation.run import evaluate
     from openalign.evaluation.zero_shot import classify
@@ -26,7 +27,18 @@ if TYPE_CHECKING:
     from openalign.search.index import Index
     from openalign.training.loop import train
 
-__all__ = ["Index", "OpenAlignError", "classify", "contrastive_loss", "curate", "evaluate", "inspect", "load", "train"]
+__all__ = [
+    "Index",
+    "OpenAlignError",
+    "classify",
+    "contrastive_loss",
+    "curate",
+    "embed",
+    "evaluate",
+    "inspect",
+    "load",
+    "train",
+]
 
 _MODULES = {
     "Index": "openalign.search.index",
@@ -34,6 +46,7 @@ _MODULES = {
     "classify": "openalign.evaluation.zero_shot",
     "contrastive_loss": "openalign.model.loss.contrastive",
     "curate": "openalign.curation.pipeline",
+    "embed": "openalign.embedding.embed",
     "evaluate": "openalign.evaluation.run",
     "inspect": "openalign.inspection.inspection",
     "load": "openalign.model.hub",
@@ -50,7 +63,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names; without `curate` where its extra is not installed, so that `help(openalign)` works."""
+    """The public names; without those whose extra is not installed, so that `help(openalign)` works."""
     from openalign.extras import EXTRAS, missing
 
-    return sorted({*__all__, "__version__"} - ({"curate"} if missing(EXTRAS["curate"]) else set()))
+    return sorted({*__all__, "__version__"} - ({"curate", "embed"} if missing(EXTRAS["curate"]) else set()))

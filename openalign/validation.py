@@ -8,6 +8,7 @@ _LONGEST_SHOWN = 80
 _REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "missing": lambda _: "is missing",
     "extra_forbidden": lambda _: "is not known",
+    "unexpected_keyword_argument": lambda _: "is not known",
     "bool_type": lambda _: "must be true or false",
     "bool_parsing": lambda _: "must be true or false",
     "int_type": lambda _: "must be a whole number",

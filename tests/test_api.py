@@ -47,8 +47,8 @@ def test_a_mistake_is_an_openalign_error(tmp_path):
 
 
 def test_names_that_do_not_exist_are_refused_as_by_any_module():
-    with pytest.raises(AttributeError, match="no attribute 'embed'"):
-        openalign.embed  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'embedding_of'"):
+        openalign.embedding_of  # noqa: B018
 
 
 def test_every_public_name_can_be_had():
@@ -90,6 +90,7 @@ for hit in index.search("a red apple", minus=["people"], top=10):
 reveal_type(openalign.classify(model, ["shoe.jpg"], ["boot", "sandal"]))
 reveal_type(openalign.train("laptop", set={"steps": "10"}).model)
 reveal_type(openalign.curate(["photos.csv"], to=Path("curated"))["pairs"])
+reveal_type(openalign.embed("photos", model="runs/demo/model", to=Path("vectors"), engine="spark").rows)
 openalign.evaluate(model, 7)
 """
 REVEALED = [
@@ -101,6 +102,7 @@ REVEALED = [
     "list[list[tuple[str, float]]]",
     "pathlib.Path",
     "Any",
+    "int",
 ]
 
 

@@ -28,7 +28,7 @@ WITH_EXTRAS = {
 """The rooms that may import more than the base install brings."""
 IN_PLACES = {"model": EXTRAS["export"], "data": ("icu4py", *EXTRAS["photos"])}
 """Modules that a room imports in few places, where they are installed: to export a model, to cut Thai, to open HEIC."""
-BROUGHT_ALONG = {"starlette": "fastapi", "triton": "torch", "markupsafe": "jinja2"}
+BROUGHT_ALONG = {"py4j": "pyspark", "starlette": "fastapi", "triton": "torch", "markupsafe": "jinja2"}
 """Modules whose package is a dependency of the one that is declared."""
 
 

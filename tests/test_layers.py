@@ -23,7 +23,7 @@ ROOMS = {
             "toml validation",
             "settings",
         ),
-        *("data", "model", "curation", "evaluation", "training", "search", "inspection", "serve"),
+        *("data", "model", "curation", "embedding", "evaluation", "training", "search", "inspection", "serve"),
         *("demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
@@ -56,6 +56,7 @@ ROOMS = {
         ),
     ],
     "openalign.search": ["rows watched query", "graph", "store"],
+    "openalign.commands": ["output"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
 }
 """The rooms of a folder, in order; those named together know nothing of each other.

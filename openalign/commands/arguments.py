@@ -1,7 +1,7 @@
 """Types of the arguments that several commands share, and the parsing of KEY=VALUE."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,6 +33,13 @@ LayoutName = Annotated[
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="End with an error if anything in the data is left out.")]
+EngineName = Annotated[Literal["local", "spark"], typer.Option(help="This machine, or a Spark cluster.")]
+Master = Annotated[
+    str | None, typer.Option(metavar="URL", help="Spark master. Default: that of spark-submit, else this machine.")
+]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Number of processes. Default: one for each core.")
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(metavar="COLUMN=VALUE", help="Keep only rows with this value; repeatable. Default: all rows."),

@@ -10,6 +10,7 @@ import typer
 
 from openalign.commands.curate import curate
 from openalign.commands.demo import demo
+from openalign.commands.embed import embed
 from openalign.commands.evaluate import classify, evaluate
 from openalign.commands.exit_status import Command, Commands
 from openalign.commands.inspect import inspect
@@ -35,7 +36,7 @@ app = typer.Typer(
 GROUPS = {
     "Data": (inspect, curate, tokenizer),
     "Model": (train, report, evaluate, classify, export, scales),
-    "Search": (index, search, serve),
+    "Search": (embed, index, search, serve),
     "Try it": (demo,),
 }
 """The commands in the order of `openalign --help`."""

@@ -6,9 +6,20 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from openalign.commands import terminal
-from openalign.commands.arguments import ImageColumn, LayoutName, Set, Split, Strict, TextColumn, key_values
+from openalign.commands.arguments import (
+    EngineName,
+    ImageColumn,
+    LayoutName,
+    Master,
+    Set,
+    Split,
+    Strict,
+    TextColumn,
+    Workers,
+    key_values,
+)
 from openalign.commands.lasting import lasting_objects
+from openalign.commands.output import terminal
 from openalign.extras import EXTRAS, require
 
 Sources = Annotated[
@@ -31,13 +42,6 @@ UnsafeImages = Annotated[
         help="Drop images that this model classifies as pornographic: a Hugging Face image classifier, or nudenet. "
         "Default: no model.",
     ),
-]
-EngineName = Annotated[Literal["local", "spark"], typer.Option(help="This machine, or a Spark cluster.")]
-Master = Annotated[
-    str | None, typer.Option(metavar="URL", help="Spark master. Default: that of spark-submit, else this machine.")
-]
-Workers = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Number of processes. Default: one for each core.")
 ]
 Memory = Annotated[
     str | None,

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from openalign.commands import terminal
 from openalign.commands.arguments import (
     DATA,
     ImageColumn,
@@ -19,6 +18,7 @@ from openalign.commands.arguments import (
     Where,
     key_values,
 )
+from openalign.commands.output import terminal
 from openalign.errors import OpenAlignError
 from openalign.progress import list_problems
 

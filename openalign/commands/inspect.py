@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openalign.commands import terminal
 from openalign.commands.arguments import DATA, ImageColumn, Json, LayoutName, Split, Strict, TextColumn
+from openalign.commands.output import terminal
 from openalign.progress import say
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def inspect(
     if json:
         terminal.print_json(found.as_json())
     else:
-        from openalign.commands.inspection_text import print_inspection
+        from openalign.commands.output.inspection_text import print_inspection
 
         print_inspection(found)
     if strict:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from openalign.commands import terminal
 from openalign.commands.arguments import Model
+from openalign.commands.output import terminal
 from openalign.progress import say
 
 

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from openalign.commands import terminal
 from openalign.commands.arguments import (
     DATA,
     MODELS,
@@ -28,6 +27,7 @@ from openalign.commands.arguments import (
     Watch,
     WrittenQuery,
 )
+from openalign.commands.output import terminal
 from openalign.progress import say
 
 

@@ -1,6 +1,5 @@
 """Curation from sources to shards: the order of the steps, and what each hands to the next."""
 
-import glob
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,9 +34,9 @@ from openalign.curation.rules.table import rules_that_run
 from openalign.curation.rules.text_rules import add_languages
 from openalign.curation.sources.extract import extract
 from openalign.data.announce import announce, tell_left_out
-from openalign.data.files.remote import is_url
+from openalign.data.files.apart import check_apart
 from openalign.data.pairs.open import open_pairs
-from openalign.errors import OpenAlignError, UsageError
+from openalign.errors import OpenAlignError
 from openalign.files import recover_folder, whole_folder
 from openalign.locks import locked
 from openalign.options import option
@@ -102,7 +101,7 @@ def _curate_into(
     if not request.sources:
         raise OpenAlignError("there is nothing to curate: name at least one source")
     _check_names([folder, *request.sources, *request.test_set])
-    _check_apart(folder, [*request.sources, *request.test_set])
+    check_apart(folder, [*request.sources, *request.test_set], "curate")
     with locked(folder):  # before anything is read or removed: all runs into it share one cache
         recover_folder(folder)
         run = describe_run(request.sources, request.test_set, request.truth, request.recipe)
@@ -131,17 +130,6 @@ def _check_names(paths: Sequence[str | Path]) -> None:
             str(path).encode()
         except UnicodeEncodeError:
             raise OpenAlignError(f"{str(path)!a} is not UTF-8: rename the file or folder") from None
-
-
-def _check_apart(folder: Path, paths: Sequence[str | Path]) -> None:
-    """Raise UsageError for a source in `folder`, which would be replaced, or around it, which a next run would read."""
-    for path in map(str, paths):
-        if is_url(path):
-            continue
-        for named in [path] if Path(path).exists() else glob.glob(path, recursive=True):  # noqa: PTH207 - absolute too
-            source = Path(named).resolve()
-            if source.is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(source):
-                raise UsageError(f"{named} and {folder} lie in one another: curate to a folder apart from what is read")
 
 
 def _curate(engine: Engine, request: _Request, folder: Path) -> Curated:

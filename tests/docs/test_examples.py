@@ -66,6 +66,15 @@ def test_label_photos_writes_a_table(script):
     assert {row["label"] for row in rows} <= {"a red wall", "a blue wall"}
 
 
+@pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17, which is not installed")
+def test_embed_on_a_cluster_shows_what_it_wrote(script, here):
+    arguments = ["photos", "--model", "runs/mine/model", "--to", "vectors", "--master", "local[2]"]
+    shown = script("embed_on_a_cluster.py", *arguments)
+    assert "24 vectors of width 24 in 2 partitions" in shown
+    assert "0-red.png" in shown
+    assert (here / "vectors" / "manifest.json").exists()
+
+
 def test_the_notebook_is_valid_and_its_cells_run_in_order(here):
     notebook = json.loads((EXAMPLES / "search_photos.ipynb").read_text(encoding="utf-8"))
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)

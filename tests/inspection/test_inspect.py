@@ -232,7 +232,7 @@ def test_a_cut_off_tar_is_told(tmp_path):
 
 
 def test_pictures_in_a_terminal_have_the_colours_of_the_image():
-    from openalign.commands.thumbnails import picture
+    from openalign.commands.output.thumbnails import picture
 
     halves = np.zeros((40, 80, 3), np.uint8)
     halves[:20] = (250, 0, 0)

@@ -4,17 +4,20 @@ The work folder and the output folder must have the same path on every machine, 
 executors' Python.
 """
 
+import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
@@ -28,6 +31,7 @@ from openalign.progress import bar
 _MOST_TASKS = 10_000
 _ROWS_AT_ONCE = 1 << 16
 _POLL_SECONDS = 0.2  # between updates of the progress bar
+_KILLED = ("Python worker exited unexpectedly", "ExecutorLostFailure")
 
 
 class SparkEngine(Engine):
@@ -99,7 +103,8 @@ class SparkEngine(Engine):
             except BaseException:
                 context.cancelAllJobs()
                 raise
-            outcomes = collecting.result()
+            with _readable_errors(description):
+                outcomes = collecting.result()
             running.advance(done.value - shown)
         for outcome in outcomes:
             if isinstance(outcome, OpenAlignError):
@@ -121,6 +126,20 @@ class SparkEngine(Engine):
         return self._backend.table(name)
 
 
+@contextmanager
+def _readable_errors(description: str) -> Iterator[None]:
+    """Turn Spark's report that it gave up a task whose process was killed into a message that says what to do."""
+    try:
+        yield
+    except Py4JJavaError as error:
+        if not any(sign in str(error) for sign in _KILLED):
+            raise
+        raise OpenAlignError(
+            f"{description}: a process of Spark was killed, most likely for lack of memory. Give its executors more "
+            "memory or fewer cores, and run the command again: it resumes where it stopped."
+        ) from None
+
+
 def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -> Any:
     """The result for one item. An OpenAlignError is returned: Spark would bury its message in a Java stack trace."""
     limit_torch_threads()
@@ -131,6 +150,15 @@ def _counted(task: tuple[Any, int], function: Callable[[Any], Any], done: Any) -
         return error
     finally:
         done.add(size)
+        _freeze_modules()
+
+
+@cache
+def _freeze_modules() -> None:
+    """After the first task of a process: hide what is imported from the garbage collector, which Spark calls after each
+    task. With torch among it a call takes a quarter of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def _start(work: Path, workers: int, memory: int | None, master: str | None) -> SparkSession:
@@ -151,7 +179,7 @@ def _start(work: Path, workers: int, memory: int | None, master: str | None) -> 
         }
     if memory is not None:
         settings["spark.driver.memory"] = f"{memory}m"
-    builder = SparkSession.builder.appName("openalign curate").config(map=settings)
+    builder = SparkSession.builder.appName("openalign").config(map=settings)
     try:
         return (builder if master is None else builder.master(master)).getOrCreate()
     except PySparkException as error:

@@ -36,6 +36,10 @@ class OpenFiles:
             with suppress(OSError):  # a missing file is reported when it is read
                 self._states.setdefault(path, _state_of(path.stat()))
 
+    def only(self, paths: Iterable[Path]) -> "OpenFiles":
+        """The same for these files alone, none of them open: what another process needs."""
+        return OpenFiles(self._most_open, {path: self._states[path] for path in paths if path in self._states})
+
     def read(self, path: Path, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset`; fewer at the end of the file.
 

@@ -29,7 +29,15 @@ class CombinedImages:
         return data
 
     def select(self, rows: NDArray[np.int64]) -> "CombinedImages":
-        return CombinedImages(self._stores, self._store_N[rows], self._row_N[rows])
+        """The images of these rows, with what they need of their stores: a few rows of many files stay small."""
+        row_N = self._row_N[rows]
+        used, store_N = np.unique(self._store_N[rows], return_inverse=True)
+        stores = []
+        for number, store in enumerate(used.tolist()):
+            mine_N = np.flatnonzero(store_N == number)
+            stores.append(self._stores[store].select(row_N[mine_N]))
+            row_N[mine_N] = np.arange(len(mine_N))
+        return CombinedImages(stores, store_N.astype(np.int32), row_N)
 
     def location(self, row: int) -> str:
         return self._stores[int(self._store_N[row])].location(int(self._row_N[row]))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -57,9 +57,15 @@ class ShardImages:
         files.remember(tar for tar in tars if isinstance(tar, Path))
         return cls(tars, tar_of_row, offsets, sizes, digests, files=files)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_files": self._files.only(tar for tar in self.tars if isinstance(tar, Path))}
+
     def select(self, rows: NDArray[np.int64]) -> "ShardImages":
+        """The images of these rows, with only the tars that they are in: a few rows of many shards stay small."""
         offsets, sizes, digests = self._offsets[rows], self._sizes[rows], self._digests[rows]
-        return ShardImages(self.tars, self._tar_of_row[rows], offsets, sizes, digests, self._check_every, self._files)
+        used, tar_of_row = np.unique(self._tar_of_row[rows], return_inverse=True)
+        tars = [self.tars[number] for number in used.tolist()]
+        return ShardImages(tars, tar_of_row.astype(np.int32), offsets, sizes, digests, self._check_every, self._files)
 
     def checked_every(self, rows: int) -> "ShardImages":
         """The same images, with only every `rows`-th one compared with its digest when it is read."""

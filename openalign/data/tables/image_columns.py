@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -181,6 +181,13 @@ class StoredImages:
         self._rows = rows
         self._files = list(files)
         self._otherwise = otherwise
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process gets only the images of the rows; it does not learn their location."""
+        if np.array_equal(self._rows, np.arange(len(self._images))):
+            return vars(self)
+        images = self._images.take(pa.array(self._rows))
+        return {**vars(self), "_images": images, "_rows": np.arange(len(self._rows)), "_column": ""}
 
     def image_bytes(self, row: int) -> bytes:
         data: bytes | None = self._images[int(self._rows[row])].as_py()

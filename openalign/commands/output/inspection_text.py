@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from openalign.commands.thumbnails import picture
+from openalign.commands.output.thumbnails import picture
 from openalign.data.announce import is_much
 from openalign.inspection.inspection import Inspection
 from openalign.inspection.words import facts, headline, losses, remarks
