@@ -126,6 +126,7 @@ def serve(
         float | None,
         typer.Option(metavar="N", help="Searches a second that one client address may ask for.", show_default=False),
     ] = None,
+    model: ModelOfIndex = None,
 ) -> None:
     """Serve the search page and its REST API until Ctrl-C.
 
@@ -139,4 +140,5 @@ def serve(
     from openalign.serve.access import KEY_VARIABLE
     from openalign.serve.app import serve
 
-    serve(index, host=host, port=port, allow_host=allow_host or (), rate=rate, key=os.environ.get(KEY_VARIABLE))
+    key = os.environ.get(KEY_VARIABLE)
+    serve(index, host=host, port=port, model=model, allow_host=allow_host or (), rate=rate, key=key)

@@ -106,7 +106,8 @@ def place_of(to: Path, model: DualEncoder, *, re_embed: bool, strict: bool) -> I
         _tell_kept(place)
         raise
     place.writer.close()
-    shutil.rmtree(_new(to), ignore_errors=True)
+    for left in (_new(to), to.with_name(f".{to.name}.older")):  # by runs that were killed
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_to_be_continued(to: Path, model: DualEncoder, *, re_embed: bool) -> bool:

@@ -44,9 +44,18 @@ RESULTS: dict[str, Callable[[Path], dict[str, str]]] = {
 def finished_work(folder: Path) -> dict[str, int]:
     """What killed runs into `folder` have finished, by name, with its inode: a file that is made again has another.
 
-    A curation keeps finished batches in a folder beside its own, a training its checkpoints. An indexing writes them
-    into the index: see `result_of_indexing`.
+    A curation keeps finished batches in a folder beside its own, a training its checkpoints. An index has its images,
+    each in a row that stays.
     """
     found = [*folder.with_name(f".{folder.name}.cache").glob("steps/**/*.*")]
     found += folder.glob("checkpoints/step-*/model.safetensors")
-    return {str(path): path.stat().st_ino for path in found if path.is_file() and path.name[0] != "."}
+    files = {str(path): path.stat().st_ino for path in found if path.is_file() and path.name[0] != "."}
+    return files | _rows_of(folder)
+
+
+def _rows_of(folder: Path) -> dict[str, int]:
+    """The row of each image of an index, by digest; empty if there is none yet."""
+    if not (folder / "rows.sqlite").exists():
+        return {}
+    store = Index.open(folder).store
+    return {row.digest.hex(): row.row for row in store.rows(store.numbers.tolist())}
