@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _LONGEST_SHOWN = 80
+_NOT_A_FILE = "Value error, Expected UploadFile"
+"""How FastAPI's message on a text in place of an uploaded file begins, the only one that is not ours."""
 
 _REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "missing": lambda _: "is missing",
@@ -50,7 +52,8 @@ def requirement(problem: Mapping[str, Any]) -> str:
     """
     kind = problem["type"]
     if kind == "value_error":
-        return str(problem["msg"]).removeprefix("Value error, ")
+        message = str(problem["msg"])
+        return "must be an uploaded file" if message.startswith(_NOT_A_FILE) else message.removeprefix("Value error, ")
     found = _REQUIREMENTS.get(kind)
     return found(problem.get("ctx", {})) if found else "has a value or a type that is not possible here"
 

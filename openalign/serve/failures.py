@@ -20,8 +20,6 @@ from openalign.serve.queueing import Busy
 from openalign.serve.wire import failed
 from openalign.validation import requirement
 
-_NOT_A_FILE = "Value error, Expected UploadFile"
-"""How FastAPI's message of a text in place of a file begins."""
 _ABSOLUTE = re.compile(r"(?<![\w./:~])/(?:[^\s/'\"]+/)+(?=[^\s/'\"]|\s|$)")
 """The folders of an absolute path; `https://host/path` is none."""
 _log = logging.getLogger("uvicorn.error")
@@ -96,8 +94,7 @@ def _answer_the_libraries(app: FastAPI) -> None:
     async def mistyped(request: Request, error: RequestValidationError) -> JSONResponse:
         problem = error.errors()[0]
         field = ".".join(str(part) for part in problem["loc"][1:])
-        is_file = str(problem["msg"]).startswith(_NOT_A_FILE)
-        wanted = "must be an uploaded file" if is_file else requirement(problem)
+        wanted = requirement(problem)
         message = f"{field}: {wanted}." if field and problem["type"] != "json_invalid" else f"The request {wanted}."
         return failed(request.scope, 422, _encodable(message))
 

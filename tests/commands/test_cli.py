@@ -123,6 +123,7 @@ def test_search_prints_a_table_or_one_json_object(road, monkeypatch):
         "image": None,
         "plus": ["number"],
         "minus": ["blue"],
+        "where": [],
         "terms": terms,
     }
     assert len(found["hits"]) == 3

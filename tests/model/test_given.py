@@ -36,12 +36,19 @@ def test_a_model_may_be_loaded_or_a_folder_or_its_name(road, tmp_path, call):
 
 
 @pytest.mark.parametrize("call", ["classify", "evaluate", "build", "open"])
-@pytest.mark.parametrize("wrong", [None, 7, nn.Linear(2, 2), np.zeros(3)], ids=lambda wrong: type(wrong).__name__)
+@pytest.mark.parametrize("wrong", [7, nn.Linear(2, 2), np.zeros(3)], ids=lambda wrong: type(wrong).__name__)
 def test_anything_else_is_refused_by_its_type(road, tmp_path, call, wrong):
-    if wrong is None and call == "open":
-        pytest.skip("None is the model that built the index")
     with pytest.raises(UsageError, match=rf"a model is what openalign\.load returns, .*type {type(wrong).__name__}$"):
         calls_with(wrong, road, tmp_path / "new")[call]()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [("classify", "type NoneType$"), ("evaluate", "type NoneType$"), ("build", "add --model$")],
+)
+def test_no_model_is_refused_but_by_an_index_which_knows_its_own(road, tmp_path, call, message):
+    with pytest.raises(UsageError, match=message):
+        calls_with(None, road, tmp_path / "new")[call]()
 
 
 @pytest.mark.parametrize("call", ["classify", "evaluate", "build", "open"])

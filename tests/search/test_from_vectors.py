@@ -32,14 +32,20 @@ def rows_of(index):
     return index.store.rows(index.store.numbers.tolist())
 
 
-def test_it_answers_as_the_index_of_the_images_does_without_loading_the_model(
-    photos, vectors, model, tmp_path, monkeypatch
+def no_model(name):
+    raise OpenAlignError(f"{name} is not here")
+
+
+def test_it_answers_as_the_index_of_the_images_does_without_the_model(
+    photos, vectors, model, tmp_path, monkeypatch, capsys
 ):
     expected = Index.build(photos, model=model, to=tmp_path / "images.index")
     with monkeypatch.context() as patched:
-        patched.setattr(hub, "load", None)
+        patched.setattr(hub, "load", no_model)
         built = Index.build(vectors, to=tmp_path / "vectors.index")
+    assert "Searches will not tell where matches end" in " ".join(capsys.readouterr().err.split())
     assert len(built) == len(expected) == 8
+    assert built.store.meta.mark is None and expected.store.meta.mark is not None
     assert built.store.meta.fingerprint == expected.store.meta.fingerprint
     found = Index.open(tmp_path / "vectors.index")  # which loads the model that the manifest names
     for query in ("a red wall", "a blue wall"):
@@ -47,6 +53,12 @@ def test_it_answers_as_the_index_of_the_images_does_without_loading_the_model(
     for row in range(8):
         assert found.original(row) == expected.original(row)
         assert found.thumbnail(row) == expected.thumbnail(row)
+
+
+def test_where_the_model_is_at_hand_it_tells_where_matches_end(photos, vectors, model, tmp_path):
+    expected = Index.build(photos, model=model, to=tmp_path / "images.index").store.meta.mark
+    built = Index.build(vectors, to=tmp_path / "vectors.index").store.meta.mark
+    assert built.captions.center == pytest.approx(expected.captions.center, abs=1e-3)
 
 
 def test_again_it_writes_what_is_new_and_removes_what_is_gone(photos, vectors, model, paint, tmp_path):
