@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from openalign.errors import OpenAlignError
-from openalign.search import Index, build, graph
+from openalign.search import Index, graph, run
 from openalign.search.query.compose import unit
 from openalign.search.store import checks, reader, vectors
 from openalign.search.watched import DamagedIndex
@@ -32,7 +32,7 @@ def folder(photos, tmp_path, paint_encoder) -> Path:
 
 @pytest.fixture
 def with_graph(photos, tmp_path, paint_encoder, monkeypatch) -> Path:
-    monkeypatch.setattr(build, "EXACT_BELOW", 4)
+    monkeypatch.setattr(run, "EXACT_BELOW", 4)
     Index.build([photos], model=paint_encoder, to=tmp_path / "graph.index")
     return tmp_path / "graph.index"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from openalign.errors import OpenAlignError, UsageError
-from openalign.search import Index, build, prepare
+from openalign.search import Index, prepare, run
 
 
 def settle(folder: Path) -> None:
@@ -320,8 +320,8 @@ def test_an_index_that_follows_a_folder_equals_one_made_anew(tmp_path_factory, p
 
 
 def test_a_graph_is_made_again_only_when_many_rows_are_behind_it(photos, tmp_path, paint, paint_encoder, monkeypatch):
-    monkeypatch.setattr(build, "EXACT_BELOW", 8)
-    monkeypatch.setattr(build, "LONGEST_TAIL", 3)
+    monkeypatch.setattr(run, "EXACT_BELOW", 8)
+    monkeypatch.setattr(run, "LONGEST_TAIL", 3)
     folder = tmp_path / "photos.index"
     graphs = []
     for number in range(5):

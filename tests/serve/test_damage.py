@@ -13,13 +13,13 @@ import torch
 from fastapi.testclient import TestClient
 
 from openalign.errors import OpenAlignError
-from openalign.search import Index, build
+from openalign.search import Index, run
 from openalign.serve.app import create_app
 
 
 @pytest.fixture
 def with_graph(index, tmp_path, paint_encoder, monkeypatch) -> Path:
-    monkeypatch.setattr(build, "EXACT_BELOW", 10)
+    monkeypatch.setattr(run, "EXACT_BELOW", 10)
     Index.build([tmp_path / "photos"], model=paint_encoder, to=tmp_path / "graph.index")
     return tmp_path / "graph.index"
 
