@@ -14,7 +14,10 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, 
 expect = sync_api.expect
 
 KEY = "0123456789abcdef"
-SHOWN = "images => images.length > 0 && images.every(image => image.complete && image.naturalWidth > 0)"
+SHOWN = """() => {
+    const images = [...document.querySelectorAll(".tile img")];
+    return images.length > 0 && images.every(image => image.complete && image.naturalWidth > 0);
+}"""
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def test_the_page_asks_for_the_key_until_it_is_right_and_then_shows_images(brows
     page.goto(url)
     expect(page.locator(".tile").first).to_be_visible()
     assert asked == ["The key of this service:", "That is not the key of this service. Its key:"]
-    assert page.locator(".tile img").evaluate_all(SHOWN)
+    page.wait_for_function(SHOWN)
     assert page.context.cookies() == []
     page.reload()
     expect(page.locator(".tile").first).to_be_visible()
