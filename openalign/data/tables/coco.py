@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, Listing, listing
+from openalign.data.tables.columns import TEXT_FIELDS
 from openalign.data.tables.combine import as_utf8, table_of
 from openalign.errors import OpenAlignError
 
@@ -41,24 +42,32 @@ def captions_table(content: Any, where: str, problems: list[str]) -> pa.Table:
 
 
 def _coco(content: dict[str, Any], where: str, left_out: Listing) -> list[dict[str, Any]]:
-    rows: dict[Any, dict[str, Any]] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    namesakes: list[dict[str, Any]] = []
+    shared: set[str] = set()
     for number, image in enumerate(content["images"], 1):
         name = _name(image)
         if name is None or not _is_key(image.get("id")):
             left_out.add(Kind.ROW_WITHOUT_IMAGE, f"{where} image {number} has no file name or no id, and is left out")
             continue
-        rows[image["id"]] = {"image": name, "caption": [], "image_id": image["id"]}
+        row, key = {"image": name, "caption": [], "image_id": image["id"]}, str(image["id"])
+        if rows.setdefault(key, row)["image"] != name:  # as in two files that were joined
+            namesakes.append(row)
+            shared.add(key)
     annotations = content["annotations"]
     if annotations and not any(isinstance(each, dict) and "caption" in each for each in annotations):
         raise OpenAlignError(f"{where} holds annotations without captions: give the file called captions_*.json")
     for number, annotation in enumerate(annotations, 1):
         image_id = annotation.get("image_id") if isinstance(annotation, dict) else None
-        if not _is_key(image_id) or image_id not in rows:
-            kind = Kind.CAPTION_WITHOUT_IMAGE
-            left_out.add(kind, f"{where} annotation {number} is of no image that is listed, and is left out")
+        key = str(image_id) if _is_key(image_id) else ""
+        if key not in rows or key in shared:
+            which = (
+                f"of the image id {key}, which several images have" if key in shared else "of no image that is listed"
+            )
+            left_out.add(Kind.CAPTION_WITHOUT_IMAGE, f"{where} annotation {number} is {which}, and is left out")
             continue
-        rows[image_id]["caption"].append(_caption(annotation.get("caption")))
-    return list(rows.values())
+        rows[key]["caption"] += _captions(annotation.get("caption"))
+    return [*rows.values(), *namesakes]
 
 
 def _karpathy(content: dict[str, Any], where: str, left_out: Listing) -> list[dict[str, Any]]:
@@ -71,16 +80,19 @@ def _karpathy(content: dict[str, Any], where: str, left_out: Listing) -> list[di
         row: dict[str, Any] = {"image": name, "caption": []}
         sentences = image.get("sentences")
         for sentence in sentences if isinstance(sentences, list) else [sentences] if sentences else []:
-            raw = sentence.get("raw") if isinstance(sentence, dict) else sentence
-            row["caption"].append(_caption(raw))
+            row["caption"] += _captions(sentence)
         row |= {field: image[field] for field in ("split", "imgid", "cocoid") if field in image}
         rows.append(row)
     return rows
 
 
-def _caption(caption: Any) -> str | None:
-    """A caption on one line; None, a row without a text, if it is no text."""
-    return as_utf8(" ".join(caption.split())) if isinstance(caption, str) else None
+def _captions(value: Any) -> list[str | None]:
+    """The captions in a text, an object with one, or a list of these, each on one line; None for what is no text."""
+    if isinstance(value, list):
+        return [caption for each in value for caption in _captions(each)] or [None]
+    if isinstance(value, dict):
+        value = next((value[field] for field in TEXT_FIELDS if field in value), None)
+    return [as_utf8(" ".join(value.split())) if isinstance(value, str) else None]
 
 
 def _name(image: Any) -> str | None:

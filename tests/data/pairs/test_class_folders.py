@@ -153,3 +153,32 @@ def test_folders_whose_images_are_counted_alike_are_classes(tmp_path: Path, name
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["cat"] * 3 + ["dog"] * 3
     assert any("(cat, dog) are taken for what their images show; --layout images" in each for each in pairs.problems)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["red/caption.txt", "blue/caption.txt"],
+        ["red/prompt.txt", "red/notes.txt", "blue/prompt.txt"],
+        ["red/info.json", "blue/info.json"],
+        ["captions/red.txt", "captions/blue.txt"],
+    ],
+)
+def test_texts_of_folders_are_not_passed_over_for_the_names_of_the_folders(tmp_path: Path, texts: list[str]) -> None:
+    classes(tmp_path, "red", "blue")
+    for text in texts:
+        (tmp_path / text).parent.mkdir(exist_ok=True)
+        (tmp_path / text).write_text('{"caption": "a square"}')
+    with pytest.raises(OpenAlignError, match=rf"{len(texts)} text files have the name of no image.*class-folders"):
+        open_pairs(tmp_path)
+    pairs = open_pairs(tmp_path, layout="class-folders")
+    assert pairs.texts() == ["blue", "red"]
+    assert counted(pairs.problems) == {Kind.CAPTION_WITHOUT_IMAGE: len(texts)}
+    assert counted(open_pairs(tmp_path, need_text=False).problems) == {Kind.CAPTION_WITHOUT_IMAGE: len(texts)}
+
+
+def test_a_text_about_all_classes_is_counted_only(tmp_path: Path) -> None:
+    (classes(tmp_path, "red", "blue") / "about.txt").write_text("squares in two colours")
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["blue", "red"]
+    assert counted(pairs.problems) == {Kind.CAPTION_WITHOUT_IMAGE: 1}

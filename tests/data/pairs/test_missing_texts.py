@@ -9,6 +9,7 @@ import pytest
 
 from openalign.data.left_out import Kind, counted
 from openalign.data.pairs.open import open_pairs
+from openalign.errors import OpenAlignError
 from tests.data.pairs.folders import JPEG, put
 
 
@@ -47,3 +48,20 @@ def test_markers_in_caption_files_are_told_too(tmp_path: Path) -> None:
     pairs = open_pairs(put(tmp_path, a="None", b="a boat", c="\\N"))
     assert pairs.texts() == ["None", "a boat"]
     assert any("1 texts may be markers" in each for each in pairs.problems)
+
+
+@pytest.mark.parametrize("form", ["tsv", "parquet", "jsonl"])
+@pytest.mark.parametrize("names", [["0.jpg", "1.jpg", "a boat"], ["IMG_1.HEIC", "IMG_2.HEIC", "b.png"]])
+def test_names_of_image_files_are_no_texts_where_most_are(tmp_path: Path, form: str, names: list[str]) -> None:
+    path = write(tmp_path, form, names)
+    if names[-1] == "a boat":
+        pairs = open_pairs(path)
+        assert pairs.texts() == ["a boat"] and counted(pairs.problems) == {Kind.ROW_WITHOUT_TEXT: 2}
+    else:
+        with pytest.raises(OpenAlignError, match=r"no texts.*3 texts are names of image files \(IMG_1\.HEIC"):
+            open_pairs(path)
+
+
+def test_a_text_that_is_the_name_of_a_file_among_others_stays(tmp_path: Path) -> None:
+    texts = ["how to open a.jpg", "logo.png", "a boat", "a cat"]
+    assert open_pairs(write(tmp_path, "tsv", texts)).texts() == texts

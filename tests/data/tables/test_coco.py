@@ -117,3 +117,18 @@ def test_odd_entries_are_counted(tmp_path: Path) -> None:
         "rows without an image": 2,
         "rows without a text": 1,
     }
+
+
+@pytest.mark.parametrize("first", [7, "7"])
+def test_captions_of_an_id_that_two_images_have_belong_to_neither(tmp_path: Path, first: object) -> None:
+    images = [{"id": first, "file_name": "other.jpg"}, *COCO["images"], {"id": 3, "file_name": "000003.jpg"}]
+    pairs = open_pairs(write(tmp_path / "a" / "captions.json", {**COCO, "images": images}))
+    assert pairs.texts() == ["a cat", "a grey cat"]
+    assert counted(pairs.problems) == {"captions of images that are not there": 2, "rows without a text": 3}
+    assert any("annotation 2 is of the image id 7, which several images have" in each for each in pairs.problems)
+
+
+def test_ids_may_be_texts_in_one_place_and_captions_lists_or_objects(tmp_path: Path) -> None:
+    annotations = [{"image_id": "3", "caption": ["a cat", "a pet"]}, {"image_id": "7", "caption": {"raw": "a dog"}}]
+    pairs = open_pairs(write(tmp_path / "a" / "captions.json", {**COCO, "annotations": annotations}))
+    assert sorted(pairs.texts()) == ["a cat", "a dog", "a pet"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.class_names import advice, are_ids, by_number, in_words, names_of_folders, names_of_ids
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS, gathered, image_files
@@ -18,6 +19,8 @@ from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.named_images import folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.pairs.texts_beside import texts_beside
+from openalign.errors import OpenAlignError
 from openalign.options import option
 
 _NO_CLASSES = (
@@ -88,6 +91,7 @@ class ClassFolders:
         class_of: dict[str, str | None] = {}
         for top in (part.relative_to(folder).as_posix() for part in local):
             class_of |= _classes_of([file for file in every if _below(file, top) is not None], top)
+        _tell_texts(name, every, files, {image.rpartition("/")[0] for image in class_of}, options, problems)
         images = sorted(class_of, key=lambda image: (by_number(class_of[image] or ""), image))
         names, read_from = _names(name, {each for each in class_of.values() if each}, folder, problems)
         named = [names.get(class_of[image] or "") for image in images]
@@ -104,6 +108,31 @@ class ClassFolders:
             table = table.append_column("label.id", pa.array([class_of[image] for image in images], pa.string()))
         columns = {"image": "path", "text": read_from, "label": read_from or "the name of the folder"}
         return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=columns)
+
+
+def _tell_texts(
+    source: str,
+    images: Sequence[str],
+    files: Sequence[str],
+    folders: set[str],
+    options: ReadOptions,
+    problems: list[str],
+) -> None:
+    """Count text files that have the name of no image; raise `OpenAlignError` if there may be one for each folder."""
+    beside = texts_beside(images, files)
+    alone = sorted([*beside.alone, *beside.fields_alone])
+    if not alone:
+        return
+    message = f"{source}: {len(alone):,} text files have the name of no image, the first: {alone[0]}"
+    inside = [
+        file for file in alone if file.rpartition("/")[0] in folders or TEXT_FOLDERS & set(file.lower().split("/"))
+    ]
+    if options.need_text and options.layout is None and len(inside) >= len(folders):
+        raise OpenAlignError(
+            f"{message}. They may be texts of the images: name each as its image is named. To take the names of the "
+            f"{len(folders):,} folders for the texts, add {option(layout=ClassFolders.name)}"
+        )
+    problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
 
 
 def _names(source: str, classes: set[str], folder: Path, problems: list[str]) -> tuple[dict[str, str], str]:
