@@ -14,6 +14,8 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from tests.curation.crawl import write_crawl
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -8,6 +8,8 @@ from openalign.search.graph import Graph, build_graph, class_of
 from openalign.search.query.compose import unit
 from openalign.search.watched import DamagedIndex, WatchedFile
 
+pytestmark = pytest.mark.slow
+
 ROWS, WIDTH = 8_000, 48
 
 

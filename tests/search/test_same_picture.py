@@ -18,6 +18,8 @@ from openalign.model.dual_encoder import DualEncoder, centre_crop
 from openalign.search import Index
 from openalign.serve.app import create_app
 
+pytestmark = pytest.mark.slow
+
 SAME = 0.9999
 NAMES = ("large.jpg", "turned.jpg", "clear.png", "grey16.png", "cmyk.jpg", "palette.gif", "progressive.jpg")
 

@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 
 from openalign.serve.app import create_app
 
+pytestmark = pytest.mark.slow
+
 SECRETS = "http://127.0.0.1:9/secret.png"
 
 

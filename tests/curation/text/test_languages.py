@@ -20,6 +20,7 @@ from tests.curation.crawl import drawing
 ENGLISH, GERMAN = "a red apple on the wooden table of the kitchen", "ein roter Apfel auf dem hölzernen Tisch der Küche"
 
 
+@pytest.mark.slow
 def test_every_text_gets_its_language_batch_by_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(languages, "_BATCH", 2)
     texts = [ENGLISH, GERMAN, "", "12 345", "苹果在桌子上"]
@@ -104,6 +105,7 @@ def test_a_language_is_named_by_its_code() -> None:
     assert CurateRecipe.of(languages="NB, nn,yue,zh").text.language_codes == ("no", "zh")
 
 
+@pytest.mark.slow
 def test_a_text_that_may_be_in_a_language_asked_for_is_kept(tmp_path: Path) -> None:
     text = "crvena jabuka na stolu"
     drawing(1).save(tmp_path / "a.jpg")

@@ -15,6 +15,7 @@ from openalign.data.tables.read import read_table
 TEXTS = st.text(st.sampled_from(list('ab ",\t;|\n\\é')), max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     texts=st.lists(TEXTS, min_size=1, max_size=6),
@@ -32,6 +33,7 @@ def test_a_well_formed_table_is_read_as_it_was_written(
     assert [tuple(row.values()) for row in read_table(path).to_pylist()] == rows
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     texts=st.lists(st.text(st.sampled_from(list('ab "é')), min_size=1, max_size=12), min_size=1, max_size=8),

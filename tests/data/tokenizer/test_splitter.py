@@ -189,6 +189,7 @@ def test_a_tokenizer_can_be_shown(trained: tokenizers.Tokenizer) -> None:
     assert all(map(repr, (trained, trained.normalizer, trained.pre_tokenizer)))
 
 
+@pytest.mark.slow
 def test_characters_that_are_too_scattered_for_a_pattern_are_taken_for_all(tmp_path: Path) -> None:
     texts = [chr(code) for code in range(0x20000, 0x40000, 2)]
     file = train_tokenizer(texts, tmp_path / "tokenizer.json")
