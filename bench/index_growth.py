@@ -89,7 +89,8 @@ def step(name: str, *arguments: str) -> dict[str, Any]:
             return torch.nn.functional.normalize(torch.tensor(np.array(drawn, np.float32)), dim=1)
 
         def _embed_text_batch(self, texts: Any) -> Any:
-            raise NotImplementedError
+            drawn = np.random.default_rng(0).standard_normal((len(texts), WIDTH))
+            return torch.nn.functional.normalize(torch.tensor(drawn.astype(np.float32)), dim=1)
 
     before = _memory_mb("VmRSS")
     began = time.perf_counter()

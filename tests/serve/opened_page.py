@@ -2,16 +2,19 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from openalign.serve.app import create_app
 
 
-@pytest.fixture
-def url(index) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(create_app(index), port=0, log_level="warning"))
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """The URL of a service that runs in a thread until the block ends."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -20,6 +23,12 @@ def url(index) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def url(index) -> Iterator[str]:
+    with served(create_app(index)) as url:
+        yield url
 
 
 @pytest.fixture

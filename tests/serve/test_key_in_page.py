@@ -1,14 +1,13 @@
 """The page of a service that has a key, or is busy, in a real browser."""
 
 import re
-import threading
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
 from openalign.serve.access import LOCAL_NAMES, Access
 from openalign.serve.app import create_app
+from tests.serve.opened_page import served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")
 expect = sync_api.expect
@@ -22,16 +21,8 @@ SHOWN = """() => {
 
 @pytest.fixture
 def url(index) -> Iterator[str]:
-    app = create_app(index, access=Access(LOCAL_NAMES, key=KEY))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        thread.join(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(create_app(index, access=Access(LOCAL_NAMES, key=KEY))) as url:
+        yield url
 
 
 def test_the_page_asks_for_the_key_until_it_is_right_and_then_shows_images(browser, url):
