@@ -67,57 +67,66 @@ LOSSLESS = b"\xff\xd8\xff\xc4\0\x04\0\0\xff\xc3\0\x0b\x0e\x10\0\x10\0\x01\x01\x1
 """The sensor's values of many cameras: a JPEG of lossless kind, 4096 x 4096 and 14 bits."""
 
 
+class Writer:
+    """The blocks of a TIFF-like file, one behind the other, and where each value was placed."""
+
+    def __init__(self, order: str, reserved: int) -> None:
+        self.order = order
+        self.blocks: list[bytes] = [bytes(16 + reserved) if reserved else bytes(8)]
+        self._placed: dict[bytes, int] = {}
+
+    def place(self, block: bytes) -> int:
+        self.blocks.append(block + bytes(len(block) % 2))
+        return sum(map(len, self.blocks[:-1]))
+
+    def directory(self, tags: dict[int, Any], following: int) -> int:
+        return self.place(self.packed(tags, following))
+
+    def packed(self, tags: dict[int, Any], following: int) -> bytes:
+        entries = b"".join(self._entry(tag, value) for tag, value in sorted(tags.items()))
+        return self._pack("H", len(tags)) + entries + self._pack("I", following)
+
+    def _entry(self, tag: int, value: Any) -> bytes:
+        if isinstance(value, list | dict):
+            inner = [self.directory(each, 0) for each in (value if isinstance(value, list) else [value])]
+            at = inner[0] if len(inner) == 1 else self.place(self._pack(f"{len(inner)}I", *inner))
+            return self._pack("HHII", tag, 4, len(inner), at)
+        if isinstance(value, Size):
+            return self._pack("HHII", tag, 4, 1, len(value))
+        if isinstance(value, Data):
+            self._placed[value] = self._placed.get(value) or self.place(value)
+            kind, count = (7, len(value)) if tag == PANASONIC_JPEG else (4, 1)
+            return self._pack("HHII", tag, kind, count, self._placed[value])
+        if isinstance(value, tuple):
+            return self._pack("HHII", tag, 5, 3, self.place(self._pack("6I", *value)))
+        if isinstance(value, str) and len(value) < 4:
+            return self._pack("HHI", tag, 2, len(value) + 1) + value.encode().ljust(4, b"\0")
+        if isinstance(value, str):
+            text = value.encode() + b"\0"
+            return self._pack("HHII", tag, 2, len(text), self.place(text))
+        if tag in (COMPRESSION, PHOTOMETRIC, ORIENTATION):
+            return self._pack("HHIHH", tag, 3, 1, value, 0)
+        return self._pack("HHII", tag, 4, 1, value)
+
+    def _pack(self, form: str, *values: Any) -> bytes:
+        return struct.pack(self.order + form, *values)
+
+
 def raw(*directories: dict[int, Any], start: bytes = b"II*\0", order: str = "<") -> bytes:
     """A file of linked directories; a value is a number, a text, `Data`, `Size`, or a dictionary: a further one.
 
     Every value that is no number lies behind all directories, a further directory behind those.
     """
     reserved = 2 + 12 * len(directories[0]) + 4 if start == CANON else 0  # CR2's first directory follows its mark
-    blocks: list[bytes] = [bytes(16 + reserved) if reserved else bytes(8)]
-
-    def place(block: bytes) -> int:
-        blocks.append(block + bytes(len(block) % 2))
-        return sum(map(len, blocks[:-1]))
-
-    placed: dict[bytes, int] = {}
-
-    def entry(tag: int, value: Any) -> bytes:
-        if isinstance(value, list | dict):
-            inner = [directory(each, 0) for each in (value if isinstance(value, list) else [value])]
-            at = inner[0] if len(inner) == 1 else place(struct.pack(f"{order}{len(inner)}I", *inner))
-            return struct.pack(f"{order}HHII", tag, 4, len(inner), at)
-        if isinstance(value, Size):
-            return struct.pack(f"{order}HHII", tag, 4, 1, len(value))
-        if isinstance(value, Data):
-            placed[value] = placed.get(value) or place(value)
-            kind, count = (7, len(value)) if tag == PANASONIC_JPEG else (4, 1)
-            return struct.pack(f"{order}HHII", tag, kind, count, placed[value])
-        if isinstance(value, tuple):
-            return struct.pack(f"{order}HHII", tag, 5, 3, place(struct.pack(f"{order}6I", *value)))
-        if isinstance(value, str) and len(value) < 4:
-            return struct.pack(f"{order}HHI", tag, 2, len(value) + 1) + value.encode().ljust(4, b"\0")
-        if isinstance(value, str):
-            text = value.encode() + b"\0"
-            return struct.pack(f"{order}HHII", tag, 2, len(text), place(text))
-        if tag in (COMPRESSION, PHOTOMETRIC, ORIENTATION):
-            return struct.pack(f"{order}HHIHH", tag, 3, 1, value, 0)
-        return struct.pack(f"{order}HHII", tag, 4, 1, value)
-
-    def packed(tags: dict[int, Any], following: int) -> bytes:
-        entries = b"".join(entry(tag, value) for tag, value in sorted(tags.items()))
-        return struct.pack(f"{order}H", len(tags)) + entries + struct.pack(f"{order}I", following)
-
-    def directory(tags: dict[int, Any], following: int) -> int:
-        return place(packed(tags, following))
-
+    writer = Writer(order, reserved)
     following = 0
     for tags in reversed(directories[1:]):
-        following = directory(tags, following)
-    first = packed(directories[0], following)
+        following = writer.directory(tags, following)
+    first = writer.packed(directories[0], following)
     if reserved:
-        return CANON + first + b"".join(blocks)[len(CANON) + len(first) :]
-    at = place(first)
-    return start + struct.pack(f"{order}I", at) + b"".join(blocks)[8:]
+        return CANON + first + b"".join(writer.blocks)[len(CANON) + len(first) :]
+    at = writer.place(first)
+    return start + struct.pack(f"{order}I", at) + b"".join(writer.blocks)[8:]
 
 
 def as_strip(data: bytes) -> dict[int, Any]:
