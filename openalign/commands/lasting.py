@@ -7,8 +7,28 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 
+_is_own_process = False
 _lasting = False
+
+
+@contextmanager
+def own_process() -> Iterator[None]:
+    """Run a command in a process that ends with it: after `lasting_objects` it ends at once.
+
+    The interpreter would free each object, and look for garbage among them: a sixth of a short curation. What is
+    registered for the end runs all the same. The end is an ordinary one if a thread is still at work, or if the output
+    cannot be written.
+    """
+    global _is_own_process
+    _is_own_process = True
+    try:
+        yield
+    except SystemExit as done:
+        if isinstance(done.code, int):
+            _end_process(done.code)
+        raise
 
 
 @contextmanager
@@ -22,6 +42,8 @@ def lasting_objects() -> Iterator[None]:
     gc.disable()
     try:
         yield
+        if _is_own_process:
+            _do_without_pandas()
     finally:
         _lasting = True
         gc.freeze()
@@ -29,13 +51,27 @@ def lasting_objects() -> Iterator[None]:
         atexit.register(gc.unfreeze)  # DuckDB takes what is left at the end for a leak, and prints a page about it
 
 
-def end_process(status: int) -> None:
-    """End the process without freeing its objects one by one, if a block of `lasting_objects` ran: a sixth of a short
-    curation.
-
-    What is registered for the end runs before, and what was printed is written. Returns, for an ordinary end, if a
-    thread is still at work or the output cannot be written.
+def _do_without_pandas() -> None:
+    """Let Arrow look for pandas now and find none. It would import it with the first array that it makes from a list:
+    a twentieth of a short curation, which has no data frames.
     """
+    if "pyarrow" not in sys.modules or "pandas" in sys.modules:
+        return
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        sys.modules["pyarrow"].array([0])
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _NoPandas(MetaPathFinder):
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name, name=name)
+
+
+def _end_process(status: int) -> None:
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     if not _lasting or not all(thread.daemon for thread in others):
         return

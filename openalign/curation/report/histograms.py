@@ -68,7 +68,7 @@ def aspect_ratios(inspected: ir.Table, recipe: CurateRecipe) -> Bars:
 
 def languages(pairs: Path) -> Bars:
     """Kept pairs by language, most frequent first, of a pairs.parquet."""
-    counted = pc.value_counts(pq.read_table(pairs, columns=["language"])["language"].combine_chunks()).to_pylist()
+    counted = pc.value_counts(pq.ParquetFile(pairs).read(["language"])["language"].combine_chunks()).to_pylist()
     counted.sort(key=lambda entry: (-entry["counts"], entry["values"]))
     return [_bar(entry["values"], entry["counts"], True) for entry in counted[:_LANGUAGES]]
 
