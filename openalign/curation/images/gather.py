@@ -77,7 +77,7 @@ def _cut(engine: Engine, pairs: ir.Table, at_hand: ir.Table, settings: FetchSett
     if engine.is_distributed:
         fetched = fetch_distributed(engine, images, settings, engine.work / DOWNLOADS)
         images = engine.materialize("asked_and_fetched", fetched)
-    rows = rows_per_partition(images.count().to_pyarrow().as_py(), _LEAST_IMAGES, _MOST_IMAGES)
+    rows = rows_per_partition(engine.count(images), _LEAST_IMAGES, _MOST_IMAGES)
     return engine.partition("images_to_inspect", images, ["first"], rows)
 
 

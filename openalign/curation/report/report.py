@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +22,7 @@ from openalign.data.images.decode import decode, encode_jpeg
 
 _EXAMPLES = 12
 _KEPT_EXAMPLES = 24
+_KEPT = ""  # in place of a rule's name
 _COPIES_SHOWN = 3
 _CANDIDATES = 8  # for each example, so that the examples are not one text many times over
 _THUMBNAIL = 96  # px of the longer side
@@ -42,14 +43,14 @@ def write_report(curated: Curated, run: dict[str, Any], truth: Path | None, fold
 
 def render_page(curated: Curated, report: dict[str, Any]) -> str:
     """The page as one string of HTML; images are small JPEGs within it."""
-    pairs = curated.pairs
     broken = {rule["name"]: rule["broken"] for rule in report["rules"] if rule["ran"]}
+    examples = _examples(curated)
     return _template().render(
         report=report,
-        examples={name: _examples(pairs.filter(pairs[name]), _EXAMPLES) if broken[name] else [] for name in broken},
-        kept=_examples(pairs.filter(~pairs.dropped), _KEPT_EXAMPLES) if report["pairs"]["kept"] else [],
+        examples={name: _chosen(examples.get(name, ()), _EXAMPLES) for name in broken},
+        kept=_chosen(examples.get(_KEPT, ()), _KEPT_EXAMPLES),
         twins=_twins(curated) if broken.get("near_duplicate_of_test") else [],
-        groups=_groups(pairs) if broken.get("near_duplicate") else [],
+        groups=_groups(curated) if broken.get("near_duplicate") else [],
         tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
     )
 
@@ -63,12 +64,24 @@ def _template() -> jinja2.Template:
     )
 
 
-def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
-    """`count` of the pairs, spread over them by hash, distinct texts first."""
+def _examples(curated: Curated) -> dict[str, list[dict[str, Any]]]:
+    """Candidates for examples by the rule that drops them, or `_KEPT`: some of the pairs, spread over them by hash."""
+    pairs = curated.pairs
     columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams", "occurrence"]
-    shown = pairs.select(*columns, location=_location_to_show(pairs))
-    rows = shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _CANDIDATES).to_pyarrow().to_pylist()
-    rows.sort(key=lambda row: row["location"] is None)  # images first, otherwise in order of the hash
+    reasons = pairs.dropped.ifelse(pairs.reasons, ibis.array([_KEPT]))
+    shown = pairs.select(*columns, location=_location_to_show(pairs), shown_for=reasons).unnest("shown_for")
+    by_hash = ibis.window(group_by="shown_for", order_by=[_.image.hexdigest("md5"), _.occurrence])
+    ranked = shown.mutate(rank=ibis.row_number().over(by_hash)).filter(_.rank < _KEPT_EXAMPLES * _CANDIDATES)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in curated.engine.fetch(ranked.order_by("shown_for", "rank")):
+        found.setdefault(row["shown_for"], []).append(row)
+    return found
+
+
+def _chosen(candidates: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """`count` of the first candidates, distinct texts first."""
+    # Images first, otherwise in order of the hash.
+    rows = sorted(candidates[: count * _CANDIDATES], key=lambda row: row["location"] is None)
     seen: set[str | None] = set()
     fresh: list[dict[str, Any]] = []
     again: list[dict[str, Any]] = []
@@ -86,7 +99,7 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     hits = curated.pairs.filter(_.test_image.notnull()).distinct(on="image", keep="first")
     columns = ["image", "test_set", "test_row", "test_image"]
     chosen = hits.select(*columns, location=_location_to_show(hits))
-    rows = chosen.order_by(_.image.hexdigest("md5")).limit(_EXAMPLES).to_pyarrow().to_pylist()
+    rows = curated.engine.fetch(chosen.order_by(_.image.hexdigest("md5")).limit(_EXAMPLES))
     return [
         row
         | {
@@ -98,17 +111,18 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     ]
 
 
-def _groups(pairs: ir.Table) -> list[dict[str, Any]]:
+def _groups(curated: Curated) -> list[dict[str, Any]]:
     """The images with the most near-duplicates after them, and some of these."""
+    pairs, fetch = curated.pairs, curated.engine.fetch
     copies = pairs.filter(pairs.near_duplicate).distinct(on="image", keep="first")
     counts = copies.group_by("earlier_image").agg(copies=_.count())
     top = counts.order_by(ibis.desc("copies"), "earlier_image").limit(_EXAMPLES)
-    largest: list[dict[str, Any]] = top.to_pyarrow().to_pylist()
+    largest = fetch(top)
     names = [group["earlier_image"] for group in largest]
     members = pairs.filter(pairs.image.isin(names) | (pairs.near_duplicate & pairs.earlier_image.isin(names)))
     columns = ["image", "earlier_image", "occurrence"]
     shown = members.select(*columns, location=_location_to_show(members)).order_by("occurrence")
-    rows = {row["image"]: row for row in reversed(shown.to_pyarrow().to_pylist())}  # the first occurrence of each
+    rows = {row["image"]: row for row in reversed(fetch(shown))}  # the first occurrence of each
     for group in largest:
         name = group["earlier_image"]
         alike = [row for row in reversed(rows.values()) if row["earlier_image"] == name][:_COPIES_SHOWN]
