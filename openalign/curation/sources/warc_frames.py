@@ -46,6 +46,7 @@ def records_from(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecor
         begun, start = start, None
         odd: int | None = begun if _ends_lines_in_lf(stream, begun) else None
         last: int | None = None
+        failure: Exception | None = None
         try:
             for place, record in () if odd is not None else _as_they_are(stream, begun):
                 if _is_misread(record):
@@ -53,19 +54,18 @@ def records_from(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecor
                     break
                 last = place
                 yield place, record
-        except Exception:
-            after = None if last is None else _after_padding(stream, last)
-            if after is None:
-                raise
-            start = after or None
-        if odd is None:
-            if start is None and last is not None:
-                start = _after_padding(stream, last) or None
-        else:
+        except Exception as error:  # anything it raises on damaged bytes, or on padding
+            failure = error
+        if odd is not None:
             content, end = _rewritten(stream, odd)
             for record in ArchiveIterator(io.BytesIO(content), parse_http=False):
                 yield odd, record
             start = next_record(stream, odd + 1) if end is None else _after_blank_lines(stream, end)
+            continue
+        after = None if last is None else _after_padding(stream, last)
+        if after is None and failure is not None:
+            raise failure
+        start = after or None
 
 
 def _as_they_are(stream: BinaryIO, offset: int) -> Iterator[tuple[int, WarcRecord]]:
