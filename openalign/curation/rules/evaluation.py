@@ -36,8 +36,8 @@ def add_inspected(corpus: Corpus, inspected: ir.Table) -> Corpus:
 
     Fingerprints are left out: most bytes of a row, which few rules read.
     """
-    measured = inspected.drop(*FINGERPRINT_COLUMNS).mutate(inspected=True)
-    joined = corpus.pairs.left_join(measured, "image").drop("image_right")
+    measured = [name for name in inspected.columns if name not in FINGERPRINT_COLUMNS]
+    joined = corpus.pairs.left_join(inspected.select(measured).mutate(inspected=True), "image").drop("image_right")
     return replace(corpus, pairs=joined.mutate(inspected=joined.inspected.fill_null(False)))
 
 
