@@ -19,19 +19,25 @@ from openalign.model.onnx_encoder import exported
 from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
-from openalign.serve.access import LOCAL_NAMES, Access
-from openalign.serve.batching import SharedModel
-from openalign.serve.connections import ACCEPTED_AT_ONCE, Connections, Server, most_connections, raise_open_files
 from openalign.serve.embed import add_embed, add_openai
 from openalign.serve.failures import answer_failures
-from openalign.serve.guard import Guard
 from openalign.serve.links import Links
 from openalign.serve.log import without_repeats
 from openalign.serve.metrics import Measured, Metrics
 from openalign.serve.pictures import add_image_files, add_page, add_pictures, add_state
-from openalign.serve.queueing import QueueLimits, WorkQueue
+from openalign.serve.protection.access import LOCAL_NAMES, Access
+from openalign.serve.protection.connections import (
+    ACCEPTED_AT_ONCE,
+    Connections,
+    Server,
+    most_connections,
+    raise_open_files,
+)
+from openalign.serve.protection.guard import Guard
 from openalign.serve.routes import add_classify, add_search
 from openalign.serve.service import Service
+from openalign.serve.work.batching import SharedModel
+from openalign.serve.work.queueing import QueueLimits, WorkQueue
 from openalign.version import __version__
 
 ROUTES = (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai)

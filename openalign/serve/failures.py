@@ -15,9 +15,9 @@ from openalign.data.images.header import ImageError
 from openalign.errors import OpenAlignError
 from openalign.search.index import Index
 from openalign.search.watched import DamagedIndex
-from openalign.serve.batching import Abandoned
-from openalign.serve.queueing import Busy
 from openalign.serve.wire import failed
+from openalign.serve.work.batching import Abandoned
+from openalign.serve.work.queueing import Busy
 from openalign.validation import requirement
 
 _ABSOLUTE = re.compile(r"(?<![\w./:~])/(?:[^\s/'\"]+/)+(?=[^\s/'\"]|\s|$)")

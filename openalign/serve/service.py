@@ -10,8 +10,8 @@ from openalign.search.index import Index
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import Links
 from openalign.serve.metrics import Metrics
-from openalign.serve.queueing import WorkQueue
 from openalign.serve.wire import Problem
+from openalign.serve.work.queueing import WorkQueue
 
 MAX_TOP = 200
 MAX_TEXT = 1000
