@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,6 @@ from openalign.data.images.decode import decode, encode_jpeg
 
 _EXAMPLES = 12
 _KEPT_EXAMPLES = 24
-_KEPT = ""  # in place of a rule's name
 _COPIES_SHOWN = 3
 _CANDIDATES = 8  # for each example, so that the examples are not one text many times over
 _THUMBNAIL = 96  # px of the longer side
@@ -43,12 +42,13 @@ def write_report(curated: Curated, run: dict[str, Any], truth: Path | None, fold
 
 def render_page(curated: Curated, report: dict[str, Any]) -> str:
     """The page as one string of HTML; images are small JPEGs within it."""
+    pairs = curated.pairs
     broken = {rule["name"]: rule["broken"] for rule in report["rules"] if rule["ran"]}
-    examples = _examples(curated)
+    examples = partial(_examples, curated)
     return _template().render(
         report=report,
-        examples={name: _chosen(examples.get(name, ()), _EXAMPLES) for name in broken},
-        kept=_chosen(examples.get(_KEPT, ()), _KEPT_EXAMPLES),
+        examples={name: examples(pairs.filter(pairs[name]), _EXAMPLES) if broken[name] else [] for name in broken},
+        kept=examples(pairs.filter(~pairs.dropped), _KEPT_EXAMPLES) if report["pairs"]["kept"] else [],
         twins=_twins(curated) if broken.get("near_duplicate_of_test") else [],
         groups=_groups(curated) if broken.get("near_duplicate") else [],
         tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
@@ -64,24 +64,16 @@ def _template() -> jinja2.Template:
     )
 
 
-def _examples(curated: Curated) -> dict[str, list[dict[str, Any]]]:
-    """Candidates for examples by the rule that drops them, or `_KEPT`: some of the pairs, spread over them by hash."""
-    pairs = curated.pairs
+def _examples(curated: Curated, pairs: ir.Table, count: int) -> list[dict[str, Any]]:
+    """`count` of the pairs, spread over them by hash, distinct texts first.
+
+    A query for each rule: to rank the pairs of all rules in one, engines would sort every pair.
+    """
     columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams", "occurrence"]
-    reasons = pairs.dropped.ifelse(pairs.reasons, ibis.array([_KEPT]))
-    shown = pairs.select(*columns, location=_location_to_show(pairs), shown_for=reasons).unnest("shown_for")
-    by_hash = ibis.window(group_by="shown_for", order_by=[_.image.hexdigest("md5"), _.occurrence])
-    ranked = shown.mutate(rank=ibis.row_number().over(by_hash)).filter(_.rank < _KEPT_EXAMPLES * _CANDIDATES)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in curated.engine.fetch(ranked.order_by("shown_for", "rank")):
-        found.setdefault(row["shown_for"], []).append(row)
-    return found
-
-
-def _chosen(candidates: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """`count` of the first candidates, distinct texts first."""
+    shown = pairs.select(*columns, location=_location_to_show(pairs))
+    first = shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _CANDIDATES)
     # Images first, otherwise in order of the hash.
-    rows = sorted(candidates[: count * _CANDIDATES], key=lambda row: row["location"] is None)
+    rows = sorted(curated.engine.fetch(first), key=lambda row: row["location"] is None)
     seen: set[str | None] = set()
     fresh: list[dict[str, Any]] = []
     again: list[dict[str, Any]] = []

@@ -54,13 +54,17 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
     counts = _counts(curated)
     sides, ratios = histograms.shorter_sides_and_aspect_ratios(curated.engine, inspected, curated.recipe)
     scores = score_rules(curated.engine, pairs, truth, curated.rules) if truth else None
-    problems = [*curated.problems, *_unexpected(fetch, inspected)]
+    unexpected = inspected.problem.startswith(UNEXPECTED)
+    images = _only_row(
+        fetch, inspected.agg(judged=_.count(), readable=_.problem.isnull().sum(), unexpected=unexpected.sum())
+    )
+    problems = [*curated.problems, *(_unexpected(fetch, inspected) if images.pop("unexpected") else ())]
     report = {
         "pairs": {"occurrences": curated.engine.count(curated.extracted.occurrences)}
         | {name: counts[name] for name in ("pairs", "kept", "dropped", "images", "texts")},
         "pages": curated.extracted.pages,
         "records": curated.extracted.records,
-        "images": _only_row(fetch, inspected.agg(judged=_.count(), readable=_.problem.isnull().sum())),
+        "images": images,
         "rules": _rule_numbers(curated, counts, scores),
         "histograms": {
             "words_per_text": histograms.words_per_text(curated.engine, pairs, curated.recipe),
