@@ -5,28 +5,35 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# A process more than cores, since some tests wait; each takes whole files, since the tests of a file share what took long
-PROCESSES := $(shell expr $$(nproc) + 1)
-PYTEST := $(BIN)/pytest -n $(PROCESSES) --maxprocesses 9 --dist loadfile --no-loadscope-reorder
+# More processes than cores, since some tests wait; each takes whole files, since the tests of a file share what took long
+CORES := $(shell nproc | awk '{ print ($$1 < 8) ? $$1 : 8 }')
+PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
+# N processes that are forks of one, which has the libraries loaded
+forks = --tx '$(shell expr $(CORES) + $(1))*popen//python=$(BIN)/python tests/forked_worker.py'
 
 # Compiled modules are kept beside their sources: workers, processes that tests start, and later runs read them
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick lint docs
+.PHONY: demo test quick lint ruff docs
 
 demo: $(INSTALLED)
 	$(BIN)/openalign demo
 
-test: lint
-	$(PYTEST) --durations=10
+# mypy runs beside the tests and speaks after them
+test: ruff
+	@types=$$(mktemp); $(BIN)/mypy >$$types 2>&1 & mypy=$$!; \
+	$(PYTEST) $(call forks,2) --durations=10; status=$$?; \
+	wait $$mypy || status=1; cat $$types; rm $$types; exit $$status
 
 quick: $(INSTALLED)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) $(call forks,1) -m "not slow"
 
-lint: $(INSTALLED)
+lint: ruff
+	$(BIN)/mypy
+
+ruff: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 docs: $(INSTALLED)
 	@$(BIN)/python -c 'import mkdocs, mkdocstrings' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
