@@ -14,8 +14,8 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources.locations import parse_location
 from openalign.errors import OpenAlignError
-from tests.curation import stand_ins
 from tests.curation.crawl import drawing, encoded
+from tests.curation.images import slow_inspection
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def test_an_image_is_the_same_in_this_process_and_in_the_helper() -> None:
 def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_inspected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(single_image, "inspect_here", stand_ins.inspect_slowly)
+    monkeypatch.setattr(single_image, "inspect_here", slow_inspection.inspect_slowly)
     for name, end in (("a", b""), ("b", b"SLOW"), ("c", b"")):
         seed = ord(name)
         (tmp_path / f"{name}.tiff").write_bytes(encoded(drawing(seed), "TIFF") + end)
