@@ -14,26 +14,24 @@ forks = --tx '$(shell expr $(CORES) + $(1))*popen//python=$(BIN)/python tests/fo
 # Compiled modules are kept beside their sources: workers, processes that tests start, and later runs read them
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test quick lint ruff docs
+.PHONY: demo test quick lint docs
 
 demo: $(INSTALLED)
 	$(BIN)/openalign demo
 
-# mypy runs beside the tests and speaks after them
-test: ruff
-	@types=$$(mktemp); $(BIN)/mypy >$$types 2>&1 & mypy=$$!; \
+# ruff and mypy run beside the tests and speak after them
+test: $(INSTALLED)
+	@said=$$(mktemp); $(MAKE) --no-print-directory lint >$$said 2>&1 & lint=$$!; \
 	$(PYTEST) $(call forks,2) --durations=10; status=$$?; \
-	wait $$mypy || status=1; cat $$types; rm $$types; exit $$status
+	wait $$lint || status=1; cat $$said; rm $$said; exit $$status
 
 quick: $(INSTALLED)
 	$(PYTEST) $(call forks,1) -m "not slow"
 
-lint: ruff
-	$(BIN)/mypy
-
-ruff: $(INSTALLED)
+lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 docs: $(INSTALLED)
 	@$(BIN)/python -c 'import mkdocs, mkdocstrings' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
