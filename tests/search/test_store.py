@@ -72,6 +72,7 @@ def queries(vectors):
     return unit(vectors[:20] + 0.1 * vectors[50:70])
 
 
+@pytest.mark.slow
 def test_a_graph_with_rows_behind_it_finds_what_comparing_all_finds(partly, queries, scores_of):
     store, alive = partly
     found = []
