@@ -8,8 +8,12 @@ INSTALLED := $(VENV)/.installed
 # More processes than cores, since some tests wait; each takes whole files, since the tests of a file share what took long
 CORES := $(shell nproc | awk '{ print ($$1 < 8) ? $$1 : 8 }')
 PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
-# N processes that are forks of one, which has the libraries loaded
+# On Linux, processes that are forks of one, which has the libraries loaded
+ifeq ($(shell uname),Linux)
 forks = --tx '$(shell expr $(CORES) + $(1))*popen//python=$(BIN)/python tests/forked_worker.py'
+else
+forks = -n $(shell expr $(CORES) + $(1))
+endif
 
 # Compiled modules are kept beside their sources: workers, processes that tests start, and later runs read them
 unexport PYTHONDONTWRITEBYTECODE
