@@ -29,8 +29,9 @@ ROOMS = {
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
     "openalign.data.pairs": [
         "options reading folder_files",
-        "pairs numbered_texts",
-        "file_images texts_beside class_names named_images maps",
+        "pairs beside",
+        "file_images class_names named_images",
+        "class_levels",
         "named_rows",
         "combine",
         "from_tables",

@@ -9,15 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.file_images import FileImages
-from openalign.data.pairs.folder_files import gathered, image_files, looks_like_image
-from openalign.data.pairs.layouts.layout import Finding
-from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_folders
-from openalign.data.pairs.maps import without_maps
-from openalign.data.pairs.options import ReadOptions
-from openalign.data.pairs.pairs import Pairs
-from openalign.data.pairs.texts_beside import (
+from openalign.data.pairs.beside.maps import without_maps
+from openalign.data.pairs.beside.texts import (
     FIELDS_SUFFIX,
     TEXT_SUFFIXES,
     Beside,
@@ -28,6 +21,13 @@ from openalign.data.pairs.texts_beside import (
     read_texts,
     texts_beside,
 )
+from openalign.data.pairs.file_images import FileImages
+from openalign.data.pairs.folder_files import gathered, image_files, looks_like_image
+from openalign.data.pairs.layouts.layout import Finding
+from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.options import ReadOptions
+from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
 from openalign.options import option
@@ -52,7 +52,8 @@ class CaptionFiles:
         first = _first_captions(source.at, beside)
         if first is None:
             return None
-        splits = split_folders({image.rpartition("/")[0] for image in source.images})
+        images = [image for image in source.images if image not in source.maps or image in beside.texts]
+        splits = split_folders({image.rpartition("/")[0] for image in images})
         problems = source.outside(splits)
         if alone := _alone(source.at, source.files, beside, len(source.images)):
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"

@@ -94,7 +94,7 @@ def layout_called(name: str) -> Layout:
 
 def _asked(source: Source, name: str) -> Recognised:
     layout = layout_called(name)
-    finding = layout.find(source)
+    finding = layout.find_asked(source) if isinstance(layout, ClassFolders) else layout.find(source)
     if finding is None:
         raise UsageError(f"{source.name} is not in the layout {name}, which is recognised by {layout.recognised_by}")
     return Recognised(layout, finding)

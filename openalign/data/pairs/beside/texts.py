@@ -9,9 +9,10 @@ from typing import Any
 
 from openalign.data.files.damage import reason_of
 from openalign.data.files.json_files import MOST_LEVELS
+from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, listed
-from openalign.data.pairs.folder_files import IMAGE_FOLDERS, TEXT_FOLDERS
-from openalign.data.pairs.numbered_texts import numbered_texts
+from openalign.data.pairs.beside.numbered import numbered_texts
+from openalign.data.pairs.folder_files import TEXT_FOLDERS
 from openalign.data.shards.captions import (
     captions_of,
     decoded_all,
