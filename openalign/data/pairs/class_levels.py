@@ -22,8 +22,8 @@ _MASKS = frozenset(("mask", "masks", "segmentation", "segmentations"))
 _FEWEST_VIEWS = 3
 """Names in each folder from which it is no chance that they are the same."""
 _COUNTED = re.compile(r"(\D*)(\d{1,18})(\D*)")
-_OF_A_CAMERA = re.compile(r"\d{3}[A-Z_]{5}")
-"""`100APPLE`, as the DCF standard has it."""
+_OF_A_CAMERA = re.compile(r"\d{3}[A-Z_]{5}|Photos from \d{4}")
+"""`100APPLE`, as the DCF standard has it, and the years of Google Takeout."""
 
 
 FOLDERS = "folders"
@@ -106,7 +106,7 @@ def nested_classes(images: Iterable[str]) -> tuple[str, ...]:
         return ()
     first, other = min(folders), max(folders)
     common = next((at for at, (a, b) in enumerate(zip(first, other, strict=False)) if a != b), len(first))
-    last = {parts[-1] for parts in folders if len(parts) > common}
+    last = {parts[-1] for parts in folders if parts}
     deepest = max(sorted(folders), key=len)[common:]
     is_deep = len(deepest) > 1 or any(len(parts) == common for parts in folders)
     return deepest if is_deep and deepest and could_be_classes(last) and not are_ids(last) else ()

@@ -285,3 +285,47 @@ def test_too_many_fields_of_objects_leave_the_others_as_columns(tmp_path: Path) 
     members = {"a.jpg": jpeg(0), "a.txt": b"one", "a.json": fields(size=7, seen=many)}
     pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
     assert pairs.table["size"].to_pylist() == [7] and not any("seen" in name for name in pairs.table.column_names)
+
+
+@pytest.mark.parametrize("words", [True, False])
+@pytest.mark.parametrize(
+    "masks",
+    [
+        ("a_mask.png", "b_mask.png"),
+        ("a.mask.png", "b.mask.png"),
+        ("a.seg.png", "b_seg_0.png"),
+        ("masks/a.png", "masks/b.png"),
+        ("mask_a.png", "mask_b.png"),
+    ],
+)
+def test_masks_in_a_tar_are_further_images_of_their_sample(tmp_path: Path, masks: tuple[str, ...], words: bool) -> None:
+    members = {"a.jpg": jpeg(0), "b.jpg": jpeg(1)} | {mask: jpeg(9) for mask in masks}
+    members |= {"a.txt": b"zero", "b.txt": b"one"} if words else {}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", dict(sorted(members.items()))), need_text=False)
+    assert [number for number, _ in pictured(pairs)] == [0, 1]
+    assert counted(pairs.problems) == {Kind.EXTRA_IMAGE: 2}
+
+
+def test_a_mask_in_a_tar_can_be_asked_for(tmp_path: Path) -> None:
+    members = {"x/a.jpg": jpeg(0), "x/a.txt": b"zero", "x/a_mask.png": jpeg(7)}
+    tar = tar_of(tmp_path / "0.tar", members)
+    assert pictured(open_pairs(tar, image_column="mask.png")) == [(7, "zero")]
+
+
+@pytest.mark.parametrize(
+    ("further", "texts"),
+    [({"a.1.txt": b"1"}, ["zero", "1"]), ({"a.2.txt": b"2", "a.3.txt": b"3"}, ["zero", "2", "3"])],
+)
+def test_numbered_texts_beside_one_without_a_number_are_captions_too(
+    tmp_path: Path, further: dict[str, bytes], texts: list[str]
+) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"zero"} | further | {"b.jpg": jpeg(1), "b.txt": b"one"}
+    assert open_pairs(tar_of(tmp_path / "0.tar", members)).texts() == [*texts, "one"]
+
+
+@pytest.mark.parametrize("lost", [{"a.7.txt": b"lost"}, {"a.1.txt": b"lost", "b.1.jpg": jpeg(3)}])
+def test_a_numbered_text_that_may_be_of_a_lost_image_is_counted(tmp_path: Path, lost: dict[str, bytes]) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"zero", "b.jpg": jpeg(1), "b.txt": b"one"} | lost
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
+    assert pairs.texts() == ["zero", "one"]
+    assert counted(pairs.problems)[Kind.SAMPLE_WITHOUT_IMAGE] == 1

@@ -1,39 +1,33 @@
 """Texts in files of their own beside the images: `a.jpg` and `a.txt`, `a.caption`, `a.cap` or `a.json`."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from openalign.data.files.damage import reason_of
-from openalign.data.files.json_files import MOST_LEVELS
 from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, listed
+from openalign.data.pairs.beside.fields import (
+    FIELDS_SUFFIX,
+    content_of,
+    cut_names,
+    first_with_caption,
+    image_of_takeout,
+)
 from openalign.data.pairs.beside.numbered import numbered_texts
 from openalign.data.pairs.folder_files import TEXT_FOLDERS
-from openalign.data.shards.captions import (
-    captions_of,
-    decoded_all,
-    field_at,
-    hold_a_caption_a_line,
-    lines_of,
-    usual_field,
-    valid,
-    with_inner_fields,
-)
-from openalign.errors import OpenAlignError
+from openalign.data.shards.captions import decoded_all, hold_a_caption_a_line, lines_of
 
 TEXT_SUFFIXES = (".txt", ".caption", ".cap")
 """Suffixes of text files beside images, in the order in which they are looked for."""
-FIELDS_SUFFIX = ".json"
+_SAMPLE = 50
+"""Texts by which is told whether such files hold captions."""
+_EDITED = "-edited"
 _NUMBERS = re.compile(r"[\d\s.,;:+\-eE]*\d[\d\s.,;:+\-eE]*")
 _NO_CAPTIONS = frozenset(
     ("readme", "license", "licence", "notice", "changelog", "requirements", "classes", "classnames", "labels", "words")
 )
 """Names of text files about a folder, in lower case, which no image has."""
-_MOST_TEXT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -50,40 +44,67 @@ class Beside:
     """Text files without an image."""
     fields_alone: Sequence[str]
     """JSON files of which neither an image nor a text file has the name."""
+    shared: Mapping[str, Sequence[str]]
+    """text file -> its images, where it has several: `a.jpg` and `a.png`."""
 
 
 def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
     """The text files of each image: of the same name in its folder, or in `captions/` or `labels/` beside `images/`."""
-    by_key: dict[str, list[tuple[str, str]]] = {}
-    for file in files:
-        suffix = f".{file.rpartition('.')[2].lower()}"
-        if suffix in TEXT_SUFFIXES or suffix == FIELDS_SUFFIX:
-            for key in {file[: -len(suffix)], _without(file[: -len(suffix)], TEXT_FOLDERS)}:
-                by_key.setdefault(key, []).append((suffix, file))
+    images = list(images)
+    by_key = _files_by_key(files)
     texts: dict[str, dict[str, str]] = {}
     seconds: dict[str, str] = {}
-    used: set[str] = set()
+    images_of: dict[str, list[str]] = {}
     image_of: dict[str, str] = {}
     for image in images:
         stem = image.rpartition(".")[0]
-        keys = dict.fromkeys((stem, image, _without(stem, IMAGE_FOLDERS)))
+        keys = dict.fromkeys((stem, image, _without(stem, IMAGE_FOLDERS), *_original(stem, image)))
         image_of |= {key: image for key in keys if key not in image_of}
-        for suffix, file in (each for key in keys for each in by_key.get(key, ())):
+        for suffix, file in dict.fromkeys(each for key in keys for each in by_key.get(key, ())):
             if texts.setdefault(image, {}).setdefault(suffix, file) != file and suffix in TEXT_SUFFIXES:
                 seconds[image] = file
-            used.add(file)
+            images_of.setdefault(file, []).append(image)
+    every = {file: suffix for found in by_key.values() for suffix, file in found}
+    for file, image in cut_names((each for each in every if every[each] == FIELDS_SUFFIX), images).items():
+        if file not in images_of and texts.setdefault(image, {}).setdefault(FIELDS_SUFFIX, file) == file:
+            images_of[file] = [image]
+    used = set(images_of)
     further = _add_numbered(texts, image_of, by_key, used)
-    every = {file: suffix for found in by_key.values() for suffix, file in found if file not in used}
-    alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES)
+    alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES and file not in used)
     stems = {file.rpartition(".")[0] for file in alone}
-    fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX)
+    fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX and file not in used)
     return Beside(
         texts,
         further,
         seconds,
         [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS],
         sorted(file for file in fields if file.rpartition(".")[0] not in stems),
+        {file: found for file, found in images_of.items() if len(found) > 1 and not any(map(_is_edited, found))},
     )
+
+
+def _files_by_key(files: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """The text and JSON files, each with its suffix, by the names that images of theirs could have."""
+    by_key: dict[str, list[tuple[str, str]]] = {}
+    for file in files:
+        suffix = f".{file.rpartition('.')[2].lower()}"
+        if suffix in TEXT_SUFFIXES or suffix == FIELDS_SUFFIX:
+            stem = file[: -len(suffix)]
+            keys = {stem, _without(stem, TEXT_FOLDERS)}
+            if suffix == FIELDS_SUFFIX and (image := image_of_takeout(stem)) is not None:
+                keys.add(image)
+            for key in keys:
+                by_key.setdefault(key, []).append((suffix, file))
+    return by_key
+
+
+def _is_edited(image: str) -> bool:
+    return image.rpartition(".")[0].endswith(_EDITED)
+
+
+def _original(stem: str, image: str) -> tuple[str, ...]:
+    """The photo that this is the edited one of, in an archive of Google Photos, where both have one JSON file."""
+    return (stem.removesuffix(_EDITED) + image[len(stem) :],) if _is_edited(image) else ()
 
 
 def _add_numbered(
@@ -131,7 +152,7 @@ def read_texts(folder: Path, files: Sequence[str], problems: list[str]) -> dict[
     told: list[str] = []
     for file in files:
         try:
-            contents[file] = _content(folder / file)
+            contents[file] = content_of(folder / file)
         except OSError as error:
             told.append(f"{folder / file} cannot be read: {error.strerror or error}")
     decoded, charset = decoded_all(list(contents.values()))
@@ -145,16 +166,6 @@ def read_texts(folder: Path, files: Sequence[str], problems: list[str]) -> dict[
     return texts
 
 
-def _content(path: Path) -> bytes:
-    if not path.is_file():
-        raise OSError(0, "it is not a file")
-    with path.open("rb") as file:
-        content = file.read(_MOST_TEXT_BYTES + 1)
-    if len(content) > _MOST_TEXT_BYTES:
-        raise OSError(0, f"it has more than {_MOST_TEXT_BYTES:,} bytes")
-    return content
-
-
 def captions_in(texts: Sequence[str | None]) -> tuple[list[list[str] | None], bool]:
     """The captions of each text (None stays None), and whether each line is one, as it is in most of them."""
     by_line = hold_a_caption_a_line([text for text in texts if text])
@@ -163,43 +174,12 @@ def captions_in(texts: Sequence[str | None]) -> tuple[list[list[str] | None], bo
     return [None if text is None else [" ".join(text.split())] for text in texts], False
 
 
-def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict[str, dict[str, Any]]:
-    """The object in each JSON file; a file that cannot be read or holds something else is told in `problems`."""
-    fields: dict[str, dict[str, Any]] = {}
-    told: list[str] = []
-    for file in files:
-        try:
-            found = json.loads(_content(folder / file))
-            if not isinstance(found, dict):
-                raise ValueError("it holds no JSON object")
-            json.dumps(found)  # finds nesting that is too deep
-        except (OSError, ValueError, RecursionError) as error:
-            deep = f"nested deeper than {MOST_LEVELS} levels"
-            reason = deep if isinstance(error, RecursionError) else reason_of(error)
-            told.append(f"{folder / file} cannot be read ({reason})")
-        else:
-            fields[file] = {valid(name): value for name, value in found.items()}
-    problems += listed(Kind.METADATA_NOT_READ, told, folder)
-    return fields
-
-
-def captions_of_fields(every: Sequence[Mapping[str, Any]], name: str | None) -> tuple[list[list[str]], str | None]:
-    """The captions in a field of each object, by default the usual one that most have, and the field's name.
-
-    A field of an object within it is named `alt.en`.
-    Raises `OpenAlignError` if no object has the named field.
-    """
-    field = name or usual_field(every)
-    if name and all(name not in with_inner_fields(fields) for fields in every):
-        known = ", ".join(dict.fromkeys(each for fields in every for each in with_inner_fields(fields)))
-        raise OpenAlignError(f"there is no field {name!r} in the JSON files beside the images; they have {known}")
-    if field is None:
-        return [[] for _ in every], None
-    return [[valid(text) for text in captions_of(_at(fields, field)) or []] for fields in every], field
-
-
-def _at(fields: Mapping[str, Any], name: str) -> Any:
-    try:
-        return field_at(fields, name)
-    except KeyError:
-        return None
+def first_captions(folder: Path, beside: Beside) -> str | None:
+    """A text or JSON file that holds a caption, by name; None if they hold numbers or other fields."""
+    files = [file for texts in beside.texts.values() for suffix, file in texts.items() if suffix in TEXT_SUFFIXES]
+    for some in (files, list(beside.seconds.values())):
+        texts = read_texts(folder, some[:_SAMPLE], [])
+        if some and not are_numbers(text for text in texts.values() if text):
+            return some[0]
+    jsons = [texts[FIELDS_SUFFIX] for texts in beside.texts.values() if FIELDS_SUFFIX in texts]
+    return first_with_caption(folder, jsons)

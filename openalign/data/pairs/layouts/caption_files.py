@@ -9,18 +9,22 @@ import numpy as np
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.beside.maps import without_maps
-from openalign.data.pairs.beside.texts import (
+from openalign.data.pairs.beside.fields import (
     FIELDS_SUFFIX,
+    captions_of_fields,
+    read_fields,
+)
+from openalign.data.pairs.beside.maps import without_maps
+from openalign.data.pairs.beside.shared import shared_texts
+from openalign.data.pairs.beside.texts import (
     TEXT_SUFFIXES,
     Beside,
     are_numbers,
     captions_in,
-    captions_of_fields,
-    read_fields,
     read_texts,
     texts_beside,
 )
+from openalign.data.pairs.beside.unused import unused_json
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files, looks_like_image
 from openalign.data.pairs.layouts.layout import Finding
@@ -31,9 +35,6 @@ from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
 from openalign.options import option
-
-_SAMPLE = 50
-"""Texts by which is told whether such files hold captions."""
 
 
 class CaptionFiles:
@@ -49,15 +50,18 @@ class CaptionFiles:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
         beside = source.beside
-        first = _first_captions(source.at, beside)
+        first = source.captions
         if first is None:
             return None
         images = [image for image in source.images if image not in source.maps or image in beside.texts]
         splits = split_folders({image.rpartition("/")[0] for image in images})
         problems = source.outside(splits)
-        if alone := _alone(source.at, source.files, beside, len(source.images)):
+        alone = _alone(source.at, source.files, beside, len(source.images))
+        if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
+        others = [file for file in beside.fields_alone if file not in set(alone)]
+        problems += unused_json(source.at, source.name, others)
         return Finding(f"it holds {first}", source.parts(splits), problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
@@ -67,6 +71,8 @@ class CaptionFiles:
         beside = _chosen(folder, texts_beside(every, files), options)
         images = without_maps(every, name, problems, beside.texts)
         texts = _texts_of(folder, images, beside, options, problems)
+        own = {file: [each for each in found if each in set(images)] for file, found in beside.shared.items()}
+        problems += shared_texts(folder, {file: found for file, found in own.items() if len(found) > 1})
         rows, captions = [], []
         for row, found in enumerate(texts.captions):
             if found is None and options.need_text:
@@ -189,18 +195,12 @@ def _alone(folder: Path, files: Sequence[str], beside: Beside, images: int) -> l
     looking = [file for file in files if looks_like_image(file)]
     alone = beside if len(looking) == images else texts_beside(looking, files)
     folders = {texts[FIELDS_SUFFIX].rpartition("/")[0] for texts in beside.texts.values() if FIELDS_SUFFIX in texts}
-    fields = read_fields(folder, [each for each in alone.fields_alone if each.rpartition("/")[0] in folders], [])
+    fields = read_fields(folder, [each for each in alone.fields_alone if _could_be_of_an_image(each, folders)], [])
     captions, _ = captions_of_fields(list(fields.values()), None)
     return sorted([*alone.alone, *(file for file, found in zip(fields, captions, strict=True) if found)])
 
 
-def _first_captions(folder: Path, beside: Beside) -> str | None:
-    """A caption file, by name; None if there are none, or they hold no captions but numbers or other fields."""
-    files = [file for texts in beside.texts.values() for suffix, file in texts.items() if suffix in TEXT_SUFFIXES]
-    for some in (files, list(beside.seconds.values())):
-        texts = read_texts(folder, some[:_SAMPLE], [])
-        if some and not are_numbers(text for text in texts.values() if text):
-            return some[0]
-    jsons = [texts[FIELDS_SUFFIX] for texts in beside.texts.values() if FIELDS_SUFFIX in texts]
-    fields = read_fields(folder, jsons[:_SAMPLE], [])
-    return jsons[0] if captions_of_fields(list(fields.values()), None)[1] else None
+def _could_be_of_an_image(file: str, folders: set[str]) -> bool:
+    """Whether a JSON file lies in one of `folders`, and is not about the folder, as `metadata.json` of an album is."""
+    folder, _, name = file.rpartition("/")
+    return folder in folders and name.lower() != "metadata.json"

@@ -7,8 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.beside.fields import read_fields
 from openalign.data.pairs.beside.maps import without_maps
 from openalign.data.pairs.beside.texts import texts_beside
+from openalign.data.pairs.beside.unused import unused_json
 from openalign.data.pairs.class_levels import (
     are_views,
     below,
@@ -28,6 +30,7 @@ from openalign.data.pairs.layouts.splits import split_folders
 from openalign.data.pairs.named_images import folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.shards.captions import usual_field
 from openalign.errors import OpenAlignError
 from openalign.options import option
 
@@ -60,7 +63,8 @@ class ClassFolders:
     def _finding(self, source: Source, splits: Mapping[str, Sequence[str]], classes: set[str]) -> Finding:
         some = ", ".join(sorted(classes, key=by_number)[:3])
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
-        return Finding(why, source.parts(splits), source.outside(splits), gives_texts=False)
+        problems = [*source.outside(splits), *source.unread_texts()]
+        return Finding(why, source.parts(splits), problems, gives_texts=False)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         local = [part for part in parts if isinstance(part, Path)]
@@ -68,24 +72,19 @@ class ClassFolders:
         problems: list[str] = []
         every = without_maps(image_files(files, folder), name, problems)
         levels, class_of = _classes(name, every, [part.relative_to(folder).as_posix() for part in local], options)
-        _tell_texts(name, every, files, {image.rpartition("/")[0] for image in class_of}, options, problems)
+        _tell_texts(name, folder, every, files, {image.rpartition("/")[0] for image in class_of}, options, problems)
         images = sorted(class_of, key=lambda image: (by_number(class_of[image] or ""), image))
         names, read_from = _names(name, {each for each in class_of.values() if each}, folder, problems)
         named = [names.get(class_of[image] or "") for image in images]
-        table = pa.table(
-            {
-                "image": pa.array(images, pa.string()),
-                "text": pa.array([None if each is None else in_words(each) for each in named], pa.string()),
-                "label": pa.array(
-                    [each or class_of[image] for image, each in zip(images, named, strict=True)], pa.string()
-                ),
-            }
-        )
+        texts = [None if each is None else in_words(each.replace("/", " ")) for each in named]
+        labels = [each or class_of[image] for image, each in zip(images, named, strict=True)]
+        columns = {"image": images, "text": texts, "label": labels}
+        table = pa.table({column: pa.array(values, pa.string()) for column, values in columns.items()})
         if names and are_ids(names):  # two ids may have one name, and are two classes all the same
             table = table.append_column("label.id", pa.array([class_of[image] for image in images], pa.string()))
         table = _with_levels(table, [levels[image] for image in images])
-        columns = {"image": "path", "text": read_from, "label": read_from or "the name of the folder"}
-        return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=columns)
+        taken = {"image": "path", "text": read_from, "label": read_from or "the name of the folder"}
+        return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=taken)
 
 
 def _classes(
@@ -126,6 +125,7 @@ def _with_levels(table: pa.Table, levels: Sequence[tuple[str, ...]]) -> pa.Table
 
 def _tell_texts(
     source: str,
+    folder: Path,
     images: Sequence[str],
     files: Sequence[str],
     folders: set[str],
@@ -134,7 +134,10 @@ def _tell_texts(
 ) -> None:
     """Count text files that have the name of no image; raise `OpenAlignError` if there may be one for each folder."""
     beside = texts_beside(images, files)
-    alone = sorted([*beside.alone, *beside.fields_alone])
+    fields = read_fields(folder, beside.fields_alone, [])
+    with_captions = [file for file, each in fields.items() if usual_field([each]) is not None]
+    problems += unused_json(folder, source, [file for file in beside.fields_alone if file not in set(with_captions)])
+    alone = sorted([*beside.alone, *with_captions])
     if not alone:
         return
     message = f"{source}: {len(alone):,} text files have the name of no image, the first: {alone[0]}"

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.beside.maps import without_maps
-from openalign.data.pairs.beside.texts import TEXT_SUFFIXES
+from openalign.data.pairs.beside.unused import unused_json
 from openalign.data.pairs.class_levels import FOLDERS, are_views, nested_classes
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files
@@ -48,10 +48,12 @@ class Images:
 
 def _passed_over(source: Source) -> list[str]:
     """Messages on files that look like texts of the images, and are not, as the layouts before this one found."""
+    tables = [
+        table for table in candidates(source) if table_suffix(table) or _MAY_HOLD_TEXTS.search(table.rpartition("/")[2])
+    ]
     problems: list[str] = [
         LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} names no image that is there: to use it, give the table")
-        for table in candidates(source)
-        if table_suffix(table) or _MAY_HOLD_TEXTS.search(table.rpartition("/")[2])
+        for table in tables
     ]
     if are_views(source.own_images):
         problems.append(
@@ -65,8 +67,6 @@ def _passed_over(source: Source) -> list[str]:
             f"{option(layout='class-folders')} takes the last ({levels[-1]}), with {option(text_column=FOLDERS)} all "
             f"of them, with {option(text_column='folder_1')} the first"
         )
-    beside = source.beside.texts
-    if files := [file for each in beside.values() for suffix, file in each.items() if suffix in TEXT_SUFFIXES]:
-        message = f"{source.name}: {len(files):,} text files beside images hold no captions, the first: {files[0]}"
-        problems.append(LeftOut(Kind.FILE_NOT_USED, message, len(files)))
-    return problems
+    others = [file for file in source.beside.fields_alone if file not in tables]
+    assert isinstance(source.at, Path)
+    return [*problems, *source.unread_texts(), *unused_json(source.at, source.name, others)]

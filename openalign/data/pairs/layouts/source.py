@@ -12,7 +12,8 @@ from openalign.data.files.walk import files_below
 from openalign.data.images.maps import maps_among
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.beside.maps import maps_left_out
-from openalign.data.pairs.beside.texts import Beside, texts_beside
+from openalign.data.pairs.beside.texts import Beside, first_captions, texts_beside
+from openalign.data.pairs.beside.unused import unread_texts
 from openalign.data.pairs.folder_files import image_files, unread_files
 from openalign.data.shards.find import is_pattern, matching
 from openalign.errors import OpenAlignError
@@ -114,6 +115,11 @@ class Source:
         return texts_beside(self.images, self.files)
 
     @cached_property
+    def captions(self) -> str | None:
+        """One of these text files that holds a caption; None if none does."""
+        return first_captions(self.at, self.beside) if isinstance(self.at, Path) and self.is_folder else None
+
+    @cached_property
     def folders(self) -> dict[str, list[str]]:
         """The names of the files in each folder below, by the folder's relative path ("" is the source itself)."""
         found: dict[str, list[str]] = {}
@@ -154,6 +160,10 @@ class Source:
         if what != "shards":
             return [f"{message}: they are read only where a row names them instead of holding its image"]
         return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(self.images))]
+
+    def unread_texts(self) -> list[str]:
+        """Messages on the text and JSON files with the names of images, for a layout that takes none of them."""
+        return unread_texts(self.at, self.name, self.beside, self.captions) if isinstance(self.at, Path) else []
 
     def children(self, relative: Iterable[str]) -> list[PathOrUrl]:
         """`child` of each."""

@@ -26,6 +26,7 @@ from openalign.data.pairs.layouts.splits import split_of, standard_split_of
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.tables.json_tables import read_json_table
 from openalign.data.tables.suffixes import packing_of, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -96,9 +97,10 @@ def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
     images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
     every = set(source.files)
+    of_images = {file for texts in source.beside.texts.values() for file in texts.values()}
     found = []
     for file in source.files:
-        if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images:
+        if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images or file in of_images:
             continue
         own = _stem(file) in _OWN_STEMS and table_suffix(file) is not None
         own = own or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
@@ -155,7 +157,7 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
     lines = _decoded(start).splitlines()
     lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
     suffix = table_suffix(table)
-    if table.suffix.lower() == ".json" and _IMAGES.search(start):
+    if table.suffix.lower() == ".json" and (_IMAGES.search(start) or _has_no_rows(source, start)):
         return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
         whole = "\n".join(lines)
@@ -170,12 +172,30 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
         yield from rows[1:] or rows  # without the header, if there is one
 
 
+def _has_no_rows(source: TableSource, start: bytes) -> bool:
+    """Whether a small JSON file is whole, and no table: an object about a single image, or about the data."""
+    try:
+        is_object = len(start) < _PEEKED_BYTES and isinstance(json.loads(_decoded(start)), dict)
+    except ValueError:
+        return False  # whoever gives it learns why
+    try:
+        return is_object and read_json_table(source, []) is None
+    except OpenAlignError:
+        return True
+
+
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for each in value.values():
+    """The texts in a value; those in lists, of which rows may have more or fewer, come after the others."""
+    later: list[Any] = []
+    for each in value.values() if isinstance(value, dict) else [value]:
+        if isinstance(each, list):
+            later += each
+        elif isinstance(each, dict):
             yield from _texts(each)
-    elif isinstance(value, str):
-        yield value
+        elif isinstance(each, str):
+            yield each
+    for each in later:
+        yield from _texts(each)
 
 
 def _decoded(content: bytes) -> str:
