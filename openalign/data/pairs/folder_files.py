@@ -10,7 +10,7 @@ from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, LeftOut
 
 TEXT_FOLDERS = frozenset(
-    ("caption", "captions", "label", "labels", "text", "texts", "txt", "annotation", "annotations")
+    ("caption", "captions", "label", "labels", "text", "texts", "txt", "txts", "annotation", "annotations", "prompts")
 )
 """Names of folders, in lower case, that hold the texts of the images in a folder beside them."""
 _NOT_DECODED = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from openalign.data.files.elsewhere import in_other_folders, spelled_otherwise
 from openalign.data.images.maps import maps_among
 from openalign.data.shards.members import Member, Part
 
@@ -48,6 +49,7 @@ def grouped(members: Iterable[Member]) -> Grouped:
         by_key.setdefault(member.key, []).append((number, member))
     _join_parts(by_key)
     _join_maps(by_key)
+    _join_texts(by_key)
     found = Grouped([], [])
     starts = []
     repeated: list[str] = []
@@ -135,6 +137,26 @@ def _join_maps(by_key: dict[str, list[Numbered]]) -> None:
             continue
         if not has_words(_members(by_key[key])):
             _join(by_key, key, parent, _kind_of_map(key, parent))
+
+
+def _join_texts(by_key: dict[str, list[Numbered]]) -> None:
+    """Bring texts to the sample of an image without words that lies in another folder: `texts/a.txt` of `images/a.jpg`.
+
+    Or that is spelled otherwise, `a.txt` of `A.jpg`.
+    """
+    members = {key: _members(numbered) for key, numbered in by_key.items()}
+    texts = {m.name: key for key, some in members.items() if not has_image(some) for m in some if m.part is Part.TEXT}
+    if not texts:
+        return
+    every = [[m for some in members.values() for m in some if m.part is part] for part in (Part.IMAGE, Part.TEXT)]
+    images = {m.name: m.key for m in every[0] if not has_words(members[m.key])}
+    found = spelled_otherwise(images, texts)
+    found = found or in_other_folders(images, texts, *((m.name for m in some) for some in every))
+    for text, image in found.items():
+        key, parent = texts[text], images[image]
+        if key in by_key:
+            joined = [(number, member._replace(key=parent)) for number, member in by_key.pop(key)]
+            by_key[parent] = sorted(by_key[parent] + joined, key=lambda each: each[0])
 
 
 def _kind_of_map(key: str, parent: str) -> str:

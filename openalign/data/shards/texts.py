@@ -107,10 +107,22 @@ def _inner_texts(name: str, samples: Sequence[TarSample]) -> list[str]:
         and any(map(str.strip, captions_of(value) or ()))
     )
     if not counts:
-        return []
+        return _folders(name, samples)
     first, listed = counts.most_common(1)[0][0], ", ".join(valid(each) for each, _ in counts.most_common(5))
     return [
         f"{name}: there are texts in objects of the .json ({listed}): {option(text_column=valid(first))} takes them"
+    ]
+
+
+def _folders(name: str, samples: Sequence[TarSample]) -> list[str]:
+    """A note on the folders of samples that have neither texts nor labels, as those of classes have none."""
+    folders = dict.fromkeys(sample.key.rpartition("/")[0] for sample in samples)
+    if len(folders) < 2 or any(sample.label is not None for sample in samples):
+        return []
+    some = ", ".join(valid(each) or "." for each in islice(folders, 3))
+    return [
+        f"{name}: its images lie in {len(folders):,} folders ({some}), whose names are not read out of a tar: if they "
+        "say what is to be seen, unpack it, and give the folder"
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from openalign.data.files.elsewhere import in_other_folders, spelled_otherwise
 from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, listed
 from openalign.data.pairs.beside.fields import (
@@ -46,10 +47,15 @@ class Beside:
     """JSON files of which neither an image nor a text file has the name."""
     shared: Mapping[str, Sequence[str]]
     """text file -> its images, where it has several: `a.jpg` and `a.png`."""
+    elsewhere: Mapping[str, str]
+    """text file -> its image, in another folder that is called neither `images` nor `captions` or the like."""
 
 
 def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
-    """The text files of each image: of the same name in its folder, or in `captions/` or `labels/` beside `images/`."""
+    """The text files of each image: of the same name in its folder, or in `captions/` or `labels/` beside `images/`.
+
+    Where there is none, one that is spelled in other case, or that lies in any other folder, if most others do too.
+    """
     images = list(images)
     by_key = _files_by_key(files)
     texts: dict[str, dict[str, str]] = {}
@@ -70,17 +76,42 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
             images_of[file] = [image]
     used = set(images_of)
     further = _add_numbered(texts, image_of, by_key, used)
-    alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES and file not in used)
+    alone, elsewhere = _found_elsewhere(texts, images, _texts_alone(every, used))
+    used.update(elsewhere)
     stems = {file.rpartition(".")[0] for file in alone}
     fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX and file not in used)
     return Beside(
         texts,
         further,
         seconds,
-        [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS],
+        alone,
         sorted(file for file in fields if file.rpartition(".")[0] not in stems),
         {file: found for file, found in images_of.items() if len(found) > 1 and not any(map(_is_edited, found))},
+        elsewhere,
     )
+
+
+def _texts_alone(every: Mapping[str, str], used: set[str]) -> list[str]:
+    """The text files that belong to no image, without those about a folder."""
+    alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES and file not in used)
+    return [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS]
+
+
+def _found_elsewhere(
+    texts: dict[str, dict[str, str]], images: Sequence[str], alone: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Add texts that are spelled otherwise or lie elsewhere; returns those that are left, and the last, with images."""
+    if not alone:
+        return [], {}
+    own = [file for found in texts.values() for suffix, file in found.items() if suffix in TEXT_SUFFIXES]
+    without = [image for image in images if not texts.get(image, {}).keys() & set(TEXT_SUFFIXES)]
+    spelled = spelled_otherwise(without, alone)
+    without = [image for image in without if image not in set(spelled.values())]
+    others = [file for file in alone if file not in spelled]
+    elsewhere = in_other_folders(without, others, images, [*own, *alone])
+    for file, image in (spelled | elsewhere).items():
+        texts.setdefault(image, {})[f".{file.rpartition('.')[2].lower()}"] = file
+    return [file for file in alone if file not in spelled and file not in elsewhere], elsewhere
 
 
 def _files_by_key(files: Iterable[str]) -> dict[str, list[tuple[str, str]]]:

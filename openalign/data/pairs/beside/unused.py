@@ -53,7 +53,9 @@ def _without_captions(folder: Path, where: str, files: Sequence[str]) -> list[st
         why = "they are those of Google Takeout, and nobody described the photos (`description` is empty)"
     else:
         shown = ", ".join(islice(known, _MOST_LISTED)) + (", ..." if len(known) > _MOST_LISTED else "")
-        why = f"looked for {', '.join(CAPTION_FIELDS)}" + (f"; they have {shown}" if shown else "")
+        why = f"looked for {', '.join(CAPTION_FIELDS)}"
+        if shown:
+            why += f"; they have {shown}: {option(layout='caption-files', text_column=next(iter(known)))} takes one"
     message = f"{where}: {len(files):,} JSON files beside images hold no caption, the first: {files[0]} ({why})"
     return [LeftOut(Kind.FILE_NOT_USED, message, len(files)), *problems]
 

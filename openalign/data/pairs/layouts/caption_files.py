@@ -49,20 +49,30 @@ class CaptionFiles:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
-        beside = source.beside
         first = source.captions
-        if first is None:
+        return None if first is None else self._finding(source, source.at, f"it holds {first}")
+
+    def find_asked(self, source: Source) -> Finding | None:
+        """What `find` gives, also where JSON files hold their captions in a field that the user names."""
+        if not isinstance(source.at, Path) or not source.is_folder or not source.beside.texts:
             return None
+        first = source.captions or min(file for each in source.beside.texts.values() for file in each.values())
+        return self._finding(source, source.at, f"it holds {first}")
+
+    def _finding(self, source: Source, folder: Path, why: str) -> Finding:
+        beside = source.beside
         images = [image for image in source.images if image not in source.maps or image in beside.texts]
         splits = split_folders({image.rpartition("/")[0] for image in images})
+        if beside.elsewhere and list(splits) == [""]:
+            splits = {"": [""]}
         problems = source.outside(splits)
-        alone = _alone(source.at, source.files, beside, len(source.images))
+        alone = _alone(folder, source.files, beside, len(source.images))
         if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
         others = [file for file in beside.fields_alone if file not in set(alone)]
-        problems += unused_json(source.at, source.name, others)
-        return Finding(f"it holds {first}", source.parts(splits), problems)
+        problems += unused_json(folder, source.name, others)
+        return Finding(why, source.parts(splits), problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])

@@ -64,6 +64,11 @@ class ClassFolders:
         some = ", ".join(sorted(classes, key=by_number)[:3])
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
         problems = [*source.outside(splits), *source.unread_texts()]
+        tops = tuple(f"{each}/" for some in splits.values() for each in some if each)
+        texts = [file for file in source.beside.alone if tops and not file.startswith(tops)]
+        if texts:
+            message = f"{source.name}: {len(texts):,} text files are of no single image, the first: {texts[0]}"
+            problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(texts)))
         return Finding(why, source.parts(splits), problems, gives_texts=False)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:

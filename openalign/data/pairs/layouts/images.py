@@ -67,6 +67,10 @@ def _passed_over(source: Source) -> list[str]:
             f"{option(layout='class-folders')} takes the last ({levels[-1]}), with {option(text_column=FOLDERS)} all "
             f"of them, with {option(text_column='folder_1')} the first"
         )
-    others = [file for file in source.beside.fields_alone if file not in tables]
+    told = set(tables)
+    if texts := [file for file in source.beside.alone if file not in told]:
+        message = f"{source.name}: {len(texts):,} text files are of no single image, the first: {texts[0]}"
+        problems.append(LeftOut(Kind.FILE_NOT_USED, message, len(texts)))
+    others = [file for file in source.beside.fields_alone if file not in told]
     assert isinstance(source.at, Path)
     return [*problems, *source.unread_texts(), *unused_json(source.at, source.name, others)]
