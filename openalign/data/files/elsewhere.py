@@ -1,9 +1,12 @@
 """Texts that lie in other folders than their images, or are spelled otherwise, and are told by their names alone."""
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
+_OF_TEXTS = re.compile(r"(?<=[^/])[-_. ](?:captions?|texts?|txt|prompts?|descriptions?|desc)$")
+_OF_IMAGES = re.compile(r"(?<=[^/])[-_. ](?:image|img|photo|picture)$")
 _ENOUGH = 0.5
 """Share of the texts without an image that must have the name of one elsewhere: a few may by chance."""
 
@@ -13,6 +16,15 @@ def spelled_otherwise(images: Iterable[str], texts: Iterable[str]) -> dict[str, 
     by_path = _by(images, lambda path: _folded(_stem(path)))
     found = {text: by_path.get(_folded(_stem(text)), []) for text in texts}
     return _each_once({text: images[0] for text, images in found.items() if len(images) == 1})
+
+
+def called_as(images: Iterable[str], texts: Collection[str]) -> dict[str, str]:
+    """The image of each text whose name says what it is, if most do: `a_caption.txt` of `a.jpg` or `a_image.jpg`."""
+    by_path = _by(images, lambda path: _OF_IMAGES.sub("", _folded(_stem(path))))
+    names = {text: _OF_TEXTS.sub("", _folded(_stem(text))) for text in texts}
+    found = {text: by_path.get(name, []) for text, name in names.items()}
+    sure = _each_once({text: images[0] for text, images in found.items() if len(images) == 1})
+    return sure if len(sure) >= _ENOUGH * len(texts) else {}
 
 
 def in_other_folders(

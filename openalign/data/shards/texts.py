@@ -28,6 +28,8 @@ _COMPARED = 100
 _MOST_LISTED = 30
 _NUMBERED = re.compile(r"(\d{1,9})\.(\w+)")
 _NUMBER = re.compile(r"-?\d+")
+_ID = re.compile(r"n\d{8}|[\d\W_]+|[0-9a-f]{16,}", re.IGNORECASE)
+"""A label that says nothing of what is in the image: a number, a WordNet id, a hash."""
 
 
 @dataclass
@@ -196,3 +198,14 @@ def labels_of(
         )
         problems.append(LeftOut(Kind.LABEL_WITHOUT_NAME, message, len(without)))
     return [named.get(label) if label in numbers else label for label in labels]
+
+
+def are_names(labels: Sequence[str | None], class_names: str | None) -> bool:
+    """Whether labels are names of classes: those of a `classnames.txt`, or words in the `.cls` themselves."""
+    some = [label for label in labels if label]
+    return bool(some) and (class_names is not None or not all(_ID.fullmatch(label) for label in some))
+
+
+def in_words(label: str) -> str:
+    """A class as a text: `hot_dog` -> `hot dog`."""
+    return label if " " in label else " ".join(label.replace("_", " ").split())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openalign.data.files.elsewhere import in_other_folders, spelled_otherwise
+from openalign.data.files.elsewhere import called_as, in_other_folders, spelled_otherwise
 from openalign.data.left_out import Kind, counted
 from openalign.data.pairs.open import open_pairs
 from tests.data.pairs.folders import JPEG
@@ -64,3 +64,16 @@ def test_a_text_that_may_be_of_two_images_is_told(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(JPEG)
     pairs = open_pairs(tmp_path, need_text=False)
     assert counted(pairs.problems) == {Kind.CAPTION_WITHOUT_IMAGE: 2}
+
+
+@pytest.mark.parametrize(
+    ("images", "texts"),
+    [
+        (["a.jpg", "b.jpg"], ["a_caption.txt", "b_caption.txt"]),
+        (["x/a_img.png", "x/b_img.png"], ["x/a_txt.txt", "x/b_txt.txt"]),
+        (["A-photo.jpg", "c.jpg"], ["a-prompt.cap", "c-prompt.cap"]),
+    ],
+)
+def test_names_that_say_what_a_file_is_are_left_out_of_account(images: list[str], texts: list[str]) -> None:
+    assert called_as(images, texts) == dict(zip(texts, images, strict=True))
+    assert called_as([*images, *(f"{image.rpartition('.')[0]}.webp" for image in images)], texts) == {}

@@ -170,3 +170,27 @@ def test_json_lines_with_lists_of_captions_name_images(tmp_path: Path) -> None:
     rows = [{"image": "a.jpg", "captions": ["one", "two"]}, {"image": "b.jpg", "captions": ["three"]}]
     (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert open_pairs(tmp_path).texts() == ["one", "two", "three"]
+
+
+def test_a_field_of_json_that_the_user_names_is_read(tmp_path: Path) -> None:
+    for name in "ab":
+        as_json(put(tmp_path, **{name: None}), **{name: {"tags": f"{name}, wall", "id": 1}})
+    with pytest.raises(OpenAlignError, match="they have tags, id: --layout caption-files --text-column tags takes one"):
+        open_pairs(tmp_path)
+    assert open_pairs(tmp_path, layout="caption-files", text_column="tags").texts() == ["a, wall", "b, wall"]
+
+
+@pytest.mark.parametrize("other", ["another", "the a"])
+def test_another_text_in_the_json_of_an_image_is_told(tmp_path: Path, other: str) -> None:
+    as_json(put(tmp_path, a="the a", b="the b"), a={"caption": other}, b={"caption": "the b"})
+    pairs = open_pairs(tmp_path)
+    assert pairs.texts() == ["the a", "the b"]
+    assert any("1 images have another text in the field 'caption'" in each for each in pairs.problems) == (
+        other != "the a"
+    )
+
+
+@pytest.mark.parametrize("captions", [{"a": "the a", "b": "the b"}, {"a.jpg": "the a", "b.jpg": "the b"}])
+def test_an_object_of_texts_by_names_is_a_table(tmp_path: Path, captions: dict[str, str]) -> None:
+    as_json(put(tmp_path / "pics", a=None, b=None).parent, captions=captions)
+    assert texts_of(open_pairs(tmp_path)) == {"pics/a.jpg": "the a", "pics/b.jpg": "the b"}

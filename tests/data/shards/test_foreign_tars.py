@@ -329,3 +329,22 @@ def test_a_numbered_text_that_may_be_of_a_lost_image_is_counted(tmp_path: Path, 
     pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
     assert pairs.texts() == ["zero", "one"]
     assert counted(pairs.problems)[Kind.SAMPLE_WITHOUT_IMAGE] == 1
+
+
+@pytest.mark.parametrize(("labels", "texts"), [(("red", "hot_dog"), ["red", "hot dog"]), (("n01440764", "dog"), None)])
+def test_labels_that_are_words_are_texts_where_there_are_no_others(
+    tmp_path: Path, labels: tuple[str, str], texts: list[str] | None
+) -> None:
+    members = {f"{at}.jpg": jpeg(at) for at in (0, 1)} | {
+        f"{at}.cls": label.encode() for at, label in enumerate(labels)
+    }
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members), need_text=False)
+    assert pairs.texts() == (texts or ["n01440764", "dog"])
+    ids = {f"{at}.jpg": jpeg(at) for at in (0, 1)} | {f"{at}.cls": b"n0144076%d" % at for at in (0, 1)}
+    assert open_pairs(tar_of(tmp_path / "1.tar", ids), need_text=False).texts() == ["", ""]
+
+
+def test_folders_in_a_tar_without_texts_are_told(tmp_path: Path) -> None:
+    tar = tar_of(tmp_path / "0.tar", {"red/0.jpg": jpeg(0), "blue/0.jpg": jpeg(1)})
+    with pytest.raises(OpenAlignError, match=r"no texts.*2 folders \(red, blue\).*unpack it"):
+        open_pairs(tar)

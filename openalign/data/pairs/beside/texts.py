@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from openalign.data.files.elsewhere import in_other_folders, spelled_otherwise
+from openalign.data.files.elsewhere import called_as, in_other_folders, spelled_otherwise
 from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, listed
 from openalign.data.pairs.beside.fields import (
@@ -106,6 +106,7 @@ def _found_elsewhere(
     own = [file for found in texts.values() for suffix, file in found.items() if suffix in TEXT_SUFFIXES]
     without = [image for image in images if not texts.get(image, {}).keys() & set(TEXT_SUFFIXES)]
     spelled = spelled_otherwise(without, alone)
+    spelled |= called_as([image for image in without if image not in spelled.values()], [*alone]) if not spelled else {}
     without = [image for image in without if image not in set(spelled.values())]
     others = [file for file in alone if file not in spelled]
     elsewhere = in_other_folders(without, others, images, [*own, *alone])

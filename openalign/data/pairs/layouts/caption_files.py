@@ -160,8 +160,27 @@ def _texts_of(folder: Path, images: Sequence[str], beside: Beside, options: Read
                 if in_field and image not in captions:
                     captions[image] = in_field
             taken |= {f"{field} in the .json file beside each image": None}
+    problems += _other_captions(folder, images, captions, fields) if wanted is None else []
     table = table_of(fields) if objects else pa.table({})
     return _Texts([captions.get(image, []) for image in images], table, ", else ".join(taken))
+
+
+def _other_captions(
+    folder: Path, images: Sequence[str], captions: dict[str, list[str] | None], fields: Sequence[dict[str, Any]]
+) -> list[str]:
+    """A note on texts in JSON files that differ from those which were taken, and could be taken instead."""
+    found, field = captions_of_fields(fields, None)
+    differing = [
+        image
+        for image, texts in zip(images, found, strict=True)
+        if texts and captions.get(image) and not set(texts) <= set(captions[image] or ())
+    ]
+    if not differing:
+        return []
+    return [
+        f"{folder}: {len(differing):,} images have another text in the field {field!r} of their JSON files, the first: "
+        f"{differing[0]}: {option(text_column=field)} takes these"
+    ]
 
 
 def _captions_of_files(

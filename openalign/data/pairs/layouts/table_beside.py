@@ -38,6 +38,7 @@ _DEEPEST = 2
 """Folders between the data and a table that names their images."""
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
+_JSON_KEY_OF_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*["\[]')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -157,12 +158,8 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
     lines = _decoded(start).splitlines()
     lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
     suffix = table_suffix(table)
-    if table.suffix.lower() == ".json" and (_IMAGES.search(start) or _has_no_rows(source, start)):
-        return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
-        whole = "\n".join(lines)
-        names = [text for text in _JSON_TEXT.findall(whole) if _is_file(text)]
-        yield from ([name] for name in names or _JSON_KEY.findall(whole))
+        yield from ([name] for name in _names_in_json(source, start, "\n".join(lines)))
     elif suffix in (".jsonl", ".ndjson"):
         yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
     else:
@@ -172,16 +169,28 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
         yield from rows[1:] or rows  # without the header, if there is one
 
 
-def _has_no_rows(source: TableSource, start: bytes) -> bool:
-    """Whether a small JSON file is whole, and no table: an object about a single image, or about the data."""
+def _names_in_json(source: TableSource, start: bytes, text: str) -> list[str]:
+    """What may be names of images in a JSON file that begins with `text`; none if it is small and has no rows.
+
+    So it is with an object about a single image, or about the data. Annotations in the form of COCO that have captions
+    are a layout of their own.
+    """
+    if _IMAGES.search(start):
+        return []
+    names = [each for each in _JSON_TEXT.findall(text) if _is_file(each)]
+    names = names or _JSON_KEY.findall(text) or _JSON_KEY_OF_TEXT.findall(text)
+    if len(start) == _PEEKED_BYTES:
+        return names
     try:
-        is_object = len(start) < _PEEKED_BYTES and isinstance(json.loads(_decoded(start)), dict)
+        value = json.loads(text)
     except ValueError:
-        return False  # whoever gives it learns why
+        return names  # whoever gives it learns why
+    if isinstance(value, dict) and all(isinstance(each, str) for each in value.values()):
+        return list(value)
     try:
-        return is_object and read_json_table(source, []) is None
+        return [] if isinstance(value, dict) and read_json_table(source, []) is None else names
     except OpenAlignError:
-        return True
+        return []
 
 
 def _texts(value: Any) -> Iterator[str]:
