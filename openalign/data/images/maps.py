@@ -88,7 +88,8 @@ class _Pictures:
         """By the folder they lie in, or that their folder of images lies in."""
         for image in images:
             folder, _, name = _stem(image).rpartition("/")
-            self._by_name.setdefault(name, []).append(image)
+            for each in {name, _before_folder(name, folder)}:
+                self._by_name.setdefault(each, []).append(image)
             self._in.setdefault(folder, []).append(image)
             around, _, last = folder.rpartition("/")
             if last.lower() in IMAGE_FOLDERS:
@@ -98,14 +99,30 @@ class _Pictures:
         """The image that one in a folder of maps is called as, in the same folder below or the nearest; else None."""
         inside, _, name = _stem(image.removeprefix(f"{folder}/")).rpartition("/")
         around, _, last = inside.rpartition("/")
-        for inner, called in [*((inside, each) for each in (name, *_pictures_of(name))), (around, last)]:
+        names = dict.fromkeys((name, *_pictures_of(name), _before_folder(name, folder)))
+        for inner, called in [*((inside, each) for each in names), (around, last)]:
             others = self._by_name.get(called, ()) if called else ()
             ending = f"/{inner}/{called}" if inner else f"/{called}"
-            alike = [other for other in others if f"/{_stem(other)}".endswith(ending)]
+            alike = [other for other in others if f"/{_stem_before_folder(other)}".endswith(ending)]
+            alike = alike or [other for other in others if f"/{_stem(other)}".endswith(ending)]
             if (nearest := _nearest(folder, alike or others)) is not None:
                 return nearest
         beside = self._in.get(folder.rpartition("/")[0], ()) if "/" in folder else ()
         return beside[0] if len(beside) == 1 else None
+
+
+def _before_folder(name: str, folder: str) -> str:
+    """A name without the folder's in it and what follows: `a_1` of `leftImg8bit/a_1_leftImg8bit`."""
+    for part in folder.split("/"):
+        place = name.find(f"_{part}") if part else -1
+        if place > 0:
+            return name[:place]
+    return name
+
+
+def _stem_before_folder(image: str) -> str:
+    folder, slash, name = _stem(image).rpartition("/")
+    return f"{folder}{slash}{_before_folder(name, folder)}"
 
 
 def _nearest(folder: str, others: Sequence[str]) -> str | None:

@@ -19,6 +19,10 @@ from openalign.data.images.maps import maps_among
             ["nut/ground_truth/cut/1_mask.png", "pill/ground_truth/cut/1.png"],
         ),
         (["test/logical/000.png", "train/good/000.png"], ["ground_truth/logical/000/000.png"]),
+        (
+            ["leftImg8bit/train/a/a_1_leftImg8bit.png", "leftImg8bit/train/b/b_1_leftImg8bit.png"],
+            ["gtFine/train/a/a_1_gtFine_color.png", "gtFine/train/b/b_1_gtFine_labelIds.png"],
+        ),
         (["x/ISIC_1.jpg", "x/ISIC_2.jpg"], ["Part1_GroundTruth/ISIC_1_segmentation.png"]),
         (["s/ab/images/ab.png", "s/cd/images/cd.png"], ["s/ab/masks/0f.png", "s/ab/masks/1f.png", "s/cd/masks/2f.png"]),
     ],

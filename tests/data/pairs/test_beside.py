@@ -193,3 +193,20 @@ def test_another_text_in_the_json_of_an_image_is_told(tmp_path: Path, other: str
 def test_an_object_of_texts_by_names_is_a_table(tmp_path: Path, captions: dict[str, str]) -> None:
     as_json(put(tmp_path / "pics", a=None, b=None).parent, captions=captions)
     assert texts_of(open_pairs(tmp_path)) == {"pics/a.jpg": "the a", "pics/b.jpg": "the b"}
+
+
+def test_an_empty_text_gives_way_to_the_json_as_in_tars(tmp_path: Path) -> None:
+    as_json(put(tmp_path / "folder", a=" ", b="the b"), a={"caption": "the a"}, b={"caption": "the b"})
+    pairs = open_pairs(tmp_path / "folder")
+    assert pairs.texts() == ["the a", "the b"]
+    assert not counted(pairs.problems)
+
+
+def test_tables_of_the_names_of_classes_are_not_told_as_texts_of_images(tmp_path: Path) -> None:
+    put(tmp_path / "train" / "n01440764", a=None)
+    put(tmp_path / "train" / "n01443537", b=None)
+    put(tmp_path / "val", c=None)
+    (tmp_path / "LOC_synset_mapping.txt").write_text("n01440764 tench\nn01443537 goldfish\n")
+    pairs = open_pairs(tmp_path, split="train")
+    assert sorted(pairs.texts()) == ["goldfish", "tench"]
+    assert not counted(pairs.problems)

@@ -339,7 +339,8 @@ def test_labels_that_are_words_are_texts_where_there_are_no_others(
         f"{at}.cls": label.encode() for at, label in enumerate(labels)
     }
     assert open_pairs(tar_of(tmp_path / "0.tar", members)).texts() == texts
-    ids = {f"{at}.jpg": jpeg(at) for at in (0, 1)} | {f"{at}.cls": b"n0144076%d" % at for at in (0, 1)}
+    ids = {f"{at}.jpg": jpeg(at) for at in (0, 1)}
+    ids |= {f"{at}.cls": b"n0144076%d" % at for at in (0, 1)}
     assert open_pairs(tar_of(tmp_path / "1.tar", ids), need_text=False).texts() == ["", ""]
 
 

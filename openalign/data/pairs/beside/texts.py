@@ -26,9 +26,13 @@ _SAMPLE = 50
 _EDITED = "-edited"
 _NUMBERS = re.compile(r"[\d\s.,;:+\-eE]*\d[\d\s.,;:+\-eE]*")
 _NO_CAPTIONS = frozenset(
-    ("readme", "license", "licence", "notice", "changelog", "requirements", "classes", "classnames", "labels", "words")
+    (
+        *("readme", "license", "licence", "notice", "changelog", "requirements", "classes", "classnames", "labels"),
+        *("class_names", "label_names", "categories", "id_to_name", "words", "synset_words", "synsets", "names"),
+        *("loc_synset_mapping", "imagenet_class_index", "class_index", "wnid_to_name"),
+    )
 )
-"""Names of text files about a folder, in lower case, which no image has."""
+"""Names of text files about a folder, or of names of classes, in lower case, which no image has."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
     alone, elsewhere = _found_elsewhere(texts, images, _texts_alone(every, used))
     used.update(elsewhere)
     stems = {file.rpartition(".")[0] for file in alone}
-    fields = (file for file, suffix in every.items() if suffix == FIELDS_SUFFIX and file not in used)
+    fields = (file for file in _without_tables(every) if every[file] == FIELDS_SUFFIX and file not in used)
     return Beside(
         texts,
         further,
@@ -93,8 +97,11 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
 
 def _texts_alone(every: Mapping[str, str], used: set[str]) -> list[str]:
     """The text files that belong to no image, without those about a folder."""
-    alone = sorted(file for file, suffix in every.items() if suffix in TEXT_SUFFIXES and file not in used)
-    return [file for file in alone if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS]
+    return sorted(file for file in _without_tables(every) if every[file] in TEXT_SUFFIXES and file not in used)
+
+
+def _without_tables(files: Iterable[str]) -> list[str]:
+    return [file for file in files if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS]
 
 
 def _found_elsewhere(

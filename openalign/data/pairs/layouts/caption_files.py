@@ -153,11 +153,12 @@ def _texts_of(folder: Path, images: Sequence[str], beside: Beside, options: Read
         folder, [each[FIELDS_SUFFIX] for each in beside.texts.values() if FIELDS_SUFFIX in each], problems
     )
     fields = [objects.get(beside.texts.get(image, {}).get(FIELDS_SUFFIX, ""), {}) for image in images]
-    if (wanted is not None and suffix is None) or any(image not in captions for image in images):
+    without = {image for image in images if not any(map(str.strip, captions.get(image) or ()))}
+    if (wanted is not None and suffix is None) or without:
         from_fields, field = captions_of_fields(fields, None if suffix else wanted)
         if field is not None and suffix is None:
             for image, in_field in zip(images, from_fields, strict=True):
-                if in_field and image not in captions:
+                if in_field and image in without:
                     captions[image] = in_field
             taken |= {f"{field} in the .json file beside each image": None}
     problems += _other_captions(folder, images, captions, fields) if wanted is None else []
@@ -173,7 +174,7 @@ def _other_captions(
     differing = [
         image
         for image, texts in zip(images, found, strict=True)
-        if texts and captions.get(image) and not set(texts) <= set(captions[image] or ())
+        if texts and any(map(str.strip, captions.get(image) or ())) and not set(texts) <= set(captions[image] or ())
     ]
     if not differing:
         return []
