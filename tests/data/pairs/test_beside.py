@@ -210,3 +210,32 @@ def test_tables_of_the_names_of_classes_are_not_told_as_texts_of_images(tmp_path
     pairs = open_pairs(tmp_path, split="train")
     assert sorted(pairs.texts()) == ["goldfish", "tench"]
     assert not counted(pairs.problems)
+
+
+@pytest.mark.parametrize("content", [["the a", "one a"], "the a"])
+def test_json_that_is_a_text_or_a_list_of_texts_holds_captions_as_in_tars(tmp_path: Path, content: Any) -> None:
+    as_json(put(tmp_path / "folder", a=None, b=None), a=content, b="the b")
+    expected = [*([content] if isinstance(content, str) else content), "the b"]
+    assert open_pairs(tmp_path / "folder").texts() == expected
+    members = {"a.jpg": jpeg(0), "a.json": json.dumps(content).encode(), "b.jpg": jpeg(1), "b.json": b'"the b"'}
+    assert open_pairs(tar_of(tmp_path / "0.tar", members)).texts() == expected
+
+
+def test_json_that_cannot_be_read_is_counted_once(tmp_path: Path) -> None:
+    as_json(put(tmp_path, a=None, b=None), a={"id": 1}, b=[1, 2])
+    assert counted(open_pairs(tmp_path, need_text=False).problems) == {
+        Kind.FILE_NOT_USED: 1,
+        Kind.METADATA_NOT_READ: 1,
+    }
+
+
+def test_texts_elsewhere_than_the_folders_of_splits_are_told(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        put(tmp_path / "pics" / split, **{f"{split}1": None})
+        (tmp_path / "words" / split).mkdir(parents=True)
+        (tmp_path / "words" / split / f"{split}1.txt").write_text("a wall")
+    with pytest.raises(OpenAlignError, match=r"2 texts lie outside the folders of the splits.*`captions`"):
+        open_pairs(tmp_path, split="train")
+    (tmp_path / "pics").rename(tmp_path / "images")
+    (tmp_path / "words").rename(tmp_path / "captions")
+    assert open_pairs(tmp_path, split="train").texts() == ["a wall"]

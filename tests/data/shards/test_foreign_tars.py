@@ -348,3 +348,39 @@ def test_folders_in_a_tar_without_texts_are_told(tmp_path: Path) -> None:
     tar = tar_of(tmp_path / "0.tar", {"red/0.jpg": jpeg(0), "blue/0.jpg": jpeg(1)})
     with pytest.raises(OpenAlignError, match=r"no texts.*2 folders \(red, blue\).*unpack it"):
         open_pairs(tar)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 40])
+def test_tars_that_were_joined_as_files_are_read_to_the_end(tmp_path: Path, blocks: int) -> None:
+    parts = [tar_of(tmp_path / f"{at}", {f"{at}.jpg": jpeg(at), f"{at}.txt": b"%d" % at}) for at in range(3)]
+    joined = tmp_path / "all.tar"
+    joined.write_bytes(bytes(512 * blocks).join(part.read_bytes() for part in parts))
+    pairs = open_pairs(joined)
+    assert pictured(pairs) == [(0, "0"), (1, "1"), (2, "2")]
+    assert not pairs.problems
+    whole = joined.read_bytes()
+    for lost in (8192, 10240 - 300):  # all of the last text, all but a part of the last tar's first header
+        joined.write_bytes(whole[:-lost])
+        pairs = open_pairs(joined)
+        assert pictured(pairs) == [(0, "0"), (1, "1")]
+        assert counted(pairs.problems) == {Kind.SAMPLE_CUT_OFF: 1}
+
+
+def test_other_bytes_after_the_end_of_a_tar_are_told(tmp_path: Path) -> None:
+    tar = tar_of(tmp_path / "0.tar", {"a.jpg": jpeg(0), "a.txt": b"zero"})
+    tar.write_bytes(tar.read_bytes() + b"not a tar" * 100)
+    pairs = open_pairs(tar)
+    assert pairs.texts() == ["zero"]
+    assert counted(pairs.problems) == {Kind.MEMBER_NOT_USED: 1}
+    assert "900 bytes after the end" in pairs.problems[0]
+
+
+@pytest.mark.parametrize("name", ["0.csv", "captions.json", "texts/list.txt"])
+def test_tables_beside_tars_are_told(tmp_path: Path, name: str) -> None:
+    tar_of(tmp_path / "0.tar", {"a.jpg": jpeg(0)})
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("a,zero")
+    for other in ("classnames.txt", "README.txt", "0_stats.json"):
+        (tmp_path / other).write_text("{}")
+    with pytest.raises(OpenAlignError, match=rf"no texts.*1 files beside the tars are not read, the first: {name}"):
+        open_pairs(tmp_path)

@@ -56,12 +56,17 @@ def cut_names(files: Iterable[str], images: Iterable[str]) -> dict[str, str]:
 
 
 def read_fields(folder: Path, files: Sequence[str], problems: list[str]) -> dict[str, dict[str, Any]]:
-    """The object in each JSON file; a file that cannot be read or holds something else is told in `problems`."""
+    """The object in each JSON file; a file that cannot be read or holds something else is told in `problems`.
+
+    A text alone, or a list of them, is the field `captions`, as in tars.
+    """
     fields: dict[str, dict[str, Any]] = {}
     told: list[str] = []
     for file in files:
         try:
             found = json.loads(content_of(folder / file))
+            if isinstance(found, str) or (isinstance(found, list) and all(isinstance(each, str) for each in found)):
+                found = {"captions": found}
             if not isinstance(found, dict):
                 raise ValueError("it holds no JSON object")
             json.dumps(found)  # finds nesting that is too deep

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.left_out import Kind, LeftOut
+from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.beside.fields import FIELDS_SUFFIX, read_fields
 from openalign.data.pairs.beside.texts import TEXT_SUFFIXES, Beside
 from openalign.data.shards.captions import CAPTION_FIELDS, with_inner_fields
@@ -56,8 +56,9 @@ def _without_captions(folder: Path, where: str, files: Sequence[str]) -> list[st
         why = f"looked for {', '.join(CAPTION_FIELDS)}"
         if shown:
             why += f"; they have {shown}: {option(layout='caption-files', text_column=next(iter(known)))} takes one"
-    message = f"{where}: {len(files):,} JSON files beside images hold no caption, the first: {files[0]} ({why})"
-    return [LeftOut(Kind.FILE_NOT_USED, message, len(files)), *problems]
+    readable = len(files) - sum(counted(problems).values())
+    message = f"{where}: {readable:,} JSON files beside images hold no caption, the first: {files[0]} ({why})"
+    return [*([LeftOut(Kind.FILE_NOT_USED, message, readable)] if fields else []), *problems]
 
 
 def unused_json(folder: Path, where: str, files: Sequence[str]) -> list[str]:

@@ -66,6 +66,12 @@ class CaptionFiles:
         if beside.elsewhere and list(splits) == [""]:
             splits = {"": [""]}
         problems = source.outside(splits)
+        if beside.elsewhere and any(splits):
+            problems.append(
+                f"{source.name}: {len(beside.elsewhere):,} texts lie outside the folders of the splits, the first: "
+                f"{next(iter(beside.elsewhere))}: to have them read, call their folder `captions` and that of the "
+                "images `images`"
+            )
         alone = _alone(folder, source.files, beside, len(source.images))
         if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
