@@ -93,7 +93,7 @@ def _join_parts(by_key: dict[str, list[Numbered]]) -> None:
     holds = {key: _holds(numbered) for key, numbered in by_key.items()}
     parts = [key for key in dotted if holds[key] != (True, True)]
     by_number = any(_NUMBER.fullmatch(key.rpartition(".")[2]) for key in set(dotted).difference(parts))
-    further = {} if by_number else _further_texts(parts, holds)
+    further = set() if by_number else _further_texts(parts, holds)
     lone = {}
     for key in parts:
         parent = next((short for short in _shortened(key) if short in by_key), None)

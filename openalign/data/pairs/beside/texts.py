@@ -80,10 +80,11 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
             images_of[file] = [image]
     used = set(images_of)
     further = _add_numbered(texts, image_of, by_key, used)
-    alone, elsewhere = _found_elsewhere(texts, images, _texts_alone(every, used))
-    used.update(elsewhere)
+    others = [file for file in every if file not in used and PurePosixPath(file).stem.lower() not in _NO_CAPTIONS]
+    alone = sorted(file for file in others if every[file] in TEXT_SUFFIXES)
+    alone, elsewhere = _found_elsewhere(texts, images, alone)
     stems = {file.rpartition(".")[0] for file in alone}
-    fields = (file for file in _without_tables(every) if every[file] == FIELDS_SUFFIX and file not in used)
+    fields = (file for file in others if every[file] == FIELDS_SUFFIX)
     return Beside(
         texts,
         further,
@@ -95,15 +96,6 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
     )
 
 
-def _texts_alone(every: Mapping[str, str], used: set[str]) -> list[str]:
-    """The text files that belong to no image, without those about a folder."""
-    return sorted(file for file in _without_tables(every) if every[file] in TEXT_SUFFIXES and file not in used)
-
-
-def _without_tables(files: Iterable[str]) -> list[str]:
-    return [file for file in files if PurePosixPath(file).stem.lower() not in _NO_CAPTIONS]
-
-
 def _found_elsewhere(
     texts: dict[str, dict[str, str]], images: Sequence[str], alone: Sequence[str]
 ) -> tuple[list[str], dict[str, str]]:
@@ -113,8 +105,8 @@ def _found_elsewhere(
     own = [file for found in texts.values() for suffix, file in found.items() if suffix in TEXT_SUFFIXES]
     without = [image for image in images if not texts.get(image, {}).keys() & set(TEXT_SUFFIXES)]
     spelled = spelled_otherwise(without, alone)
-    spelled |= called_as([image for image in without if image not in spelled.values()], [*alone]) if not spelled else {}
-    without = [image for image in without if image not in set(spelled.values())]
+    spelled = spelled or called_as(without, alone)
+    without = sorted({*without} - {*spelled.values()})
     others = [file for file in alone if file not in spelled]
     elsewhere = in_other_folders(without, others, images, [*own, *alone])
     for file, image in (spelled | elsewhere).items():

@@ -65,7 +65,7 @@ def unused_json(folder: Path, where: str, files: Sequence[str]) -> list[str]:
     """Messages on JSON files with the names of no image, which no layout read: annotations without captions, others."""
     files = [file for file in files if not file.endswith(_OF_PROGRAMS)]
     annotations = [file for file in files if _holds_annotations(folder / file)]
-    others = [file for file in files if file not in set(annotations)]
+    others = sorted({*files} - {*annotations})
     found: list[str] = []
     if annotations:
         message = (

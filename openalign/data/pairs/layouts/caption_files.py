@@ -76,8 +76,7 @@ class CaptionFiles:
         if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
-        others = [file for file in beside.fields_alone if file not in set(alone)]
-        problems += unused_json(folder, source.name, others)
+        problems += unused_json(folder, source.name, sorted({*beside.fields_alone} - {*alone}))
         return Finding(why, source.parts(splits), problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
@@ -87,7 +86,8 @@ class CaptionFiles:
         beside = _chosen(folder, texts_beside(every, files), options)
         images = without_maps(every, name, problems, beside.texts)
         texts = _texts_of(folder, images, beside, options, problems)
-        own = {file: [each for each in found if each in set(images)] for file, found in beside.shared.items()}
+        known = set(images)
+        own = {file: [each for each in found if each in known] for file, found in beside.shared.items()}
         problems += shared_texts(folder, {file: found for file, found in own.items() if len(found) > 1})
         rows, captions = [], []
         for row, found in enumerate(texts.captions):

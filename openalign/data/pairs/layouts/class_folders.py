@@ -141,7 +141,7 @@ def _tell_texts(
     beside = texts_beside(images, files)
     fields = read_fields(folder, beside.fields_alone, [])
     with_captions = [file for file, each in fields.items() if usual_field([each]) is not None]
-    problems += unused_json(folder, source, [file for file in beside.fields_alone if file not in set(with_captions)])
+    problems += unused_json(folder, source, sorted({*beside.fields_alone} - {*with_captions}))
     alone = sorted([*beside.alone, *with_captions])
     if not alone:
         return
