@@ -38,7 +38,7 @@ def maps_among(images: Iterable[str]) -> dict[str, str]:
     lies beside a single image. Those among them that are called as none are maps of "".
     """
     images = list(images)
-    if _ANY.search("\n".join(images)) is None:
+    if not may_be_maps(images):
         return {}
     by_stem = {_stem(image): image for image in images}
     found: dict[str, str] = {}
@@ -59,6 +59,11 @@ def maps_among(images: Iterable[str]) -> dict[str, str]:
         for top, some in in_folders.items():
             found |= _maps_in(top, some, pictures)
     return found
+
+
+def may_be_maps(names: Iterable[str]) -> bool:
+    """Whether any of these names has a word of maps in it; a quick look."""
+    return _ANY.search("\n".join(names)) is not None
 
 
 def _maps_in(folder: str, images: Sequence[str], pictures: "_Pictures") -> dict[str, str]:

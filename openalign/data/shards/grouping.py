@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from openalign.data.files.elsewhere import in_other_folders, spelled_otherwise
-from openalign.data.images.maps import maps_among
+from openalign.data.images.maps import maps_among, may_be_maps
 from openalign.data.shards.members import Member, Part
 
 _NUMBER = re.compile(r"[A-Za-z]?\d+")
@@ -129,6 +129,8 @@ def _join_maps(by_key: dict[str, list[Numbered]]) -> None:
 
     Their suffix tells which they are: `mask.png`, `masks.png`.
     """
+    if not may_be_maps(by_key):
+        return
     images = (member for numbered in by_key.values() for _, member in numbered if member.part is Part.IMAGE)
     key_of = {member.name: member.key for member in images}
     for name, picture in maps_among(key_of).items():
@@ -144,10 +146,11 @@ def _join_texts(by_key: dict[str, list[Numbered]]) -> None:
 
     Or that is spelled otherwise, `a.txt` of `A.jpg`.
     """
-    members = {key: _members(numbered) for key, numbered in by_key.items()}
-    texts = {m.name: key for key, some in members.items() if not has_image(some) for m in some if m.part is Part.TEXT}
-    if not texts:
+    lone = [key for key, some in by_key.items() if some[0][1].part is not Part.IMAGE and not has_image(_members(some))]
+    if not lone:
         return
+    members = {key: _members(numbered) for key, numbered in by_key.items()}
+    texts = {member.name: key for key in lone for member in members[key] if member.part is Part.TEXT}
     every = [[m for some in members.values() for m in some if m.part is part] for part in (Part.IMAGE, Part.TEXT)]
     images = {m.name: m.key for m in every[0] if not has_words(members[m.key])}
     found = spelled_otherwise(images, texts)
