@@ -1,12 +1,13 @@
 """A run into an index: what is new is embedded and written, what is renamed gets its name, what is gone is removed."""
 
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openalign.data.announce import tell_left_out
 from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
@@ -24,6 +25,7 @@ from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreada
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.meta import Meta, beside, placed
 from openalign.search.store.reader import EXACT_BELOW
+from openalign.search.store.vectors import Vectors16
 
 LONGEST_TAIL = 50_000
 """Rows that may be behind those of the graph; more if they are less than a tenth of all."""
@@ -161,22 +163,8 @@ class Run:
         read_as = [source.read_as for source in sources]
         columns = sorted({column for source in sources for column in source.columns})
         meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, columns=columns)
-        meta = replace(meta, lost=counted(problems), mark=self._mark())
+        meta = replace(meta, lost=counted(problems), mark=mark_of(self._model, writer.meta, writer.sample))
         writer.finish(meta, problems)
-
-    def _mark(self) -> Mark | None:
-        """Where matches end; measured again when a tenth of the images has changed, since it takes seconds."""
-        meta = self._place.writer.meta
-        if meta.mark is not None and 10 * abs(meta.images - meta.mark.images) <= meta.mark.images:
-            return meta.mark
-        try:
-            captions_CD = self._model.embed_texts(captions())
-        except NotFinite as error:  # of some captions; the other vectors are valid
-            captions_CD = error.vectors_BD
-        except OpenAlignError as error:  # an index of vectors, without their model
-            say(f"Searches will not tell where matches end, since texts cannot be embedded: {error}")
-            return None
-        return calibrated(self._place.writer.sample(SAMPLE), captions_CD, meta.images)
 
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta
@@ -193,6 +181,20 @@ class Run:
 
     def _refuse(self, problems: Sequence[str]) -> None:
         refuse_left_out(", ".join(map(str, self._paths)), problems)
+
+
+def mark_of(model: DualEncoder, meta: Meta, sample: Callable[[int], Vectors16 | NDArray[np.float32]]) -> Mark | None:
+    """Where matches end, by a sample of the vectors; measured again, in seconds, when a tenth of the images changed."""
+    if meta.mark is not None and 10 * abs(meta.images - meta.mark.images) <= meta.mark.images:
+        return meta.mark
+    try:
+        captions_CD = model.embed_texts(captions())
+    except NotFinite as error:  # of some captions; the other vectors are valid
+        captions_CD = error.vectors_BD
+    except OpenAlignError as error:  # an index of vectors, without their model
+        say(f"Searches will not tell where matches end, since texts cannot be embedded: {error}")
+        return None
+    return calibrated(sample(SAMPLE), captions_CD, meta.images)
 
 
 def _with_sources(

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from openalign.errors import UsageError
 from openalign.options import typed_options
-from openalign.search.query.conditions import LONGEST_CONDITION, MOST_CONDITIONS, parse_conditions
+from openalign.search.query.comparison import LONGEST_CONDITION, MOST_CONDITIONS
+from openalign.search.query.conditions import parse_conditions
 from openalign.search.query.matching import add_functions
 
 TABLE = """

@@ -6,11 +6,9 @@ from its names: all texts, in the order of sources and of being added, and the f
 
 import sqlite3
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
-from openalign.embedding.sources import joined
-from openalign.search.store.changes import Listed, NewImage
+from openalign.search.store.changes import Listed, NewImage, derived_from
 from openalign.search.store.checks import check_of, check_of_thumbnail
 from openalign.search.store.table import FILE_COLUMNS, IMAGE_COLUMNS
 
@@ -126,11 +124,4 @@ class RowsWriter:
         names = self._table.execute(_NAMES, (image,)).fetchall()
         if not names:
             return {}
-        source, name, path, *_ = names[0]
-        texts = [line for each in names for line in (each[3] or "").split("\n")]
-        page, label, fields = (next((each[at] for each in names if each[at]), None) for at in (4, 5, 6))
-        folder = str(PurePosixPath(name).parent)
-        return {
-            "image": name, "path": path, "source": source, "text": joined(texts), "page": page, "label": label,
-            "fields": fields, "folder": "" if folder == "." else folder,
-        }  # fmt: skip
+        return derived_from([Listed(*each[:2], 0, "", *each[2:]) for each in names])
