@@ -13,7 +13,10 @@ Model = Annotated[
     typer.Argument(metavar="MODEL", help=MODELS, show_default=False),
 ]
 IndexFolder = Annotated[
-    Path, typer.Argument(metavar="INDEX", help="A folder written by `openalign index`.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="INDEX", help="What `openalign index` wrote: a folder, or milvus://HOST/COLLECTION.", show_default=False
+    ),
 ]
 ImageColumn = Annotated[
     str | None,

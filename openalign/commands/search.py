@@ -35,8 +35,12 @@ from openalign.progress import say
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)],
     to: Annotated[
-        Path,
-        typer.Option(metavar="INDEX", help="Folder of the index to write or to bring up to date.", show_default=False),
+        str,
+        typer.Option(
+            metavar="INDEX",
+            help="Folder of the index to write or to bring up to date; for vectors, also milvus://HOST/COLLECTION.",
+            show_default=False,
+        ),
     ],
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help=f"{MODELS} Not needed for vectors.", show_default=False)
@@ -62,6 +66,7 @@ def index(
     openalign index photos/ --model runs/laptop/model --to photos.index
     openalign index photos/ --model runs/laptop/model --to photos.index --watch
     openalign index vectors/ --to photos.index
+    openalign index vectors/ --to milvus://localhost:19530/photos
     ```
     """
     from openalign.search.index import Index

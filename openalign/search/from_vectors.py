@@ -111,15 +111,22 @@ class GivenImages:
         ]
         return self._sources
 
-    def items(self, known: Known) -> Generator[Item, None, None]:
-        """All images in order; one whose bytes the index has is not written again."""
+    def batches(self, rows: int = 1024) -> Iterator[list[tuple[Listed, Embedded, NDArray[np.float16]]]]:
+        """All images in order with their vectors (D,), at most `rows` at a time; `sources` has been called."""
         for folder in self._folders:
             sources = [self._sources[self.names.index(name)] for name in folder.manifest.sources]
-            for batch in folder.batches():
-                for row, vector_D in zip(batch.rows, batch.vectors_ND, strict=True):
-                    listed = sources[row.source].listed(row)
-                    image = known.known(row.digest)
-                    yield Renamed(listed, image) if image is not None else _prepared(listed, row, vector_D)
+            for batch in folder.batches(rows):
+                yield [
+                    (sources[row.source].listed(row), row, vector_D)
+                    for row, vector_D in zip(batch.rows, batch.vectors_ND, strict=True)
+                ]
+
+    def items(self, known: Known) -> Generator[Item, None, None]:
+        """All images in order; one whose bytes the index has is not written again."""
+        for batch in self.batches():
+            for listed, row, vector_D in batch:
+                image = known.known(row.digest)
+                yield Renamed(listed, image) if image is not None else _prepared(listed, row, vector_D)
 
 
 def open_all(folders: Sequence[str | Path], fingerprint: str | None = None) -> GivenImages:
@@ -147,12 +154,12 @@ def _of_sources(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _prepared(listed: Listed, row: Embedded, vector_D: NDArray[np.float16]) -> Prepared:
     facts = Facts(row.width, row.height, row.bytes, row.date, row.latitude, row.longitude)
-    thumbnail = row.thumbnail or _blank(row.width, row.height)
+    thumbnail = row.thumbnail or blank(row.width, row.height)
     return Prepared(listed, row.key, row.digest, facts, thumbnail, vector_D)
 
 
 @lru_cache(maxsize=256)
-def _blank(width: int, height: int) -> bytes:
+def blank(width: int, height: int) -> bytes:
     """A grey JPEG of these proportions."""
     scale = _BLANK_SIDE / max(width, height)
     shape = (max(1, round(height * scale)), max(1, round(width * scale)), 3)

@@ -18,7 +18,7 @@ from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
 from openalign.options import option
 from openalign.progress import say
-from openalign.search import build
+from openalign.search.build import build
 from openalign.search.from_vectors import open_all
 from openalign.search.mark import BEST
 from openalign.search.originals import Originals
@@ -26,7 +26,8 @@ from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
 from openalign.search.rows import Row
-from openalign.search.store import Store, evenly_spaced
+from openalign.search.store.any_store import AnyStore
+from openalign.search.stores import folder_of, open_store, write_vectors
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Hits(list[Hit]):
 class Index:
     """Images that can be searched by their contents. Safe to use from many threads."""
 
-    def __init__(self, store: Store, model: DualEncoder | None = None) -> None:
+    def __init__(self, store: AnyStore, model: DualEncoder | None = None) -> None:
         self.store = store
         self._originals = Originals(store)
         if model is not None:
@@ -101,6 +102,9 @@ class Index:
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
+        Folders of vectors may also go into a collection of Milvus: `to` is then `milvus://HOST:PORT/COLLECTION`, or
+        `milvus:FOLDER.db/COLLECTION` for Milvus Lite.
+
         An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
@@ -121,17 +125,20 @@ class Index:
         options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
         paths = [paths] if isinstance(paths, str | Path) else paths
         loaded = None if model is None else given_model(model)
-        _bring_up_to_date(Path(to), paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch)
-        return cls(Store(Path(to)), loaded)
+        _bring_up_to_date(to, paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch)
+        return cls(open_store(to), loaded)
 
     @classmethod
     def open(cls, path: str | Path, model: str | Path | DualEncoder | None = None) -> Self:
-        """Open an index; its model is loaded from `model`, by default from the path or hub name that built the index.
+        """Open an index, by its folder or its address in Milvus.
+
+        Its model is loaded from `model`, by default from the path or hub name that built the index.
 
         Raises:
             OpenAlignError: `path` is not an index, is damaged, or was made by another model.
+            UsageError: an address of Milvus has another form.
         """
-        store = Store(Path(path))
+        store = open_store(path)
         if not store.meta.finished:
             say(
                 f"{path} is being written, or its last run was interrupted: it has {store.meta.images:,} images so "
@@ -154,7 +161,7 @@ class Index:
         if isinstance(problems[0], _OtherModel):
             raise problems[0]
         raise OpenAlignError(
-            f"The model of {self.store.folder} cannot be loaded: {problems[0]} Name it with {option('model')} if it is "
+            f"The model of {self.store.name} cannot be loaded: {problems[0]} Name it with {option('model')} if it is "
             "elsewhere."
         )
 
@@ -240,8 +247,7 @@ class Index:
 
     def sample(self, count: int) -> list[Row]:
         """`count` images (or all, if there are fewer) at even intervals of the index."""
-        numbers = self.store.numbers
-        return self.store.rows(numbers[evenly_spaced(len(numbers), count)].tolist())
+        return self.store.rows(self.store.spread(count))
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
@@ -253,7 +259,7 @@ class Index:
 
     @property
     def vectors(self) -> NDArray[np.float16]:
-        """All embeddings, float16 (images, D), unit rows, in the order of rows; memory-mapped for a large index.
+        """All embeddings, float16 (images, D), unit rows, in the order of rows; memory-mapped for a large folder.
 
         Row r of the index is `vectors[r]` as long as no image was removed; else see `store.numbers`.
         """
@@ -283,18 +289,18 @@ def _asked(
     return written.with_terms(images, rows, plus, minus)
 
 
-def _same_model(store: Store, model: DualEncoder) -> DualEncoder:
+def _same_model(store: AnyStore, model: DualEncoder) -> DualEncoder:
     meta = store.meta
     if model.fingerprint != meta.fingerprint:
         raise _OtherModel(
-            f"{store.folder} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
+            f"{store.name} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
             f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
         )
     return model
 
 
 def _bring_up_to_date(
-    to: Path,
+    to: str | Path,
     paths: Sequence[str | Path],
     model: DualEncoder | None,
     options: Mapping[str, str],
@@ -313,8 +319,9 @@ def _bring_up_to_date(
         if watch:
             raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
         images = open_all(vectors, model.fingerprint if model else None)
-        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed)
+        write_vectors(images, to, strict=strict, re_embed=re_embed)
         return
+    folder = folder_of(to)
     if model is None:
         raise UsageError(f"images are indexed with a model: add {option('model')}")
-    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch)
+    build(paths, model, folder, options, strict=strict, re_embed=re_embed, watch=watch)

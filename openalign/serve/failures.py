@@ -38,7 +38,7 @@ class WithoutFolders:
 
     def __init__(self, index: Index) -> None:
         meta = index.store.meta
-        known = [str(index.store.folder), meta.model, *meta.sources]
+        known = [index.store.name, meta.model, *meta.sources]
         self._folders = sorted(_parents(known), key=len, reverse=True)
 
     def __call__(self, message: str) -> str:

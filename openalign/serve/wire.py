@@ -155,11 +155,11 @@ def info_of(index: Index) -> Info:
     """
     folder = index.store.folder
     return Info(
-        name=folder.resolve().name.removesuffix(".index"),
+        name=index.store.title,
         rows=len(index),
         model=Path(index.store.meta.model_name).name,
-        examples=_read_examples(folder / "examples.json") or _examples_of(index),
-        credits=_read_credits(folder / "CREDITS"),
+        examples=(_read_examples(folder / "examples.json") if folder else []) or _examples_of(index),
+        credits=_read_credits(folder / "CREDITS") if folder else None,
     )
 
 

@@ -97,7 +97,7 @@ class Meta:
         return json.dumps(asdict(self))
 
 
-def meta_from(content: Any, where: Path) -> Meta:
+def meta_from(content: Any, where: str | Path) -> Meta:
     """The state in `content`, as `Meta.as_json` wrote it; raises DamagedIndex if it is not valid."""
     try:
         meta = TypeAdapter(Meta).validate_json(content)

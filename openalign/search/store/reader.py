@@ -102,6 +102,16 @@ class Store:
         self._closing.close()
 
     @property
+    def name(self) -> str:
+        """What messages call the index."""
+        return str(self.folder)
+
+    @property
+    def title(self) -> str:
+        """What the search page calls it."""
+        return self.folder.resolve().name.removesuffix(".index")
+
+    @property
     def is_current(self) -> bool:
         """Whether no run has ended since it was opened."""
         return _identity(self.folder.resolve()) == self._opened_copy
@@ -138,6 +148,10 @@ class Store:
             UsageError: a condition is malformed, or of a column that there is not.
         """
         return self._table.matching(parse_conditions(conditions, self.meta.columns))
+
+    def spread(self, count: int) -> list[int]:
+        """Up to `count` rows at even intervals."""
+        return [int(number) for number in self.numbers[evenly_spaced(self.meta.images, count)]]
 
     def holds(self, number: int) -> bool:
         """Whether there is an image in this row."""

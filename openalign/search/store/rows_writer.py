@@ -124,4 +124,4 @@ class RowsWriter:
         names = self._table.execute(_NAMES, (image,)).fetchall()
         if not names:
             return {}
-        return derived_from([Listed(*each[:2], 0, "", *each[2:]) for each in names])
+        return derived_from([Listed(source, name, 0, "", *others) for source, name, *others in names])
