@@ -21,7 +21,7 @@ MOST_HITS = 16_384
 """The most that a server returns at once; Milvus Lite has no limit, and keeps to this one here."""
 _CONNECT_S = 10.0
 _REQUEST_S = 120.0
-_LOGGERS = ("pymilvus", "milvus_lite")
+_LOGGERS = ("pymilvus", "milvus_lite", "grpc._server")
 VECTOR = "vector"
 
 

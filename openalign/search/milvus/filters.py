@@ -177,11 +177,12 @@ def _double(value: Number) -> str:
 def _pattern(text: str) -> tuple[str, bool]:
     """The pattern of LIKE for one with `*` and `?`, and whether it finds exactly the same.
 
-    Whether `_` is a character or a byte is not said, so `?` becomes `%`; so do characters that no literal can have.
+    Engines differ in whether `_` is a character or a byte, and in what a backslash at the end means. So what would need
+    an escape, and characters that no literal can have, become wildcards.
     """
-    escaped = re.sub(r"([\\%_])", r"\\\1", folded(text)).replace("*", "%")
-    made = re.sub(r"[?\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "%", escaped)
-    return made, made == escaped
+    plain = folded(text)
+    made = re.sub(r"[?\\\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "%", plain)
+    return made.replace("*", "%"), made == plain and not re.search("[%_]", plain)
 
 
 def _literal(text: str) -> str:
