@@ -154,7 +154,7 @@ def _columns_of(image: Image) -> dict[str, Any]:
         "find_image": folded(derived["image"]),
         "find_text": f"\n{folded(derived['text'])}\n" if derived["text"] else "",
         "find_page": folded(derived["page"] or ""),
-        "find_folder": f"/{folded(derived['folder']).strip('/')}/",
+        "find_folder": f"/{folded(derived['folder']).strip('/')}/" if derived["folder"] else "",
         "find_label": folded(derived["label"] or ""),
         "fields": compared_fields(derived["fields"]),
     }

@@ -28,8 +28,6 @@ _WHOLE = ("width", "height", "bytes")
 _BEYOND = 2.0**63
 _ALL = "row >= 0"
 _NONE = "row < 0"
-_EMPTY = {"folder": "//"}
-"""What stands for no value, where that is not an empty text."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def _has_value(column: str) -> _Test:
         key = _key(column, TEXT)
         return _Test(f'{key} != ""', key)
     if column in TEXTS:
-        return _Test(f"find_{column} != {_literal(_EMPTY.get(column, ''))}")
+        return _Test(f'find_{column} != ""')
     tests = {"date": 'date != ""', "near": f"latitude < {ABSENT - 1}", **dict.fromkeys(_WHOLE, _ALL)}
     return _Test(tests.get(column, f"{column} < {ABSENT - 1}"))
 
@@ -129,12 +127,13 @@ def _text(comparison: Comparison) -> tuple[list[_Test], bool]:
     begins = kind == "folder" and value.startswith("/")
     stripped = value.strip("/") if kind == "folder" else value
     pattern, exact = _pattern(stripped)
+    if not stripped.strip("*?"):  # it may be satisfied with nothing, where the column is empty
+        return [_Test(_ALL)], False
     if kind in ("lines", "folder"):
         # A wildcard must not run on into the next line or part, which one at the ends does without harm.
         inner = stripped.strip("*")
         exact &= not (re.search(r"[*?\n]", inner) or (stripped != inner and ("/" in stripped or begins)))
     before, after = {"lines": ("%\n", "\n%"), "folder": ("/" if begins else "%/", "/%")}.get(kind, ("", ""))
-    exact &= bool(stripped.strip("*"))  # it may be satisfied with nothing
     tests = [_Test(f"find_{column} like {_literal(before + pattern + after)}")]
     if kind == "path":
         tests.append(_Test(f"find_{column} like {_literal('%/' + pattern)}"))
