@@ -122,6 +122,7 @@ class _Run:
             deleted=writer.rows - writer.seen,
             sources=names,
             sources_beside=_nowhere(names),
+            commits=meta.commits + 1,
             read_as=[source.read_as for source in sources],
             columns=columns,
         )

@@ -61,6 +61,19 @@ class MilvusStore:
         self._originals = Originals(self)
 
     @property
+    def is_current(self) -> bool:
+        try:
+            return read_state(self._collection).commits == self.meta.commits
+        except OpenAlignError:  # the server is away, and may come back
+            return True
+
+    def opened_again(self) -> "MilvusStore":
+        return MilvusStore(self._collection.address)
+
+    def close(self) -> None:
+        self._collection.close()
+
+    @property
     def numbers(self) -> NDArray[np.int64]:
         return all_numbers(self._collection, self.meta.rows)
 

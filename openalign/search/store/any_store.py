@@ -34,6 +34,16 @@ class AnyStore(Protocol):
         """Where users' files may lie beside the index; None if it has no folder."""
 
     @property
+    def is_current(self) -> bool:
+        """Whether no run has ended since it was opened."""
+
+    def opened_again(self) -> "AnyStore":
+        """The index as it is now; raises OpenAlignError if it cannot be opened."""
+
+    def close(self) -> None:
+        """Close files and connections; the store cannot be used afterwards."""
+
+    @property
     def numbers(self) -> NDArray[np.int64]:
         """The rows of all images, sorted."""
 

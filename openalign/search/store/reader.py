@@ -116,6 +116,10 @@ class Store:
         """Whether no run has ended since it was opened."""
         return _identity(self.folder.resolve()) == self._opened_copy
 
+    def opened_again(self) -> "Store":
+        """The index as it is now."""
+        return Store(self.folder)
+
     @property
     def numbers(self) -> NDArray[np.int64]:
         """The rows of all images, sorted; those of removed images are missing."""
