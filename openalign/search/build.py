@@ -56,6 +56,8 @@ def build(
 def build_from_vectors(images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False) -> None:
     """Bring the index `to` up to date with folders of vectors, so that it holds exactly their images; see `build`."""
     to = to.resolve() if to.is_symlink() else to
+    if not images.thumbnails:
+        say("The vectors have no thumbnails: the search page shows grey in their place")
     with locked(to), place_of(to, images.model, re_embed=re_embed, strict=strict) as place:
         Run(place, images.model, images.names, images.options, strict=strict).take_all(images)
         place.finish()

@@ -21,7 +21,6 @@ from openalign.embedding.read import Vectors
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
-from openalign.progress import say
 from openalign.search.prepare import Item, Known, Prepared, Renamed
 from openalign.search.store.changes import Facts, Listed
 
@@ -97,6 +96,11 @@ class GivenImages:
     def __len__(self) -> int:
         return sum(map(len, self._folders))
 
+    @property
+    def thumbnails(self) -> bool:
+        """Whether all folders have them."""
+        return all(each.manifest.thumbnails for each in self._folders)
+
     def sources(self, numbers: Sequence[int]) -> list[VectorsSource]:
         """The sources, by their numbers in the index; what was left out of a folder is told of its first source."""
         read_as = {name: how for each in self._folders for name, how in _of_sources(each.manifest)}
@@ -143,8 +147,6 @@ def open_all(folders: Sequence[str | Path], fingerprint: str | None = None) -> G
                 f"{first.folder} and {each.folder} were read with different options ({first.manifest.options} and "
                 f"{each.manifest.options}), so that originals could not be found again: make an index of each."
             )
-    if not all(each.manifest.thumbnails for each in opened):
-        say("The vectors have no thumbnails: the search page shows grey in their place")
     return GivenImages(opened)
 
 

@@ -63,7 +63,7 @@ def test_a_run_again_writes_nothing_and_adds_and_removes_what_changed(
     assert "2 images are no longer in the vectors and were removed" in capsys.readouterr().err
     assert len(built) == len(rows_of(built)) == 40
     assert set(rows_of(built)) - set(before) == {row for row in rows_of(built) if row.name in ("2.jpg", "new.jpg")}
-    assert Index.open(lite).search("a query", top=100).nothing_matches in (True, False)
+    assert {hit.image for hit in Index.open(lite).search("a query", top=100)} == {each.key for each in changed}
 
 
 def test_equal_files_are_one_row_with_all_names_wherever_they_come(some, lite, write_vectors, tmp_path, count_written):
@@ -157,6 +157,27 @@ def test_two_runs_do_not_write_at_once(owner, some, lite, write_vectors, tmp_pat
     else:
         assert len(Index.build(vectors, to=lite)) == 40
         assert json.loads(collection.properties()["openalign.writer"]) == {}
+
+
+def test_rows_are_counted_on_from_block_to_block(some, lite, write_vectors, tmp_path, monkeypatch):
+    for module in ("build", "store", "writer"):
+        monkeypatch.setattr(f"openalign.search.milvus.{module}.NUMBERED", 8)
+    monkeypatch.setattr("openalign.search.milvus.build._BATCH", 5)
+    vectors, upsert, calls = write_vectors(tmp_path / "a", some), Collection.upsert, []
+
+    def stopped(self, rows):
+        calls.append(rows)
+        if len(calls) in (4, 6):
+            raise KeyboardInterrupt
+        upsert(self, rows)
+
+    monkeypatch.setattr(Collection, "upsert", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            Index.build(vectors, to=lite)
+    assert len(Index.open(lite)) == Index.open(lite).store.meta.rows == 20
+    built = Index.build(vectors, to=lite)
+    assert built.store.numbers.tolist() == list(range(40)) and [row.row for row in built.sample(3)] == [0, 20, 39]
 
 
 KILLED = """
