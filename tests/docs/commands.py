@@ -56,6 +56,8 @@ def reason_not_to_run(words: list[str]) -> str | None:
     beginning = " ".join(words) + " "
     if "--engine spark" in beginning:
         return "a Spark cluster; tests/curation runs every rule on Spark"
+    if "milvus://" in beginning:
+        return "a server of Milvus; tests/search/milvus does the same with Milvus Lite"
     return next((reason for start, reason in NOT_RUN.items() if beginning.startswith(f"{start} ")), None)
 
 
