@@ -18,6 +18,15 @@ IndexFolder = Annotated[
         metavar="INDEX", help="What `openalign index` wrote: a folder, or milvus://HOST/COLLECTION.", show_default=False
     ),
 ]
+IndexToWrite = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="INDEX",
+        help="Folder of the index to write or to bring up to date; for vectors, also milvus://HOST/COLLECTION.",
+        show_default=False,
+    ),
+]
 ImageColumn = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Column with image paths, URLs or images. Default: by name and content."),

@@ -14,6 +14,7 @@ from openalign.commands.arguments import (
     Host,
     ImageColumn,
     IndexFolder,
+    IndexToWrite,
     Json,
     LayoutName,
     Minus,
@@ -34,14 +35,7 @@ from openalign.progress import say
 
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)],
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="INDEX",
-            help="Folder of the index to write or to bring up to date; for vectors, also milvus://HOST/COLLECTION.",
-            show_default=False,
-        ),
-    ],
+    to: IndexToWrite,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help=f"{MODELS} Not needed for vectors.", show_default=False)
     ] = None,

@@ -102,14 +102,11 @@ class Index:
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
-        Folders of vectors may also go into a collection of Milvus: `to` is then `milvus://HOST:PORT/COLLECTION`, or
-        `milvus:FOLDER.db/COLLECTION` for Milvus Lite.
-
         An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
-        Of folders that `openalign.embed` wrote the vectors are taken as they are, and the model is the one that made
-        them.
+        Of folders that `openalign.embed` wrote the vectors are taken as they are, also into Milvus (`to` is then an
+        address, see `search.milvus.address`), and the model is the one that made them.
 
         Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
         removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
