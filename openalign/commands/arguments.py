@@ -92,4 +92,13 @@ WrittenQuery = Annotated[
 Plus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")]
 Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")]
+Fold = Annotated[
+    bool, typer.Option("--fold/--no-fold", help="Show one of several near-duplicates, and count the others.")
+]
+SortBy = Annotated[
+    str,
+    typer.Option(
+        "--sort", metavar="ORDER", help="Of images that match: score, date, name, size; -date for the newest first."
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Show also those of them that lie beyond the mark where matches end.")]

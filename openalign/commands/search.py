@@ -1,8 +1,9 @@
 """`openalign index`, `search` and `serve`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,7 @@ from openalign.commands.arguments import (
     MODELS,
     All,
     Conditions,
+    Fold,
     Host,
     ImageColumn,
     IndexFolder,
@@ -21,6 +23,7 @@ from openalign.commands.arguments import (
     Plus,
     Port,
     ReEmbed,
+    SortBy,
     Split,
     Strict,
     TextColumn,
@@ -30,6 +33,10 @@ from openalign.commands.arguments import (
 )
 from openalign.commands.output import terminal
 from openalign.progress import say
+
+if TYPE_CHECKING:
+    from openalign.search.query.terms import Query
+    from openalign.search.results.hits import Hits
 
 
 def index(
@@ -80,6 +87,8 @@ def search(
     minus: Minus = None,
     where: Conditions = None,
     top: Top = 10,
+    sort: SortBy = "score",
+    fold: Fold = True,
     model: ModelOfIndex = None,
     all_: All = False,
     json: Json = False,
@@ -89,29 +98,44 @@ def search(
     A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
     marks make a text literal: '"black - white" + 2*at night'.
 
-    Of the N most similar images those are shown that match, which may be none.
+    Of the N most similar images those are shown that match, which may be none; one of several near-duplicates.
 
     ```
     openalign search photos.index "a red apple - people"
     openalign search photos.index "img:beach.jpg + 2*at night - people"
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
-    openalign search photos.index "red bicycle" --where "date>=2024-05" --where "folder=holiday*"
+    openalign search photos.index "red bicycle" --where "date>=2024-05" --where "folder=holiday*" --sort=-date
     ```
     """
     if not (query or image or plus or minus):
         raise typer.BadParameter("give a text or an image to search for.", param_hint="QUERY")
 
-    from openalign.search.index import Index
-    from openalign.search.query.language import parse_query
-
-    asked = parse_query(query or "").with_terms([image] if image else (), (), plus or (), minus or ())
-    hits = Index.open(index, model).search(asked, where=where or (), top=top)
+    asked, hits = _found(index, model, query, image, plus or (), minus or (), where or (), top, sort, fold)
     if json:
         given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
         content = {"index": str(index), "query": given | {"where": where or [], "terms": terminal.terms_json(asked)}}
-        terminal.print_json(content | {"nothing_matches": hits.nothing_matches, "hits": terminal.hits_json(hits)})
+        terminal.print_json(content | terminal.found_json(hits))
     else:
         terminal.print_hits(hits, show_all=all_)
+
+
+def _found(
+    index: Path,
+    model: str | None,
+    query: str | None,
+    image: Path | None,
+    plus: Sequence[str],
+    minus: Sequence[str],
+    where: Sequence[str],
+    top: int,
+    sort: str,
+    fold: bool,
+) -> "tuple[Query, Hits]":
+    from openalign.search.index import Index
+    from openalign.search.query.language import parse_query
+
+    asked = parse_query(query or "").with_terms([image] if image else (), (), plus, minus)
+    return asked, Index.open(index, model).search(asked, where=where, top=top, sort=sort, fold=fold)
 
 
 def serve(

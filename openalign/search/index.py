@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
@@ -23,56 +22,13 @@ from openalign.search.from_vectors import open_all
 from openalign.search.mark import BEST
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
+from openalign.search.query.conditions import columns_of
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
+from openalign.search.results.hits import Hit, Hits
+from openalign.search.results.order import Sort, folded_into, found_in_order, sort_of
 from openalign.search.rows import Row
 from openalign.search.store import Store, evenly_spaced
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One result of a search."""
-
-    indexed: Row
-    """The image, as the index holds it."""
-    score: float
-    """Cosine similarity of the query and the image, -1 to 1."""
-    within: bool = True
-    """Whether the image lies inside the mark where matches end (`openalign.search.mark`)."""
-
-    @property
-    def row(self) -> int:
-        """The row of the image in the index."""
-        return self.indexed.row
-
-    @property
-    def image(self) -> str:
-        """Path or URL, as the image's source names it."""
-        return self.indexed.image
-
-    @property
-    def text(self) -> str | None:
-        """The texts of the image in its source, one a line, if any; search does not use them."""
-        return self.indexed.text
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """All texts of the image in its source; `text` has them one a line."""
-        return self.indexed.texts
-
-    @property
-    def page(self) -> str | None:
-        """The URL of the web page with the image, if known."""
-        return self.indexed.page
-
-
-class Hits(list[Hit]):
-    """The results of a search, best first."""
-
-    @property
-    def nothing_matches(self) -> bool:
-        """Whether no image lies inside the mark: these are then the most similar ones, which do not match."""
-        return not any(hit.within for hit in self)
 
 
 class Index:
@@ -171,32 +127,45 @@ class Index:
         minus: Sequence[str] = (),
         where: Sequence[str] = (),
         top: int = 10,
+        fold: bool = False,
+        sort: str = "score",
     ) -> Hits:
         """The `top` images most similar to the query, best first; `Hit.within` says which of them match.
 
-        `query` is written in the language of `openalign.search.query.language`: `"at night - people"`. To it are added
-        the images of `image`, rows `row` of this index and texts of `plus`, and those of `minus` are taken away; these
-        mean themselves, whatever characters they have. Next to an image a text without a weight has weight 2 (paper
-        section 6). Rows of the query are not among the results.
+        `query` is written in the language of `query.language`: `"at night - people"`. To it are added the images of
+        `image`, rows `row` of this index and texts of `plus`, and those of `minus` are taken away; these mean
+        themselves, whatever characters they have. Next to an image a text without a weight has weight 2 (paper
+        section 6). Rows of the query are not among the results. A text opens no file, since it may come from somebody
+        else: `img:beach.jpg` is for `parse_query(text)`, whose result `query` may be.
 
-        With `where` only images for which all conditions hold (`"date>=2024-05"`, see
-        `openalign.search.query.conditions`) are found: `top` of them, if there are so many.
-
-        A text opens no file, since it may come from somebody else: `img:beach.jpg` is for `parse_query(text)`, whose
-        result `query` may be.
+        With `where` only images are found for which all conditions of `query.conditions` hold. With `fold`
+        near-duplicates are folded into the best of them (`Hit.alike`), unless a condition names them (`"alike=17"`).
+        `sort` (`results.order.Sort`) puts all images that match in another order than by score; then the first `top`
+        are taken, and those beyond the mark come last.
 
         Raises:
-            UsageError: `query` or a condition cannot be read, or `query` has an image and is not parsed yet.
+            UsageError: `query`, a condition or `sort` cannot be read, or `query` has an image and is not parsed yet.
             OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
         asked = _asked(query, image, row, plus, minus)
-        among = self.store.matching([where] if isinstance(where, str) else where) if where else None
+        return self._found(asked, [where] if isinstance(where, str) else where, top, fold, sort_of(sort))
+
+    def _found(self, asked: Query, where: Sequence[str], top: int, fold: bool, sort: Sort) -> Hits:
+        among = self.store.matching(where) if where else None
+        groups = self.store.groups if fold and "alike" not in columns_of(where, self.store.meta.columns) else None
         query_D = self.embed_query(asked)
-        best = self._best(asked, query_D, max(top, BEST), among)
-        level = self._level(asked, query_D, best if among is None else self._best(asked, query_D, BEST))
-        indexed = self.store.rows([row for row, _ in best[:top]])
-        scores = [score for _, score in best[:top]]
-        return Hits(Hit(row, round(score, 4), score >= level) for row, score in zip(indexed, scores, strict=True))
+        level = self._level(asked, query_D, self._best(asked, query_D, BEST))
+        found = found_in_order(partial(self._best, asked, query_D, among=among), level, top, groups, sort, self.store)
+        hits = (
+            Hit(row, round(score, 4), score >= level, folded_into(row.row, groups, among, asked.rows))
+            for row, score in found.rows
+        )
+        return Hits(hits, found.note)
+
+    def alike(self, row: int) -> list[Row]:
+        """The near-duplicates of an indexed image, without itself; raises OpenAlignError if there is no such row."""
+        self.row(row)
+        return self.store.rows([each for each in self.store.groups.with_row(row).tolist() if each != row])
 
     def _best(
         self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None

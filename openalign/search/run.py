@@ -16,6 +16,7 @@ from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.progress import bar, say
 from openalign.search import prepare
+from openalign.search.duplicates.grouping import closest_before
 from openalign.search.from_vectors import GivenImages
 from openalign.search.listing import Source, SourceListing
 from openalign.search.mark import SAMPLE, Mark, calibrated, captions
@@ -112,7 +113,7 @@ class Run:
         images = []
         for (item, listed), vector_D in zip(waiting, vectors_ND.astype(np.float16), strict=True):
             if np.isfinite(vector_D).all():
-                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed))
+                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed, item.hash))
                 self._seen.update(each.source for each in listed)
             else:
                 message = LeftOut(Kind.IMAGE_NOT_READ, f"{item.where}: its vector is not finite")
@@ -147,6 +148,7 @@ class Run:
     def _end(self, sources: Sequence[Source], problems: Sequence[str]) -> None:
         """Make files anew that need it, and note what the sources are."""
         writer = self._place.writer
+        writer.compare(closest_before)
         if 4 * writer.meta.deleted > writer.meta.rows:
             writer.compact(with_graph=writer.meta.images >= EXACT_BELOW)
         behind = writer.meta.rows - (writer.meta.graph.rows if writer.meta.graph else 0)

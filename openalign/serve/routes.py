@@ -13,15 +13,20 @@ from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
+from openalign.search.results.order import Sort
 from openalign.serve.service import (
     FAILURES,
     PREFIXES,
+    Fold,
+    FoldField,
     LabelsField,
     QueryField,
     QueryText,
     Row,
     RowField,
     Service,
+    SortBy,
+    SortField,
     Text,
     TextField,
     Texts,
@@ -29,6 +34,8 @@ from openalign.serve.service import (
     Top,
     TopField,
     Upload,
+    Where,
+    WhereField,
 )
 from openalign.serve.wire import Answer, Found, Label, Labels
 from openalign.serve.work.queueing import items_of
@@ -39,29 +46,35 @@ def add_search(app: FastAPI, service: Service) -> None:
         request: Request,
         plus: Texts,
         minus: Texts,
+        where: Where,
         text: Text = "",
         query: QueryText = "",
         row: Row = None,
         top: Top = 24,
+        fold: Fold = True,
+        sort: SortBy = "score",
     ) -> Found:
         """Images most similar to a text, to the image of `row`, or to both, with texts added and subtracted.
 
         `query` is all of it in one text, with weights: `2*at night - people + row:7`.
         """
-        asked = _Asked(text, query, plus, minus, top, row=row)
+        asked = Asked(text, query, plus, minus, where, top, fold, sort, row=row)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     async def search_by_image(
         request: Request,
         plus: TextsField,
         minus: TextsField,
+        where: WhereField,
         text: TextField = "",
         query: QueryField = "",
         image: Upload = None,
         top: TopField = 24,
+        fold: FoldField = True,
+        sort: SortField = "score",
     ) -> Found:
         """As GET, with an uploaded image."""
-        asked = _Asked(text, query, plus, minus, top, image=image)
+        asked = Asked(text, query, plus, minus, where, top, fold, sort, image=image)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     for prefix in PREFIXES:
@@ -70,14 +83,17 @@ def add_search(app: FastAPI, service: Service) -> None:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A search."""
+class Asked:
+    """A search, as a client sends it."""
 
     text: str
     query: str
     plus: list[str]
     minus: list[str]
+    where: list[str]
     top: int
+    fold: bool = True
+    sort: Sort = "score"
     row: int | None = None
     image: UploadFile | None = None
 
@@ -108,20 +124,23 @@ class _Asked:
         return max(1, texts + (items_of(self.image) if self.image else 0))
 
 
-def _found(service: Service, asked: _Asked) -> Found:
+def _found(service: Service, asked: Asked) -> Found:
     began = time.perf_counter()
     for row in asked.rows:
         service.check(row)
     hits = service.index.search(
         asked.written,
-        image=_read(asked.image) if asked.image else None,
+        image=read_upload(asked.image) if asked.image else None,
         row=asked.row,
         plus=asked.texts,
         minus=asked.minus,
+        where=asked.where,
         top=asked.top,
+        fold=asked.fold,
+        sort=asked.sort,
     )
     found = [Answer.found(hit, service.links) for hit in hits]
-    return Found(hits=found, nothing_matches=hits.nothing_matches, milliseconds=_since(began))
+    return Found(hits=found, nothing_matches=hits.nothing_matches, note=hits.note, milliseconds=_since(began))
 
 
 def add_classify(app: FastAPI, service: Service) -> None:
@@ -140,14 +159,15 @@ def add_classify(app: FastAPI, service: Service) -> None:
 
 def _labelled(index: Index, labels: list[str], image: UploadFile | None, row: int | None) -> Labels:
     began = time.perf_counter()
-    data = _read(image) if image else index.original(row or 0)
+    data = read_upload(image) if image else index.original(row or 0)
     (scored,) = classify(index.model, [data], [label.strip() for label in labels])
     if not all(math.isfinite(share) for _, share in scored):
         raise OpenAlignError("The model fails on this image or on a label: the vector is not finite.")
     return Labels(labels=[Label(label=label, probability=share) for label, share in scored], milliseconds=_since(began))
 
 
-def _read(image: UploadFile) -> bytes:
+def read_upload(image: UploadFile) -> bytes:
+    """The bytes of an uploaded image."""
     return image.file.read()
 
 

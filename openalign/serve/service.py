@@ -7,6 +7,7 @@ from fastapi import File, Form, Query, UploadFile
 from pydantic import AfterValidator, StringConstraints
 
 from openalign.search.index import Index
+from openalign.search.results.order import Sort
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import Links
 from openalign.serve.metrics import Metrics
@@ -40,11 +41,20 @@ Text = Annotated[Words, Query()]
 Texts = Annotated[list[Words], Query(max_length=MAX_TEXTS, default_factory=list)]
 QueryText = Annotated[Words, Query(description=_ALONE)]
 Row = Annotated[int | None, Query(ge=0)]
+Where = Annotated[
+    list[Words],
+    Query(max_length=MAX_TEXTS, default_factory=list, description="Conditions such as `date>=2024-05`; all must hold"),
+]
+Fold = Annotated[bool, Query(description="Whether near-duplicates of a better hit are folded into it")]
+SortBy = Annotated[Sort, Query(description="The order of the images that match")]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP)]
 
 TextField = Annotated[Words, Form()]
 TextsField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
 QueryField = Annotated[Words, Form(description=_ALONE)]
+WhereField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
+FoldField = Annotated[bool, Form()]
+SortField = Annotated[Sort, Form()]
 RowField = Annotated[int | None, Form(ge=0)]
 TopField = Annotated[int, Form(ge=1, le=MAX_TOP)]
 LabelsField = Annotated[list[Words], Form(min_length=1, max_length=MAX_LABELS)]

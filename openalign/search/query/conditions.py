@@ -10,6 +10,8 @@ A condition is a column, a comparison (`=`, `!=`, `<`, `<=`, `>`, `>=`) and a va
     text=*dog*                          one of the texts of the image
     width>=1000, bytes<1MB              pixels; bytes with or without a unit (kB, MB, GB, KiB, MiB, GiB)
     label=cat, page=*wiki*              a label, the address of the page
+    alike=17                            row 17 and its near-duplicates
+    duplicates=*, duplicates>=2         has near-duplicates, so many of them
     price<20, shop=*books               a column of the user's table; fields.date if it is called like one of ours
     date=*, date!=*                     has a date, has none; likewise for every column
 
@@ -35,7 +37,7 @@ LONGEST_CONDITION = 1000
 _NUMBERS = ("width", "height", "bytes", "latitude", "longitude")
 _TEXTS = {"image": "path", "text": "lines", "page": "whole", "folder": "folder", "label": "whole"}
 """How `openalign_matches` compares each."""
-COLUMNS = ("date", "near", *_TEXTS, *_NUMBERS)
+COLUMNS = ("date", "near", *_TEXTS, *_NUMBERS, "alike", "duplicates")
 """The columns that every index has."""
 _MOST_NAMED = 40
 """Columns that a message lists."""
@@ -83,6 +85,11 @@ def parse_conditions(conditions: Sequence[str], fields: Collection[str] = ()) ->
     parsed = [_parse(condition, fields) for condition in conditions]
     parameters = [parameter for each in parsed for parameter in each.parameters]
     return Condition(" AND ".join(each.sql for each in parsed) or "1", tuple(parameters))
+
+
+def columns_of(conditions: Sequence[str], fields: Collection[str] = ()) -> set[str]:
+    """The columns that conditions compare; raises UsageError if one cannot be read."""
+    return {_column(_split(each, each, fields)[0], each, fields) for each in conditions}
 
 
 def _parse(condition: str, fields: Collection[str]) -> Condition:
@@ -139,7 +146,7 @@ def _builder(column: str) -> Callable[[_Comparison], Condition]:
         return _field
     if column in _TEXTS:
         return _text
-    return {"date": _date, "near": _near}.get(column, _number)
+    return {"date": _date, "near": _near, "alike": _alike, "duplicates": _duplicates}.get(column, _number)
 
 
 def _has_value(column: str) -> Condition:
@@ -147,6 +154,8 @@ def _has_value(column: str) -> Condition:
         return _any_field(column, "value <> ''")
     if column == "near":
         return Condition("latitude IS NOT NULL AND longitude IS NOT NULL")
+    if column in ("alike", "duplicates"):
+        return Condition("id IN (SELECT id FROM alike)")
     return Condition(f"{column} IS NOT NULL AND {column} <> ''")
 
 
@@ -196,6 +205,26 @@ def _near(comparison: _Comparison) -> Condition:
         "latitude BETWEEN ? AND ? AND openalign_km(latitude, longitude, ?, ?) <= ?",
         (north - band, north + band, north, east, km),
     )
+
+
+def _alike(comparison: _Comparison) -> Condition:
+    """The row itself is no near-duplicate where it has none, but it is the one that was asked for."""
+    row = number_of(comparison.value)
+    if comparison.operator != "=" or not isinstance(row, int) or row < 0:
+        raise comparison.wrong("`alike` is followed by the number of a row, as in `alike=17`.")
+    leader = "SELECT leader FROM alike WHERE id = (SELECT id FROM images WHERE row = ?)"
+    return Condition(f"row = ? OR id IN (SELECT id FROM alike WHERE leader = ({leader}))", (row, row))
+
+
+def _duplicates(comparison: _Comparison) -> Condition:
+    """Groups are few, so they are counted first; what is in none has 0."""
+    count = number_of(comparison.value)
+    if count is None:
+        raise comparison.wrong("`duplicates` is compared with a number, such as `duplicates>=1`.")
+    operator = comparison.operator
+    leaders = f"SELECT leader FROM alike GROUP BY leader HAVING count(*) - 1 {operator} ?"
+    single = f"0 {operator} ? AND id NOT IN (SELECT id FROM alike)"
+    return Condition(f"id IN (SELECT id FROM alike WHERE leader IN ({leaders})) OR {single}", (count, count))
 
 
 def _text(comparison: _Comparison) -> Condition:

@@ -50,3 +50,5 @@ class NewImage:
     thumbnail: bytes
     vector: Vectors16
     listed: list[Listed] = field(default_factory=list)
+    hash: int | None = None
+    """Perceptual hash of the thumbnail (`openalign.search.duplicates`), if it shows anything."""

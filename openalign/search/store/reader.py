@@ -16,6 +16,7 @@ from openalign.search.graph import Graph
 from openalign.search.query.conditions import parse_conditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
+from openalign.search.store.groups import Groups
 from openalign.search.store.meta import META, Meta, placed, read_commits
 from openalign.search.store.nearest import Nearest
 from openalign.search.store.table import RowTable, Stored
@@ -138,6 +139,11 @@ class Store:
             UsageError: a condition is malformed, or of a column that there is not.
         """
         return self._table.matching(parse_conditions(conditions, self.meta.columns))
+
+    @property
+    def groups(self) -> Groups:
+        """Which images are near-duplicates of each other."""
+        return self._table.groups
 
     def holds(self, number: int) -> bool:
         """Whether there is an image in this row."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from openalign.errors import OpenAlignError
 from openalign.search.query.conditions import Condition
 from openalign.search.rows import DIGEST_BYTES, Row
+from openalign.search.store.alike_writer import check_of_groups
 from openalign.search.store.checks import check_of, check_of_lines, check_of_rows, check_of_thumbnail
 from openalign.search.store.database import Snapshot
+from openalign.search.store.groups import Groups
 from openalign.search.store.meta import Meta, meta_from
 
 IMAGE_COLUMNS = (
@@ -89,10 +92,23 @@ class RowTable:
     def names(self, number: int) -> Iterator[tuple[int, str, int, str | None]]:
         """Every source and name under which the image of a row is found there: (source, name, copy, path)."""
         stored = self.row(number)
-        for check, *values in self._snapshot.all(f"{FILES} WHERE image = ? ORDER BY source, id", stored.id):
+        found = list(self._snapshot.all(f"{FILES} WHERE image = ? ORDER BY source, id", stored.id))
+        # None while a writer removes images; otherwise it is SQLite's index that has lost them.
+        if not found and self._snapshot.one("SELECT 1 FROM files NOT INDEXED WHERE image = ?", stored.id):
+            raise self._snapshot.damaged(f"the names of row {number} are missing")
+        for check, *values in found:
             if check_of(*values) != check:
                 raise self._snapshot.damaged(f"a name of row {number} has changed")
             yield values[0], values[1], values[2], values[4]
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Which images are near-duplicates of each other."""
+        found = list(self._snapshot.all("SELECT id, leader, row FROM alike LEFT JOIN images USING (id) ORDER BY id"))
+        if check_of_groups([each[:2] for each in found]) != self.meta.alike_check:
+            raise self._snapshot.damaged("its near-duplicates have changed")
+        rows_N, leaders_N = (np.array([each[at] for each in found], np.int64) for at in (2, 1))
+        return Groups.from_leaders(rows_N, leaders_N)
 
     def blocks(self) -> NDArray[np.int64]:
         """The check values of the vectors, in order."""
@@ -120,6 +136,7 @@ class RowTable:
             self.thumbnail(row)
             list(self.names(row))
         self.problems()
+        list(self.groups.members)
 
     def _read_deleted(self) -> NDArray[np.int64]:
         rows = [row for (row,) in self._snapshot.all("SELECT row FROM deleted ORDER BY row")]

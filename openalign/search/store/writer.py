@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile
 
 _OWN = re.compile(r"vectors\.\d+\.f16|graph\.\d+\.\d+\.usearch|\.(meta|graph).*\.partial\.(json|usearch)")
 """Files that only a writer makes."""
+
+Ids = NDArray[np.int64]
 
 
 class IndexWriter:
@@ -100,8 +102,28 @@ class IndexWriter:
         before = self.meta.deleted
         with self._transaction():
             rows = self._rows.remove_nameless()
-            self.meta = replace(self.meta, deleted=len(rows), deleted_check=check_of_rows(np.array(rows, np.int64)))
+            deleted_check = check_of_rows(np.array(rows, np.int64))
+            # The largest ids may be given again.
+            compared = min(self.meta.compared, self._rows.alike.last())
+            self.meta = replace(self.meta, deleted=len(rows), deleted_check=deleted_check, compared=compared)
+            self.meta = replace(self.meta, alike_check=self._rows.alike.check())
         return self.meta.deleted - before
+
+    def compare(self, closest: Callable[[Ids, Ids, int, Callable[[int], bytes]], Iterable[tuple[int, int]]]) -> None:
+        """Note the near-duplicates of images that were added since the last time.
+
+        `closest` is `duplicates.grouping.closest_before`.
+        """
+        last = self._rows.alike.last()
+        if last <= self.meta.compared:
+            return
+        with self._readable_errors():
+            ids, hashes = self._rows.alike.hashes()
+            first = int(np.searchsorted(ids, self.meta.compared, side="right"))
+            pairs = list(closest(ids, hashes, first, self._rows.thumbnail))
+        with self._transaction():
+            self._rows.alike.join(pairs)
+            self.meta = replace(self.meta, compared=last, alike_check=self._rows.alike.check())
 
     def forget_graph(self) -> None:
         """Go on without the graph, whose file is damaged."""
