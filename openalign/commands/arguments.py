@@ -101,4 +101,10 @@ SortBy = Annotated[
         "--sort", metavar="ORDER", help="Of images that match: score, date, name, size; -date for the newest first."
     ),
 ]
+AgainstWhat = Annotated[
+    str, typer.Option("--against", metavar="WHAT", help="Compare with the image, the text of each image, or both.")
+]
+EmbedTexts = Annotated[
+    bool, typer.Option("--embed-texts", help="Embed the texts too, so that `search --against text` finds them.")
+]
 All = Annotated[bool, typer.Option("--all", help="Show also those of them that lie beyond the mark where matches end.")]

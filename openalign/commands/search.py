@@ -1,17 +1,19 @@
 """`openalign index`, `search` and `serve`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from openalign.commands.arguments import (
     DATA,
     MODELS,
+    AgainstWhat,
     All,
     Conditions,
+    EmbedTexts,
     Fold,
     Host,
     ImageColumn,
@@ -54,9 +56,10 @@ def index(
     layout: LayoutName = None,
     strict: Strict = False,
     re_embed: ReEmbed = False,
+    embed_texts: EmbedTexts = False,
     watch: Watch = False,
 ) -> None:
-    """Embed images and store them for search. Texts beside them are shown, not searched.
+    """Embed images and store them for search. Texts beside them are shown; with --embed-texts they are searched too.
 
     DATA may also be folders of vectors that `openalign embed` wrote: nothing is embedded then.
 
@@ -74,7 +77,7 @@ def index(
     from openalign.search.index import Index
 
     columns = {"image_column": image_column, "text_column": text_column}
-    how = {"strict": strict, "re_embed": re_embed, "watch": watch}
+    how = {"strict": strict, "re_embed": re_embed, "watch": watch, "embed_texts": embed_texts}
     built = Index.build(paths, model=model, to=to, split=split, layout=layout, **columns, **how)  # type: ignore[arg-type]
     say(f"{to} holds {len(built):,} images.")
 
@@ -89,6 +92,7 @@ def search(
     top: Top = 10,
     sort: SortBy = "score",
     fold: Fold = True,
+    against: AgainstWhat = "image",
     model: ModelOfIndex = None,
     all_: All = False,
     json: Json = False,
@@ -105,15 +109,17 @@ def search(
     openalign search photos.index "img:beach.jpg + 2*at night - people"
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
     openalign search photos.index "red bicycle" --where "date>=2024-05" --where "folder=holiday*" --sort=-date
+    openalign search photos.index img:beach.jpg --against text
     ```
     """
     if not (query or image or plus or minus):
         raise typer.BadParameter("give a text or an image to search for.", param_hint="QUERY")
 
-    asked, hits = _found(index, model, query, image, plus or (), minus or (), where or (), top, sort, fold)
+    how = {"where": where or [], "top": top, "sort": sort, "fold": fold, "against": against}
+    asked, hits = _found(index, model, query, [image] if image else [], plus or (), minus or (), how)
     if json:
         given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
-        content = {"index": str(index), "query": given | {"where": where or [], "terms": terminal.terms_json(asked)}}
+        content = {"index": str(index), "query": given | how | {"terms": terminal.terms_json(asked)}}
         terminal.print_json(content | terminal.found_json(hits))
     else:
         terminal.print_hits(hits, show_all=all_)
@@ -123,19 +129,16 @@ def _found(
     index: Path,
     model: str | None,
     query: str | None,
-    image: Path | None,
+    images: Sequence[Path],
     plus: Sequence[str],
     minus: Sequence[str],
-    where: Sequence[str],
-    top: int,
-    sort: str,
-    fold: bool,
+    how: Mapping[str, Any],
 ) -> "tuple[Query, Hits]":
     from openalign.search.index import Index
     from openalign.search.query.language import parse_query
 
-    asked = parse_query(query or "").with_terms([image] if image else (), (), plus, minus)
-    return asked, Index.open(index, model).search(asked, where=where, top=top, sort=sort, fold=fold)
+    asked = parse_query(query or "").with_terms(images, (), plus, minus)
+    return asked, Index.open(index, model).search(asked, **how)
 
 
 def serve(

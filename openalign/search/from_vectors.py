@@ -22,7 +22,7 @@ from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.progress import say
-from openalign.search.duplicates.grouping import hash_of
+from openalign.search.derived.grouping import hash_of
 from openalign.search.prepare import Item, Known, Prepared, Renamed
 from openalign.search.store.changes import Facts, Listed
 

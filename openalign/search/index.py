@@ -25,8 +25,17 @@ from openalign.search.query.compose import compose
 from openalign.search.query.conditions import columns_of
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
+from openalign.search.results.against import (
+    Against,
+    AmongBoth,
+    AmongPictures,
+    AmongTexts,
+    Finder,
+    against_of,
+    among_rows,
+)
 from openalign.search.results.hits import Hit, Hits
-from openalign.search.results.order import Sort, folded_into, found_in_order, sort_of
+from openalign.search.results.order import Folding, Sort, folded_into, found_in_order, sort_of
 from openalign.search.rows import Row
 from openalign.search.store import Store, evenly_spaced
 
@@ -54,6 +63,7 @@ class Index:
         strict: bool = False,
         re_embed: bool = False,
         watch: bool = False,
+        embed_texts: bool = False,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
@@ -66,7 +76,8 @@ class Index:
         Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
         removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
         be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
-        at again every few seconds, until Ctrl-C.
+        at again every few seconds, until Ctrl-C. With `embed_texts` the texts of the images get vectors too, now and by
+        later runs.
 
         Raises:
             OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
@@ -77,7 +88,8 @@ class Index:
         options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
         paths = [paths] if isinstance(paths, str | Path) else paths
         loaded = None if model is None else given_model(model)
-        _bring_up_to_date(Path(to), paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch)
+        how = {"strict": strict, "re_embed": re_embed, "watch": watch, "texts": embed_texts}
+        _bring_up_to_date(Path(to), paths, loaded, options, **how)
         return cls(Store(Path(to)), loaded)
 
     @classmethod
@@ -129,6 +141,7 @@ class Index:
         top: int = 10,
         fold: bool = False,
         sort: str = "score",
+        against: str = "image",
     ) -> Hits:
         """The `top` images most similar to the query, best first; `Hit.within` says which of them match.
 
@@ -141,26 +154,54 @@ class Index:
         With `where` only images are found for which all conditions of `query.conditions` hold. With `fold`
         near-duplicates are folded into the best of them (`Hit.alike`), unless a condition names them (`"alike=17"`).
         `sort` (`results.order.Sort`) puts all images that match in another order than by score; then the first `top`
-        are taken, and those beyond the mark come last.
+        are taken, and those beyond the mark come last. `against` compares with pictures ("image"), with the texts of an
+        index that has their vectors ("text"; equal texts fold, and `Hit.caption` is the text), or with "both".
 
         Raises:
             UsageError: `query`, a condition or `sort` cannot be read, or `query` has an image and is not parsed yet.
             OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
         asked = _asked(query, image, row, plus, minus)
-        return self._found(asked, [where] if isinstance(where, str) else where, top, fold, sort_of(sort))
+        conditions = [where] if isinstance(where, str) else where
+        return self._found(asked, conditions, top, fold, sort_of(sort), against_of(against))
 
-    def _found(self, asked: Query, where: Sequence[str], top: int, fold: bool, sort: Sort) -> Hits:
+    def _found(self, asked: Query, where: Sequence[str], top: int, fold: bool, sort: Sort, against: Against) -> Hits:
         among = self.store.matching(where) if where else None
-        groups = self.store.groups if fold and "alike" not in columns_of(where, self.store.meta.columns) else None
-        query_D = self.embed_query(asked)
-        level = self._level(asked, query_D, self._best(asked, query_D, BEST))
-        found = found_in_order(partial(self._best, asked, query_D, among=among), level, top, groups, sort, self.store)
-        hits = (
-            Hit(row, round(score, 4), score >= level, folded_into(row.row, groups, among, asked.rows))
+        finder = self._finder(asked, among, against)
+        groups: Folding | None = None
+        if fold and "alike" not in columns_of(where, self.store.meta.columns):
+            groups = finder if isinstance(finder, AmongTexts) else self.store.groups
+        found = found_in_order(finder.best, finder.level, top, groups, sort, self.store)
+        rows = among_rows(among)
+        hits = [
+            Hit(
+                row,
+                round(finder.cosine(row.row), 4),
+                score >= finder.level,
+                folded_into(row.row, groups, rows, asked.rows),
+                finder.caption(row.row),
+            )
             for row, score in found.rows
-        )
+        ]
         return Hits(hits, found.note)
+
+    def _finder(self, asked: Query, among: NDArray[np.int64] | None, against: Against) -> Finder:
+        """What finds the rows of a query; raises UsageError if the index has no vectors of texts and needs them."""
+        meta, query_D = self.store.meta, self.embed_query(asked)
+        level = -math.inf
+        if against != "text" and meta.mark is not None:
+            # By the best of the whole collection: a photo matches or not whatever the conditions.
+            level = meta.mark.level(query_D, [score for _, score in self._best(asked, query_D, BEST)], asked.kind)
+        pictures = AmongPictures(partial(self._best, asked, query_D, among=among), level)
+        if against == "image":
+            return pictures
+        if not len(self.store.texts):
+            raise UsageError(
+                f"The texts of {self.store.folder} have no vectors, so a query cannot be compared with them: index "
+                f"again with {option(embed_texts=True)}"
+            )
+        texts = AmongTexts(self.store.texts, meta.text_mark, query_D, asked.kind, among_rows(among), asked.rows)
+        return texts if against == "text" else AmongBoth(pictures, texts, (meta.mark, meta.text_mark), asked.kind)
 
     def alike(self, row: int) -> list[Row]:
         """The near-duplicates of an indexed image, without itself; raises OpenAlignError if there is no such row."""
@@ -174,11 +215,6 @@ class Index:
         rows, scores = self.store.nearest(query_D, top + len(asked.rows), among)
         found = zip(rows.tolist(), scores.tolist(), strict=True)
         return [(row, score) for row, score in found if row not in asked.rows][:top]
-
-    def _level(self, asked: Query, query_D: NDArray[np.float32], best: Sequence[tuple[int, float]]) -> float:
-        """The score from which images match, by the best ones of the whole collection."""
-        mark = self.store.meta.mark
-        return -math.inf if mark is None else mark.level(query_D, [score for _, score in best], asked.kind)
 
     def embed_query(
         self,
@@ -271,6 +307,7 @@ def _bring_up_to_date(
     strict: bool,
     re_embed: bool,
     watch: bool,
+    texts: bool,
 ) -> None:
     """With images, or with vectors: see `Index.build`."""
     if not paths:
@@ -282,8 +319,8 @@ def _bring_up_to_date(
         if watch:
             raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
         images = open_all(vectors, model.fingerprint if model else None)
-        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed)
+        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed, texts=texts)
         return
     if model is None:
         raise UsageError(f"images are indexed with a model: add {option('model')}")
-    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch)
+    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch, texts=texts)

@@ -12,7 +12,7 @@ from openalign.data.images.photo import photo_facts
 from openalign.data.left_out import Kind, LeftOut
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
-from openalign.search.duplicates.grouping import hash_of
+from openalign.search.derived.grouping import hash_of
 from openalign.search.listing import SourceListing
 from openalign.search.rows import DIGEST_BYTES
 from openalign.search.store.changes import Facts, Listed

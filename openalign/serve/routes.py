@@ -2,7 +2,8 @@
 
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from fastapi import FastAPI, Request, UploadFile
@@ -12,11 +13,14 @@ from openalign.evaluation.prompts import TEMPLATES
 from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
 from openalign.search.query.language import parse_query
-from openalign.search.query.terms import Query
+from openalign.search.query.terms import Query, Term
+from openalign.search.results.against import Against
 from openalign.search.results.order import Sort
 from openalign.serve.service import (
     FAILURES,
     PREFIXES,
+    AgainstField,
+    AgainstWhat,
     Fold,
     FoldField,
     LabelsField,
@@ -34,6 +38,7 @@ from openalign.serve.service import (
     Top,
     TopField,
     Upload,
+    Uploads,
     Where,
     WhereField,
 )
@@ -53,12 +58,13 @@ def add_search(app: FastAPI, service: Service) -> None:
         top: Top = 24,
         fold: Fold = True,
         sort: SortBy = "score",
+        against: AgainstWhat = "image",
     ) -> Found:
         """Images most similar to a text, to the image of `row`, or to both, with texts added and subtracted.
 
         `query` is all of it in one text, with weights: `2*at night - people + row:7`.
         """
-        asked = Asked(text, query, plus, minus, where, top, fold, sort, row=row)
+        asked = Asked(text, query, plus, minus, where, top, fold, sort, against, row=row)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     async def search_by_image(
@@ -66,15 +72,16 @@ def add_search(app: FastAPI, service: Service) -> None:
         plus: TextsField,
         minus: TextsField,
         where: WhereField,
+        image: Uploads,
         text: TextField = "",
         query: QueryField = "",
-        image: Upload = None,
         top: TopField = 24,
         fold: FoldField = True,
         sort: SortField = "score",
+        against: AgainstField = "image",
     ) -> Found:
-        """As GET, with an uploaded image."""
-        asked = Asked(text, query, plus, minus, where, top, fold, sort, image=image)
+        """As GET, with uploaded images: `img:1` in `query` is the first; those not named there are added."""
+        asked = Asked(text, query, plus, minus, where, top, fold, sort, against, images=image)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     for prefix in PREFIXES:
@@ -94,8 +101,10 @@ class Asked:
     top: int
     fold: bool = True
     sort: Sort = "score"
+    against: Against = "image"
     row: int | None = None
-    image: UploadFile | None = None
+    images: Sequence[UploadFile] | None = None
+    """None in a request that cannot have any."""
 
     def __post_init__(self) -> None:
         if self.query.strip() and (self.text.strip() or self.plus or self.minus):
@@ -103,8 +112,38 @@ class Asked:
 
     @cached_property
     def written(self) -> Query:
-        """`query`, which may name no file of this machine; raises UsageError."""
-        return parse_query(self.query, files=False)
+        """`query`, which may name no file of this machine: an image in it is the number of an upload.
+
+        Raises:
+            UsageError: it is no query, or has an image that was not sent.
+        """
+        return parse_query(self.query, files=self.images is not None)
+
+    @property
+    def uploads(self) -> list[UploadFile]:
+        """The images that were sent."""
+        return list(self.images or ())
+
+    def with_uploads(self) -> Query:
+        """`query` with the bytes of uploads in the place of their numbers, and the uploads that it does not name."""
+        read = [read_upload(image) for image in self.uploads]
+        named = [self._upload(term) for term in self.written.terms]
+        terms = [
+            term if number is None else replace(term, image=read[number])
+            for term, number in zip(self.written.terms, named, strict=True)
+        ]
+        return Query(tuple(terms)).with_terms([image for number, image in enumerate(read) if number not in named])
+
+    def _upload(self, term: Term) -> int | None:
+        if term.image is None:
+            return None
+        numbers = {str(number + 1): number for number in range(len(self.uploads))}
+        if term.path not in numbers:
+            raise OpenAlignError(
+                f"`img:` is followed by the number of an image of the request, which has {len(numbers)}: the first is "
+                "`img:1`."
+            )
+        return numbers[term.path]
 
     @property
     def texts(self) -> list[str]:
@@ -121,7 +160,7 @@ class Asked:
     def items(self) -> int:
         """Texts and images to embed."""
         texts = len(self.written.terms) + len(self.texts) + len(self.minus)
-        return max(1, texts + (items_of(self.image) if self.image else 0))
+        return max(1, texts + sum(map(items_of, self.uploads)))
 
 
 def _found(service: Service, asked: Asked) -> Found:
@@ -129,8 +168,7 @@ def _found(service: Service, asked: Asked) -> Found:
     for row in asked.rows:
         service.check(row)
     hits = service.index.search(
-        asked.written,
-        image=read_upload(asked.image) if asked.image else None,
+        asked.with_uploads(),
         row=asked.row,
         plus=asked.texts,
         minus=asked.minus,
@@ -138,6 +176,7 @@ def _found(service: Service, asked: Asked) -> Found:
         top=asked.top,
         fold=asked.fold,
         sort=asked.sort,
+        against=asked.against,
     )
     found = [Answer.found(hit, service.links) for hit in hits]
     return Found(hits=found, nothing_matches=hits.nothing_matches, note=hits.note, milliseconds=_since(began))

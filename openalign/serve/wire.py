@@ -88,11 +88,14 @@ class Answer(Picture):
     within: bool
     """Whether it lies inside the mark where matches end."""
     alike: int
-    """How many near-duplicates are folded into it; `/alike/{row}` lists them."""
+    """How many near-duplicates are folded into it (`/alike/{row}` lists them); with `against=text`, other images of the
+    same text."""
+    caption: str | None
+    """The text of the image that matched, where it was this and not the picture."""
 
     @classmethod
     def found(cls, hit: Hit, links: Links) -> Self:
-        about = {"score": hit.score, "within": hit.within, "alike": hit.alike}
+        about = {"score": hit.score, "within": hit.within, "alike": hit.alike, "caption": hit.caption}
         return cls.model_validate({**_fields(hit.indexed, links), **about})
 
 

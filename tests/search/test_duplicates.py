@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.search import Index
-from openalign.search.duplicates.grouping import MOST_CANDIDATES, closest_before, hash_of
+from openalign.search.derived.grouping import MOST_CANDIDATES, closest_before, hash_of
 from openalign.search.store.groups import Groups
 
 
@@ -142,13 +142,13 @@ def test_many_equal_hashes_take_a_time_in_proportion_to_their_number():
     assert len(set(asked)) == 1 + MOST_CANDIDATES
 
 
-def test_a_changed_group_is_told(copies):
+def test_a_changed_group_is_told(copies, paint_encoder):
     table = sqlite3.connect(copies.store.folder / "rows.sqlite")
     table.execute("UPDATE alike SET leader = (SELECT max(id) FROM images)")
     table.commit()
     table.close()
     with pytest.raises(OpenAlignError, match="its near-duplicates have changed"):
-        Index.open(copies.store.folder).search("red", fold=True)
+        Index.open(copies.store.folder, paint_encoder).search("red", fold=True)
 
 
 def test_a_row_without_near_duplicates_is_a_group_of_its_own():

@@ -59,7 +59,7 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
         style = None if hit.within else "dim"
         alike = Text(f"\n+{hit.alike:,} alike", style="dim") if hit.alike else Text()
         image = Text(_relative(hit.image)) + alike
-        table.add_row(f"{hit.score:.3f}", image, Text(hit.text or ""), style=style)
+        table.add_row(f"{hit.score:.3f}", image, Text(hit.caption or hit.text or ""), style=style)
     return table
 
 
@@ -88,7 +88,7 @@ def found_json(hits: "Hits") -> dict[str, Any]:
 
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
     """Search results for JSON, best first."""
-    names = ("row", "image", "text", "texts", "page", "date", "score", "within", "alike")
+    names = ("row", "image", "text", "texts", "page", "date", "score", "within", "alike", "caption")
     return [{name: getattr(hit, name) for name in names} for hit in hits]
 
 

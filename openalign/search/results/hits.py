@@ -19,6 +19,9 @@ class Hit:
     alike: int = 0
     """How many near-duplicates of it are folded into this hit; they meet the conditions of the search too."""
 
+    caption: str | None = None
+    """The text of the image that made it a result, where the query was compared with texts and not with the picture."""
+
     @property
     def row(self) -> int:
         """The row of the image in the index."""

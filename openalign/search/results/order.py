@@ -7,14 +7,14 @@ the best one) is found by asking for twice as many, until there are enough or no
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openalign.errors import UsageError
 from openalign.options import option
 from openalign.search.rows import Row
-from openalign.search.store.groups import Groups
 
 Sort = Literal["score", "date", "-date", "name", "-name", "size", "-size"]
 MOST_SORTED = 8192
@@ -27,6 +27,16 @@ Find = Callable[[int], Sequence[Scored]]
 """The best rows, so many where there are, in the same order whatever the number."""
 
 
+class Folding(Protocol):
+    """Which rows are one in an answer: `Groups` of near-duplicates, for example."""
+
+    def of(self, row: int) -> int:
+        """The number of the group of a row."""
+
+    def with_row(self, row: int) -> NDArray[np.int64]:
+        """All rows of the group of a row, sorted."""
+
+
 def sort_of(name: str) -> Sort:
     """The order of this name; raises UsageError if there is none."""
     if name not in get_args(Sort):
@@ -34,7 +44,7 @@ def sort_of(name: str) -> Sort:
     return name  # type: ignore[return-value]
 
 
-def best_groups(find: Find, top: int, groups: Groups | None) -> list[Scored]:
+def best_groups(find: Find, top: int, groups: Folding | None) -> list[Scored]:
     """The `top` best rows of which no two are near-duplicates, where there are so many; without `groups`, of all."""
     depth = top
     while True:
@@ -45,7 +55,7 @@ def best_groups(find: Find, top: int, groups: Groups | None) -> list[Scored]:
         depth *= 2
 
 
-def matches(find: Find, level: float, groups: Groups | None) -> tuple[list[Scored], bool]:
+def matches(find: Find, level: float, groups: Folding | None) -> tuple[list[Scored], bool]:
     """All rows that score `level` or more, folded, best first; and whether there may be more than `MOST_SORTED`."""
     depth = _FIRST_SORTED
     while True:
@@ -56,7 +66,7 @@ def matches(find: Find, level: float, groups: Groups | None) -> tuple[list[Score
         depth *= 2
 
 
-def _folded(found: Sequence[Scored], groups: Groups | None) -> list[Scored]:
+def _folded(found: Sequence[Scored], groups: Folding | None) -> list[Scored]:
     """The first row of each group."""
     if groups is None:
         return list(found)
@@ -82,7 +92,7 @@ class Rows(Protocol):
         """The rows with these numbers."""
 
 
-def found_in_order(find: Find, level: float, top: int, groups: Groups | None, sort: Sort, store: Rows) -> Ordered:
+def found_in_order(find: Find, level: float, top: int, groups: Folding | None, sort: Sort, store: Rows) -> Ordered:
     """The first `top` rows: those that score `level` or more in the order of `sort`, then others by their score."""
     best = best_groups(find, top, groups)
     if sort == "score" or not math.isfinite(level):  # without a mark everything would match, or nothing does
@@ -95,12 +105,12 @@ def found_in_order(find: Find, level: float, top: int, groups: Groups | None, so
     return Ordered([*first.rows[:top], *_with_rows(store, beyond).rows], note)
 
 
-def folded_into(row: int, groups: Groups | None, among: Any, asked: Collection[int]) -> int:
+def folded_into(row: int, groups: Folding | None, among: NDArray[np.int64] | None, asked: Collection[int]) -> int:
     """How many near-duplicates of a row meet the conditions (rows `among`, None for all) and are not asked for."""
     if groups is None:
         return 0
     rows = groups.with_row(row)
-    if isinstance(among, np.ndarray):
+    if among is not None:
         rows = rows[np.isin(rows, among)]
     return sum(1 for each in rows.tolist() if each != row and each not in asked)
 

@@ -51,4 +51,4 @@ class NewImage:
     vector: Vectors16
     listed: list[Listed] = field(default_factory=list)
     hash: int | None = None
-    """Perceptual hash of the thumbnail (`openalign.search.duplicates`), if it shows anything."""
+    """Perceptual hash of the thumbnail (`openalign.search.derived`), if it shows anything."""

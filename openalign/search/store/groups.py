@@ -1,4 +1,4 @@
-"""Which images of an index are near-duplicates of each other (`openalign.search.duplicates` finds them)."""
+"""Which images of an index are near-duplicates of each other (`openalign.search.derived` finds them)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

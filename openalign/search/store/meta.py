@@ -75,6 +75,10 @@ class Meta:
     graph: GraphFile | None = None
     mark: Mark | None = None
     """Where matches end; none in an index of an older program."""
+    texts: Count = 0
+    """Texts with vectors; none unless they were asked for."""
+    text_mark: Mark | None = None
+    """Where matches end among these; its `neighbours` are images of the collection as queries."""
     commits: Count = 0
     finished: bool = False
     """Whether the last run came to its end."""

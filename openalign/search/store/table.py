@@ -16,6 +16,7 @@ from openalign.search.store.checks import check_of, check_of_lines, check_of_row
 from openalign.search.store.database import Snapshot
 from openalign.search.store.groups import Groups
 from openalign.search.store.meta import Meta, meta_from
+from openalign.search.store.texts import Texts, texts_of
 
 IMAGE_COLUMNS = (
     *("row", "image", "path", "text", "page", "width", "height", "source", "digest", "date", "latitude", "longitude"),
@@ -110,6 +111,18 @@ class RowTable:
         rows_N, leaders_N = (np.array([each[at] for each in found], np.int64) for at in (2, 1))
         return Groups.from_leaders(rows_N, leaders_N)
 
+    @cached_property
+    def texts(self) -> Texts:
+        """The texts with vectors, which are read into memory."""
+        rows = self._snapshot.all("SELECT text, vector, crc FROM texts ORDER BY number")
+        found = texts_of(((text, vector, crc) for text, vector, crc in rows), self.meta.width)
+        if found is None or len(found[0]) != self.meta.texts:
+            raise self._snapshot.damaged("its texts have changed")
+        return Texts(*found, self._texts_of_rows)
+
+    def _texts_of_rows(self) -> Iterator[tuple[int, str]]:
+        yield from ((row, text) for row, text in self._snapshot.all("SELECT row, text FROM images WHERE text <> ''"))
+
     def blocks(self) -> NDArray[np.int64]:
         """The check values of the vectors, in order."""
         found = list(self._snapshot.all("SELECT block, crc FROM blocks ORDER BY block"))
@@ -136,7 +149,8 @@ class RowTable:
             self.thumbnail(row)
             list(self.names(row))
         self.problems()
-        list(self.groups.members)
+        len(self.groups.members)
+        len(self.texts)
 
     def _read_deleted(self) -> NDArray[np.int64]:
         rows = [row for (row,) in self._snapshot.all("SELECT row FROM deleted ORDER BY row")]

@@ -1,1 +1,0 @@
-"""Near-duplicates among the images of an index, found when it is written."""
