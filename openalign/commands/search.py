@@ -1,9 +1,8 @@
 """`openalign index`, `search` and `serve`."""
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,17 +13,20 @@ from openalign.commands.arguments import (
     All,
     Conditions,
     EmbedTexts,
+    Export,
     Fold,
     Host,
     ImageColumn,
     IndexFolder,
     Json,
     LayoutName,
+    ListSaved,
     Minus,
     ModelOfIndex,
     Plus,
     Port,
     ReEmbed,
+    Save,
     SortBy,
     Split,
     Strict,
@@ -33,12 +35,8 @@ from openalign.commands.arguments import (
     Watch,
     WrittenQuery,
 )
-from openalign.commands.output import terminal
+from openalign.commands.output.searching import Typed, print_found, print_saved
 from openalign.progress import say
-
-if TYPE_CHECKING:
-    from openalign.search.query.terms import Query
-    from openalign.search.results.hits import Hits
 
 
 def index(
@@ -90,9 +88,12 @@ def search(
     minus: Minus = None,
     where: Conditions = None,
     top: Top = 10,
-    sort: SortBy = "score",
-    fold: Fold = True,
-    against: AgainstWhat = "image",
+    sort: SortBy = None,
+    fold: Fold = None,
+    against: AgainstWhat = None,
+    save: Save = None,
+    list_saved: ListSaved = False,
+    export: Export = None,
     model: ModelOfIndex = None,
     all_: All = False,
     json: Json = False,
@@ -100,45 +101,21 @@ def search(
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
 
     A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
-    marks make a text literal: '"black - white" + 2*at night'.
-
-    Of the N most similar images those are shown that match, which may be none; one of several near-duplicates.
+    marks make a text literal: '"black - white" + 2*at night'. Of the N most similar images those are shown that match,
+    which may be none; one of several near-duplicates.
 
     ```
-    openalign search photos.index "a red apple - people"
     openalign search photos.index "img:beach.jpg + 2*at night - people"
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
-    openalign search photos.index "red bicycle" --where "date>=2024-05" --where "folder=holiday*" --sort=-date
-    openalign search photos.index img:beach.jpg --against text
+    openalign search photos.index "red bicycle" --where "date>=2024-05" --sort=-date --save bicycles
+    openalign search photos.index saved:bicycles --export bicycles.csv
     ```
     """
-    if not (query or image or plus or minus):
-        raise typer.BadParameter("give a text or an image to search for.", param_hint="QUERY")
-
-    how = {"where": where or [], "top": top, "sort": sort, "fold": fold, "against": against}
-    asked, hits = _found(index, model, query, [image] if image else [], plus or (), minus or (), how)
-    if json:
-        given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
-        content = {"index": str(index), "query": given | how | {"terms": terminal.terms_json(asked)}}
-        terminal.print_json(content | terminal.found_json(hits))
+    asked = Typed(query or "", image, plus or [], minus or [], where or [], top, sort, fold, against)
+    if list_saved:
+        print_saved(index, json=json)
     else:
-        terminal.print_hits(hits, show_all=all_)
-
-
-def _found(
-    index: Path,
-    model: str | None,
-    query: str | None,
-    images: Sequence[Path],
-    plus: Sequence[str],
-    minus: Sequence[str],
-    how: Mapping[str, Any],
-) -> "tuple[Query, Hits]":
-    from openalign.search.index import Index
-    from openalign.search.query.language import parse_query
-
-    asked = parse_query(query or "").with_terms(images, (), plus, minus)
-    return asked, Index.open(index, model).search(asked, **how)
+        print_found(index, model, asked, save=save, export=export, show_all=all_, json=json)
 
 
 def serve(

@@ -1,8 +1,7 @@
 """The index of embedded images: build it, open it, search it by texts, images or both."""
 
-import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -19,23 +18,15 @@ from openalign.options import option
 from openalign.progress import say
 from openalign.search import build
 from openalign.search.from_vectors import open_all
-from openalign.search.mark import BEST
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
-from openalign.search.query.conditions import columns_of
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
-from openalign.search.results.against import (
-    Against,
-    AmongBoth,
-    AmongPictures,
-    AmongTexts,
-    Finder,
-    against_of,
-    among_rows,
-)
-from openalign.search.results.hits import Hit, Hits
-from openalign.search.results.order import Folding, Sort, folded_into, found_in_order, sort_of
+from openalign.search.results.against import against_of
+from openalign.search.results.answer import How, answer
+from openalign.search.results.hits import Hits
+from openalign.search.results.order import sort_of
+from openalign.search.results.saved import SavedQueries
 from openalign.search.rows import Row
 from openalign.search.store import Store, evenly_spaced
 
@@ -70,8 +61,7 @@ class Index:
         An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
-        Of folders that `openalign.embed` wrote the vectors are taken as they are, and the model is the one that made
-        them.
+        Of folders that `openalign.embed` wrote the vectors are taken as they are.
 
         Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
         removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
@@ -84,8 +74,7 @@ class Index:
                 model, or no image can be read.
             UsageError: there is no such split or layout.
         """
-        columns = {"image_column": image_column, "text_column": text_column}
-        options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
+        options = _given(image_column=image_column, text_column=text_column, split=split, layout=layout)
         paths = [paths] if isinstance(paths, str | Path) else paths
         loaded = None if model is None else given_model(model)
         how = {"strict": strict, "re_embed": re_embed, "watch": watch, "texts": embed_texts}
@@ -163,58 +152,13 @@ class Index:
         """
         asked = _asked(query, image, row, plus, minus)
         conditions = [where] if isinstance(where, str) else where
-        return self._found(asked, conditions, top, fold, sort_of(sort), against_of(against))
-
-    def _found(self, asked: Query, where: Sequence[str], top: int, fold: bool, sort: Sort, against: Against) -> Hits:
-        among = self.store.matching(where) if where else None
-        finder = self._finder(asked, among, against)
-        groups: Folding | None = None
-        if fold and "alike" not in columns_of(where, self.store.meta.columns):
-            groups = finder if isinstance(finder, AmongTexts) else self.store.groups
-        found = found_in_order(finder.best, finder.level, top, groups, sort, self.store)
-        rows = among_rows(among)
-        hits = [
-            Hit(
-                row,
-                round(finder.cosine(row.row), 4),
-                score >= finder.level,
-                folded_into(row.row, groups, rows, asked.rows),
-                finder.caption(row.row),
-            )
-            for row, score in found.rows
-        ]
-        return Hits(hits, found.note)
-
-    def _finder(self, asked: Query, among: NDArray[np.int64] | None, against: Against) -> Finder:
-        """What finds the rows of a query; raises UsageError if the index has no vectors of texts and needs them."""
-        meta, query_D = self.store.meta, self.embed_query(asked)
-        level = -math.inf
-        if against != "text" and meta.mark is not None:
-            # By the best of the whole collection: a photo matches or not whatever the conditions.
-            level = meta.mark.level(query_D, [score for _, score in self._best(asked, query_D, BEST)], asked.kind)
-        pictures = AmongPictures(partial(self._best, asked, query_D, among=among), level)
-        if against == "image":
-            return pictures
-        if not len(self.store.texts):
-            raise UsageError(
-                f"The texts of {self.store.folder} have no vectors, so a query cannot be compared with them: index "
-                f"again with {option(embed_texts=True)}"
-            )
-        texts = AmongTexts(self.store.texts, meta.text_mark, query_D, asked.kind, among_rows(among), asked.rows)
-        return texts if against == "text" else AmongBoth(pictures, texts, (meta.mark, meta.text_mark), asked.kind)
+        how = How(tuple(conditions), top, fold, sort_of(sort), against_of(against))
+        return answer(self.store, asked, self.embed_query(asked), how)
 
     def alike(self, row: int) -> list[Row]:
         """The near-duplicates of an indexed image, without itself; raises OpenAlignError if there is no such row."""
         self.row(row)
         return self.store.rows([each for each in self.store.groups.with_row(row).tolist() if each != row])
-
-    def _best(
-        self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None
-    ) -> list[tuple[int, float]]:
-        """The `top` rows most similar to the query, without those of the query, and their scores."""
-        rows, scores = self.store.nearest(query_D, top + len(asked.rows), among)
-        found = zip(rows.tolist(), scores.tolist(), strict=True)
-        return [(row, score) for row, score in found if row not in asked.rows][:top]
 
     def embed_query(
         self,
@@ -238,6 +182,11 @@ class Index:
         if texts:
             vectors_ND[list(texts)] = self.model.embed_texts(list(texts.values()))
         return compose(vectors_ND, asked.weights)
+
+    @property
+    def saved(self) -> SavedQueries:
+        """The queries that are saved with the index."""
+        return SavedQueries(self.store.folder, self.store.meta.columns)
 
     def row(self, number: int) -> Row:
         """One indexed image; raises OpenAlignError if there is no such row."""
@@ -286,6 +235,10 @@ def _asked(
     rows = () if row is None else row if isinstance(row, Sequence) else (row,)
     written = query if isinstance(query, Query) else parse_query(query or "", files=False)
     return written.with_terms(images, rows, plus, minus)
+
+
+def _given(**options: str | None) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value}
 
 
 def _same_model(store: Store, model: DualEncoder) -> DualEncoder:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, StringConstraints
 from openalign.search.index import Index
 from openalign.search.results.against import Against
 from openalign.search.results.order import Sort
+from openalign.serve.current import CurrentIndex
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import Links
 from openalign.serve.metrics import Metrics
@@ -71,13 +72,20 @@ Uploads = Annotated[
 
 @dataclass(frozen=True)
 class Service:
-    """One index that is served."""
+    """One index folder that is served."""
 
-    index: Index
+    current: CurrentIndex
     """Its model is a `SharedModel`."""
     queue: WorkQueue
     metrics: Metrics = field(default_factory=Metrics)
     links: Links = field(default_factory=Links)
+    writable: bool = False
+    """Whether clients may save queries: those of this machine, or those with the key."""
+
+    @property
+    def index(self) -> Index:
+        """As it is now; a request that reads more than once keeps it."""
+        return self.current.index
 
     def check(self, row: int) -> None:
         """Raise `NoSuchRow` unless the index has this row."""

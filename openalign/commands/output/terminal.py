@@ -121,6 +121,14 @@ def labels_table(found: Mapping[str, Sequence[tuple[str, float]]]) -> Table:
     return table
 
 
+def text_table(*headings: str) -> Table:
+    """A table of texts, of which none is cut off."""
+    table = _table("", *headings)
+    for column in table.columns:
+        column.justify, column.overflow = "left", "fold"
+    return table
+
+
 def _table(title: str, *headings: str) -> Table:
     """A table with names in the first column and numbers in the others."""
     table = Table(title=title or None, title_justify="left")

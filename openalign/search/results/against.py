@@ -57,13 +57,16 @@ class AmongPictures:
 
     find: Callable[[int], Sequence[Scored]]
     level: float
+    known: Sequence[Scored] = ()
+    """The best rows, as far as they were found before."""
     _scores: dict[int, float] = field(default_factory=dict)
 
     def best(self, count: int) -> Sequence[Scored]:
         """See `Finder`."""
-        found = self.find(count)
-        self._scores.update(found)
-        return found
+        if count > len(self.known):
+            self.known = self.find(count)
+        self._scores.update(self.known[:count])
+        return self.known[:count]
 
     def cosine(self, row: int) -> float:
         """See `Finder`."""
