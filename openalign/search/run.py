@@ -1,7 +1,7 @@
 """A run into an index: what is new is embedded and written, what is renamed gets its name, what is gone is removed."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,8 @@ from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.model.onnx.faster import faster
 from openalign.progress import bar, say
 from openalign.search import prepare
+from openalign.search.derived.duplicates import note_duplicates
+from openalign.search.derived.texts import embed_new_texts
 from openalign.search.from_vectors import GivenImages
 from openalign.search.listing import Source, SourceListing
 from openalign.search.mark import SAMPLE, Mark, calibrated, captions
@@ -26,7 +28,6 @@ from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreada
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.meta import Meta, beside, placed
 from openalign.search.store.reader import EXACT_BELOW
-from openalign.search.store.vectors import Vectors16
 
 LONGEST_TAIL = 50_000
 """Rows that may be behind those of the graph; more if they are less than a tenth of all."""
@@ -37,12 +38,20 @@ class Run:
     """A run into an index."""
 
     def __init__(
-        self, place: Place, model: DualEncoder, paths: Sequence[str | Path], options: Mapping[str, str], *, strict: bool
+        self,
+        place: Place,
+        model: DualEncoder,
+        paths: Sequence[str | Path],
+        options: Mapping[str, str],
+        *,
+        strict: bool,
+        texts: bool,
     ) -> None:
         self._place = place
         self._model = faster(model)
         self._paths = paths
         self._strict = strict
+        self._embed_texts = texts
         self._told: object = None
         meta = with_model(place.writer.meta, model, place.folder)
         place.writer.meta, self._numbers = _with_sources(meta, place.folder, paths, options)
@@ -115,7 +124,7 @@ class Run:
         images = []
         for (item, listed), vector_D in zip(waiting, vectors_ND.astype(np.float16), strict=True):
             if np.isfinite(vector_D).all():
-                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed))
+                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed, item.hash))
                 self._seen.update(each.source for each in listed)
             else:
                 message = LeftOut(Kind.IMAGE_NOT_READ, f"{item.where}: its vector is not finite")
@@ -150,6 +159,9 @@ class Run:
     def _end(self, sources: Sequence[Source], problems: Sequence[str]) -> None:
         """Make files anew that need it, and note what the sources are."""
         writer = self._place.writer
+        note_duplicates(writer)
+        if self._embed_texts or writer.meta.texts:
+            embed_new_texts(writer, self._model)
         if 4 * writer.meta.deleted > writer.meta.rows:
             writer.compact(with_graph=writer.meta.images >= EXACT_BELOW)
         behind = writer.meta.rows - (writer.meta.graph.rows if writer.meta.graph else 0)
@@ -164,8 +176,25 @@ class Run:
         read_as = [source.read_as for source in sources]
         columns = sorted({column for source in sources for column in source.columns})
         meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, columns=columns)
-        meta = replace(meta, lost=counted(problems), mark=mark_of(self._model, writer.meta, writer.sample))
+        mark, text_mark = self._marks()
+        meta = replace(meta, lost=counted(problems), mark=mark, text_mark=text_mark)
         writer.finish(meta, problems)
+
+    def _marks(self) -> tuple[Mark | None, Mark | None]:
+        """Where matches end among images and among texts; measured again when a tenth of them has changed."""
+        writer, meta = self._place.writer, self._place.writer.meta
+        keep = is_fresh(meta.mark, meta.images), not meta.texts or is_fresh(meta.text_mark, meta.texts)
+        if all(keep):
+            return meta.mark, meta.text_mark if meta.texts else None
+        captions_CD = embedded_captions(self._model)
+        if captions_CD is None:
+            return meta.mark if keep[0] else None, None
+        images_ND = writer.sample(SAMPLE)
+        mark = meta.mark if keep[0] else calibrated(images_ND, captions_CD, meta.images)
+        if keep[1]:
+            return mark, meta.text_mark if meta.texts else None
+        texts_TD = writer.texts.sample(SAMPLE, meta.width)
+        return mark, calibrated(texts_TD, captions_CD, meta.texts, queries_QD=images_ND)
 
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta
@@ -184,18 +213,20 @@ class Run:
         refuse_left_out(", ".join(map(str, self._paths)), problems)
 
 
-def mark_of(model: DualEncoder, meta: Meta, sample: Callable[[int], Vectors16 | NDArray[np.float32]]) -> Mark | None:
-    """Where matches end, by a sample of the vectors; measured again, in seconds, when a tenth of the images changed."""
-    if meta.mark is not None and 10 * abs(meta.images - meta.mark.images) <= meta.mark.images:
-        return meta.mark
+def embedded_captions(model: DualEncoder) -> NDArray[np.float32] | None:
+    """The vectors of the unrelated captions (C, D); None, with a message, where texts cannot be embedded."""
     try:
-        captions_CD = model.embed_texts(captions())
+        return model.embed_texts(captions())
     except NotFinite as error:  # of some captions; the other vectors are valid
-        captions_CD = error.vectors_BD
+        return error.vectors_BD
     except OpenAlignError as error:  # an index of vectors, without their model
         say(f"Searches will not tell where matches end, since texts cannot be embedded: {error}")
         return None
-    return calibrated(sample(SAMPLE), captions_CD, meta.images)
+
+
+def is_fresh(mark: Mark | None, count: int) -> bool:
+    """Whether less than a tenth of what a mark is of has changed since: it takes seconds to measure."""
+    return mark is not None and 10 * abs(count - mark.images) <= mark.images
 
 
 def _with_sources(

@@ -18,13 +18,15 @@ def open_store(name: str | Path) -> AnyStore:
     return MilvusStore(parse_address(str(name))) if is_milvus(name) else Store(Path(name))
 
 
-def write_vectors(images: GivenImages, name: str | Path, *, strict: bool, re_embed: bool) -> None:
+def write_vectors(images: GivenImages, name: str | Path, *, strict: bool, re_embed: bool, texts: bool) -> None:
     """Bring an index up to date with folders of vectors; see `Index.build`."""
     if not is_milvus(name):
-        build.build_from_vectors(images, Path(name), strict=strict, re_embed=re_embed)
+        build.build_from_vectors(images, Path(name), strict=strict, re_embed=re_embed, texts=texts)
         return
     if re_embed:
         raise UsageError(f"{option(re_embed=True)} replaces a folder: name a new collection for another model")
+    if texts:
+        raise UsageError(f"{option(embed_texts=True)} is for a folder: a collection has no vectors of texts")
     index_vectors(images, parse_address(str(name)), strict=strict)
 
 

@@ -14,6 +14,7 @@ from starlette.routing import Match
 from openalign.data.images.header import ImageError
 from openalign.errors import OpenAlignError
 from openalign.search.index import Index
+from openalign.search.results.saved import NoSuchQuery
 from openalign.search.watched import DamagedIndex
 from openalign.serve.wire import failed
 from openalign.serve.work.batching import Abandoned
@@ -31,6 +32,10 @@ class NoSuchRow(OpenAlignError):
 
 class NoSuchModel(OpenAlignError):
     """A request for vectors of another model."""
+
+
+class NotAllowed(OpenAlignError):
+    """A request to change something on a service that only answers."""
 
 
 class WithoutFolders:
@@ -58,6 +63,8 @@ def answer_failures(app: FastAPI, index: Callable[[], Index]) -> None:
         OpenAlignError: 400,
         NoSuchRow: 404,
         NoSuchModel: 404,
+        NoSuchQuery: 404,
+        NotAllowed: 403,
         DamagedIndex: 503,
     }
 

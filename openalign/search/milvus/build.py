@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -15,13 +14,14 @@ from openalign.model.dual_encoder import DualEncoder
 from openalign.options import option
 from openalign.progress import bar, say
 from openalign.search.from_vectors import GivenImages, VectorsSource
+from openalign.search.mark import SAMPLE, Mark, calibrated
 from openalign.search.milvus.address import Address
 from openalign.search.milvus.client import Collection
 from openalign.search.milvus.columns import index_of, schema_of
 from openalign.search.milvus.state import Lease, as_properties, leased, read_state
 from openalign.search.milvus.store import NUMBERED, next_row, spread_rows, vectors_of
 from openalign.search.milvus.writer import RowsWriter
-from openalign.search.run import mark_of
+from openalign.search.run import embedded_captions, is_fresh
 from openalign.search.store.meta import Meta
 
 _BATCH = 512
@@ -126,8 +126,16 @@ class _Run:
             read_as=[source.read_as for source in sources],
             columns=columns,
         )
-        mark = mark_of(self.images.model, meta, partial(_sample, self.collection, meta))
-        self._save(replace(meta, mark=mark, finished=True))
+        self._save(replace(meta, mark=self._mark(meta), finished=True))
+
+    def _mark(self, meta: Meta) -> Mark | None:
+        """Where matches end, by a sample of the vectors."""
+        if is_fresh(meta.mark, meta.images):
+            return meta.mark
+        captions_CD = embedded_captions(self.images.model)
+        if captions_CD is None:
+            return None
+        return calibrated(_sample(self.collection, meta, SAMPLE), captions_CD, meta.images)
 
     def _save(self, meta: Meta) -> None:
         self.collection.set_properties(as_properties(meta))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from openalign.search.milvus.columns import ABSENT
 from openalign.search.milvus.compared import DATE, NUMBER, ORDERED, TEXT, key_of
 from openalign.search.query.comparison import (
+    GROUPS,
     OWN,
     TEXTS,
     Comparison,
@@ -68,6 +69,8 @@ def expression_of(comparisons: Sequence[Comparison]) -> Expression:
 
 def _tests(comparison: Comparison) -> tuple[list[_Test], bool]:
     column = comparison.column
+    if column in GROUPS:
+        raise comparison.wrong("near-duplicates are not known in Milvus, only in an index folder.")
     if comparison.asks_presence:
         return [_has_value(column)], True
     if column.startswith(OWN):

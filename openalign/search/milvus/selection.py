@@ -29,8 +29,8 @@ class Selection:
     @classmethod
     def of(cls, conditions: Sequence[str], fields: Sequence[str]) -> "Selection":
         """Raises UsageError if a condition is malformed, or of a column that there is not."""
-        condition = parse_conditions(conditions, fields)
-        return cls(expression_of(parse_comparisons(conditions, fields)), condition)
+        expression = expression_of(parse_comparisons(conditions, fields))
+        return cls(expression, parse_conditions(conditions, fields))
 
     def holds(self, entities: Sequence[dict[str, Any]]) -> set[int]:
         """The numbers of the rows for which all conditions hold, of rows with the columns `ROW_COLUMNS`."""

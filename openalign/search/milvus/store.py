@@ -22,7 +22,9 @@ from openalign.search.milvus.state import read_state
 from openalign.search.originals import Originals
 from openalign.search.prepare import THUMBNAIL_QUALITY, THUMBNAIL_SIDE
 from openalign.search.rows import Row
+from openalign.search.store.groups import Groups
 from openalign.search.store.reader import evenly_spaced
+from openalign.search.store.texts import Texts
 
 NUMBERED = 2**14
 """Rows are counted up in blocks of so many: `Meta.rows` in the state is the first row of the last one."""
@@ -59,6 +61,16 @@ class MilvusStore:
         self.models = [state.model]
         self._nearest = Nearest(collection, collection.index_kind())
         self._originals = Originals(self)
+
+    @property
+    def groups(self) -> Groups:
+        """None: near-duplicates are not looked for in a collection."""
+        return Groups()
+
+    @property
+    def texts(self) -> Texts:
+        """None: a collection has vectors of images only."""
+        return Texts((), np.empty((0, self.meta.width), np.float16), tuple)
 
     @property
     def is_current(self) -> bool:

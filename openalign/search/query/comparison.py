@@ -18,7 +18,9 @@ LONGEST_CONDITION = 1000
 NUMBERS = ("width", "height", "bytes", "latitude", "longitude")
 TEXTS = {"image": "path", "text": "lines", "page": "whole", "folder": "folder", "label": "whole"}
 """How `openalign_matches` compares each."""
-COLUMNS = ("date", "near", *TEXTS, *NUMBERS)
+GROUPS = ("alike", "duplicates")
+"""What is known of near-duplicates."""
+COLUMNS = ("date", "near", *TEXTS, *NUMBERS, *GROUPS)
 """The columns that every index has."""
 _MOST_NAMED = 40
 """Columns that a message lists."""

@@ -10,6 +10,8 @@ A condition is a column, a comparison (`=`, `!=`, `<`, `<=`, `>`, `>=`) and a va
     text=*dog*                          one of the texts of the image
     width>=1000, bytes<1MB              pixels; bytes with or without a unit (kB, MB, GB, KiB, MiB, GiB)
     label=cat, page=*wiki*              a label, the address of the page
+    alike=17                            row 17 and its near-duplicates
+    duplicates=*, duplicates>=2         has near-duplicates, so many of them
     price<20, shop=*books               a column of the user's table; fields.date if it is called like one of ours
     date=*, date!=*                     has a date, has none; likewise for every column
 
@@ -65,12 +67,17 @@ def _condition(comparison: Comparison) -> Condition:
     return Condition(f"(({found.sql}) IS NOT TRUE)" if comparison.negated else f"({found.sql})", found.parameters)
 
 
+def columns_of(conditions: Sequence[str], fields: Collection[str] = ()) -> set[str]:
+    """The columns that conditions compare; raises UsageError if one cannot be read."""
+    return {each.column for each in parse_comparisons(conditions, fields)}
+
+
 def _builder(column: str) -> Callable[[Comparison], Condition]:
     if column.startswith(OWN):
         return _field
     if column in TEXTS:
         return _text
-    return {"date": _date, "near": _near}.get(column, _number)
+    return {"date": _date, "near": _near, "alike": _alike, "duplicates": _duplicates}.get(column, _number)
 
 
 def _has_value(column: str) -> Condition:
@@ -78,6 +85,8 @@ def _has_value(column: str) -> Condition:
         return _any_field(column, "value <> ''")
     if column == "near":
         return Condition("latitude IS NOT NULL AND longitude IS NOT NULL")
+    if column in ("alike", "duplicates"):
+        return Condition("id IN (SELECT id FROM alike)")
     return Condition(f"{column} IS NOT NULL AND {column} <> ''")
 
 
@@ -102,6 +111,26 @@ def _near(comparison: Comparison) -> Condition:
         "latitude BETWEEN ? AND ? AND openalign_km(latitude, longitude, ?, ?) <= ?",
         (north - band, north + band, north, east, km),
     )
+
+
+def _alike(comparison: Comparison) -> Condition:
+    """The row itself is no near-duplicate where it has none, but it is the one that was asked for."""
+    row = number_of(comparison.value)
+    if comparison.operator != "=" or not isinstance(row, int) or row < 0:
+        raise comparison.wrong("`alike` is followed by the number of a row, as in `alike=17`.")
+    leader = "SELECT leader FROM alike WHERE id = (SELECT id FROM images WHERE row = ?)"
+    return Condition(f"row = ? OR id IN (SELECT id FROM alike WHERE leader = ({leader}))", (row, row))
+
+
+def _duplicates(comparison: Comparison) -> Condition:
+    """Groups are few, so they are counted first; what is in none has 0."""
+    count = number_of(comparison.value)
+    if count is None:
+        raise comparison.wrong("`duplicates` is compared with a number, such as `duplicates>=1`.")
+    operator = comparison.operator
+    leaders = f"SELECT leader FROM alike GROUP BY leader HAVING count(*) - 1 {operator} ?"
+    single = f"0 {operator} ? AND id NOT IN (SELECT id FROM alike)"
+    return Condition(f"id IN (SELECT id FROM alike WHERE leader IN ({leaders})) OR {single}", (count, count))
 
 
 def _text(comparison: Comparison) -> Condition:

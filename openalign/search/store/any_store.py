@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.search.rows import Row
+from openalign.search.store.groups import Groups
 from openalign.search.store.meta import Meta
+from openalign.search.store.texts import Texts
 
 
 class AnyStore(Protocol):
@@ -42,6 +44,14 @@ class AnyStore(Protocol):
 
     def close(self) -> None:
         """Close files and connections; the store cannot be used afterwards."""
+
+    @property
+    def groups(self) -> Groups:
+        """Which images are near-duplicates of each other."""
+
+    @property
+    def texts(self) -> Texts:
+        """The texts with vectors: none unless the index was built with them."""
 
     @property
     def numbers(self) -> NDArray[np.int64]:

@@ -53,6 +53,8 @@ class NewImage:
     thumbnail: bytes
     vector: Vectors16
     listed: list[Listed] = field(default_factory=list)
+    hash: int | None = None
+    """Perceptual hash of the thumbnail (`openalign.search.derived`), if it shows anything."""
 
 
 def derived_from(names: Sequence[Listed]) -> dict[str, Any]:

@@ -162,3 +162,24 @@ def test_a_row_that_is_not_there_is_an_error(both):
         assert not both[1].store.holds(number)
         with pytest.raises(OpenAlignError, match=f"row {number} is not in milvus:.* it has rows 0 to 119"):
             both[1].row(number)
+
+
+@pytest.mark.parametrize("sort", ["date", "-name", "size"])
+def test_the_same_order_and_no_duplicates_to_fold(both, sort):
+    """Nothing that one of them knows of near-duplicates makes a difference here: there are no thumbnails."""
+    agree(both, "a query", sort=sort, fold=True, top=30)
+
+
+@pytest.mark.parametrize("condition", ["alike=3", "duplicates>=1", "duplicates!=*"])
+def test_near_duplicates_are_not_known(both, condition):
+    with pytest.raises(UsageError, match="near-duplicates are not known in Milvus"):
+        both[1].search("a query", where=[condition])
+
+
+def test_queries_are_not_saved_and_texts_have_no_vectors(both, lite, folder_for_both):
+    with pytest.raises(OpenAlignError, match="no queries can be saved with it"):
+        both[1].saved.names()
+    with pytest.raises(UsageError, match="have no vectors, so a query cannot be compared with them"):
+        both[1].search("a query", against="text")
+    with pytest.raises(UsageError, match="a collection has no vectors of texts"):
+        Index.build(folder_for_both / "vectors", to=lite, embed_texts=True)
