@@ -21,6 +21,8 @@ MOST_HITS = 16_384
 """The most that a server returns at once; Milvus Lite has no limit, and keeps to this one here."""
 _CONNECT_S = 10.0
 _REQUEST_S = 120.0
+_RARE_PINGS = {"grpc.keepalive_time_ms": 300_000}
+"""Milvus Lite ends a connection that sends more than that while it is idle, with a line on standard error."""
 _LOGGERS = ("pymilvus", "milvus_lite", "grpc._server")
 VECTOR = "vector"
 
@@ -159,7 +161,11 @@ def _connected(address: Address) -> "MilvusClient":
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return MilvusClient(
-            address.uri, token=os.environ.get(TOKEN_VARIABLE, ""), db_name=address.database, timeout=_CONNECT_S
+            address.uri,
+            token=os.environ.get(TOKEN_VARIABLE, ""),
+            db_name=address.database,
+            timeout=_CONNECT_S,
+            grpc_options=_RARE_PINGS if address.is_local else {},
         )
     except (MilvusException, OSError) as error:
         if address.is_local:
