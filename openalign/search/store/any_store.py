@@ -7,8 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from openalign.errors import OpenAlignError
 from openalign.search.rows import Row
 from openalign.search.store.meta import Meta
+
+
+class Unavailable(OpenAlignError):
+    """A store that cannot answer now, through no fault of what was asked."""
 
 
 class AnyStore(Protocol):
