@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from openalign.errors import OpenAlignError
 from openalign.extras import require
 from openalign.search.milvus.address import TOKEN_VARIABLE, Address
+from openalign.search.store.any_store import Unavailable
 
 if TYPE_CHECKING:
     from pymilvus import CollectionSchema, MilvusClient
@@ -27,16 +28,11 @@ _LOGGERS = ("pymilvus", "milvus_lite", "grpc._server")
 VECTOR = "vector"
 
 
-class Unreachable(OpenAlignError):
-    """The server is not there, or does not answer."""
-
-
 class Collection:
     """One collection; safe to use from many threads.
 
     Raises:
-        Unreachable: no server answers at the address.
-        OpenAlignError: a request is refused, with the server's reason.
+        Unavailable: no server answers at the address, or it cannot do what it is asked, with its reason.
     """
 
     def __init__(self, address: Address) -> None:
@@ -146,9 +142,9 @@ class Collection:
         try:
             yield
         except MilvusException as error:
-            raise OpenAlignError(f"{self.address.given}: Milvus refuses a request ({_reason(error)}).") from None
+            raise Unavailable(f"{self.address.given}: Milvus refuses a request ({_reason(error)}).") from None
         except ValueError as error:  # of gRPC, when the server is gone
-            raise Unreachable(f"{self.address.given}: the connection to Milvus is closed ({error}).") from None
+            raise Unavailable(f"{self.address.given}: the connection to Milvus is closed ({error}).") from None
 
 
 def _connected(address: Address) -> "MilvusClient":
@@ -173,7 +169,7 @@ def _connected(address: Address) -> "MilvusClient":
                 f"{address.uri} cannot be opened as a folder of Milvus Lite: another process has it open, or it is "
                 "something else."
             ) from None
-        raise Unreachable(
+        raise Unavailable(
             f"{address.given}: no Milvus answers at {address.uri} ({_reason(error)}); start it, or name another one."
         ) from None
 

@@ -7,10 +7,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from openalign.errors import OpenAlignError
 from openalign.search.rows import Row
 from openalign.search.store.groups import Groups
 from openalign.search.store.meta import Meta
 from openalign.search.store.texts import Texts
+
+
+class Unavailable(OpenAlignError):
+    """A store that cannot answer now, through no fault of what was asked."""
 
 
 class AnyStore(Protocol):

@@ -77,3 +77,13 @@ def test_a_store_tells_that_a_later_run_has_ended(embedded, lite):
     assert first.store.is_current
     assert len(Index.build([embedded / "none", embedded / "thumbnails"], to=lite)) == 24
     assert not first.store.is_current and first.store.opened_again().is_current
+
+
+def test_a_server_that_is_gone_is_a_503_that_does_not_name_it(embedded, lite):
+    index = Index.build(embedded / "none", to=lite)
+    with TestClient(create_app(index)) as client:
+        index.store._collection._client.drop_collection("photos")
+        reply = client.get("/search", params={"text": "a red wall"})
+        assert reply.status_code == 503 and "Milvus refuses a request" in reply.json()["error"]
+        assert reply.json()["error"].startswith("photos: ") and "store.db" not in reply.text
+        assert client.get("/health").status_code == 200
