@@ -26,12 +26,15 @@ def build(
     strict: bool = False,
     re_embed: bool = False,
     watch: bool = False,
+    texts: bool = False,
 ) -> None:
     """Bring the index `to` up to date with the images of `paths`, so that it holds exactly these; make it if need be.
 
     `options` are those of `open_pairs` about columns, split and layout. Images with equal bytes are one row. What has
     the same name, size and time as before is not read; what has other bytes is embedded; images that `paths` no longer
     have are removed at the end. Each batch is there for readers and for the next run as soon as it is embedded.
+
+    With `texts` the texts get vectors as well, from then on in every run.
 
     With `re_embed` all images are embedded again, into an index that replaces the older one when it is finished. With
     `watch` the sources are looked at again every few seconds, until Ctrl-C.
@@ -46,18 +49,22 @@ def build(
     paths = list({permanent_name(path): path for path in paths}.values())
     sources = [open_source(path, options, announced=True) for path in paths]
     with locked(to), place_of(to, model, re_embed=re_embed, strict=strict) as place:
-        run = Run(place, model, paths, options, strict=strict)
+        run = Run(place, model, paths, options, strict=strict, texts=texts)
         run.look_at(sources)
         place.finish()
         if watch:
             keep_up(run, paths, options)
 
 
-def build_from_vectors(images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False) -> None:
+def build_from_vectors(
+    images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False, texts: bool = False
+) -> None:
     """Bring the index `to` up to date with folders of vectors, so that it holds exactly their images; see `build`."""
     to = to.resolve() if to.is_symlink() else to
+    if not images.thumbnails:
+        say("The vectors have no thumbnails: the search page shows grey in their place")
     with locked(to), place_of(to, images.model, re_embed=re_embed, strict=strict) as place:
-        Run(place, images.model, images.names, images.options, strict=strict).take_all(images)
+        Run(place, images.model, images.names, images.options, strict=strict, texts=texts).take_all(images)
         place.finish()
 
 

@@ -39,12 +39,13 @@ from openalign.serve.protection.connections import (
 )
 from openalign.serve.protection.guard import Guard
 from openalign.serve.routes import add_classify, add_search
+from openalign.serve.saved import add_saved
 from openalign.serve.service import Service
 from openalign.serve.work.batching import SharedModel
 from openalign.serve.work.queueing import QueueLimits, WorkQueue
 from openalign.version import __version__
 
-ROUTES = (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai)
+ROUTES = (add_state, add_pictures, add_image_files, add_search, add_saved, add_classify, add_embed, add_openai)
 SECONDS_TO_END = 2
 """For requests in work when the service is told to end, and then for the model's last batch."""
 
@@ -65,18 +66,18 @@ def create_app(
     Args:
         access: who is answered; by default everyone.
         limits: how much work may wait.
-        whole_paths: whether hits have the absolute paths of images, for a service that answers this machine only.
+        whole_paths: whether hits have absolute paths and queries may be saved: it answers this machine only.
 
     Raises:
         OpenAlignError: the model cannot be loaded, or the index folder has a damaged `examples.json`.
     """
     access = access or Access()
-    meta, metrics = index.store.meta, Metrics()
-    export = None if model else exported(meta.model, meta.fingerprint)
-    chosen = faster_of(export, lambda: index.model) if export else model or index.model
-    shared = SharedModel(chosen, metrics.batch)
+    metrics = Metrics()
+    shared = SharedModel(model or _fastest(index), metrics.batch)
     current = CurrentIndex(Index(index.store, shared))
-    service = Service(current, WorkQueue(limits), metrics, Links(access.key, whole_paths))
+    service = Service(
+        current, WorkQueue(limits), metrics, Links(access.key, whole_paths), whole_paths or access.key is not None
+    )
 
     # The interactive documentation would load scripts from other hosts, so it is off; /openapi.json stays.
     app = FastAPI(
@@ -89,6 +90,12 @@ def create_app(
     for add in ROUTES:
         add(app, service)
     return app
+
+
+def _fastest(index: Index) -> DualEncoder:
+    """The model of an index, or an export of it that is faster."""
+    export = exported(index.store.meta.model, index.store.meta.fingerprint)
+    return faster_of(export, lambda: index.model) if export else index.model
 
 
 def _lifespan(current: CurrentIndex, shared: SharedModel) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -71,7 +71,13 @@ def add_pictures(app: FastAPI, service: Service) -> None:
         service.check(row)
         return Picture.of(service.index.row(row), links)
 
+    def alike(row: int) -> Pictures:
+        """The near-duplicates of an indexed image, without itself."""
+        service.check(row)
+        return Pictures(images=[Picture.of(each, links) for each in service.index.alike(row)])
+
     for prefix in PREFIXES:
+        app.get(f"{prefix}/alike/{{row}}", responses=FAILURES)(alike)
         app.get(f"{prefix}/info", responses=FAILURES)(about)
         app.get(f"{prefix}/browse", responses=FAILURES)(browse)
         app.get(f"{prefix}/rows/{{row}}", responses=FAILURES)(one)

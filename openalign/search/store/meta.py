@@ -17,8 +17,8 @@ from openalign.search.watched import DamagedIndex
 from openalign.validation import requirement
 
 META = "meta.json"
-VERSION = 3
-"""Raised when vectors or files change: version 2 was written anew as a whole at every change."""
+VERSION = 4
+"""Raised when vectors or files change: version 3 knew no near-duplicates."""
 _MOST_BYTES = 2**26
 _MOST_ROWS = 2**40
 
@@ -67,11 +67,18 @@ class Meta:
     deleted: Count = 0
     deleted_check: int = 0
     problems_check: int = 0
+    compared: Count = 0
+    """The last id of an image that was compared with those before it for near-duplicates."""
+    alike_check: int = 0
     generation: Annotated[int, Field(ge=1)] = 1
     """Changes when rows are numbered anew."""
     graph: GraphFile | None = None
     mark: Mark | None = None
     """Where matches end; none in an index of an older program."""
+    texts: Count = 0
+    """Texts with vectors; none unless they were asked for."""
+    text_mark: Mark | None = None
+    """Where matches end among these; its `neighbours` are images of the collection as queries."""
     commits: Count = 0
     finished: bool = False
     """Whether the last run came to its end."""
@@ -97,7 +104,7 @@ class Meta:
         return json.dumps(asdict(self))
 
 
-def meta_from(content: Any, where: Path) -> Meta:
+def meta_from(content: Any, where: str | Path) -> Meta:
     """The state in `content`, as `Meta.as_json` wrote it; raises DamagedIndex if it is not valid."""
     try:
         meta = TypeAdapter(Meta).validate_json(content)

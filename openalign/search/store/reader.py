@@ -16,9 +16,11 @@ from openalign.search.graph import Graph
 from openalign.search.query.conditions import parse_conditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
+from openalign.search.store.groups import Groups
 from openalign.search.store.meta import META, Meta, placed, read_commits
 from openalign.search.store.nearest import Nearest
 from openalign.search.store.table import RowTable, Stored
+from openalign.search.store.texts import Texts
 from openalign.search.store.vectors import Vectors, Vectors16
 from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile, WatchedFile
 
@@ -102,9 +104,23 @@ class Store:
         self._closing.close()
 
     @property
+    def name(self) -> str:
+        """What messages call the index."""
+        return str(self.folder)
+
+    @property
+    def title(self) -> str:
+        """What the search page calls it."""
+        return self.folder.resolve().name.removesuffix(".index")
+
+    @property
     def is_current(self) -> bool:
         """Whether no run has ended since it was opened."""
         return _identity(self.folder.resolve()) == self._opened_copy
+
+    def opened_again(self) -> "Store":
+        """The index as it is now."""
+        return Store(self.folder)
 
     @property
     def numbers(self) -> NDArray[np.int64]:
@@ -138,6 +154,20 @@ class Store:
             UsageError: a condition is malformed, or of a column that there is not.
         """
         return self._table.matching(parse_conditions(conditions, self.meta.columns))
+
+    def spread(self, count: int) -> list[int]:
+        """Up to `count` rows at even intervals."""
+        return [int(number) for number in self.numbers[evenly_spaced(self.meta.images, count)]]
+
+    @property
+    def groups(self) -> Groups:
+        """Which images are near-duplicates of each other."""
+        return self._table.groups
+
+    @property
+    def texts(self) -> Texts:
+        """The texts with vectors: none unless the index was built with them."""
+        return self._table.texts
 
     def holds(self, number: int) -> bool:
         """Whether there is an image in this row."""

@@ -22,6 +22,7 @@ from openalign.search.store.database import ROWS, cannot_write, opened_for_writi
 from openalign.search.store.meta import GraphFile, Meta, meta_from, write_copy
 from openalign.search.store.reader import evenly_spaced
 from openalign.search.store.rows_writer import RowsWriter
+from openalign.search.store.texts import TextsWriter
 from openalign.search.store.vectors import BLOCK_ROWS, Vectors, Vectors16
 from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile
 
@@ -45,12 +46,14 @@ class IndexWriter:
         self.folder = folder
         self._table = opened_for_writing(folder / ROWS)
         self._rows = RowsWriter(self._table)
+        self.alike = self._rows.alike
+        self.texts = TextsWriter(self._table)
         try:
             if begin_with is None:
                 self.meta = self._stored = self._read_state()
             else:
                 self.meta = begin_with
-                with self._transaction():
+                with self.transaction():
                     (folder / begin_with.vectors_file).touch()
             self._vectors = self._open_vectors()
             self._remove_leftovers()
@@ -60,7 +63,7 @@ class IndexWriter:
 
     def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
         """See `RowsWriter.find`."""
-        with self._readable_errors():
+        with self.readable_errors():
             return self._rows.find(listed)
 
     @property
@@ -70,19 +73,19 @@ class IndexWriter:
 
     def known(self, digest: bytes) -> int | None:
         """The id of the image with these bytes, if there is one."""
-        with self._readable_errors():
+        with self.readable_errors():
             found = self._table.execute("SELECT id FROM images WHERE digest = ?", (digest,)).fetchone()
         return found[0] if found else None
 
     def names_of(self, source: int) -> int:
         """How many names of a source there are."""
-        with self._readable_errors():
+        with self.readable_errors():
             found = self._table.execute("SELECT count(*) FROM files WHERE source = ?", (source,)).fetchone()
         return int(found[0])
 
     def add(self, images: Sequence[NewImage], names: Sequence[tuple[Listed, int]] = ()) -> None:
         """Append new images, and give those that are there, by id, further or changed names."""
-        with self._transaction():
+        with self.transaction():
             changed = [self._rows.insert(self.meta.rows + number, image) for number, image in enumerate(images)]
             changed += [self._rows.name(listed, image) for listed, image in names]
             for id_ in sorted(set().union(*changed)):
@@ -92,28 +95,32 @@ class IndexWriter:
 
     def remove_names(self, source: int, keep: set[tuple[str, int]]) -> None:
         """Remove the names of a source but for those to `keep` (name, copy); their images stay for now."""
-        with self._transaction():
+        with self.transaction():
             self._rows.remove_names(source, keep)
 
     def remove_nameless(self) -> int:
         """Remove the images that no source has any more; returns their number."""
         before = self.meta.deleted
-        with self._transaction():
+        with self.transaction():
             rows = self._rows.remove_nameless()
-            self.meta = replace(self.meta, deleted=len(rows), deleted_check=check_of_rows(np.array(rows, np.int64)))
+            deleted_check = check_of_rows(np.array(rows, np.int64))
+            # The largest ids may be given again.
+            compared = min(self.meta.compared, self.alike.last())
+            self.meta = replace(self.meta, deleted=len(rows), deleted_check=deleted_check, compared=compared)
+            self.meta = replace(self.meta, alike_check=self.alike.check())
         return self.meta.deleted - before
 
     def forget_graph(self) -> None:
         """Go on without the graph, whose file is damaged."""
-        with self._transaction():
+        with self.transaction():
             self.meta = replace(self.meta, graph=None)
         self._remove_leftovers()
 
     def make_graph(self) -> None:
         """Make a graph of all rows."""
-        with self._readable_errors():
+        with self.readable_errors():
             made = self._graph_of(self.meta)
-        with self._transaction():
+        with self.transaction():
             self.meta = replace(self.meta, graph=made)
         self._remove_leftovers()
 
@@ -123,10 +130,10 @@ class IndexWriter:
         Readers keep the files of theirs.
         """
         meta = replace(self.meta, generation=self.meta.generation + 1, rows=self.meta.images, graph=None)
-        with self._readable_errors():
+        with self.readable_errors():
             checks = self._copy_vectors(self.folder / meta.vectors_file)
             graph = self._graph_of(meta) if with_graph else None
-        with self._transaction():
+        with self.transaction():
             self._table.execute("DELETE FROM blocks")
             self._table.executemany("INSERT INTO blocks VALUES (?, ?)", list(enumerate(checks)))
             self._rows.number_anew()
@@ -141,7 +148,7 @@ class IndexWriter:
         lines = [" ".join(problem.splitlines()).encode("utf-8", "backslashreplace").decode() for problem in problems]
         meta = replace(meta, problems_check=check_of_lines(lines), finished=True)
         if meta != self._stored:
-            with self._transaction():
+            with self.transaction():
                 self._table.execute("DELETE FROM problems")
                 self._table.executemany("INSERT INTO problems VALUES (?, ?)", list(enumerate(lines)))
                 self.meta = meta
@@ -151,9 +158,14 @@ class IndexWriter:
         """Write `meta.json`, without which the folder is no index."""
         write_copy(self.folder, self.meta)
 
+    def thumbnail(self, image: int) -> bytes:
+        """The small JPEG of an image, by its id."""
+        with self.readable_errors():
+            return self._rows.thumbnail(image)
+
     def sample(self, count: int) -> Vectors16:
         """The vectors (N, D) of up to `count` images, at even intervals."""
-        with self._readable_errors(), self._written_vectors() as (rows, vectors):
+        with self.readable_errors(), self._written_vectors() as (rows, vectors):
             return vectors.take(rows[evenly_spaced(len(rows), count)])
 
     def close(self) -> None:
@@ -165,9 +177,10 @@ class IndexWriter:
         self._table.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """What is changed inside, `meta` too, is there as a whole or not at all."""
         before = self.meta
-        with self._readable_errors():
+        with self.readable_errors():
             self._table.execute("BEGIN IMMEDIATE")
             try:
                 self.meta = replace(self.meta, finished=False)
@@ -229,7 +242,7 @@ class IndexWriter:
         return GraphFile(meta.rows, checksum.bytes, checksum.sha256)
 
     def _read_state(self) -> Meta:
-        with self._readable_errors():
+        with self.readable_errors():
             found = self._table.execute("SELECT content, crc FROM state WHERE one = 1").fetchone()
         if found is None or check_of(found[0]) != found[1]:
             raise DamagedIndex(f"{self.folder / ROWS} has lost its state: {ADVICE}")
@@ -257,7 +270,7 @@ class IndexWriter:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def _readable_errors(self) -> Iterator[None]:
+    def readable_errors(self) -> Iterator[None]:
         """Turn the exceptions of SQLite and usearch, raised for a full disk or a damaged file, into OpenAlignError."""
         try:
             yield
