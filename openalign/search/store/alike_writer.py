@@ -1,7 +1,7 @@
 """How the writer changes the tables `sketches` and `alike`; each call belongs to a transaction of its own.
 
-`sketches` has a perceptual hash and 8 x 8 grey levels of each image that shows anything, and `alike` each image that has
-near-duplicates, with the image (its leader) that stands for all of them. Both follow from the thumbnails.
+`sketches` has a perceptual hash and 8 x 8 grey levels of each image that shows anything, and `alike` each image that
+has near-duplicates, with the image (its leader) that stands for all of them. Both follow from the thumbnails.
 """
 
 import sqlite3
