@@ -21,7 +21,7 @@ from openalign.embedding.read import Vectors
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
-from openalign.search.derived.grouping import hash_of
+from openalign.search.derived.grouping import sketch_of
 from openalign.search.prepare import Item, Known, Prepared, Renamed
 from openalign.search.store.changes import Facts, Listed
 
@@ -158,7 +158,7 @@ def _of_sources(manifest: Manifest) -> Iterator[tuple[str, str]]:
 def _prepared(listed: Listed, row: Embedded, vector_D: NDArray[np.float16]) -> Prepared:
     facts = Facts(row.width, row.height, row.bytes, row.date, row.latitude, row.longitude)
     thumbnail = row.thumbnail or blank(row.width, row.height)
-    return Prepared(listed, row.key, row.digest, facts, thumbnail, hash_of(thumbnail), vector_D)
+    return Prepared(listed, row.key, row.digest, facts, thumbnail, sketch_of(thumbnail), vector_D)
 
 
 @lru_cache(maxsize=256)

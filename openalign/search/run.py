@@ -124,7 +124,7 @@ class Run:
         images = []
         for (item, listed), vector_D in zip(waiting, vectors_ND.astype(np.float16), strict=True):
             if np.isfinite(vector_D).all():
-                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed, item.hash))
+                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed, item.sketch))
                 self._seen.update(each.source for each in listed)
             else:
                 message = LeftOut(Kind.IMAGE_NOT_READ, f"{item.where}: its vector is not finite")

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.search import Index
-from openalign.search.derived.grouping import MOST_CANDIDATES, closest_before, hash_of
+from openalign.search.derived.grouping import MOST_CANDIDATES, closest_before, sketch_of
 from openalign.search.store.groups import Groups
 
 
@@ -125,7 +125,7 @@ def test_pictures_that_show_nothing_are_near_duplicates_of_nothing(tmp_path, pai
     for number, colour in enumerate(("red", "red", "blue", "white", "white")):
         saved(Image.new("RGB", (50 + number, 50), colour), tmp_path / "photos" / f"{number}.png")
     assert not Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "i").store.groups.members
-    assert hash_of(b"no image") is None
+    assert sketch_of(b"no image") is None
 
 
 def test_many_equal_hashes_take_a_time_in_proportion_to_their_number():
@@ -138,7 +138,7 @@ def test_many_equal_hashes_take_a_time_in_proportion_to_their_number():
         return file.getvalue()
 
     ids = np.arange(1, 101)
-    assert list(closest_before(ids, np.zeros(100, np.int64), 99, thumbnail)) == []
+    assert list(closest_before(ids, np.zeros(100, np.int64), 99, lambda _: bytes(range(64)), thumbnail)) == []
     assert len(set(asked)) == 1 + MOST_CANDIDATES
 
 

@@ -96,11 +96,12 @@ def test_matches_are_ordered_before_the_first_are_taken_and_others_come_last(fac
     assert [each.row for each, _ in found.rows] == [each.row for each in [*inside, *rows[matching:]][:top]]
 
 
-@pytest.mark.parametrize("level", [float("inf"), float("-inf")])
-def test_where_nothing_or_everything_matches_the_order_is_by_score(level):
+@pytest.mark.parametrize(("level", "told"), [(float("inf"), False), (float("-inf"), True)])
+def test_where_nothing_matches_or_no_mark_is_known_the_order_is_by_score(level, told):
     rows = [row(number, name="cba"[number]) for number in range(3)]
     found = found_in_order(Collection(rows).find, level, 3, None, "name", Collection(rows))
     assert [each.row for each, _ in found.rows] == [0, 1, 2]
+    assert ("does not tell where matches end" in (found.note or "")) == told
 
 
 def test_that_no_match_has_a_date_is_said():

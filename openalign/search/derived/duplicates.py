@@ -16,7 +16,7 @@ def note_duplicates(writer: IndexWriter) -> None:
             return
         ids, hashes = writer.alike.hashes()
         first = int(np.searchsorted(ids, writer.meta.compared, side="right"))
-        pairs = list(closest_before(ids, hashes, first, writer.thumbnail))
+        pairs = list(closest_before(ids, hashes, first, writer.alike.grey, writer.thumbnail))
     with writer.transaction():
         writer.alike.join(pairs)
         writer.meta = replace(writer.meta, compared=last, alike_check=writer.alike.check())

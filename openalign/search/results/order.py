@@ -6,7 +6,7 @@ the best one) is found by asking for twice as many, until there are enough or no
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 import numpy as np
@@ -20,6 +20,7 @@ Sort = Literal["score", "date", "-date", "name", "-name", "size", "-size"]
 MOST_SORTED = 8192
 """Matches that are put in another order than by score; of more, the best ones."""
 _FIRST_SORTED = 256
+_NO_MARK = "The index does not tell where matches end (index it again): results are in the order of their scores."
 
 Scored = tuple[int, float]
 """A row and its score."""
@@ -95,8 +96,10 @@ class Rows(Protocol):
 def found_in_order(find: Find, level: float, top: int, groups: Folding | None, sort: Sort, store: Rows) -> Ordered:
     """The first `top` rows: those that score `level` or more in the order of `sort`, then others by their score."""
     best = best_groups(find, top, groups)
-    if sort == "score" or not math.isfinite(level):  # without a mark everything would match, or nothing does
+    if sort == "score" or level == math.inf:  # nothing matches
         return _with_rows(store, best)
+    if level == -math.inf:  # everything would
+        return replace(_with_rows(store, best), note=_NO_MARK)
     matching, is_cut = matches(find, level, groups)
     first = ordered(_with_rows(store, matching).rows, sort)
     beyond = [each for each in best if each[1] < level][: max(0, top - len(first.rows))]

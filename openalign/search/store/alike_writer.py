@@ -1,7 +1,7 @@
-"""How the writer changes the tables `hashes` and `alike`; each call belongs to a transaction of its own.
+"""How the writer changes the tables `sketches` and `alike`; each call belongs to a transaction of its own.
 
-`hashes` has the perceptual hash of each image that has one, and `alike` each image that has near-duplicates, with the
-image (its leader) that stands for all of them. Both follow from the thumbnails.
+`sketches` has a perceptual hash and 8 x 8 grey levels of each image that shows anything, and `alike` each image that
+has near-duplicates, with the image (its leader) that stands for all of them. Both follow from the thumbnails.
 """
 
 import sqlite3
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from openalign.search.store.changes import Sketch
 from openalign.search.store.checks import check_of_rows
 
 LEADERS = "SELECT id, leader FROM alike ORDER BY id"
@@ -21,15 +22,20 @@ class AlikeWriter:
     def __init__(self, table: sqlite3.Connection) -> None:
         self._table = table
 
-    def put_hash(self, image: int, value: int | None) -> None:
-        """Note the hash of a new image."""
-        if value is not None:
-            self._table.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?)", (image, value))
+    def put_sketch(self, image: int, sketch: Sketch | None) -> None:
+        """Note the sketch of a new image."""
+        if sketch is not None:
+            self._table.execute("INSERT OR REPLACE INTO sketches VALUES (?, ?, ?)", (image, *sketch))
 
     def hashes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ids (N,), sorted, and the hashes (N,) of all images that have one."""
-        found = np.array(self._table.execute("SELECT id, hash FROM hashes ORDER BY id").fetchall(), np.int64)
+        found = np.array(self._table.execute("SELECT id, hash FROM sketches ORDER BY id").fetchall(), np.int64)
         return found.reshape(-1, 2)[:, 0].copy(), found.reshape(-1, 2)[:, 1].copy()
+
+    def grey(self, image: int) -> bytes:
+        """The grey levels of an image that has a hash."""
+        found: bytes = self._table.execute("SELECT grey FROM sketches WHERE id = ?", (image,)).fetchone()[0]
+        return found
 
     def join(self, pairs: Iterable[tuple[int, int]]) -> None:
         """Put each image (the first) into the group of an earlier one."""
@@ -41,7 +47,7 @@ class AlikeWriter:
     def remove(self, images: Sequence[int]) -> None:
         """Forget images that are removed; another image leads what is left of their groups, a single one is none."""
         ids = [(each,) for each in images]
-        self._table.executemany("DELETE FROM hashes WHERE id = ?", ids)
+        self._table.executemany("DELETE FROM sketches WHERE id = ?", ids)
         leaders = {
             leader
             for each in ids

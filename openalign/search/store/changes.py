@@ -44,6 +44,15 @@ class Facts:
     longitude: float | None = None
 
 
+class Sketch(NamedTuple):
+    """What finds candidates for near-duplicates of an image (`openalign.search.derived.grouping`)."""
+
+    hash: int
+    """Perceptual hash, as a signed 64-bit integer."""
+    grey: bytes
+    """The thumbnail in 8 x 8 grey levels."""
+
+
 @dataclass(frozen=True)
 class NewImage:
     """An image whose bytes the index does not have yet; the first of `listed` gives it its name."""
@@ -53,8 +62,8 @@ class NewImage:
     thumbnail: bytes
     vector: Vectors16
     listed: list[Listed] = field(default_factory=list)
-    hash: int | None = None
-    """Perceptual hash of the thumbnail (`openalign.search.derived`), if it shows anything."""
+    sketch: Sketch | None = None
+    """Of the thumbnail, if it shows anything."""
 
 
 def derived_from(names: Sequence[Listed]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class RowsWriter:
         check = check_of_thumbnail(image.thumbnail, image.digest)
         sql = "INSERT INTO thumbnails (jpeg, crc) VALUES (?, ?)"
         id_ = int(self._table.execute(sql, (image.thumbnail, check)).lastrowid or 0)
-        self.alike.put_hash(id_, image.hash)
+        self.alike.put_sketch(id_, image.sketch)
         changed: set[int] = set().union(*(self.name(listed, id_) for listed in image.listed))
         facts = image.facts
         about = {
