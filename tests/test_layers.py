@@ -27,6 +27,7 @@ ROOMS = {
         *("demo", "commands", "__main__"),
     ],
     "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
+    "openalign.data.tables": ["hub"],
     "openalign.data.pairs": [
         "options reading folder_files",
         "pairs numbered_texts",

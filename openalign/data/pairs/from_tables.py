@@ -1,12 +1,11 @@
 """Pairs of tables that name their images or hold them: CSV, TSV, JSON Lines, Parquet, saved Hugging Face datasets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from openalign.data.files.image_folder import folder_of_images
@@ -34,18 +33,17 @@ def pairs_of_table(
     path: Path,
     options: ReadOptions,
     named: NamedImages | None = None,
-    only: Mapping[str, str] | None = None,
+    only: Callable[[pa.Table], pa.Table] | None = None,
 ) -> Pairs:
     """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read.
 
     Rows of which `named`, the images beside the table, does not hold the image are left out and counted; without it,
-    that is found out when an image is read. `only`: the rows with this value in each of these columns.
+    that is found out when an image is read. `only` gives the rows to take.
     """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, options.image_column, options.text_column, problems)
-    for column, value in (only or {}).items():
-        table = table.filter(pc.equal(table[column], value))
+    table = table if only is None else only(table)
     is_asked = options.image_column is not None
     if named is not None:
         options = replace(options, image_column=image_column_of(table, named, path, options))

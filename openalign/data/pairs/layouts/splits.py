@@ -67,7 +67,13 @@ def standard_split_of(name: str) -> str:
 
 def same_split(one: str, other: str) -> bool:
     """Whether two names of splits mean the same one: `val` and `validation`."""
-    return _NAMES.get(one.lower(), one.lower()) == _NAMES.get(other.lower(), other.lower())
+    return standard_word(one) == standard_word(other)
+
+
+def standard_word(name: str) -> str:
+    """`train`, `validation` or `test` for a whole name that is a word for it, blanks and case aside; else the name."""
+    clean = " ".join(name.split()).lower()
+    return _NAMES.get(clean, clean)
 
 
 def chosen_parts(
@@ -81,16 +87,31 @@ def chosen_parts(
     """
     splits = {split or UNNAMED: parts for split, parts in splits.items()} if len(splits) > 1 else splits
     known = ", ".join(splits)
-    if chosen is None and len(splits) > 1 and not mixing:
+    # Splits of other configurations than the default one are read only where they are named.
+    own = {split: parts for split, parts in splits.items() if "/" not in split} or splits if chosen is None else splits
+    if chosen is None and len(own) > 1 and not mixing:
         raise OpenAlignError(
             f"{name} holds several splits ({known}): choose one with {option('split')} (the setting `split`), "
             f"or all of them with {option(split=ALL_SPLITS)}"
         )
     if chosen in (None, ALL_SPLITS):
-        only = next(iter(splits), "") if len(splits) == 1 else ALL_SPLITS
-        return only, [part for parts in splits.values() for part in parts]
-    found = next((split for split in splits if same_split(split, chosen or "")), None)
+        only = next(iter(own), "") if len(own) == 1 else ALL_SPLITS
+        return only, [part for parts in own.values() for part in parts]
+    found = _meant(list(splits), chosen or "")
     if not found:
         listed = f"its splits are {known}" if any(splits) else "it has no splits"
         raise UsageError(f"{name} has no split {chosen!r}: {listed}")
-    return found, list(splits[found])
+    split = found[0] if len(found) == 1 else standard_word(found[0])
+    return split, [part for each in found for part in splits[each]]
+
+
+def _meant(splits: Sequence[str], chosen: str) -> list[str]:
+    """The splits that a name stands for: that of this very name, else all with another word for it (`val`, `valid`).
+
+    The name of a configuration with one split stands for that: `de` for `de/train`.
+    """
+    if chosen and chosen in splits:
+        return [chosen]
+    of_configuration = [split for split in splits if split.partition("/")[0] == chosen]
+    same = [split for split in splits if split and same_split(split, chosen)]
+    return same or (of_configuration if len(of_configuration) == 1 else [])
