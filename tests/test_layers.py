@@ -26,7 +26,17 @@ ROOMS = {
         *("data", "model", "curation", "embedding", "evaluation", "training", "search", "inspection", "serve"),
         *("demo", "commands", "__main__"),
     ],
-    "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
+    "openalign.data": [
+        "left_out split_names",
+        "files",
+        "images",
+        "tokenizer",
+        "tables",
+        "shards",
+        "sites",
+        "pairs",
+        "loading",
+    ],
     "openalign.data.tables": ["hub"],
     "openalign.data.pairs": [
         "options reading folder_files",

@@ -67,7 +67,7 @@ class Dialect:
         if image_column in names or text_column in names or not _is_data(names):
             return cls(delimiter, fields, False, has_blanks, image=image_column)
         rows = [row for line in lines if len(row := _fields(line, delimiter)) == len(fields)]
-        found = _names_without_header(rows, str(source.path))
+        found = names_without_header(rows, str(source.path))
         note = (
             f"{source.path} has no header line: its first line is read as data, column {found.index('image') + 1} as "
             f"`image` and column {found.index('text') + 1} as `text`"
@@ -139,7 +139,7 @@ def _is_data(first: Sequence[str]) -> bool:
     return len(first) > 1 and any(image_like(field.encode()) for field in first)
 
 
-def _names_without_header(rows: Sequence[Sequence[str]], where: str) -> list[str]:
+def names_without_header(rows: Sequence[Sequence[str]], where: str) -> list[str]:
     """`image` and `text` in their places, and `column_3` and so on.
 
     The image is the first column that names an image file, else the first URL; the text is the one with most words.

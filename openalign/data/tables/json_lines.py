@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ _NULL_LINE = re.compile(rb"\n[ \t\r\f\v]*null")
 _LONGEST_BLANK = 256
 """Bytes of a block that are searched again with the next one."""
 _BLOCK_BYTES = 1 << 20
+_MOST_OVER_LINES = 1 << 30
+"""Bytes of a file whose objects take several lines, which is read in one piece."""
+_BETWEEN = re.compile(r"[\s,\x1e]*")
+"""What may stand between two objects; U+001E in JSON text sequences (RFC 7464)."""
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A string literal; the end of the line closes one that lacks its quotation mark, so each byte is scanned once."""
 
@@ -108,11 +113,13 @@ def _depth(line: bytes) -> int:
 def _read_json_line_by_line(source: TableSource, problems: list[str]) -> pa.Table:
     """Read a file with lines that are not JSON objects, or nested too deeply, leaving out these lines."""
     rows: list[dict[str, Any]] = []
-    halves = 0
-    with listing(problems, source.path) as left_out:
+    found: list[str] = []
+    lines = halves = 0
+    with listing(found, source.path) as left_out:
         for number, line, is_whole in source.lines():
             if not line.strip():
                 continue
+            lines += 1
             row, reason = _object_in(line, source.in_utf8) if is_whole else (None, f"has more than {_megabytes()}")
             if row is None:
                 left_out.add(Kind.ROW_NOT_PARSED, f"{source.path} line {number} {reason}, and is left out")
@@ -120,9 +127,49 @@ def _read_json_line_by_line(source: TableSource, problems: list[str]) -> pa.Tabl
             if b"\\u" in line and (whole := with_utf8(row)) != row:
                 row, halves = whole, halves + 1
             rows.append(row)
+    if 2 * len(rows) < lines and (over_lines := _objects_over_lines(source)) and len(over_lines[0]) > len(rows):
+        rows, found = over_lines
+        whole_rows = [with_utf8(row) for row in rows]
+        halves = sum(one != other for one, other in zip(rows, whole_rows, strict=True))
+        rows = whole_rows
+    problems += found
     if halves:
         problems.append(f"{source.path}: {halves:,} rows hold half a surrogate pair, which is read as U+FFFD")
     return table_of(rows)
+
+
+def _objects_over_lines(source: TableSource) -> tuple[list[dict[str, Any]], list[str]] | None:
+    """The objects of a file in which each takes several lines, and what was left out; None if it is too large."""
+    with source.stream() as stream:
+        content: bytes = stream.read(_MOST_OVER_LINES + 1)
+    if len(content) > _MOST_OVER_LINES:
+        return None
+    rows: list[dict[str, Any]] = []
+    found: list[str] = []
+    with listing(found, source.path) as left_out:
+        for line, row in objects_in(content.decode("utf-8-sig", errors="replace")):
+            if row is not None and _depth(json.dumps(row).encode()) <= _MOST_NESTED:
+                rows.append(row)
+            else:
+                left_out.add(Kind.ROW_NOT_PARSED, f"{source.path} line {line} begins no JSON object, and is left out")
+    return rows, found
+
+
+def objects_in(text: str) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """Yield the objects of a text in which each takes one or several lines, as `indent=2` writes them, with its line.
+
+    None for what is no object; reading goes on at the next line that begins with `{`.
+    """
+    decoder = json.JSONDecoder()
+    place, line, counted = 0, 1, 0
+    while (place := _BETWEEN.match(text, place).end()) < len(text):  # type: ignore[union-attr]  # matches ""
+        line, counted = line + text.count("\n", counted, place), place
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            value, place = None, text.find("\n{", place + 1)
+            place = len(text) if place < 0 else place
+        yield line, value if isinstance(value, dict) else None
 
 
 def _object_in(line: bytes, in_utf8: bool) -> tuple[dict[str, Any] | None, str]:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from openalign.data.left_out import Kind, counted
-from openalign.data.pairs.layouts.splits import chosen_parts, split_of
+from openalign.data.pairs.layouts.splits import chosen_parts
 from openalign.data.pairs.open import open_pairs
+from openalign.data.split_names import split_of
 from openalign.errors import OpenAlignError, UsageError
 
 

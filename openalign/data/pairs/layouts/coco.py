@@ -16,10 +16,11 @@ from openalign.data.pairs.from_tables import pairs_of_table
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.split_column import names_of_splits, rows_of_splits
-from openalign.data.pairs.layouts.splits import UNNAMED, split_of, standard_split_of
+from openalign.data.pairs.layouts.splits import UNNAMED
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.split_names import split_of, standard_split_of
 from openalign.errors import OpenAlignError
 
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')

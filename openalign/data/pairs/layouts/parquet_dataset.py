@@ -11,9 +11,9 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.from_tables import pairs_of_tables
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.split_names import split_of
 from openalign.data.tables.datasets import missing_parts
 from openalign.data.tables.hub.card import card_of
 from openalign.data.tables.hub.configurations import Configuration, by_folders, declared, splits_of

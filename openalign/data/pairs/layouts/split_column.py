@@ -8,8 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.layouts.splits import ALL_SPLITS, UNNAMED, chosen_parts, split_of, standard_word
+from openalign.data.pairs.layouts.splits import ALL_SPLITS, UNNAMED, chosen_parts
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.split_names import split_of, standard_word
 from openalign.data.tables.columns import is_text, usual_name
 from openalign.data.tables.suffixes import JSON, table_suffix
 from openalign.options import option

@@ -1,32 +1,16 @@
-"""The splits of a data set, by the usual words in the names of files and folders."""
+"""The splits of a data set, by the names of files and folders, and which of them is read."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from openalign.data.split_names import same_split, split_of, standard_word
 from openalign.errors import OpenAlignError, UsageError
 from openalign.options import option
 
 ALL_SPLITS = "all"
 UNNAMED = "unnamed"
 """The split of files whose names tell none, beside others that do."""
-_WORDS = {
-    "train": ("train", "training", "trn"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "heldout", "holdout"),
-}
-_NAMES = {word: split for split, words in _WORDS.items() for word in words}
-_BETWEEN_WORDS = re.compile(r"[^a-z]+")
 _Part = TypeVar("_Part")
-
-
-def split_of(name: str) -> str:
-    """The split that the name of a file or folder tells: `cc3m-train-0001.tar` -> `train`; "" if it tells none.
-
-    The name is that of the data set: `val2017` -> `val`. Words within words do not count (`trainer`, `contest`).
-    """
-    words = _BETWEEN_WORDS.split(name.lower())
-    return next((word for word in words if word in _NAMES), "")
 
 
 def split_folders(folders: Iterable[str]) -> dict[str, list[str]]:
@@ -43,7 +27,7 @@ def split_folders(folders: Iterable[str]) -> dict[str, list[str]]:
     beside = {path[len(common)] if len(path) > len(common) else "" for path in paths}
     told = {name: split_of(name) for name in sorted(beside) if name}
     if not any(told.values()) or (
-        not all(told.values()) and len({_NAMES[split] for split in told.values() if split}) < 2
+        not all(told.values()) and len({standard_word(split) for split in told.values() if split}) < 2
     ):
         return {"": ["/".join(common)]}
     found: dict[str, list[str]] = {}
@@ -58,22 +42,6 @@ def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     first, last = min(paths), max(paths)
     same = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
     return first[: min(len(first), len(last)) if same is None else same]
-
-
-def standard_split_of(name: str) -> str:
-    """`train`, `validation` or `test`, whatever word for it a name has; "" if it tells none."""
-    return _NAMES.get(split_of(name), "")
-
-
-def same_split(one: str, other: str) -> bool:
-    """Whether two names of splits mean the same one: `val` and `validation`."""
-    return standard_word(one) == standard_word(other)
-
-
-def standard_word(name: str) -> str:
-    """`train`, `validation` or `test` for a whole name that is a word for it, blanks and case aside; else the name."""
-    clean = " ".join(name.split()).lower()
-    return _NAMES.get(clean, clean)
 
 
 def chosen_parts(

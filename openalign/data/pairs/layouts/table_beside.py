@@ -22,10 +22,10 @@ from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_each
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of, standard_split_of
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.split_names import split_of, standard_split_of
 from openalign.data.tables.suffixes import packing_of, table_suffix
 from openalign.errors import OpenAlignError
 
