@@ -148,7 +148,7 @@ def test_a_table_whose_index_is_the_image_is_read(tmp_path: Path, orient: Any) -
             {"cats": [{"image": "a.jpg"}], "dogs": [{"image": "b.jpg"}] * 2},
             r"several lists .* \(`cats` with 1, `dogs` with 2\)",
         ),
-        ({"a": {"b": {"c": 1}}, "d": 3}, 'holds an object of 2 keys .*orient="records"'),
+        ({"a": {"b": {"c": 1}}, "d": 3}, 'but an object of 2 keys .*orient="records"'),
         ([["one", "two"], ["three", "four"]], "a list of lists without names of columns"),
         ("text", "but a single str"),
     ],

@@ -97,11 +97,17 @@ def _is_about(file: str, source: Source) -> bool:
 
 
 def _holds_images(file: Path) -> bool:
-    """Whether a column holds bytes, alone or in objects; also if the file cannot be read."""
+    """Whether a column holds bytes or lists of numbers, alone or in objects; also if the file cannot be read."""
     try:
         schema = pq.read_schema(file)
     except (OSError, pa.ArrowException):
         return True
     kinds = [field.type for field in schema]
     inner = [field.type for kind in kinds if pa.types.is_struct(kind) for field in kind]
-    return any(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) for kind in (*kinds, *inner))
+    return any(_may_be_images(kind) for kind in (*kinds, *inner))
+
+
+def _may_be_images(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return bool(pa.types.is_uint8(kind.value_type)) or _may_be_images(kind.value_type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
