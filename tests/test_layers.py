@@ -41,7 +41,9 @@ ROOMS = {
     "openalign.data.pairs": [
         "options reading folder_files",
         "pairs numbered_texts",
-        "file_images texts_beside class_names named_images maps",
+        "class_names",
+        "evidence",
+        "file_images texts_beside named_images maps",
         "named_rows",
         "combine",
         "from_tables",

@@ -18,11 +18,14 @@ IMAGE_NAMES = (
 )
 TEXT_NAMES = (
     *("text", "caption", "captions", "sentences", "sentence", "raw", "title", "alt", "alt_text"),
-    *("description", "prompt", "comment"),
+    *("description", "prompt", "comment", "caption_str", "regions", "phrase"),
 )
-LABEL_NAMES = ("label", "labels", "fine_label", "class", "category")
-TEXT_FIELDS = ("raw", "text", "caption")
-"""Fields of an object whose text is the caption: COCO and Karpathy's splits write `{"raw": "..."}`."""
+LABEL_NAMES = (
+    *("label", "labels", "fine_label", "class", "category", "class_name", "label_name", "category_name"),
+    *("class_id", "label_id", "category_id", "class_idx", "label_idx", "target"),
+)
+TEXT_FIELDS = ("raw", "text", "caption", "phrase")
+"""Fields of an object whose text is the caption: Karpathy's splits write `raw`, Visual Genome's regions `phrase`."""
 
 _MOST_LISTED = 100
 
@@ -141,6 +144,7 @@ def _holds_pictures(schema: pa.Schema, name: str) -> bool:
 
 def _can_name_images(schema: pa.Schema, name: str) -> bool:
     kind = _first_type(schema, name)
+    kind = kind.value_type if is_list(kind) else kind
     return is_text(kind) or pa.types.is_struct(kind)
 
 

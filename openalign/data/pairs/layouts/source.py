@@ -12,8 +12,10 @@ from openalign.data.files.walk import files_below
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.folder_files import image_files, unread_files
 from openalign.data.pairs.maps import without_maps
+from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.texts_beside import Beside, texts_beside
 from openalign.data.shards.find import is_pattern, matching
+from openalign.data.split_names import standard_split_of
 from openalign.errors import OpenAlignError
 
 PathOrUrl = Path | str
@@ -101,6 +103,11 @@ class Source:
     def own_images(self) -> list[str]:
         """Those of `images` that are no masks or the like of others."""
         return without_maps(self.images, self.name, [])
+
+    @cached_property
+    def named_images(self) -> NamedImages:
+        """The images below a folder, by the names that tables give them."""
+        return NamedImages(Path(self.at), self.files, split_of=standard_split_of)
 
     @cached_property
     def beside(self) -> Beside:
