@@ -56,15 +56,15 @@ def are_numbers(values: list[str | None]) -> bool:
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """The numbers of a column of them, null for none; None if it holds anything else."""
-    if pa.types.is_integer(column.type):
-        numbers = column.cast(pa.int64())
-    elif pa.types.is_floating(column.type):
-        finite = pc.if_else(pc.is_finite(column), column, None)  # pandas writes numbers of a column that lacks some so
-        is_whole = pc.all(pc.equal(finite, pc.round(finite))).as_py()
-        numbers = finite.cast(pa.int64()) if is_whole else None
-    elif is_text(column.type):
-        numbers = _written_numbers(column.cast(pa.string()))
-    else:
+    try:
+        if is_text(column.type):
+            numbers = _written_numbers(column.cast(pa.string()))
+        elif pa.types.is_floating(column.type):  # as pandas writes numbers of a column that lacks some
+            values = column.cast(pa.float64())
+            numbers = pc.if_else(pc.is_finite(values), values, None).cast(pa.int64())
+        else:
+            numbers = column.cast(pa.int64()) if pa.types.is_integer(column.type) else None
+    except pa.ArrowException:  # fractions, and what 64 bits do not hold
         return None
     return None if numbers is None or numbers.null_count == len(numbers) or pc.min(numbers).as_py() < -1 else numbers
 
@@ -74,10 +74,7 @@ def _written_numbers(texts: pa.ChunkedArray) -> pa.ChunkedArray | None:
         if not pc.all(pc.fill_null(pc.match_substring_regex(some, _NUMBER), True)).as_py():
             return None
     digits = pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), r"\.0+$", "")
-    try:
-        return pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64())
-    except pa.ArrowInvalid:  # longer than 64 bits
-        return None
+    return pc.if_else(pc.equal(digits, ""), None, digits).cast(pa.int64())
 
 
 def _refusal(where: str, label: str, numbers: list[int], why: str) -> str:

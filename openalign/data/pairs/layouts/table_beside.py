@@ -52,6 +52,8 @@ class TableBeside:
         tables = [file for file, reason in reasons.items() if not reason]
         if not tables:
             return None
+        if rows := [file for file in tables if not _is_of_classes(source.at / file)]:  # 0, 1 could be ids of images
+            tables = rows
         splits: dict[str, list[PathOrUrl]] = {}
         for file in tables:
             splits.setdefault(split_of(file), []).append(source.child(file))
@@ -71,16 +73,21 @@ class TableBeside:
 
 def _not_used(source: Source, reasons: Mapping[str, str]) -> list[str]:
     """A message on each table that is not read; texts and JSON may be anything, and names of classes are no rows."""
-    named = {file for file in reasons if file.lower().endswith((".txt", ".json"))}
-    if isinstance(source.at, Path):
-        around = {(source.at / file).absolute().parent for file in reasons}
-        of_classes = set(tables_of_names(around))
-        named |= {file for file in reasons if (source.at / file).absolute() in of_classes}
     return [
         LeftOut(Kind.FILE_NOT_USED, f"{source.child(file)} {reason}")
         for file, reason in reasons.items()
-        if file not in named
+        if not file.lower().endswith((".txt", ".json")) and not _is_of_classes(Path(source.child(file)))
     ]
+
+
+def _is_of_classes(table: Path) -> bool:
+    """Whether a table is called as those of the names of classes are, and names no files."""
+    if table.absolute() not in tables_of_names([table.absolute().parent]):
+        return False
+    try:
+        return not any(is_image_file(value) for values in first_columns(table).values() for value in values)
+    except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError):
+        return False
 
 
 def _check_apart(name: str, read: Sequence[Pairs]) -> None:
