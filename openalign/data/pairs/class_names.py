@@ -21,6 +21,8 @@ _STEMS = (
     *("label_map", "labelmap", "id2label", "label2id", "class_to_idx", "idx_to_class", "label_to_id", "category_names"),
     *("words", "synset_words", "synsets", "loc_synset_mapping", "imagenet_class_index", "class_index", "wnid_to_name"),
 )
+_OF_CLASSES = re.compile(r"class|label|categor")
+_IS_MAP = re.compile(r"map|name|desc|dict|index|(?:\b|_)(?:to|2|id|idx)(?:\b|_)")
 _SUFFIXES = (".txt", ".names", ".csv", ".tsv", ".json", ".pbtxt")
 _ITEM = re.compile(r"\{[^{}]*\}")
 """An item of TensorFlow's label map, with a number and a name."""
@@ -138,8 +140,15 @@ def _tables_in(folder: Path) -> list[Path]:
         files = sorted(each for each in folder.iterdir() if each.is_file())
     except OSError:
         return []
-    known = [each for each in files if each.stem.lower() in _STEMS and each.suffix.lower() in _SUFFIXES]
-    return sorted(known, key=lambda each: _STEMS.index(each.stem.lower()))
+    known = [each for each in files if _may_name_classes(each.stem.lower()) and each.suffix.lower() in _SUFFIXES]
+    return sorted(
+        known, key=lambda each: _STEMS.index(each.stem.lower()) if each.stem.lower() in _STEMS else len(_STEMS)
+    )
+
+
+def _may_name_classes(stem: str) -> bool:
+    """Whether a file is called `classes`, or `label_num_to_disease_map` or the like."""
+    return stem in _STEMS or bool(_OF_CLASSES.search(stem) and _IS_MAP.search(stem))
 
 
 def _names_in(file: Path, ids: Sequence[str], in_order: _InOrder) -> dict[str, str]:

@@ -179,6 +179,9 @@ def _with_names(rows: list[list[Any]], where: str, problems: list[str]) -> list[
 def _rows_of_columns(value: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of an object of columns. A field that is no list beside lists is none, as in `version`."""
     lists = {name: each for name, each in value.items() if isinstance(each, list)}
+    is_named = usual_name(list(lists), (*IMAGE_NAMES, *TEXT_NAMES)) is not None
+    if not is_named and 1 < len(lists) == len(value) and all(map(_are_captions, lists.values())):
+        return [_entry(name, each) for name, each in value.items()]  # by names of images without a suffix
     if len(lists) > 1 and len({len(each) for each in lists.values()}) == 1:
         return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
     keyed = [each for each in value.values() if isinstance(each, dict)]
@@ -190,6 +193,11 @@ def _rows_of_columns(value: dict[str, Any]) -> list[dict[str, Any]]:
     if usual_name([str(name) for name in value], TEXT_NAMES):  # by the image, as `to_json` of a table with that index
         return [{"image": key, **row} for row, key in rows]
     return []
+
+
+def _are_captions(values: list[Any]) -> bool:
+    """Whether all are texts, and some of several words."""
+    return all(isinstance(each, str) for each in values) and any(len(each.split()) > 1 for each in values)
 
 
 def _entry(name: str, value: Any) -> dict[str, Any]:

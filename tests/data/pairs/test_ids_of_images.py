@@ -132,3 +132,29 @@ def test_a_table_that_is_not_read_is_told_with_what_it_holds(tmp_path: Path, con
     assert any(said.replace("\\", "") in each for each in pairs.problems)
     with pytest.raises(OpenAlignError, match=said):
         open_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"id": 4, "regions": [{"phrase": "a mast", "x": 1}]}, {"id": 5, "regions": [{"phrase": "a sail", "x": 2}]}],
+        {
+            "version": 1,
+            "data": [{"image_id": "4", "caption_str": "a mast"}, {"image_id": "5", "caption_str": "a sail"}],
+        },
+        {"4": ["a mast"], "5": ["a sail"]},
+        {"4": {"caption": "a mast"}, "5": {"caption": "a sail"}},
+    ],
+)
+def test_json_of_ids_names_the_images_beside_it(tmp_path: Path, value: object) -> None:
+    images(tmp_path, "VG/4.jpg", "VG/5.jpg", "VG/6.jpg")
+    (tmp_path / "notes.json").write_text(json.dumps(value))
+    assert pairs_in(tmp_path) == {"VG/4.jpg": "a mast", "VG/5.jpg": "a sail"}
+
+
+def test_json_that_only_has_ids_is_no_table_of_texts(tmp_path: Path) -> None:
+    images(tmp_path, "4.jpg", "5.jpg")
+    for name in ("4", "5"):
+        (tmp_path / f"{name}.txt").write_text(f"picture {name}")
+    (tmp_path / "boxes.json").write_text(json.dumps([{"id": 4, "box": [1, 2]}, {"id": 5, "box": [3, 4]}]))
+    assert pairs_in(tmp_path) == {"4.jpg": "picture 4", "5.jpg": "picture 5"}

@@ -161,3 +161,10 @@ def test_json_of_another_form_is_named_in_a_sentence(tmp_path: Path, value: Any,
 def written(folder: Path, value: Any) -> Path:
     (folder / "t.json").write_text(json.dumps(value))
     return folder / "t.json"
+
+
+def test_lists_of_captions_by_names_without_a_suffix_are_captions_of_images(tmp_path: Path) -> None:
+    value = {"heron": ["a grey bird", "it wades"], "egret": ["a white bird", "it flies"]}
+    table = read_table(written(tmp_path, value))
+    assert table["image"].to_pylist() == ["heron", "heron", "egret", "egret"]
+    assert table["text"].to_pylist() == [text for texts in value.values() for text in texts]

@@ -19,7 +19,8 @@ from openalign.data.tables.suffixes import packing_of, table_suffix
 _BYTES = 1 << 16
 _ROWS = 200
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
-_JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
+_JSON_LIST = re.compile(r"\[\s*\{")
+_JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*[\[{]')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 Columns = dict[str, list[str | None]]
@@ -28,7 +29,8 @@ Columns = dict[str, list[str | None]]
 def first_columns(table: Path) -> Columns:
     """The first values of each column as texts: of objects those of their fields, of lists the first.
 
-    Of JSON in one piece only the names of image files in it, or its keys. Raises what the readers do.
+    Of JSON in one piece also, under "", the names of image files anywhere in it, or its keys. Raises what the readers
+    do.
     """
     if table.suffix.lower() == ".parquet":
         with pq.ParquetFile(table) as file:
@@ -100,8 +102,15 @@ def _written(cell: str) -> str:
 
 
 def _in_json(text: str) -> Columns:
+    """The fields of the first objects in a list, and under "" the names of image files anywhere, else the keys."""
     names = [name for name in _JSON_TEXT.findall(text) if is_image_file(name)]
-    return {"": names or _JSON_KEY.findall(text)}
+    rows: list[dict[str, Any]] = []
+    if first := _JSON_LIST.search(text):
+        for _, row in objects_in(text[first.end() - 1 :]):
+            if row is None or len(rows) == _ROWS:  # the last one is cut off
+                break
+            rows.append(row)
+    return {**_of_objects(rows), "": list(names or _JSON_KEY.findall(text))}
 
 
 def _decoded(content: bytes) -> str:

@@ -143,7 +143,9 @@ def _why_not(table: Path, named: NamedImages) -> str:
     # `apple` may be the name of apple.jpg and its text; the column that has the names of files names the images.
     taken = files or [max(naming, key=lambda name: named.number_named(columns[name], table))]
     others = {name: values for name, values in columns.items() if name not in taken}
-    if table.suffix.lower() == ".json" or any(map(_could_be_texts, others.values())):
+    if "" in naming or any(
+        map(_could_be_texts, others.values())
+    ):  # names anywhere in JSON: of its form nothing is known
         return ""
     if classes_in(list(columns), list(columns.values())) or _are_named_labels(others, table):
         return ""
@@ -159,6 +161,7 @@ def _are_named_labels(columns: Columns, table: Path) -> bool:
 
 def _shown(columns: Columns) -> str:
     """The columns in a message, the first ones with values."""
+    columns = {name: values for name, values in columns.items() if name}
     first = [f"`{name}` holds {_some([each for each in values if each])}" for name, values in columns.items()]
     return f"{', '.join(first[:_MOST_SHOWN]) or 'it has no columns'}{', ...' if len(first) > _MOST_SHOWN else ''}"
 
