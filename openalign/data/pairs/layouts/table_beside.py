@@ -142,7 +142,7 @@ def _why_not(table: Path, named: NamedImages) -> str:
     files = [name for name in naming if any(map(is_image_file, columns[name]))]
     # `apple` may be the name of apple.jpg and its text; the column that has the names of files names the images.
     taken = files or [max(naming, key=lambda name: named.number_named(columns[name], table))]
-    others = {name: values for name, values in columns.items() if name not in taken}
+    others = {name: values for name, values in columns.items() if name and name not in taken}
     if "" in naming or any(
         map(_could_be_texts, others.values())
     ):  # names anywhere in JSON: of its form nothing is known
