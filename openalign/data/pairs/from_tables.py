@@ -74,7 +74,7 @@ def _has_images(table: pa.Table, path: Path, options: ReadOptions) -> bool:
     """Whether a table holds images, their addresses, or names by which some of the first are found."""
     try:
         chosen = choose_columns(table.schema, options.image_column, options.text_column, need_text=False)
-        values = field_of(table, chosen.image).slice(0, _SAMPLE)
+        values = field_of(table, chosen.image).slice(0, _FILES_TRIED)
     except OpenAlignError:
         return False
     if not is_text(values.type):
@@ -83,7 +83,7 @@ def _has_images(table: pa.Table, path: Path, options: ReadOptions) -> bool:
     if any(form_of(name) not in (Form.PATH, Form.FILE_URL) for name in names):
         return True
     folder = folder_of_images(path, names)
-    return not names or any(existing_file(folder, name).is_file() for name in names[:_FILES_TRIED])
+    return not names or any(existing_file(folder, name).is_file() for name in names)
 
 
 def _with_texts_in(table: pa.Table, column: str | None) -> pa.Table:

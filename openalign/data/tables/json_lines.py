@@ -19,6 +19,7 @@ from openalign.errors import OpenAlignError
 _MOST_NESTED = 200
 """Lists and objects within each other in a line; a line with more is left out."""
 _NO_OPENING_BRACKET = bytes(set(range(256)) - set(b"[{\n"))
+_MANY_BRACKETS = re.compile(rb"[\[{]{%d}" % (_MOST_NESTED + 1))
 _NULL_LINE = re.compile(rb"\n[ \t\r\f\v]*null")
 _LONGEST_BLANK = 256
 """Bytes of a block that are searched again with the next one."""
@@ -39,7 +40,7 @@ def read_json_lines(
     The image and the text column stay strings. Half a surrogate pair becomes U+FFFD, and is noted in `problems`.
     Raises `OpenAlignError` if a named column does not exist.
     """
-    if _is_nested_deeply(source) or _has_null_line(source):
+    if _could_crash(source):
         return _read_json_line_by_line(source, problems)
     try:
         table = _parse_json_lines(source, None)
@@ -72,32 +73,22 @@ def _parse_json_lines(source: TableSource, schema: pa.Schema | None) -> pa.Table
     return table
 
 
-def _is_nested_deeply(source: TableSource) -> bool:
-    """Whether a line is nested so deeply that pyarrow's recursive JSON reader could crash the process."""
-    opening = 0  # opening brackets of a line that started in the previous block
+def _could_crash(source: TableSource) -> bool:
+    """Whether a line could crash pyarrow's JSON reader: one nested deeply, or that begins with `null`."""
+    opening, before = b"", b"\n"  # opening brackets of a line that started in the previous block; its end
+    many = False
     with source.stream() as stream:
         while block := stream.read(_BLOCK_BYTES):
-            counts = [len(brackets) for brackets in block.translate(None, _NO_OPENING_BRACKET).split(b"\n")]
-            counts[0] += opening
-            if max(counts) > _MOST_NESTED:
-                break
-            opening = counts[-1]
-        else:
-            return False
-    # There are many brackets, but they may be side by side or within strings.
-    return any(not is_whole or _depth(line) > _MOST_NESTED for _, line, is_whole in source.lines())
-
-
-def _has_null_line(source: TableSource) -> bool:
-    """Whether a line begins with `null`, which kills the process if pyarrow 26 parses it first."""
-    before = b"\n"
-    with source.stream() as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            joined = before + block
-            if b"null" in joined and _NULL_LINE.search(joined):
-                return True
-            before = joined[-_LONGEST_BLANK:]
-    return False
+            start = before + block[:_LONGEST_BLANK]
+            if (b"null" in block and _NULL_LINE.search(block)) or (b"null" in start and _NULL_LINE.search(start)):
+                return True  # pyarrow 26 dies if it parses it first
+            before = block[-_LONGEST_BLANK:] if len(block) >= _LONGEST_BLANK else (before + block)[-_LONGEST_BLANK:]
+            opening += block.translate(None, _NO_OPENING_BRACKET)
+            has_inner = b"[" in opening or b"{{" in opening  # most lines are one object of texts
+            many = many or (has_inner and _MANY_BRACKETS.search(opening) is not None)
+            opening = opening[opening.rfind(b"\n") + 1 :]
+    # There may be many brackets that are side by side or within strings.
+    return many and any(not is_whole or _depth(line) > _MOST_NESTED for _, line, is_whole in source.lines())
 
 
 def _depth(line: bytes) -> int:
