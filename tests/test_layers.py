@@ -70,6 +70,7 @@ ROOMS = {
     ],
     "openalign.search": ["rows watched query mark", "graph", "store"],
     "openalign.commands": ["output"],
+    "openalign.serve": ["links metrics log", "wire work", "failures protection"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],
 }
 """The rooms of a folder, in order; those named together know nothing of each other.

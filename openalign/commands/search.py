@@ -137,8 +137,8 @@ def serve(
     OPENALIGN_API_KEY=... openalign serve photos.index --host 0.0.0.0 --allow-host photos.example.org --rate 5
     ```
     """
-    from openalign.serve.access import KEY_VARIABLE
     from openalign.serve.app import serve
+    from openalign.serve.protection.access import KEY_VARIABLE
 
     key = os.environ.get(KEY_VARIABLE)
     serve(index, host=host, port=port, model=model, allow_host=allow_host or (), rate=rate, key=key)

@@ -1,5 +1,6 @@
 """The search service: a page and a JSON API, on a port of this machine until Ctrl-C."""
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -7,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import uvicorn
@@ -15,23 +17,31 @@ from starlette.types import ASGIApp
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model.dual_encoder import DualEncoder
-from openalign.model.onnx_encoder import exported
+from openalign.model.onnx.encoder import exported
+from openalign.model.onnx.faster import faster_of
 from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
-from openalign.serve.access import LOCAL_NAMES, Access
-from openalign.serve.batching import SharedModel
-from openalign.serve.connections import ACCEPTED_AT_ONCE, Connections, Server, most_connections, raise_open_files
+from openalign.serve.current import CurrentIndex
 from openalign.serve.embed import add_embed, add_openai
 from openalign.serve.failures import answer_failures
-from openalign.serve.guard import Guard
 from openalign.serve.links import Links
 from openalign.serve.log import without_repeats
 from openalign.serve.metrics import Measured, Metrics
 from openalign.serve.pictures import add_image_files, add_page, add_pictures, add_state
-from openalign.serve.queueing import QueueLimits, WorkQueue
+from openalign.serve.protection.access import LOCAL_NAMES, Access
+from openalign.serve.protection.connections import (
+    ACCEPTED_AT_ONCE,
+    Connections,
+    Server,
+    most_connections,
+    raise_open_files,
+)
+from openalign.serve.protection.guard import Guard
 from openalign.serve.routes import add_classify, add_search
 from openalign.serve.service import Service
+from openalign.serve.work.batching import SharedModel
+from openalign.serve.work.queueing import QueueLimits, WorkQueue
 from openalign.version import __version__
 
 ROUTES = (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai)
@@ -49,7 +59,8 @@ def create_app(
 ) -> FastAPI:
     """The service of one index. The model is loaded now (unless `model` is given), not at the first query.
 
-    Where `MODEL/onnx` holds an export of the model (`openalign export`), that is used instead of torch.
+    Where `MODEL/onnx` holds an export of the model (`openalign export`) that is faster than torch here, that is used.
+    While the service runs, the index is opened again after each run that changed it.
 
     Args:
         access: who is answered; by default everyone.
@@ -61,23 +72,36 @@ def create_app(
     """
     access = access or Access()
     meta, metrics = index.store.meta, Metrics()
-    shared = SharedModel(model or exported(meta.model, meta.fingerprint) or index.model, metrics.batch)
-    service = Service(Index(index.store, shared), WorkQueue(limits), metrics, Links(access.key, whole_paths))
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        shared.close(SECONDS_TO_END)
+    export = None if model else exported(meta.model, meta.fingerprint)
+    chosen = faster_of(export, lambda: index.model) if export else model or index.model
+    shared = SharedModel(chosen, metrics.batch)
+    current = CurrentIndex(Index(index.store, shared))
+    service = Service(current, WorkQueue(limits), metrics, Links(access.key, whole_paths))
 
     # The interactive documentation would load scripts from other hosts, so it is off; /openapi.json stays.
-    app = FastAPI(title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(current, shared)
+    )
     app.add_middleware(Guard, access=access)
     app.add_middleware(Measured, metrics=metrics)
-    answer_failures(app, service.index)
+    answer_failures(app, lambda: service.index)
     add_page(app)
     for add in ROUTES:
         add(app, service)
     return app
+
+
+def _lifespan(current: CurrentIndex, shared: SharedModel) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Follow the index while the service runs, and end the model's threads after it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(current.follow())
+        yield
+        following.cancel()
+        shared.close(SECONDS_TO_END)
+
+    return lifespan
 
 
 def serve(

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from openalign.errors import OpenAlignError
 from openalign.serve.failures import NoSuchModel
-from openalign.serve.queueing import items_of
 from openalign.serve.service import FAILURES, MAX_TEXT, PREFIXES, Service, Words, encodable
 from openalign.serve.wire import OpenAIProblem, Reply
+from openalign.serve.work.queueing import items_of
 
 MAX_INPUTS = 2048
 """Texts and images of one request, as OpenAI limits it."""

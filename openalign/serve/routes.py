@@ -13,7 +13,6 @@ from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
-from openalign.serve.queueing import items_of
 from openalign.serve.service import (
     FAILURES,
     PREFIXES,
@@ -32,6 +31,7 @@ from openalign.serve.service import (
     Upload,
 )
 from openalign.serve.wire import Answer, Found, Label, Labels
+from openalign.serve.work.queueing import items_of
 
 
 def add_search(app: FastAPI, service: Service) -> None:

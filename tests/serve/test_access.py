@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from openalign.errors import UsageError
-from openalign.serve import access
-from openalign.serve.access import LOCAL_NAMES, Access
 from openalign.serve.app import _hosts, create_app, serve
+from openalign.serve.protection import access
+from openalign.serve.protection.access import LOCAL_NAMES, Access
 
 KEY = "a key of this test"[::2].replace(" ", "-") + "-0123456789"
 

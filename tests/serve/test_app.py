@@ -10,9 +10,9 @@ from PIL import Image
 
 from openalign.errors import OpenAlignError
 from openalign.search import Index
-from openalign.serve.access import LOCAL_NAMES, Access
 from openalign.serve.app import create_app, serve
-from openalign.serve.guard import MAX_BODY
+from openalign.serve.protection.access import LOCAL_NAMES, Access
+from openalign.serve.protection.guard import MAX_BODY
 
 
 @pytest.fixture

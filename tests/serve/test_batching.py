@@ -5,7 +5,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from openalign.serve.batching import SharedModel
+from openalign.serve.work.batching import SharedModel
 
 
 class Slow:

@@ -18,8 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from openalign.serve import log
 from openalign.serve.app import server_of
-from openalign.serve.connections import Connection, Connections, most_connections, raise_open_files
 from openalign.serve.log import OnceAMinute, without_repeats
+from openalign.serve.protection.connections import Connection, Connections, most_connections, raise_open_files
 
 pytestmark = pytest.mark.slow
 

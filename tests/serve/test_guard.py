@@ -7,10 +7,10 @@ import anyio
 import pytest
 from fastapi.testclient import TestClient
 
-from openalign.serve import guard
-from openalign.serve.access import Access
 from openalign.serve.app import create_app
-from openalign.serve.guard import Guard
+from openalign.serve.protection import guard
+from openalign.serve.protection.access import Access
+from openalign.serve.protection.guard import Guard
 
 LONG = 60
 PAGE = {"/", "/favicon.ico", "/static"}

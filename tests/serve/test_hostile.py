@@ -26,7 +26,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from PIL import Image
 
-from openalign.serve.guard import MAX_BODY
+from openalign.serve.protection.guard import MAX_BODY
 from tests import preloaded
 
 pytestmark = pytest.mark.slow

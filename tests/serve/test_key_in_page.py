@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from openalign.serve.access import LOCAL_NAMES, Access
 from openalign.serve.app import create_app
+from openalign.serve.protection.access import LOCAL_NAMES, Access
 from tests.serve.opened_page import served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")

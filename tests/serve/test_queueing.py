@@ -11,10 +11,10 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from openalign.serve import queueing
 from openalign.serve.app import create_app
-from openalign.serve.batching import Abandoned
-from openalign.serve.queueing import Busy, QueueLimits, WorkQueue
+from openalign.serve.work import queueing
+from openalign.serve.work.batching import Abandoned
+from openalign.serve.work.queueing import Busy, QueueLimits, WorkQueue
 
 LONG = 60
 """Seconds that no test takes."""

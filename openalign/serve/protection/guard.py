@@ -6,7 +6,7 @@ import re
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openalign.serve.access import Access
+from openalign.serve.protection.access import Access
 from openalign.serve.wire import failed
 
 MAX_BODY = 20 * 1024 * 1024

@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from openalign.errors import OpenAlignError
-from openalign.serve.batching import GIVEN_UP, Abandoned, pixels_of
+from openalign.serve.work.batching import GIVEN_UP, Abandoned, pixels_of
 
 T = TypeVar("T")
 

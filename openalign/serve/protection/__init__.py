@@ -1,0 +1,1 @@
+"""Who may ask the service, and how much: names, keys, rates, sizes, connections and their time limits."""

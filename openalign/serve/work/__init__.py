@@ -1,0 +1,1 @@
+"""How the requests of all users share one model: batches, and a bounded queue in front of them."""
