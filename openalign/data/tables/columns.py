@@ -178,7 +178,7 @@ def _strings(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     column = field_of(table, name)
     if not is_text(column.type):
         named = pa.types.is_struct(column.type) and len(column.type) > 0
-        fields = f": name one of its fields, as {name}.{column.type[0].name}" if named else ""
+        fields = f": name one of its fields, as {_listed([f'{name}.{column.type[0].name}'])}" if named else ""
         raise OpenAlignError(f"{where}: column {name!r} holds {_type_name(column.type)}, not text{fields}")
     return column.cast(pa.string())
 
