@@ -88,6 +88,13 @@ def test_numbers_are_learned_where_the_column_is_named(tmp_path: Path) -> None:
     assert open_pairs(table(tmp_path, [7, 3]), text_column="label").texts() == ["7", "3"]
 
 
+@pytest.mark.parametrize("column", [None, "label"])
+def test_names_become_words_where_they_are_texts(tmp_path: Path, column: str | None) -> None:
+    path = table(tmp_path, [1, 0])
+    (tmp_path / "classes.txt").write_text("grey_heron\nlittle-egret\n")
+    assert open_pairs(path, text_column=column).texts() == ["little egret", "grey heron"]
+
+
 def test_numbers_beside_texts_are_named_as_labels(tmp_path: Path) -> None:
     put(tmp_path, a=None, b=None)
     (tmp_path / "t.csv").write_text("image,caption,label\na.jpg,in the reeds,1\nb.jpg,in flight,0\n")

@@ -44,7 +44,7 @@ def with_named_labels(table: pa.Table, path: Path, options: ReadOptions, problem
         problems.append(LeftOut(Kind.LABEL_WITHOUT_NAME, message, lost))
     if f"{label}.id" not in table.column_names:
         table = table.append_column(f"{label}.id", numbers.cast(pa.string()))
-    if options.text_column in (None, label) and would_be_text:
+    if would_be_text or options.text_column == label:
         named = pa.chunked_array([pa.array([each and in_words(each) for each in named.to_pylist()], pa.string())])
     return table.set_column(table.column_names.index(label), label, named)
 
