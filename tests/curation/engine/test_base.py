@@ -114,6 +114,7 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
         assert row["pairs"] == [f"{one} {after}" for one, after in itertools.pairwise(words)]
 
 
+@pytest.mark.slow
 def test_every_character_is_in_a_word_or_not_on_every_engine_alike(engine: Engine) -> None:
     codes = [code for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
     texts = [" ".join(f"a{chr(code)}b" for code in codes[at : at + 300]) for at in range(0, len(codes), 300)]
