@@ -51,8 +51,8 @@ def pairs_of_table(
     """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read.
 
     Rows of which `named`, the images beside the table, does not hold the image are left out and counted; without it,
-    that is found out when an image is read. `only` gives the rows to take; `beside` the images
-    that are taken for `named` where the table neither holds images nor says where they are.
+    that is found out when an image is read. `only` gives the rows to take; `beside` the images that are
+    taken for `named` where the table neither holds images nor says where they are.
     """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
@@ -83,7 +83,14 @@ def _has_images(table: pa.Table, path: Path, options: ReadOptions) -> bool:
     if any(form_of(name) not in (Form.PATH, Form.FILE_URL) for name in names):
         return True
     folder = folder_of_images(path, names)
-    return not names or any(existing_file(folder, name).is_file() for name in names)
+    return not names or any(_is_file(folder, name) for name in names)
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    try:
+        return existing_file(folder, name).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
 
 
 def _with_texts_in(table: pa.Table, column: str | None) -> pa.Table:

@@ -158,3 +158,10 @@ def test_json_that_only_has_ids_is_no_table_of_texts(tmp_path: Path) -> None:
         (tmp_path / f"{name}.txt").write_text(f"picture {name}")
     (tmp_path / "boxes.json").write_text(json.dumps([{"id": 4, "box": [1, 2]}, {"id": 5, "box": [3, 4]}]))
     assert pairs_in(tmp_path) == {"4.jpg": "picture 4", "5.jpg": "picture 5"}
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\\u0000b", "/".join(["y" * 300] * 3)])
+def test_a_name_that_no_file_can_have_is_no_reason_to_end(tmp_path: Path, name: str) -> None:
+    images(tmp_path, "1.jpg")
+    (tmp_path / "t.jsonl").write_text(f'{{"image": "{name}", "text": "one"}}\n{{"image": "2", "text": "two"}}\n')
+    assert open_pairs(tmp_path / "t.jsonl").texts() == ["one", "two"]
