@@ -27,7 +27,7 @@ ROOMS = {
         *("demo", "commands", "__main__"),
     ],
     "openalign.data": [
-        "left_out split_names",
+        "left_out split_names conversations",
         "files",
         "images",
         "tokenizer",
@@ -40,10 +40,11 @@ ROOMS = {
     "openalign.data.tables": ["hub"],
     "openalign.data.pairs": [
         "options reading folder_files",
-        "pairs numbered_texts",
+        "pairs beside",
         "class_names",
         "evidence",
-        "file_images texts_beside named_images maps",
+        "file_images named_images",
+        "class_levels",
         "named_rows",
         "combine",
         "from_tables",

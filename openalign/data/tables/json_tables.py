@@ -131,7 +131,10 @@ def _of_object(value: dict[str, Any], where: str) -> list[Any]:
         return list(value.values())
     if _mostly_have(some, TEXT_NAMES):  # by names without a suffix, as kohya's meta_cap.json
         return [_entry(name, each) for name, each in value.items()]
-    return _rows_of_columns(value)
+    rows = _rows_of_columns(value)
+    if not rows and len(value) > 1 and all(isinstance(each, str) for each in value.values()):  # texts by names
+        return [_entry(name, each) for name, each in value.items()]
+    return rows
 
 
 def _is_split(name: str) -> bool:

@@ -14,13 +14,16 @@ from openalign.data.files.text_source import TableSource
 from openalign.data.images.formats import is_image_name
 from openalign.data.tables.dialect import image_like, without_comments
 from openalign.data.tables.json_lines import objects_in
+from openalign.data.tables.json_tables import read_json_table
 from openalign.data.tables.suffixes import packing_of, table_suffix
+from openalign.errors import OpenAlignError
 
 _BYTES = 1 << 16
 _ROWS = 200
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _JSON_LIST = re.compile(r"\[\s*\{")
-_JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*[\[{]')
+_JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
+_JSON_KEY_OF_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*["\[]')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 Columns = dict[str, list[str | None]]
@@ -40,7 +43,9 @@ def first_columns(table: Path) -> Columns:
     start = source.start(_BYTES)
     if table.suffix.lower() == ".json":
         # Annotations in the form of COCO are a layout of their own where they are captions.
-        return {} if _IMAGES.search(start) else _in_json(_decoded(start))
+        if _IMAGES.search(start):
+            return {}
+        return _in_json(_decoded(start)) if len(start) == _BYTES else _in_small_json(source, _decoded(start))
     if table_suffix(table) in (".jsonl", ".ndjson"):
         rows = [row for _, row in objects_in(_decoded(start)) if row is not None]
         return _of_objects(rows[:_ROWS])
@@ -101,6 +106,20 @@ def _written(cell: str) -> str:
     return found[0] if found and isinstance(found[0], str) else cell
 
 
+def _in_small_json(source: TableSource, text: str) -> Columns:
+    """`_in_json` of a whole file; nothing of an object about a single image, or about the data."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return _in_json(text)  # whoever gives it learns why
+    if isinstance(value, dict) and all(isinstance(each, str) for each in value.values()):
+        return {"": list(value)}  # a text for each image
+    try:
+        return {} if read_json_table(source, []) is None else _in_json(text)
+    except OpenAlignError:
+        return {}
+
+
 def _in_json(text: str) -> Columns:
     """The fields of the first objects in a list, and under "" the names of image files anywhere, else the keys."""
     names = [name for name in _JSON_TEXT.findall(text) if is_image_file(name)]
@@ -110,7 +129,7 @@ def _in_json(text: str) -> Columns:
             if row is None or len(rows) == _ROWS:  # the last one is cut off
                 break
             rows.append(row)
-    return {**_of_objects(rows), "": list(names or _JSON_KEY.findall(text))}
+    return {**_of_objects(rows), "": list(names or _JSON_KEY.findall(text) or _JSON_KEY_OF_TEXT.findall(text))}
 
 
 def _decoded(content: bytes) -> str:
