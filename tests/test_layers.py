@@ -27,7 +27,7 @@ ROOMS = {
         *("demo", "commands", "__main__"),
     ],
     "openalign.data": [
-        "left_out conversations",
+        "left_out split_names conversations",
         "files",
         "images",
         "tokenizer",
@@ -37,10 +37,13 @@ ROOMS = {
         "pairs",
         "loading",
     ],
+    "openalign.data.tables": ["hub"],
     "openalign.data.pairs": [
         "options reading folder_files",
         "pairs beside",
-        "file_images class_names named_images",
+        "class_names",
+        "evidence",
+        "file_images named_images",
         "class_levels",
         "named_rows",
         "combine",

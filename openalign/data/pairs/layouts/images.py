@@ -15,7 +15,7 @@ from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.table_beside import candidates
+from openalign.data.pairs.layouts.table_beside import candidates, why_not
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.suffixes import table_suffix
@@ -49,11 +49,11 @@ class Images:
 def _passed_over(source: Source) -> list[str]:
     """Messages on files that look like texts of the images, and are not, as the layouts before this one found."""
     tables = [
-        table for table in candidates(source) if table_suffix(table) or _MAY_HOLD_TEXTS.search(table.rpartition("/")[2])
+        file for file in candidates(source) if table_suffix(file) or _MAY_HOLD_TEXTS.search(file.rpartition("/")[2])
     ]
     problems: list[str] = [
-        LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} names no image that is there: to use it, give the table")
-        for table in tables
+        LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} {reason or 'names images'}: to use it, give the table")
+        for table, reason in why_not(source, tables).items()
     ]
     if are_views(source.own_images):
         problems.append(

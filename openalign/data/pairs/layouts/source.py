@@ -15,7 +15,9 @@ from openalign.data.pairs.beside.maps import maps_left_out
 from openalign.data.pairs.beside.texts import Beside, first_captions, texts_beside
 from openalign.data.pairs.beside.unused import unread_texts
 from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.pairs.named_images import NamedImages
 from openalign.data.shards.find import is_pattern, matching
+from openalign.data.split_names import standard_split_of
 from openalign.errors import OpenAlignError
 
 PathOrUrl = Path | str
@@ -108,6 +110,11 @@ class Source:
     def own_images(self) -> list[str]:
         """Those of `images` that are no masks or the like of others."""
         return [image for image in self.images if image not in self.maps] if self.maps else self.images
+
+    @cached_property
+    def named_images(self) -> NamedImages:
+        """The images below a folder, by the names that tables give them."""
+        return NamedImages(Path(self.at), self.files, split_of=standard_split_of)
 
     @cached_property
     def beside(self) -> Beside:

@@ -10,7 +10,6 @@ import pyarrow as pa
 from openalign.data.files.remote import is_url
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.find import beside_tars, is_pattern, is_tar, missing_tars, texts_beside_tars, unread_shards
@@ -18,6 +17,7 @@ from openalign.data.shards.index import check_sidecars, read_indexes
 from openalign.data.shards.reader import ShardImages
 from openalign.data.shards.rows import MEMBER, SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
+from openalign.data.split_names import split_of
 from openalign.data.tables.combine import concatenated
 from openalign.errors import OpenAlignError
 
