@@ -16,6 +16,7 @@ from openalign.commands.arguments import (
     IndexFolder,
     Json,
     LayoutName,
+    MakeMap,
     Minus,
     ModelOfIndex,
     Plus,
@@ -48,6 +49,7 @@ def index(
     strict: Strict = False,
     re_embed: ReEmbed = False,
     watch: Watch = False,
+    map_: MakeMap = None,
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown, not searched.
 
@@ -67,7 +69,7 @@ def index(
     from openalign.search.index import Index
 
     columns = {"image_column": image_column, "text_column": text_column}
-    how = {"strict": strict, "re_embed": re_embed, "watch": watch}
+    how = {"strict": strict, "re_embed": re_embed, "watch": watch, "map_": map_}
     built = Index.build(paths, model=model, to=to, split=split, layout=layout, **columns, **how)  # type: ignore[arg-type]
     say(f"{to} holds {len(built):,} images.")
 

@@ -26,6 +26,7 @@ def build(
     strict: bool = False,
     re_embed: bool = False,
     watch: bool = False,
+    map_: bool | None = None,
 ) -> None:
     """Bring the index `to` up to date with the images of `paths`, so that it holds exactly these; make it if need be.
 
@@ -35,6 +36,9 @@ def build(
 
     With `re_embed` all images are embedded again, into an index that replaces the older one when it is finished. With
     `watch` the sources are looked at again every few seconds, until Ctrl-C.
+
+    `map_` says what happens to the map of the collection: None brings it up to date (`search.map.make`), True makes it
+    anew, False leaves it as it is.
 
     Raises:
         OpenAlignError: `to` is not an index, was made by another model (without `re_embed`), or is written by another
@@ -46,18 +50,20 @@ def build(
     paths = list({permanent_name(path): path for path in paths}.values())
     sources = [open_source(path, options, announced=True) for path in paths]
     with locked(to), place_of(to, model, re_embed=re_embed, strict=strict) as place:
-        run = Run(place, model, paths, options, strict=strict)
+        run = Run(place, model, paths, options, strict=strict, map_=map_)
         run.look_at(sources)
         place.finish()
         if watch:
             keep_up(run, paths, options)
 
 
-def build_from_vectors(images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False) -> None:
+def build_from_vectors(
+    images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False, map_: bool | None = None
+) -> None:
     """Bring the index `to` up to date with folders of vectors, so that it holds exactly their images; see `build`."""
     to = to.resolve() if to.is_symlink() else to
     with locked(to), place_of(to, images.model, re_embed=re_embed, strict=strict) as place:
-        Run(place, images.model, images.names, images.options, strict=strict).take_all(images)
+        Run(place, images.model, images.names, images.options, strict=strict, map_=map_).take_all(images)
         place.finish()
 
 

@@ -20,6 +20,7 @@ from openalign.options import option
 from openalign.progress import say
 from openalign.search import build
 from openalign.search.from_vectors import open_all
+from openalign.search.map import OpenedMap, open_map
 from openalign.search.mark import BEST
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
@@ -98,6 +99,7 @@ class Index:
         strict: bool = False,
         re_embed: bool = False,
         watch: bool = False,
+        map_: bool | None = None,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
@@ -110,7 +112,7 @@ class Index:
         Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
         removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
         be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
-        at again every few seconds, until Ctrl-C.
+        at again every few seconds, until Ctrl-C. `map_` as in `openalign.search.build.build`.
 
         Raises:
             OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
@@ -121,7 +123,7 @@ class Index:
         options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
         paths = [paths] if isinstance(paths, str | Path) else paths
         loaded = None if model is None else given_model(model)
-        _bring_up_to_date(Path(to), paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch)
+        _bring_up_to_date(Path(to), paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch, map_=map_)
         return cls(Store(Path(to)), loaded)
 
     @classmethod
@@ -170,6 +172,7 @@ class Index:
         plus: Sequence[str] = (),
         minus: Sequence[str] = (),
         where: Sequence[str] = (),
+        region: Sequence[float] = (),
         top: int = 10,
     ) -> Hits:
         """The `top` images most similar to the query, best first; `Hit.within` says which of them match.
@@ -180,7 +183,8 @@ class Index:
         section 6). Rows of the query are not among the results.
 
         With `where` only images for which all conditions hold (`"date>=2024-05"`, see
-        `openalign.search.query.conditions`) are found: `top` of them, if there are so many.
+        `openalign.search.query.conditions`) are found: `top` of them, if there are so many. With `region` only those
+        in a region of the map are (`OpenedMap.within`).
 
         A text opens no file, since it may come from somebody else: `img:beach.jpg` is for `parse_query(text)`, whose
         result `query` may be.
@@ -190,13 +194,20 @@ class Index:
             OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
         asked = _asked(query, image, row, plus, minus)
-        among = self.store.matching([where] if isinstance(where, str) else where) if where else None
+        among = self._among(where, region)
         query_D = self.embed_query(asked)
         best = self._best(asked, query_D, max(top, BEST), among)
         level = self._level(asked, query_D, best if among is None else self._best(asked, query_D, BEST))
         indexed = self.store.rows([row for row, _ in best[:top]])
         scores = [score for _, score in best[:top]]
         return Hits(Hit(row, round(score, 4), score >= level) for row, score in zip(indexed, scores, strict=True))
+
+    def _among(self, where: Sequence[str], region: Sequence[float]) -> NDArray[np.int64] | None:
+        """The rows that may be found, sorted; None for all."""
+        rows = self.store.matching([where] if isinstance(where, str) else where) if where else None
+        if not len(region):
+            return rows
+        return self.in_region(region) if rows is None else np.intersect1d(rows, self.in_region(region))
 
     def _best(
         self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None
@@ -242,6 +253,17 @@ class Index:
         """`count` images (or all, if there are fewer) at even intervals of the index."""
         numbers = self.store.numbers
         return self.store.rows(numbers[evenly_spaced(len(numbers), count)].tolist())
+
+    @cached_property
+    def map(self) -> OpenedMap | None:
+        """Where the images lie on the map of the collection; None if there is no map."""
+        return open_map(self.store)
+
+    def in_region(self, region: Sequence[float]) -> NDArray[np.int64]:
+        """The rows of the images in a region of the map, sorted; raises OpenAlignError if there is no map."""
+        if self.map is None:
+            raise OpenAlignError(f"{self.store.folder} has no map; index again to make one, of 10 images or more.")
+        return self.map.within(region)
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
@@ -302,6 +324,7 @@ def _bring_up_to_date(
     strict: bool,
     re_embed: bool,
     watch: bool,
+    map_: bool | None,
 ) -> None:
     """With images, or with vectors: see `Index.build`."""
     if not paths:
@@ -313,8 +336,8 @@ def _bring_up_to_date(
         if watch:
             raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
         images = open_all(vectors, model.fingerprint if model else None)
-        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed)
+        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed, map_=map_)
         return
     if model is None:
         raise UsageError(f"images are indexed with a model: add {option('model')}")
-    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch)
+    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch, map_=map_)

@@ -29,7 +29,7 @@ _USERS_FILES = ("examples.json", "CREDITS")
 _LARGEST_USERS_FILE = 2**20
 """Bytes."""
 _OWN = re.compile(
-    r"meta\.json|rows\.sqlite(-wal|-shm)?|vectors(\.\d+)?\.f16|graph(\.\d+\.\d+)?\.usearch|problems\.txt|checksums\.json"
+    r"meta\.json|rows\.sqlite(-wal|-shm)?|vectors(\.\d+)?\.f16|graph(\.\d+\.\d+)?\.usearch|map\.\d+\.parquet|problems\.txt|checksums\.json"
     r"|\..*\.partial(\..*)?"
 )
 """Files of an index of this version or of an older one, and those left by a kill."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openalign.data.announce import tell_left_out
 from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
@@ -18,6 +19,7 @@ from openalign.progress import bar, say
 from openalign.search import prepare
 from openalign.search.from_vectors import GivenImages
 from openalign.search.listing import Source, SourceListing
+from openalign.search.map.make import bring_map_up_to_date
 from openalign.search.mark import SAMPLE, Mark, calibrated, captions
 from openalign.search.place import Place, with_model
 from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
@@ -34,12 +36,20 @@ class Run:
     """A run into an index."""
 
     def __init__(
-        self, place: Place, model: DualEncoder, paths: Sequence[str | Path], options: Mapping[str, str], *, strict: bool
+        self,
+        place: Place,
+        model: DualEncoder,
+        paths: Sequence[str | Path],
+        options: Mapping[str, str],
+        *,
+        strict: bool,
+        map_: bool | None,
     ) -> None:
         self._place = place
         self._model = model
         self._paths = paths
         self._strict = strict
+        self._map = map_
         self._told: object = None
         meta = with_model(place.writer.meta, model, place.folder)
         place.writer.meta, self._numbers = _with_sources(meta, place.folder, paths, options)
@@ -154,6 +164,7 @@ class Run:
             writer.meta.graph is None or behind > max(LONGEST_TAIL, writer.meta.rows // 10)
         ):
             writer.make_graph()
+        self._make_map()
         meta = writer.meta
         kept = [name if number in self._numbers else "" for number, name in enumerate(meta.sources)]
         near = [each if number in self._numbers else None for number, each in enumerate(meta.sources_beside)]
@@ -170,13 +181,23 @@ class Run:
         if meta.mark is not None and 10 * abs(meta.images - meta.mark.images) <= meta.mark.images:
             return meta.mark
         try:
-            captions_CD = self._model.embed_texts(captions())
-        except NotFinite as error:  # of some captions; the other vectors are valid
-            captions_CD = error.vectors_BD
+            captions_CD = self._embed_captions()
         except OpenAlignError as error:  # an index of vectors, without their model
             say(f"Searches will not tell where matches end, since texts cannot be embedded: {error}")
             return None
         return calibrated(self._place.writer.sample(SAMPLE), captions_CD, meta.images)
+
+    def _make_map(self) -> None:
+        if self._map is not False:
+            bring_map_up_to_date(self._place.writer, self._embed_captions, anew=self._map is True)
+            self._map = None  # of the next look at the sources
+
+    def _embed_captions(self) -> NDArray[np.float32]:
+        """Of the unrelated captions; raises OpenAlignError if the model of an index of vectors is not there."""
+        try:
+            return self._model.embed_texts(captions())
+        except NotFinite as error:  # of some captions; the other vectors are valid
+            return error.vectors_BD
 
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta

@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from openalign.progress import bar
+
 NEIGHBOURS = 15
-_EPOCHS = 150
+_EPOCHS = 300
 _REPEL = 5.0
 """Negative samples for each unit of attraction, as UMAP's."""
 _SLICES = 8
@@ -36,7 +38,13 @@ _SPREAD = 10.0
 
 
 def layout(
-    rows_NK: Tensor, distances_NK: Tensor, start_N2: Tensor, *, epochs: int = _EPOCHS, first_step: float = 1.0, seed: int = 0
+    rows_NK: Tensor,
+    distances_NK: Tensor,
+    start_N2: Tensor,
+    *,
+    epochs: int = _EPOCHS,
+    first_step: float = 1.0,
+    seed: int = 0,
 ) -> Tensor:
     """Positions (N, 2), the same for the same arguments on one machine.
 
@@ -49,11 +57,13 @@ def layout(
     weight_N = _sums(head_E, weight_E, len(rows_NK))
     at_2N = start_N2.T.contiguous()
     chance = np.random.default_rng(seed)
-    for epoch in range(epochs):
-        step = first_step * (1 - epoch / epochs)
-        pull_2N = _attraction(at_2N, head_E, tail_E, weight_E, step)
-        push_2N = _repulsion(at_2N, chance) * (weight_N * (_REPEL / _SLICES))
-        at_2N += step * (pull_2N + push_2N.clamp_(-_LONGEST, _LONGEST))
+    with bar("lay out the map", epochs) as running:
+        for epoch in range(epochs):
+            step = first_step * (1 - epoch / epochs)
+            pull_2N = _attraction(at_2N, head_E, tail_E, weight_E, step)
+            push_2N = _repulsion(at_2N, chance) * (weight_N * (_REPEL / _SLICES))
+            at_2N += step * (pull_2N + push_2N.clamp_(-_LONGEST, _LONGEST))
+            running.advance()
     return at_2N.T.contiguous()
 
 
@@ -115,7 +125,7 @@ def _weights(rows_NK: Tensor, distances_NK: Tensor) -> tuple[Tensor, Tensor, Ten
     weight_NK = torch.exp(-beyond_NK / high_N1)
     head_E = torch.arange(total).repeat_interleave(count)
     there_E, back_E = head_E * total + rows_NK.flatten(), rows_NK.flatten() * total + head_E
-    keys_E, place = torch.cat([there_E, back_E]).unique(return_inverse=True)
+    keys_E, place = torch.unique(torch.cat([there_E, back_E]), return_inverse=True)
     one_E = torch.zeros(len(keys_E)).index_put_((place[: len(there_E)],), weight_NK.flatten())
     other_E = torch.zeros(len(keys_E)).index_put_((place[len(there_E) :],), weight_NK.flatten())
     return keys_E // total, keys_E % total, one_E + other_E - one_E * other_E

@@ -36,7 +36,7 @@ def neighbours(vectors_ND: Tensor, count: int, seed: int = 0) -> tuple[Tensor, T
     """
     total = len(vectors_ND)
     if total <= _EXACT_BELOW:
-        blocks = torch.arange(total).split(_AT_ONCE)
+        blocks = _parts(torch.arange(total), _AT_ONCE)
         pairs = [(block, torch.arange(total)) for block in blocks]
     else:
         pairs = _pairs_by_cells(vectors_ND, count, seed)
@@ -50,6 +50,12 @@ def neighbours(vectors_ND: Tensor, count: int, seed: int = 0) -> tuple[Tensor, T
     return rows_NK, distances_NK
 
 
+def nearest_of(queries_MD: Tensor, vectors_ND: Tensor, count: int) -> Tensor:
+    """The `count` rows of `vectors_ND` most similar to each query, best first (M, K), by comparison with all."""
+    parts = [(part @ vectors_ND.T).topk(count, dim=1).indices for part in _parts(queries_MD, _AT_ONCE)]
+    return torch.cat(parts)
+
+
 def _nearest(vectors_ND: Tensor, ours: Tensor, theirs: Tensor, count: int) -> tuple[Tensor, Tensor]:
     scores = vectors_ND[ours] @ vectors_ND[theirs].T
     scores[ours[:, None] == theirs[None, :]] = -torch.inf
@@ -61,7 +67,8 @@ def _pairs_by_cells(vectors_ND: Tensor, count: int, seed: int) -> list[tuple[Ten
     """For each cell its rows, and the rows that may be their neighbours: always more than `count`."""
     centres_CD, cell_N = _cells(vectors_ND, seed)
     order = torch.argsort(cell_N, stable=True)
-    rows_of = order.split(torch.bincount(cell_N, minlength=len(centres_CD)).tolist())
+    ends_C = torch.bincount(cell_N, minlength=len(centres_CD)).cumsum(0)
+    rows_of = torch.tensor_split(order, ends_C)[:-1]
     nearest_CC = (centres_CD @ centres_CD.T).argsort(dim=1, descending=True, stable=True)
     pairs = []
     for cell, ours in enumerate(rows_of):
@@ -71,7 +78,7 @@ def _pairs_by_cells(vectors_ND: Tensor, count: int, seed: int) -> list[tuple[Ten
             looked_at.append(rows_of[other])
             if len(looked_at) >= _LOOKED_AT and sum(map(len, looked_at)) > count:
                 break
-        pairs += [(part, torch.cat(looked_at)) for part in ours.split(_AT_ONCE) if len(part)]
+        pairs += [(part, torch.cat(looked_at)) for part in _parts(ours, _AT_ONCE) if len(part)]
     return pairs
 
 
@@ -90,8 +97,12 @@ def _cells(vectors_ND: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _nearest_cell(vectors_ND: Tensor, centres_CD: Tensor) -> Tensor:
-    return torch.cat([(part @ centres_CD.T).argmax(dim=1) for part in vectors_ND.split(10 * _AT_ONCE)])
+    return torch.cat([(part @ centres_CD.T).argmax(dim=1) for part in _parts(vectors_ND, 10 * _AT_ONCE)])
 
 
 def _sorted(chosen: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(np.sort(chosen))
+
+
+def _parts(tensor: Tensor, size: int) -> list[Tensor]:
+    return [tensor[start : start + size] for start in range(0, len(tensor), size)]

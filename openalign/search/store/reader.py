@@ -16,6 +16,7 @@ from openalign.search.graph import Graph
 from openalign.search.query.conditions import parse_conditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
+from openalign.search.store.map_file import OpenedMapFile
 from openalign.search.store.meta import META, Meta, placed, read_commits
 from openalign.search.store.nearest import Nearest
 from openalign.search.store.table import RowTable, Stored
@@ -77,6 +78,7 @@ class Store:
             fits = 2 * meta.width * (meta.rows - graph_rows) <= _IN_MEMORY
             vectors = Vectors(file, meta.rows, meta.width, table.blocks(), graph_rows if fits else meta.rows)
             graph = self._open_graph(folder, meta, opened)
+            self._map = self._open_map(folder, meta, opened)
             self._closing = opened.pop_all()
         self.meta, self._vectors, self._table, self._opened_copy = placed(meta, folder), vectors, table, copied
         self.models = list(dict.fromkeys([self.meta.model, meta.model]))
@@ -97,6 +99,17 @@ class Store:
             told = str(error).removesuffix(f": {ADVICE}")
             raise DamagedGraph(f"{told}: index again, which makes the graph again") from None
 
+    def _open_map(self, folder: Path, meta: Meta, opened: ExitStack) -> OpenedMapFile | DamagedIndex | None:
+        """Searches need no map, so that a damaged one only fails where it is asked for."""
+        if meta.map is None:
+            return None
+        try:
+            file = OpenedMapFile(folder / str(meta.map_file), meta.map)
+        except DamagedIndex as error:
+            return error
+        opened.callback(file.close)
+        return file
+
     def close(self) -> None:
         """Close the files; the store cannot be used afterwards."""
         self._closing.close()
@@ -116,6 +129,16 @@ class Store:
         """The vectors of all images, (images, D), in the order of `numbers`: in memory, or memory-mapped."""
         whole_ND = self._vectors.whole()
         return np.delete(whole_ND, self._table.deleted, axis=0) if len(self._table.deleted) else whole_ND
+
+    def map_bytes(self) -> bytes | None:
+        """What the file of the map holds; None without a map. Raises DamagedIndex if it is not as it was written."""
+        if isinstance(self._map, DamagedIndex):
+            raise self._map
+        return None if self._map is None else self._map.read()
+
+    def ids(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ids of all images, sorted, which stay when rows are numbered anew; and their rows."""
+        return self._table.ids()
 
     def vector(self, number: int) -> Vectors16:
         """The vector (D,) of an existing row."""
@@ -164,6 +187,7 @@ class Store:
         """Read everything; raises DamagedIndex if any byte that counts is not as it was written."""
         self._table.check_thoroughly()
         self._vectors.check_thoroughly()
+        self.map_bytes()
 
     def _shown(self, stored: Stored) -> Row:
         path = self._path(stored.row.source, stored.path)
