@@ -16,6 +16,8 @@ Shapes: N rows, D width, K neighbours, E pairs of neighbours.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -57,7 +59,7 @@ def layout(
     weight_N = _sums(head_E, weight_E, len(rows_NK))
     at_2N = start_N2.T.contiguous()
     chance = np.random.default_rng(seed)
-    with bar("lay out the map", epochs) as running:
+    with _one_thread(), bar("lay out the map", epochs) as running:
         for epoch in range(epochs):
             step = first_step * (1 - epoch / epochs)
             pull_2N = _attraction(at_2N, head_E, tail_E, weight_E, step)
@@ -77,6 +79,17 @@ def first_positions(vectors_ND: Tensor) -> Tensor:
     axes_D2 = axes_D2 * torch.sign(axes_D2.gather(0, axes_D2.abs().argmax(0, keepdim=True)))
     at_N2 = (vectors_ND - mean_D) @ axes_D2
     return at_N2 * (_SPREAD / at_N2.abs().max().clamp(min=1e-12))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Operations this small gain little by more threads, and take ten times as long where other programs run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _attraction(at_2N: Tensor, head_E: Tensor, tail_E: Tensor, weight_E: Tensor, step: float) -> Tensor:

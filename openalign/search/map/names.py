@@ -52,12 +52,22 @@ def names_of(
     found = [_by_words([terms[place] for place in rows if terms[place]], len(rows), overall, have) for rows in members]
     if "" in found:
         with suppress(OpenAlignError):
-            captions_CD = np.nan_to_num(embed())
-            mean_D = vectors_ND.mean(0)
-            for number, rows in enumerate(members):
-                best = int(np.argmax(captions_CD @ (vectors_ND[rows].mean(0) - mean_D)))
-                found[number] = found[number] or re.sub(r"^(an?|the) ", "", captions[best])
+            means_KD = np.stack([vectors_ND[rows].mean(0) for rows in members])
+            best_K = _captions_that_fit(np.nan_to_num(embed()) @ (means_KD - vectors_ND.mean(0)).T)
+            words = [re.sub(r"^(an?|the) ", "", captions[best]) for best in best_K]
+            found = [name or word for name, word in zip(found, words, strict=True)]
     return [name[:_LONGEST] or f"Cluster {number + 1}" for number, name in enumerate(found)]
+
+
+def _captions_that_fit(scores_CK: Vectors) -> list[int]:
+    """The best caption for each of K clusters, on the scale of what the caption is to all of them.
+
+    Some captions fit everything a little better than others do.
+    """
+    spread_C1 = scores_CK.std(axis=1, keepdims=True)
+    scaled_CK = (scores_CK - scores_CK.mean(axis=1, keepdims=True)) / (spread_C1 + spread_C1.mean() + 1e-6)
+    best_K: list[int] = scaled_CK.argmax(axis=0).tolist()
+    return best_K
 
 
 def _by_words(terms: list[set[str]], images: int, overall: Counter[str], have: int) -> str:

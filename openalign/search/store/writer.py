@@ -147,9 +147,9 @@ class IndexWriter:
         return np.array(found, np.int64).reshape(-1)
 
     def texts(self) -> dict[int, str | None]:
-        """The texts of all images, one a line, by their ids."""
+        """The texts of all images, one a line, or their labels, by their ids."""
         with self._readable_errors():
-            return dict(self._table.execute("SELECT id, text FROM images").fetchall())
+            return dict(self._table.execute("SELECT id, coalesce(text, label) FROM images").fetchall())
 
     def compact(self, *, with_graph: bool) -> None:
         """Leave out deleted rows: files of a new generation, in which images are numbered anew.
