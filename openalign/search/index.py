@@ -25,6 +25,7 @@ from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
+from openalign.search.ranking import Order, Ranking, listed, ranked
 from openalign.search.rows import Row
 from openalign.search.store import Store, evenly_spaced
 
@@ -197,6 +198,31 @@ class Index:
         indexed = self.store.rows([row for row, _ in best[:top]])
         scores = [score for _, score in best[:top]]
         return Hits(Hit(row, round(score, 4), score >= level) for row, score in zip(indexed, scores, strict=True))
+
+    def ranking(
+        self,
+        query: str | Query | None = None,
+        *,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        row: int | Sequence[int] | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+        where: Sequence[str] = (),
+        order: Order = "score",
+    ) -> Ranking:
+        """All images that meet the conditions; those that match first, in this order. Arguments as in `search`.
+
+        Without a query all are in this order, `score` being that of the index.
+
+        Raises:
+            UsageError, OpenAlignError: as `search` does.
+        """
+        asked, listing = _asked(query, image, row, plus, minus), listed(self.store, where, order)
+        if not asked.terms:
+            return listing
+        query_D = self.embed_query(asked)
+        level = self._level(asked, query_D, self._best(asked, query_D, BEST))
+        return ranked(self.store, query_D, level, listing, order)
 
     def _best(
         self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None

@@ -67,6 +67,8 @@ class Picture(Reply):
     width: int
     """Pixels; so is `height`."""
     height: int
+    date: str | None
+    """When it was taken (EXIF), in ISO 8601, local time there."""
     thumbnail: str
     """Path of the small JPEG on this server. It changes when the image does, so it can be cached without limit."""
     original: str
@@ -104,6 +106,19 @@ class Pictures(Reply):
     """Images of the index, without a query."""
 
     images: list[Picture]
+
+
+class Listing(Reply):
+    """All images in order, one element of each list for an image."""
+
+    rows: list[int]
+    ratios: list[float]
+    """Width by height."""
+    scores: list[float] | None
+    """Cosine similarities, if there is a query."""
+    within: int | None
+    """How many lie inside the mark where matches end, if there is a query; they come first."""
+    milliseconds: float
 
 
 class Label(Reply):
@@ -212,6 +227,7 @@ def _fields(row: Row, links: Links) -> dict[str, object]:
         "page": row.page if linked else None,
         "width": row.width,
         "height": row.height,
+        "date": row.date,
         "thumbnail": links.thumbnail(row),
         "original": links.original(row),
     }

@@ -1,10 +1,11 @@
 """An index opened for reading: a snapshot of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,6 +147,20 @@ class Store:
     def rows(self, numbers: Sequence[int]) -> list[Row]:
         """The rows with these numbers, in this order; raises OpenAlignError for one that does not exist."""
         return [self._shown(self._table.row(int(number))) for number in numbers]
+
+    def scored(
+        self, query_D: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Sorted row numbers (N,), best first, each compared with a unit vector (D,); and their cosine similarities."""
+        return self._nearest.all_of(query_D, rows)
+
+    def select(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
+        """The answer of SQLite over the table `images` (see `store.database`); no check value is compared.
+
+        Raises:
+            DamagedIndex: SQLite cannot give it.
+        """
+        return self._table.select(sql, *parameters)
 
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row."""

@@ -76,6 +76,10 @@ class RowTable:
         sql = f"SELECT row FROM images WHERE {condition.sql} ORDER BY row"
         return np.array([row for (row,) in self._snapshot.all(sql, *condition.parameters)], np.int64)
 
+    def select(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
+        """The answer of SQLite, whose values are not compared with check values."""
+        return self._snapshot.all(sql, *parameters)
+
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row; raises OpenAlignError if there is no such row."""
         stored = self.row(number)

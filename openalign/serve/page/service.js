@@ -1,10 +1,13 @@
 // The service's answers as promises; a failure is an Error with the service's own sentence.
 
-import { asksNothing, parametersOf, uploadOf } from "./query.js";
+import { isHome, parametersOf, wantsAll } from "./query.js";
+import { uploadOf } from "./uploads.js";
 
 const MOST_BYTES = 20 * 1024 * 1024;
 const MOST_TRIES = 4;
 const STORED_KEY = "openalign-key"; // for this tab, and no cookie: it goes with our own requests only
+
+export class Offline extends Error {}
 
 async function ask(address, options = {}) {
   for (let tries = 1; ; tries++) {
@@ -25,7 +28,7 @@ async function answer(address, options) {
     return await fetch(address, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The service does not answer. Is it still running?");
+    throw new Offline("The service does not answer. Is it still running?");
   }
 }
 
@@ -52,16 +55,47 @@ export const info = () => ask("/api/info");
 
 export const picture = (row) => ask(`/api/rows/${row}`);
 
+export const facets = () => ask("/api/facets");
+
+// What is known of some rows.
+export async function pictures(rows) {
+  const parameters = new URLSearchParams(rows.map((row) => ["row", row]));
+  return (await ask(`/api/rows?${parameters}`)).images;
+}
+
+// Answers in the form that `Grid.show` takes, with `milliseconds` where something was searched for.
 export async function answers(query, signal) {
-  if (asksNothing(query)) return { hits: (await ask(`/api/browse?count=${query.top}`, { signal })).images };
+  if (query.alike !== null) return ofHits((await ask(`/api/alike/${query.alike}`, { signal })).hits);
+  if (isHome(query)) return ofHits((await ask(`/api/browse?count=${query.top}`, { signal })).images);
   const parameters = parametersOf(query);
+  if (wantsAll(query)) {
+    parameters.set("sort", query.sort);
+    return { ...(await send("/api/listing", parameters, query, signal)), hits: [] };
+  }
   parameters.set("top", query.top);
-  const upload = uploadOf(query);
-  if (upload === null) return ask(`/api/search?${parameters}`, { signal });
+  const { hits, milliseconds } = await send("/api/search", parameters, query, signal);
+  return { ...ofHits(hits), milliseconds };
+}
+
+function send(address, parameters, query, signal) {
+  const upload = uploadOf(query.upload);
+  if (upload === null) return ask(`${address}?${parameters}`, { signal });
   const form = new FormData();
   for (const [name, value] of parameters) form.append(name, value);
   form.append("image", upload.file);
-  return ask("/api/search", { method: "POST", body: form, signal });
+  return ask(address, { method: "POST", body: form, signal });
+}
+
+function ofHits(hits) {
+  const isScored = hits.length > 0 && "score" in hits[0];
+  const beyond = hits.findIndex((hit) => !hit.within);
+  return {
+    rows: hits.map((hit) => hit.row),
+    ratios: hits.map((hit) => hit.width / hit.height),
+    scores: isScored ? hits.map((hit) => hit.score) : null,
+    within: isScored ? (beyond < 0 ? hits.length : beyond) : null,
+    hits,
+  };
 }
 
 export function labels(row, names, signal) {
