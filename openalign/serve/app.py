@@ -1,5 +1,6 @@
 """The search service: a page and a JSON API, on a port of this machine until Ctrl-C."""
 
+import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -7,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import uvicorn
@@ -19,6 +21,7 @@ from openalign.model.onnx_encoder import exported
 from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
+from openalign.serve.current import CurrentIndex
 from openalign.serve.embed import add_embed, add_openai
 from openalign.serve.facets import add_facets
 from openalign.serve.failures import answer_failures
@@ -60,7 +63,8 @@ def create_app(
 ) -> FastAPI:
     """The service of one index. The model is loaded now (unless `model` is given), not at the first query.
 
-    Where `MODEL/onnx` holds an export of the model (`openalign export`), that is used instead of torch.
+    Where `MODEL/onnx` holds an export of the model (`openalign export`), that is used instead of torch. While it runs,
+    the index is opened again after each run that changed it.
 
     Args:
         access: who is answered; by default everyone.
@@ -73,22 +77,33 @@ def create_app(
     access = access or Access()
     meta, metrics = index.store.meta, Metrics()
     shared = SharedModel(model or exported(meta.model, meta.fingerprint) or index.model, metrics.batch)
-    service = Service(Index(index.store, shared), WorkQueue(limits), metrics, Links(access.key, whole_paths))
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        shared.close(SECONDS_TO_END)
+    current = CurrentIndex(Index(index.store, shared))
+    service = Service(current, WorkQueue(limits), metrics, Links(access.key, whole_paths))
 
     # The interactive documentation would load scripts from other hosts, so it is off; /openapi.json stays.
-    app = FastAPI(title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(current, shared)
+    )
     app.add_middleware(Guard, access=access)
     app.add_middleware(Measured, metrics=metrics)
-    answer_failures(app, service.index)
+    answer_failures(app, lambda: service.index)
     add_page(app)
     for add in ROUTES:
         add(app, service)
     return app
+
+
+def _lifespan(current: CurrentIndex, shared: SharedModel) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Follow the index while the service runs, and end the model's threads after it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(current.follow())
+        yield
+        following.cancel()
+        shared.close(SECONDS_TO_END)
+
+    return lifespan
 
 
 def serve(

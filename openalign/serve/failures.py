@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -52,9 +52,8 @@ class WithoutFolders:
         return _encodable(short)
 
 
-def answer_failures(app: FastAPI, index: Index) -> None:
+def answer_failures(app: FastAPI, index: Callable[[], Index]) -> None:
     """Turn every exception of a request into an error message and a status code, except bugs (see `guard.Guard`)."""
-    without_folders = WithoutFolders(index)
     statuses: dict[type[OpenAlignError], int] = {
         OpenAlignError: 400,
         NoSuchRow: 404,
@@ -64,14 +63,14 @@ def answer_failures(app: FastAPI, index: Index) -> None:
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
-        return failed(request.scope, status, without_folders(str(error)))
+        return failed(request.scope, status, WithoutFolders(index())(str(error)))
 
     for kind in statuses:
         app.add_exception_handler(kind, refused)
 
     @app.exception_handler(ImageError)
     async def unreadable(request: Request, error: ImageError) -> JSONResponse:
-        return failed(request.scope, 400, without_folders(f"The image cannot be read: {error}."))
+        return failed(request.scope, 400, WithoutFolders(index())(f"The image cannot be read: {error}."))
 
     _answer_the_queue(app)
     _answer_the_libraries(app)

@@ -11,7 +11,7 @@ from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import version_of
 from openalign.serve.metrics import CONTENT_TYPE
 from openalign.serve.service import FAILURES, PREFIXES, Service, Top
-from openalign.serve.wire import Health, Info, Picture, Pictures, info_of
+from openalign.serve.wire import Health, Info, Picture, Pictures
 
 PAGE = Path(__file__).parent / "page"
 _SHOWN_BY_BROWSERS = {"jpeg", "png", "gif", "webp", "bmp"}
@@ -56,21 +56,20 @@ def add_state(app: FastAPI, service: Service) -> None:
 
 
 def add_pictures(app: FastAPI, service: Service) -> None:
-    index, links = service.index, service.links
-    info = info_of(index)
+    links = service.links
 
     def about() -> Info:
         """The index that is served, and example queries."""
-        return info
+        return service.current.info
 
     def browse(count: Top = 24) -> Pictures:
         """Images at even intervals of the index."""
-        return Pictures(images=[Picture.of(row, links) for row in index.sample(count)])
+        return Pictures(images=[Picture.of(row, links) for row in service.index.sample(count)])
 
     def one(row: int) -> Picture:
         """One indexed image."""
         service.check(row)
-        return Picture.of(index.row(row), links)
+        return Picture.of(service.index.row(row), links)
 
     for prefix in PREFIXES:
         app.get(f"{prefix}/info", responses=FAILURES)(about)
@@ -79,16 +78,15 @@ def add_pictures(app: FastAPI, service: Service) -> None:
 
 
 def add_image_files(app: FastAPI, service: Service) -> None:
-    index = service.index
-
     def thumbnail(row: int, v: str = "") -> Response:
         """A small JPEG whose shorter side has at most 256 pixels."""
         headers = _caching(service, row, v)
-        return Response(index.thumbnail(row), media_type="image/jpeg", headers=headers)
+        return Response(service.index.thumbnail(row), media_type="image/jpeg", headers=headers)
 
     def original(row: int, v: str = "") -> Response:
         """The image file; the thumbnail if browsers cannot show its format."""
         headers = _caching(service, row, v)
+        index = service.index
         data = index.original(row)
         shown = read_header(data).format
         if shown not in _SHOWN_BY_BROWSERS:

@@ -7,6 +7,7 @@ from fastapi import File, Form, Query, UploadFile
 from pydantic import AfterValidator, StringConstraints
 
 from openalign.search.index import Index
+from openalign.serve.current import CurrentIndex
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import Links
 from openalign.serve.metrics import Metrics
@@ -58,13 +59,18 @@ Upload = Annotated[UploadFile | None, File(description="JPEG, PNG, WebP, GIF or 
 
 @dataclass(frozen=True)
 class Service:
-    """One index that is served."""
+    """One index folder that is served."""
 
-    index: Index
+    current: CurrentIndex
     """Its model is a `SharedModel`."""
     queue: WorkQueue
     metrics: Metrics = field(default_factory=Metrics)
     links: Links = field(default_factory=Links)
+
+    @property
+    def index(self) -> Index:
+        """As it is now; a request that reads more than once keeps it."""
+        return self.current.index
 
     def check(self, row: int) -> None:
         """Raise `NoSuchRow` unless the index has this row."""

@@ -1,0 +1,92 @@
+"""A service whose index folder is written to while it runs."""
+
+import logging
+import threading
+
+import pytest
+from fastapi.testclient import TestClient
+
+from openalign.search import Index
+from openalign.search.store import Store
+from openalign.serve import current as module
+from openalign.serve.app import create_app
+from openalign.serve.current import CurrentIndex
+
+
+@pytest.fixture
+def grow(index, tmp_path, paint, paint_encoder):
+    """Adds a picture to the indexed photos and indexes again."""
+
+    def grow(name: str, model=paint_encoder, **options) -> None:
+        paint(tmp_path / "photos" / name, "blue", (900, 90), "rectangle")
+        with (tmp_path / "photos" / "pairs.csv").open("a") as table:
+            table.write(f"{name},a new blue,\n")
+        Index.build([tmp_path / "photos"], model=model, to=index.store.folder, **options)
+
+    return grow
+
+
+def warnings(caplog) -> list[str]:
+    return [record.message for record in caplog.records if record.name == "uvicorn.error"]
+
+
+def test_a_running_service_answers_from_what_was_added(index, grow, monkeypatch):
+    monkeypatch.setattr(module, "LOOK_S", 0.02)
+    with TestClient(create_app(index)) as client:
+        assert client.get("/health").json()["rows"] == 48
+        grow("new.png")
+        for _ in range(500):
+            if client.get("/health").json()["rows"] == 49:
+                break
+            threading.Event().wait(0.02)
+        assert client.get("/info").json()["rows"] == 49
+        found = client.get("/search", params={"text": "blue", "top": 9}).json()["hits"]
+        (new,) = [hit for hit in found if hit["text"] == "a new blue"]
+        assert client.get(new["thumbnail"]).status_code == 200
+        assert client.get(new["original"]).status_code == 200
+
+
+def test_the_state_before_is_closed_when_its_last_request_has_let_go(index, grow, monkeypatch):
+    closed = []
+    monkeypatch.setattr(Store, "close", lambda store: closed.append(store.folder))
+    current = CurrentIndex(Index(index.store, index.model))
+    request = current.index
+    grow("new.png")
+    closed.clear()
+    assert current.look() and len(current.index) == 49
+    assert len(request) == 48 and request.search("blue", top=3)[0].text.startswith("blue")
+    assert closed == []
+    del request
+    assert closed == [index.store.folder]
+
+
+def test_nothing_is_opened_while_nothing_has_changed(index):
+    current = CurrentIndex(index)
+    before = current.index
+    assert not current.look() and current.index is before
+
+
+def test_an_index_of_another_model_is_told_once_and_not_taken(index, grow, paint_encoder, caplog):
+    current = CurrentIndex(index)
+    other = type(paint_encoder)()
+    other.fingerprint = "f" * 64
+    grow("new.png", model=other, re_embed=True)
+    with caplog.at_level(logging.WARNING, "uvicorn.error"):
+        assert not current.look() and not current.look()
+    assert len(current.index) == 48
+    assert warnings(caplog) == [
+        "The index has changed and cannot be taken: another model has made it: restart the service to take it"
+    ]
+
+
+def test_a_damaged_index_is_told_and_the_good_one_stays(index, grow, caplog):
+    current = CurrentIndex(index)
+    grow("new.png")
+    database = index.store.folder / "rows.sqlite"
+    good = database.read_bytes()
+    database.write_bytes(b"no database" * 100)
+    with caplog.at_level(logging.WARNING, "uvicorn.error"):
+        assert not current.look()
+    assert len(warnings(caplog)) == 1 and len(current.index) == 48
+    database.write_bytes(good)
+    assert current.look() and len(current.index) == 49
