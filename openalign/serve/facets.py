@@ -2,23 +2,24 @@
 
 from collections import Counter
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import PurePath
 from threading import Lock
 
 from fastapi import FastAPI
 
 from openalign.search.facets import Count, Facets, Values, facets_of
+from openalign.search.index import Index
 from openalign.serve.service import FAILURES, PREFIXES, Service
 
 
 def add_facets(app: FastAPI, service: Service) -> None:
-    """They are counted at the first request: an opened index stays as it is."""
+    """They are counted at the first request for an opened index, which stays as it is."""
     one_at_a_time = Lock()
 
-    @cache
-    def counted() -> Facets:
-        found = facets_of(service.index.store)
+    @lru_cache(maxsize=1)
+    def counted(index: Index) -> Facets:
+        found = facets_of(index.store)
         if service.links.whole_paths:
             return found
         return replace(found, columns=[_without_paths(each) for each in found.columns])
@@ -26,7 +27,7 @@ def add_facets(app: FastAPI, service: Service) -> None:
     def facets() -> Facets:
         """What images can be filtered by (`where`): months, columns with few values, ranges of numbers; with counts."""
         with one_at_a_time:
-            return counted()
+            return counted(service.index)
 
     for prefix in PREFIXES:
         app.get(f"{prefix}/facets", responses=FAILURES)(facets)

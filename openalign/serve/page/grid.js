@@ -16,6 +16,10 @@ export class Grid {
   #known = new Map(); // row -> all that is known
   #layout = { rows: [], markTop: null, total: 0 };
   #current = 0; // the tile that the keyboard is at
+  rows = [];
+  ratios = [];
+  scores = null;
+  within = null;
   #asking = false;
   #timer = 0;
   #frame = 0;
@@ -25,7 +29,6 @@ export class Grid {
   // known of some rows; `decorate(item, row)` is called for each tile that is drawn.
   constructor(list, { open, alike, fetch, decorate }) {
     Object.assign(this, { list, open, alike, fetch, decorate });
-    this.clear();
     this.mark = document.createElement("li");
     this.mark.className = "mark";
     this.mark.textContent = "Matches end here";
@@ -51,7 +54,7 @@ export class Grid {
   // Answers as { rows, ratios, scores or null, within: how many lie before the mark or null, hits: what is known }.
   // More answers to the same query only append, so that nothing on the page moves.
   show({ rows, ratios, scores, within, hits }) {
-    const kept = this.rows && this.rows.length <= rows.length && this.rows.every((row, place) => row === rows[place] && this.scores?.[place] === scores?.[place]);
+    const kept = this.rows.length <= rows.length && this.rows.every((row, place) => row === rows[place] && this.scores?.[place] === scores?.[place]);
     this.fresh = kept ? this.rows.length : 0;
     Object.assign(this, { rows, ratios, scores, within });
     if (!kept) {
