@@ -110,6 +110,7 @@ let told = 0;
 // A sentence that goes by itself: something was done.
 export function tell(sentence) {
   clearTimeout(told);
+  (document.querySelector("dialog[open]") ?? document.querySelector("main")).append($("toast")); // over what is open
   $("toast").textContent = sentence;
   $("toast").hidden = false;
   told = setTimeout(() => ($("toast").hidden = true), 4000);

@@ -65,7 +65,7 @@ export async function pictures(rows) {
 
 // Answers in the form that `Grid.show` takes, with `milliseconds` where something was searched for.
 export async function answers(query, signal) {
-  if (query.alike !== null) return ofHits((await ask(`/api/alike/${query.alike}`, { signal })).hits);
+  if (query.alike !== null) return ofHits(await alike(query.alike, signal));
   if (isHome(query)) return ofHits((await ask(`/api/browse?count=${query.top}`, { signal })).images);
   const parameters = parametersOf(query);
   if (wantsAll(query)) {
@@ -75,6 +75,12 @@ export async function answers(query, signal) {
   parameters.set("top", query.top);
   const { hits, milliseconds } = await send("/api/search", parameters, query, signal);
   return { ...ofHits(hits), milliseconds };
+}
+
+// A picture and its near-duplicates.
+async function alike(row, signal) {
+  const [one, others] = await Promise.all([ask(`/api/rows/${row}`, { signal }), ask(`/api/alike/${row}`, { signal })]);
+  return [one, ...others.images];
 }
 
 function send(address, parameters, query, signal) {
