@@ -20,12 +20,13 @@ from openalign.options import option
 from openalign.progress import say
 from openalign.search import build
 from openalign.search.from_vectors import open_all
-from openalign.search.map import OpenedMap, open_map
+from openalign.search.map import OpenedMap
 from openalign.search.mark import BEST
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
+from openalign.search.ranking import Order, Ranking, listed, ranked
 from openalign.search.rows import Row
 from openalign.search.store import Store, evenly_spaced
 
@@ -172,7 +173,6 @@ class Index:
         plus: Sequence[str] = (),
         minus: Sequence[str] = (),
         where: Sequence[str] = (),
-        region: Sequence[float] = (),
         top: int = 10,
     ) -> Hits:
         """The `top` images most similar to the query, best first; `Hit.within` says which of them match.
@@ -183,8 +183,7 @@ class Index:
         section 6). Rows of the query are not among the results.
 
         With `where` only images for which all conditions hold (`"date>=2024-05"`, see
-        `openalign.search.query.conditions`) are found: `top` of them, if there are so many. With `region` only those
-        in a region of the map are (`OpenedMap.within`).
+        `openalign.search.query.conditions`) are found: `top` of them, if there are so many.
 
         A text opens no file, since it may come from somebody else: `img:beach.jpg` is for `parse_query(text)`, whose
         result `query` may be.
@@ -194,7 +193,7 @@ class Index:
             OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
         asked = _asked(query, image, row, plus, minus)
-        among = self._among(where, region)
+        among = self.store.matching([where] if isinstance(where, str) else where) if where else None
         query_D = self.embed_query(asked)
         best = self._best(asked, query_D, max(top, BEST), among)
         level = self._level(asked, query_D, best if among is None else self._best(asked, query_D, BEST))
@@ -202,12 +201,30 @@ class Index:
         scores = [score for _, score in best[:top]]
         return Hits(Hit(row, round(score, 4), score >= level) for row, score in zip(indexed, scores, strict=True))
 
-    def _among(self, where: Sequence[str], region: Sequence[float]) -> NDArray[np.int64] | None:
-        """The rows that may be found, sorted; None for all."""
-        rows = self.store.matching([where] if isinstance(where, str) else where) if where else None
-        if not len(region):
-            return rows
-        return self.in_region(region) if rows is None else np.intersect1d(rows, self.in_region(region))
+    def ranking(
+        self,
+        query: str | Query | None = None,
+        *,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        row: int | Sequence[int] | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+        where: Sequence[str] = (),
+        order: Order = "score",
+    ) -> Ranking:
+        """All images that meet the conditions; those that match first, in this order. Arguments as in `search`.
+
+        Without a query all are in this order, `score` being that of the index.
+
+        Raises:
+            UsageError, OpenAlignError: as `search` does.
+        """
+        asked, listing = _asked(query, image, row, plus, minus), listed(self.store, where, order)
+        if not asked.terms:
+            return listing
+        query_D = self.embed_query(asked)
+        level = self._level(asked, query_D, self._best(asked, query_D, BEST))
+        return ranked(self.store, query_D, level, listing, order)
 
     def _best(
         self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None
@@ -254,16 +271,10 @@ class Index:
         numbers = self.store.numbers
         return self.store.rows(numbers[evenly_spaced(len(numbers), count)].tolist())
 
-    @cached_property
+    @property
     def map(self) -> OpenedMap | None:
         """Where the images lie on the map of the collection; None if there is no map."""
-        return open_map(self.store)
-
-    def in_region(self, region: Sequence[float]) -> NDArray[np.int64]:
-        """The rows of the images in a region of the map, sorted; raises OpenAlignError if there is no map."""
-        if self.map is None:
-            raise OpenAlignError(f"{self.store.folder} has no map; index again to make one, of 10 images or more.")
-        return self.map.within(region)
+        return self.store.map
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""

@@ -23,9 +23,12 @@ from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.current import CurrentIndex
 from openalign.serve.embed import add_embed, add_openai
+from openalign.serve.facets import add_facets
 from openalign.serve.failures import answer_failures
 from openalign.serve.links import Links
+from openalign.serve.listing import add_listing
 from openalign.serve.log import without_repeats
+from openalign.serve.map import add_map
 from openalign.serve.metrics import Measured, Metrics
 from openalign.serve.pictures import add_image_files, add_page, add_pictures, add_state
 from openalign.serve.protection.access import LOCAL_NAMES, Access
@@ -43,7 +46,10 @@ from openalign.serve.work.batching import SharedModel
 from openalign.serve.work.queueing import QueueLimits, WorkQueue
 from openalign.version import __version__
 
-ROUTES = (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai)
+ROUTES = (
+    *(add_state, add_pictures, add_image_files, add_facets),
+    *(add_search, add_listing, add_map, add_classify, add_embed, add_openai),
+)
 SECONDS_TO_END = 2
 """For requests in work when the service is told to end, and then for the model's last batch."""
 

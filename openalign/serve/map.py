@@ -6,39 +6,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from fastapi import FastAPI, Form, Header, Query, Response
-from pydantic import AfterValidator
+from fastapi import FastAPI, Header, Response
 
 from openalign.search.index import Index
 from openalign.search.map import OpenedMap
-from openalign.search.map.opened import MOST_CORNERS
-from openalign.search.store import evenly_spaced
 from openalign.serve.failures import NoMap
 from openalign.serve.service import FAILURES, PREFIXES, Service
 
 CONTENT_TYPE = "application/vnd.openalign.map"
 _STEPS = 65_535
 """Of a coordinate: a step is 0.015 pixels of a map that is 1000 wide."""
-_LONGEST = 32 * 2 * MOST_CORNERS
-
-
-def _numbers(text: str) -> str:
-    """The text; ValueError if it is no list of numbers."""
-    try:
-        region_of(text)
-    except ValueError:
-        raise ValueError("must be numbers with commas between them: x1,y1,x2,y2,x3,y3,... or a cluster") from None
-    return text
-
-
-def region_of(text: str) -> list[float]:
-    """`"1,2,3.5"` -> `[1, 2, 3.5]`."""
-    return [float(each) for each in text.split(",")] if text else []
-
-
-_DESCRIPTION = "Only images in this region of the map: the corners of a polygon, x1,y1,x2,y2,..., or a cluster's number"
-Region = Annotated[str, Query(max_length=_LONGEST, description=_DESCRIPTION), AfterValidator(_numbers)]
-RegionField = Annotated[str, Form(max_length=_LONGEST, description=_DESCRIPTION), AfterValidator(_numbers)]
 
 
 def add_map(app: FastAPI, service: Service) -> None:
@@ -95,10 +72,3 @@ def encoded(opened: OpenedMap) -> bytes:
         np.where(opened.cluster_N < 0, _STEPS, opened.cluster_N).astype("<u2"),
     )
     return struct.pack("<I", len(text)) + text + b"".join(column.tobytes() for column in columns)
-
-
-def sample_in(index: Index, region: Sequence[float], count: int) -> list[int]:
-    """Up to `count` rows at even intervals of those in a region."""
-    rows = map_of(index).within(region)
-    found: list[int] = rows[evenly_spaced(len(rows), count)].tolist()
-    return found

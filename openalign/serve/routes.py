@@ -29,6 +29,8 @@ from openalign.serve.service import (
     Top,
     TopField,
     Upload,
+    Where,
+    WhereField,
 )
 from openalign.serve.wire import Answer, Found, Label, Labels
 from openalign.serve.work.queueing import items_of
@@ -39,6 +41,7 @@ def add_search(app: FastAPI, service: Service) -> None:
         request: Request,
         plus: Texts,
         minus: Texts,
+        where: Where,
         text: Text = "",
         query: QueryText = "",
         row: Row = None,
@@ -48,20 +51,21 @@ def add_search(app: FastAPI, service: Service) -> None:
 
         `query` is all of it in one text, with weights: `2*at night - people + row:7`.
         """
-        asked = _Asked(text, query, plus, minus, top, row=row)
+        asked = Asked(text, query, plus, minus, where, top, row=row)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     async def search_by_image(
         request: Request,
         plus: TextsField,
         minus: TextsField,
+        where: WhereField,
         text: TextField = "",
         query: QueryField = "",
         image: Upload = None,
         top: TopField = 24,
     ) -> Found:
         """As GET, with an uploaded image."""
-        asked = _Asked(text, query, plus, minus, top, image=image)
+        asked = Asked(text, query, plus, minus, where, top, image=image)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     for prefix in PREFIXES:
@@ -70,13 +74,14 @@ def add_search(app: FastAPI, service: Service) -> None:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A search."""
+class Asked:
+    """A search, as a client sends it."""
 
     text: str
     query: str
     plus: list[str]
     minus: list[str]
+    where: list[str]
     top: int
     row: int | None = None
     image: UploadFile | None = None
@@ -108,16 +113,17 @@ class _Asked:
         return max(1, texts + (items_of(self.image) if self.image else 0))
 
 
-def _found(service: Service, asked: _Asked) -> Found:
+def _found(service: Service, asked: Asked) -> Found:
     began = time.perf_counter()
     for row in asked.rows:
         service.check(row)
     hits = service.index.search(
         asked.written,
-        image=_read(asked.image) if asked.image else None,
+        image=read_upload(asked.image) if asked.image else None,
         row=asked.row,
         plus=asked.texts,
         minus=asked.minus,
+        where=asked.where,
         top=asked.top,
     )
     found = [Answer.found(hit, service.links) for hit in hits]
@@ -140,14 +146,15 @@ def add_classify(app: FastAPI, service: Service) -> None:
 
 def _labelled(index: Index, labels: list[str], image: UploadFile | None, row: int | None) -> Labels:
     began = time.perf_counter()
-    data = _read(image) if image else index.original(row or 0)
+    data = read_upload(image) if image else index.original(row or 0)
     (scored,) = classify(index.model, [data], [label.strip() for label in labels])
     if not all(math.isfinite(share) for _, share in scored):
         raise OpenAlignError("The model fails on this image or on a label: the vector is not finite.")
     return Labels(labels=[Label(label=label, probability=share) for label, share in scored], milliseconds=_since(began))
 
 
-def _read(image: UploadFile) -> bytes:
+def read_upload(image: UploadFile) -> bytes:
+    """The bytes of an uploaded image."""
     return image.file.read()
 
 

@@ -41,11 +41,16 @@ Text = Annotated[Words, Query()]
 Texts = Annotated[list[Words], Query(max_length=MAX_TEXTS, default_factory=list)]
 QueryText = Annotated[Words, Query(description=_ALONE)]
 Row = Annotated[int | None, Query(ge=0)]
+Where = Annotated[
+    list[Words],
+    Query(max_length=MAX_TEXTS, default_factory=list, description="Conditions such as `date>=2024-05`; all must hold"),
+]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP)]
 
 TextField = Annotated[Words, Form()]
 TextsField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
 QueryField = Annotated[Words, Form(description=_ALONE)]
+WhereField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
 RowField = Annotated[int | None, Form(ge=0)]
 TopField = Annotated[int, Form(ge=1, le=MAX_TOP)]
 LabelsField = Annotated[list[Words], Form(min_length=1, max_length=MAX_LABELS)]

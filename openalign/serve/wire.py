@@ -67,6 +67,8 @@ class Picture(Reply):
     width: int
     """Pixels; so is `height`."""
     height: int
+    date: str | None
+    """When it was taken (EXIF), in ISO 8601, local time there."""
     thumbnail: str
     """Path of the small JPEG on this server. It changes when the image does, so it can be cached without limit."""
     original: str
@@ -106,6 +108,19 @@ class Pictures(Reply):
     images: list[Picture]
 
 
+class Listing(Reply):
+    """All images in order, one element of each list for an image."""
+
+    rows: list[int]
+    ratios: list[float]
+    """Width by height."""
+    scores: list[float] | None
+    """Cosine similarities, if there is a query."""
+    within: int | None
+    """How many lie inside the mark where matches end, if there is a query; they come first."""
+    milliseconds: float
+
+
 class Label(Reply):
     """A label and its probability among the given labels."""
 
@@ -136,6 +151,8 @@ class Info(Reply):
     rows: int
     model: str
     examples: list[Example]
+    has_map: bool
+    """Whether there is a map of the collection, at `/map`."""
     credits: str | None
     """Contents of the file CREDITS in the index folder, if there is one."""
 
@@ -159,6 +176,7 @@ def info_of(index: Index) -> Info:
         rows=len(index),
         model=Path(index.store.meta.model_name).name,
         examples=_read_examples(folder / "examples.json") or _examples_of(index),
+        has_map=index.store.meta.map is not None,
         credits=_read_credits(folder / "CREDITS"),
     )
 
@@ -212,6 +230,7 @@ def _fields(row: Row, links: Links) -> dict[str, object]:
         "page": row.page if linked else None,
         "width": row.width,
         "height": row.height,
+        "date": row.date,
         "thumbnail": links.thumbnail(row),
         "original": links.original(row),
     }

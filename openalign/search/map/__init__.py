@@ -4,6 +4,6 @@ It is made when indexing, so that neither the service nor a search computes it.
 """
 
 from openalign.search.map.file import Cluster
-from openalign.search.map.opened import OpenedMap, open_map
+from openalign.search.map.opened import OpenedMap
 
-__all__ = ["Cluster", "OpenedMap", "open_map"]
+__all__ = ["Cluster", "OpenedMap"]

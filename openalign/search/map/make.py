@@ -5,6 +5,8 @@ Shapes: N images, D width, M new images.
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,7 +22,6 @@ from openalign.search.map.layout import NEIGHBOURS, first_positions, layout
 from openalign.search.map.names import Vectors, names_of
 from openalign.search.map.neighbours import nearest_of, neighbours
 from openalign.search.mark import captions
-from openalign.search.store.writer import IndexWriter
 
 FEWEST = 10
 """Images from which on there is a map."""
@@ -38,7 +39,36 @@ _APART = 0.002
 """Distance at which a new image lies beside the place found for it, likewise: it must not cover another one."""
 
 
-def bring_map_up_to_date(writer: IndexWriter, embed_captions: Callable[[], Vectors], *, anew: bool) -> None:
+class Writer(Protocol):
+    """What an index has, and where its map goes: see `store.writer.IndexWriter`."""
+
+    folder: Path
+
+    @property
+    def next_map_file(self) -> str:
+        """The name for the file of another map."""
+
+    @property
+    def laid(self) -> int:
+        """How many images there were when the map was laid out."""
+
+    def put_map(self, laid: int | None) -> None:
+        """Take that file as the map."""
+
+    def map_bytes(self) -> bytes | None:
+        """What the file of the map holds."""
+
+    def ids(self) -> NDArray[np.int64]:
+        """The ids of all images, in the order of their rows."""
+
+    def texts(self) -> dict[int, str | None]:
+        """The texts of all images by their ids."""
+
+    def sample(self, count: int) -> NDArray[np.float16]:
+        """The vectors of up to `count` images, in the order of their rows."""
+
+
+def bring_map_up_to_date(writer: Writer, embed_captions: Callable[[], Vectors], *, anew: bool) -> None:
     """Make the map of an index fit its images; with `anew`, lay it out wholly and as if there had been none.
 
     While at most a tenth of the images has come or gone since it was laid out, new ones are placed beside their
@@ -61,7 +91,7 @@ def bring_map_up_to_date(writer: IndexWriter, embed_captions: Callable[[], Vecto
     vectors_ND = torch.nn.functional.normalize(torch.from_numpy(writer.sample(len(ids)).astype(np.float32)))[order]
     if before is not None:
         placed = _with_new(before, ids[order], vectors_ND)
-        laid = writer.meta.map.laid if writer.meta.map else 0
+        laid = writer.laid
         here = int(placed.laid_N.sum())
         if len(ids) - here + laid - here <= _CHANGED * laid:
             _write(writer, placed.counted(), laid)
@@ -73,7 +103,7 @@ def bring_map_up_to_date(writer: IndexWriter, embed_captions: Callable[[], Vecto
     _write(writer, named, len(ids))
 
 
-def _read(writer: IndexWriter) -> MapContent | None:
+def _read(writer: Writer) -> MapContent | None:
     try:
         data = writer.map_bytes()
     except OpenAlignError as error:
@@ -82,7 +112,7 @@ def _read(writer: IndexWriter) -> MapContent | None:
     return None if data is None else read_content(data)
 
 
-def _write(writer: IndexWriter, content: MapContent, laid: int) -> None:
+def _write(writer: Writer, content: MapContent, laid: int) -> None:
     with whole_file(writer.folder / writer.next_map_file) as partial:
         write_content(content, partial)
     writer.put_map(laid)

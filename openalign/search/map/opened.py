@@ -4,6 +4,7 @@ Shapes: N images on the map.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.errors import UsageError
+from openalign.options import option
 from openalign.search.map.file import Cluster, MapContent, read_content
-from openalign.search.store import Store
 
-MOST_CORNERS = 500
+MOST_CORNERS = 200
+_REGION = re.compile(r"\s*region\s*={1,2}\s*([^=].*?)\s*", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,19 +33,19 @@ class OpenedMap:
     """Changes when the map does."""
     _content: MapContent
 
-    def within(self, region: Sequence[float]) -> NDArray[np.int64]:
+    def within(self, region: str) -> NDArray[np.int64]:
         """The rows of the images in a region, sorted.
 
-        A region is a polygon `x1, y1, x2, y2, x3, y3, ...`, or the number of a cluster.
+        A region is a polygon, `x1,y1,x2,y2,x3,y3,...` in the units of `at_N2`, or the number of a cluster.
 
         Raises:
             UsageError: it is neither of them.
         """
-        if len(region) == 1:
-            return self.rows_N[self._content.inside(self._cluster(region[0]))]
-        corners = _corners(region)
-        low, high = corners.min(0), corners.max(0)
-        near = np.flatnonzero(((self.at_N2 >= low) & (self.at_N2 <= high)).all(1))
+        numbers = _numbers(region)
+        if len(numbers) == 1:
+            return self.rows_N[self._content.inside(self._cluster(numbers[0]))]
+        corners = _corners(region, numbers)
+        near = np.flatnonzero(((self.at_N2 >= corners.min(0)) & (self.at_N2 <= corners.max(0))).all(1))
         return self.rows_N[near[_inside(self.at_N2[near].astype(np.float64), corners)]]
 
     def _cluster(self, number: float) -> int:
@@ -52,33 +54,43 @@ class OpenedMap:
         return int(number)
 
 
-def open_map(store: Store) -> OpenedMap | None:
-    """The map of an index; None if it has none.
-
-    Raises:
-        DamagedIndex: the file of the map was changed.
-    """
-    data, meta = store.map_bytes(), store.meta.map
-    if data is None or meta is None:
-        return None
+def opened(data: bytes, version: str, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> OpenedMap:
+    """The map in the bytes of its file, for an index in which the images `ids`, sorted, have these `rows`."""
     content = read_content(data)
-    ids, rows = store.ids()
-    place_N = np.minimum(np.searchsorted(ids, content.ids_N), max(len(ids) - 1, 0))
-    content = content.only(ids[place_N] == content.ids_N) if len(ids) else content.only(np.zeros(len(place_N), bool))
+    content = content.only(np.isin(content.ids_N, ids))
     rows_N = rows[np.searchsorted(ids, content.ids_N)]
     order = np.argsort(rows_N, kind="stable")
     content = content.only(order).counted()
-    version = f"{meta.sha256[:16]}-{store.meta.commits}"
     return OpenedMap(rows_N[order], content.at_N2, content.cluster_N, content.clusters, version, content)
 
 
-def _corners(region: Sequence[float]) -> NDArray[np.float64]:
+def split_regions(conditions: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The regions in conditions `region=...`, and the other conditions."""
+    found = [_REGION.fullmatch(condition) for condition in conditions]
+    others = [condition for condition, match in zip(conditions, found, strict=True) if match is None]
+    return [match[1] for match in found if match is not None], others
+
+
+def _numbers(region: str) -> list[float]:
+    try:
+        return [float(each) for each in region.split(",")]
+    except ValueError:
+        raise UsageError(_not_a(region)) from None
+
+
+def _not_a(region: str) -> str:
+    shown = region if len(region) <= 40 else f"{region[:40]}..."
+    return (
+        f"{option(where=f'region={shown}')}: a region of the map is the number of a cluster, or x1,y1,x2,y2,x3,y3,... "
+        f"with 3 to {MOST_CORNERS} corners."
+    )
+
+
+def _corners(region: str, numbers: Sequence[float]) -> NDArray[np.float64]:
     """(corners, 2)."""
-    if len(region) < 6 or len(region) % 2 or len(region) > 2 * MOST_CORNERS or not all(map(math.isfinite, region)):
-        raise UsageError(
-            f"A region is the number of a cluster, or x1,y1,x2,y2,x3,y3,... with 3 to {MOST_CORNERS} corners."
-        )
-    return np.array(region, np.float64).reshape(-1, 2)
+    if len(numbers) < 6 or len(numbers) % 2 or len(numbers) > 2 * MOST_CORNERS or not all(map(math.isfinite, numbers)):
+        raise UsageError(_not_a(region))
+    return np.array(numbers, np.float64).reshape(-1, 2)
 
 
 def _inside(at_N2: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.bool_]:

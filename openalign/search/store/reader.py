@@ -1,18 +1,21 @@
 """An index opened for reading: a snapshot of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openalign.checksums import Checksum, checksum_of
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder
 from openalign.search.graph import Graph
+from openalign.search.map.opened import OpenedMap, opened, split_regions
 from openalign.search.query.conditions import parse_conditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
@@ -130,15 +133,24 @@ class Store:
         whole_ND = self._vectors.whole()
         return np.delete(whole_ND, self._table.deleted, axis=0) if len(self._table.deleted) else whole_ND
 
+    @cached_property
+    def map(self) -> OpenedMap | None:
+        """The map of the images; None if there is none. Raises DamagedIndex if its file is not as it was written."""
+        data = self.map_bytes()
+        if data is None or self.meta.map is None:
+            return None
+        return opened(data, f"{self.meta.map.sha256[:16]}-{self.meta.commits}", *self._table.ids())
+
+    def _required_map(self) -> OpenedMap:
+        if self.map is None:
+            raise UsageError(f"{self.folder} has no map: index again to make one, of 10 images or more.")
+        return self.map
+
     def map_bytes(self) -> bytes | None:
         """What the file of the map holds; None without a map. Raises DamagedIndex if it is not as it was written."""
         if isinstance(self._map, DamagedIndex):
             raise self._map
         return None if self._map is None else self._map.read()
-
-    def ids(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The ids of all images, sorted, which stay when rows are numbered anew; and their rows."""
-        return self._table.ids()
 
     def vector(self, number: int) -> Vectors16:
         """The vector (D,) of an existing row."""
@@ -160,7 +172,11 @@ class Store:
         Raises:
             UsageError: a condition is malformed, or of a column that there is not.
         """
-        return self._table.matching(parse_conditions(conditions, self.meta.columns))
+        regions, others = split_regions(conditions)
+        rows = self._table.matching(parse_conditions(others, self.meta.columns))
+        for region in regions:
+            rows = np.intersect1d(rows, self._required_map().within(region), assume_unique=True)
+        return rows
 
     def holds(self, number: int) -> bool:
         """Whether there is an image in this row."""
@@ -169,6 +185,20 @@ class Store:
     def rows(self, numbers: Sequence[int]) -> list[Row]:
         """The rows with these numbers, in this order; raises OpenAlignError for one that does not exist."""
         return [self._shown(self._table.row(int(number))) for number in numbers]
+
+    def scored(
+        self, query_D: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Sorted row numbers (N,), best first, each compared with a unit vector (D,); and their cosine similarities."""
+        return self._nearest.all_of(query_D, rows)
+
+    def select(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
+        """The answer of SQLite over the table `images` (see `store.database`); no check value is compared.
+
+        Raises:
+            DamagedIndex: SQLite cannot give it.
+        """
+        return self._table.select(sql, *parameters)
 
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row."""

@@ -125,6 +125,11 @@ class IndexWriter:
         """The name for the file of another map, for `put_map`."""
         return str(replace(self.meta, map=MapFile(self.meta.commits + 1, 0, 0, "")).map_file)
 
+    @property
+    def laid(self) -> int:
+        """How many images there were when the map was laid out."""
+        return self.meta.map.laid if self.meta.map else 0
+
     def put_map(self, laid: int | None) -> None:
         """Take the file `next_map_file` as the map, laid out when there were `laid` images; None: there is no map."""
         if laid is None and self.meta.map is None:

@@ -1,5 +1,6 @@
 // The map of the collection: moved by drag, wheel, pinch and keys; a lasso or a rectangle asks for what lies in it.
 
+import { clusterNames } from "./conditions.js";
 import { Drawing } from "./map_drawing.js";
 import { picture } from "./map_pictures.js";
 import { Points } from "./map_points.js";
@@ -11,7 +12,7 @@ const STEP = 1.6; // of the zoom, for a key or a button
 const PAN = 80; // pixels, for a key
 const REACH = 14; // pixels from a point that count as the point
 const STILL = 4; // pixels that a click may move
-const MOST_CORNERS = 80;
+const MOST_CORNERS = 60; // a condition has at most 1,000 characters
 
 export class MapView {
   #points = null;
@@ -23,7 +24,7 @@ export class MapView {
   #lasso = false;
   #hitRows = [];
 
-  // `actions`: open(row), choose(region or null)
+  // `actions`: open(row), choose(region or null), show(isShown), named(), say(sentence)
   constructor(actions) {
     this.actions = actions;
     this.canvas = $("map-canvas");
@@ -35,16 +36,20 @@ export class MapView {
     this.#listen();
   }
 
-  // Loads the map the first time. Throws what the service says.
-  async show() {
+  // Loads the map the first time.
+  async show(isShown) {
+    $("map").hidden = !isShown;
+    $("show-map").setAttribute("aria-pressed", isShown);
+    $("show-grid").setAttribute("aria-pressed", !isShown);
+    if (!isShown) return;
     try {
       await (this.#asked ??= service.wholeMap().then((buffer) => this.#take(new Points(buffer))));
+      this.drawing.readColours();
+      this.#draw();
     } catch (error) {
       this.#asked = null;
-      throw error;
+      this.actions.say(error.message);
     }
-    this.drawing.readColours();
-    this.#draw();
   }
 
   // The images that answer the query; none while nothing is asked.
@@ -54,15 +59,11 @@ export class MapView {
     this.#remark();
   }
 
-  // The name of a region and how many images it has, as far as the map is known.
-  describe(region) {
-    const cluster = /^\d+$/.test(region) ? this.#points?.clusters[region] : null;
-    return { name: cluster?.name ?? "Part of the map", images: this.#points?.inside(region).reduce((sum, each) => sum + each, 0) };
-  }
-
   #take(points) {
     this.#points = points;
     this.canvas.ariaLabel = `Map of ${points.count.toLocaleString("en")} images. Arrow keys move it, plus and minus zoom, 0 shows all. The clusters are also listed below.`;
+    points.clusters.forEach(({ name }, number) => clusterNames.set(String(number), name));
+    this.actions.named();
     this.#remark();
   }
 
@@ -137,6 +138,8 @@ export class MapView {
     canvas.addEventListener("pointercancel", (event) => this.#forget(event));
     canvas.addEventListener("pointerleave", () => ($("map-hover").hidden = true));
     canvas.addEventListener("keydown", (event) => this.#key(event));
+    $("show-map").addEventListener("click", () => this.actions.show(true));
+    $("show-grid").addEventListener("click", () => this.actions.show(false));
     $("map-in").addEventListener("click", () => this.#zoom(STEP));
     $("map-out").addEventListener("click", () => this.#zoom(1 / STEP));
     $("map-all").addEventListener("click", () => this.#all());
@@ -196,7 +199,7 @@ export class MapView {
       this.#setLasso(false);
       const every = Math.ceil(path.length / MOST_CORNERS);
       const corners = path.filter((_, number) => number % every === 0).map(this.#points.toService);
-      this.actions.choose(corners.flat().map((value) => Number(value.toFixed(3))).join(","));
+      this.actions.choose(corners.flat().map((value) => Number(value.toFixed(2))).join(","));
     }
   }
 
