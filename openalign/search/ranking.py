@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.search.query.conditions import parse_conditions
 from openalign.search.store import Store
 
 MOST = 200_000
@@ -44,7 +43,7 @@ def listed(store: Store, where: Sequence[str] = (), order: Order = "score") -> R
     Raises:
         UsageError: a condition is malformed.
     """
-    condition = parse_conditions(where, store.meta.columns)
+    condition = store.condition(where)
     sql = f"SELECT row, width, height FROM images WHERE {condition.sql} ORDER BY {_SQL[order]} LIMIT {MOST}"
     found = np.array(list(store.select(sql, *condition.parameters)), np.int64).reshape(-1, 3)
     return Ranking(found[:, 0], (found[:, 1] / np.maximum(found[:, 2], 1)).astype(np.float32))

@@ -17,7 +17,7 @@ from openalign.errors import OpenAlignError
 
 Vectors = NDArray[np.float32]
 
-_WORD = re.compile(r"[^\W\d_]{2,}(?:['’][^\W\d_]+)?")
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _MOST_WORDS = 40
 """Of a text that count."""
 _WITH_TEXTS = 0.2
@@ -28,7 +28,7 @@ _DISTINCT = 1.5
 """How much more often than in all texts a word of a name is in those of the cluster."""
 _BOTH = 1.25
 """Preference for two words that follow each other: they say more than one."""
-_SECOND = 0.4
+_SECOND = 0.6
 """Least score of a second word, as a part of that of the first."""
 _LONGEST = 40
 """Characters of a name."""
@@ -75,14 +75,19 @@ def _by_words(terms: list[set[str]], images: int, overall: Counter[str], have: i
     if len(terms) < max(_WITH_TEXTS * images, 1):
         return ""
     counts = Counter(term for each in terms for term in each)
+    strict, loose = (_best_terms(counts, len(terms), overall, have, distinct) for distinct in (_DISTINCT, 1.0))
+    return strict or loose
+
+
+def _best_terms(counts: Counter[str], inside: int, overall: Counter[str], have: int, distinct: float) -> str:
+    """One term, or two; "" if none is more than `distinct` times as frequent as in all texts."""
     scores: dict[str, float] = {}
     for term, count in counts.items():
-        inside, outside = count / len(terms), overall[term] / have
-        if inside >= _OFTEN and all(
-            _lift(word, counts, overall, len(terms), have) >= _DISTINCT for word in term.split()
-        ):
-            scores[term] = inside * math.log(inside / outside) * (_BOTH if " " in term else 1)
-    if not scores:  # a cluster that is most of the collection: what it has most often
+        often, both = count / inside, " " in term
+        parts = [term, *term.split()] if both else [term]
+        if often >= _OFTEN and all(_lift(part, counts, overall, inside, have) > distinct for part in parts):
+            scores[term] = often * math.log(_lift(term, counts, overall, inside, have)) * (_BOTH if both else 1)
+    if not scores:
         return ""
     best = sorted(scores, key=lambda term: (-scores[term], term))
     others = [term for term in best if not set(term.split()) & set(best[0].split())]
@@ -97,6 +102,6 @@ def _lift(word: str, counts: Counter[str], overall: Counter[str], inside: int, h
 def _terms(text: str) -> Iterator[str]:
     """The words of a text, and each two that follow each other."""
     for line in text.lower().split("\n"):
-        words = [match[0] for match in _WORD.finditer(line[:1000])][:_MOST_WORDS]
+        words = [match[0] for match in _WORD.finditer(line[:1000]) if len(match[0]) > 1][:_MOST_WORDS]
         yield from words
         yield from (f"{one} {other}" for one, other in pairwise(words))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
 
-_GRID = 200
+_GRID = 160
 _WIDE, _NARROW = 1 / 30, 1 / 75
 """Standard deviations with which the points are blurred for the two levels, as parts of the side of the map."""
 _ABOVE_PASS = 1.25
@@ -68,26 +68,28 @@ def _peak_of_cells(height_GG: NDArray[np.float64]) -> Labels:
     """The cell of the peak that each cell belongs to, (G * G,); -1 where it is low."""
     framed = np.zeros((_GRID + 2, _GRID + 2))
     framed[1:-1, 1:-1] = height_GG
-    width, height = _GRID + 2, framed.ravel()
+    width, heights = _GRID + 2, framed.ravel()
     around = (-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1)
-    order = np.argsort(-height, kind="stable")
-    above = np.full(len(height), -1)
-    for cell in order[height[order] > _LEAST * height.max()].tolist():
+    order = np.argsort(-heights, kind="stable")
+    order = order[heights[order] > _LEAST * heights.max()]
+    height, above = heights.tolist(), [-1] * len(heights)  # lists: a loop over single cells is faster with them
+    for cell in order.tolist():
         peaks = {_top(above, cell + step) for step in around if above[cell + step] >= 0}
         highest = max(peaks, key=lambda peak: (height[peak], -peak), default=cell)
         above[cell] = highest
         for peak in peaks:
             if height[peak] < _ABOVE_PASS * height[cell]:
                 above[peak] = highest
-    tops = np.array([_top(above, cell) if above[cell] >= 0 else -1 for cell in range(len(height))])
+    tops = np.full(len(heights), -1)
+    tops[order] = [_top(above, cell) for cell in order.tolist()]
     return tops.reshape(width, width)[1:-1, 1:-1].ravel()
 
 
-def _top(above: Labels, cell: int) -> int:
+def _top(above: list[int], cell: int) -> int:
     """The peak over a cell; the way there becomes shorter for the next one."""
     while above[cell] != cell:
         above[cell] = above[above[cell]]
-        cell = int(above[cell])
+        cell = above[cell]
     return cell
 
 

@@ -1,5 +1,6 @@
 """An index opened for reading: a snapshot of it."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder
 from openalign.search.graph import Graph
 from openalign.search.map.opened import OpenedMap, opened, split_regions
-from openalign.search.query.conditions import parse_conditions
+from openalign.search.query.conditions import Condition, parse_conditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
 from openalign.search.store.map_file import OpenedMapFile
@@ -172,11 +173,21 @@ class Store:
         Raises:
             UsageError: a condition is malformed, or of a column that there is not.
         """
+        return self._table.matching(self.condition(conditions))
+
+    def condition(self, conditions: Sequence[str]) -> Condition:
+        """The condition on `images` that all of these hold; `region=...` are regions of the map (`OpenedMap.within`).
+
+        Raises:
+            UsageError: as `matching` does; also if there is no map.
+        """
         regions, others = split_regions(conditions)
-        rows = self._table.matching(parse_conditions(others, self.meta.columns))
+        condition = parse_conditions(others, self.meta.columns)
         for region in regions:
-            rows = np.intersect1d(rows, self._required_map().within(region), assume_unique=True)
-        return rows
+            rows = json.dumps(self._required_map().within(region).tolist())
+            sql = f"{condition.sql} AND row IN (SELECT value FROM json_each(?))"
+            condition = Condition(sql, (*condition.parameters, rows))
+        return condition
 
     def holds(self, number: int) -> bool:
         """Whether there is an image in this row."""

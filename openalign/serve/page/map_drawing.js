@@ -53,6 +53,8 @@ export class Drawing {
     canvas.dataset.zoom = (view.zoom / view.fit).toFixed(2);
     canvas.dataset.visible = visible.length;
     canvas.dataset.pictures = this.pictures.length;
+    const [first] = visible;
+    if (first !== undefined) canvas.dataset.first = JSON.stringify({ row: points.rows[first], at: this.at(points.x[first], points.y[first]) });
   }
 
   #points(points, view, marks, ratio) {
