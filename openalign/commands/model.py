@@ -5,24 +5,36 @@ from typing import Annotated
 
 import typer
 
-from openalign.commands.arguments import Model
+from openalign.commands.arguments import MODELS
 from openalign.commands.output import terminal
 from openalign.progress import say
 
 
 def export(
-    model: Model,
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write.", show_default=False)],
+    source: Annotated[str, typer.Argument(metavar="MODEL|INDEX", help=f"{MODELS} Or an index.", show_default=False)],
+    to: Annotated[
+        Path, typer.Option(metavar="PATH", help="Folder to write; of an index, a .parquet file.", show_default=False)
+    ],
 ) -> None:
-    """Write both towers as ONNX, for programs without torch.
+    """Write both towers of a model as ONNX, for programs without torch; or the images of an index as a table.
+
+    The table is Parquet: thumbnails, texts, what is known of each image, and its place and cluster on the map.
 
     ```
     openalign export runs/laptop/model --to onnx/
+    openalign export photos.index --to photos.parquet
     ```
     """
+    if (Path(source) / "rows.sqlite").exists():
+        from openalign.search.index import Index
+
+        written = Index.open(source).write_table(to)
+        say(f"Wrote {to} with {written:,} images.")
+        return
+
     from openalign.model.export import export
 
-    export(model, to)
+    export(source, to)
     say(f"Wrote {to}.")
 
 

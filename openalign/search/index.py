@@ -21,6 +21,7 @@ from openalign.progress import say
 from openalign.search import build
 from openalign.search.from_vectors import open_all
 from openalign.search.map import OpenedMap
+from openalign.search.map.table import write_table
 from openalign.search.mark import BEST
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
@@ -275,6 +276,13 @@ class Index:
     def map(self) -> OpenedMap | None:
         """Where the images lie on the map of the collection; None if there is no map."""
         return self.store.map
+
+    def write_table(self, to: str | Path) -> int:
+        """Write a Parquet table of all images, with their places on the map (`openalign.search.map.table`).
+
+        Returns the number of images.
+        """
+        return write_table(self.store, Path(to))
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
