@@ -12,30 +12,37 @@ from openalign.progress import say
 
 def export(
     source: Annotated[str, typer.Argument(metavar="MODEL|INDEX", help=f"{MODELS} Or an index.", show_default=False)],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format of a model that there is.")] = True,
     to: Annotated[
-        Path, typer.Option(metavar="PATH", help="Folder to write; of an index, a .parquet file.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Folder to write, default `MODEL/onnx`; of an index, the .parquet file, default the index's name with .parquet.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write both towers of a model as ONNX, for programs without torch; or the images of an index as a table.
 
-    The table is Parquet: thumbnails, texts, what is known of each image, and its place and cluster on the map.
+    `index` and `serve` use `MODEL/onnx` if it is faster here. The table is Parquet, with thumbnails, texts, what is
+    known of each image, and its place and cluster on the map.
 
     ```
-    openalign export runs/laptop/model --to onnx/
+    openalign export runs/laptop/model --onnx
     openalign export photos.index --to photos.parquet
     ```
     """
     if (Path(source) / "rows.sqlite").exists():
         from openalign.search.index import Index
 
+        to = to or Path(source).resolve().with_suffix(".parquet")
         written = Index.open(source).write_table(to)
         say(f"Wrote {to} with {written:,} images.")
         return
 
-    from openalign.model.export import export
+    from openalign.model.onnx.export import export
 
-    export(source, to)
-    say(f"Wrote {to}.")
+    say(f"Wrote {export(source, to)}.")
 
 
 def scales() -> None:

@@ -15,6 +15,7 @@ from openalign.data.pairs.pairs import Pairs
 from openalign.embedding.sources import permanent_name
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, NotFinite
+from openalign.model.onnx.faster import faster
 from openalign.progress import bar, say
 from openalign.search import prepare
 from openalign.search.from_vectors import GivenImages
@@ -46,7 +47,7 @@ class Run:
         map_: bool | None,
     ) -> None:
         self._place = place
-        self._model = model
+        self._model = faster(model)
         self._paths = paths
         self._strict = strict
         self._map = map_
