@@ -17,7 +17,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Folder to write, default `MODEL/onnx`; of an index, the .parquet file, default the index's name with .parquet.",
+            help="Folder to write, default `MODEL/onnx`; of an index, a .parquet file, default beside it.",
             show_default=False,
         ),
     ] = None,
