@@ -144,3 +144,12 @@ def test_the_map_is_drawn_in_every_mode(open_page, options):
         "c => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"
     )
     assert colours > 3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_map(open_page, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe, of the dev extra")
+    page = open_page(path="/?show=map&where=region=0", color_scheme=scheme)
+    expect(page.locator("#map-canvas")).to_have_attribute("data-visible", "48")
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
