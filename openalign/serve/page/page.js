@@ -78,6 +78,7 @@ function go(next, { replace = false } = {}) {
 
 function follow() {
   query = q.fromAddress();
+  document.body.classList.remove("starting", "learning");
   if (late) offer(late);
   const isEmpty = q.isHome(query);
   $("ask").classList.toggle("asked", !isEmpty);
@@ -210,7 +211,9 @@ async function learn() {
   isKnown = true;
 }
 
-// What comes late stands above the answers, and would move them: it waits for others.
+// What is not known yet stands above the answers, and would move them: they wait for it, and what is late waits for others.
+$("ask").classList.toggle("asked", !q.isHome(q.fromAddress()));
+document.body.classList.replace("starting", "learning");
 const facets = service.facets().catch(() => null);
 await learn().catch((error) => error instanceof service.Offline || say(error.message));
 const found = await Promise.race([facets, new Promise((resolve) => setTimeout(resolve, FACETS_MS))]);
