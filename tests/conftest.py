@@ -133,6 +133,14 @@ def messages() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory) -> Iterator[None]:
+    """What openalign measures on this machine is kept for this session only, not in the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def paint_encoder() -> PaintEncoder:
     return PaintEncoder()

@@ -23,7 +23,7 @@ LOADED = (
     "torch", "torch.distributed.run", "torch.profiler", "transformers", "onnxruntime", "tensorboard", "usearch.index",
     "pandas", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.substrait", "ibis.backends.duckdb",
     "openalign.commands.cli", "openalign.curation.pipeline", "openalign.training.loop", "openalign.evaluation.run",
-    "openalign.search.index", "openalign.serve.app", "openalign.model.export",
+    "openalign.search.index", "openalign.serve.app", "openalign.model.onnx.export",
 )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from openalign.curation.engine.registry import open_engine
 from openalign.curation.images import unsafe
 from openalign.errors import OpenAlignError
 from openalign.extras import EXTRAS, MissingExtra, require
-from openalign.model.export import export
-from openalign.model.onnx_encoder import OnnxEncoder
+from openalign.model.onnx.encoder import OnnxEncoder
+from openalign.model.onnx.export import export
 
 PACKAGE = Path(openalign.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -12,18 +12,20 @@ from openalign.progress import say
 
 def export(
     model: Model,
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write.", show_default=False)],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format that there is.")] = True,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to write; default: `MODEL/onnx`.", show_default=False)
+    ] = None,
 ) -> None:
-    """Write both towers as ONNX, for programs without torch.
+    """Write both towers as ONNX, for programs without torch; `index` and `serve` use `MODEL/onnx` if it is faster here.
 
     ```
-    openalign export runs/laptop/model --to onnx/
+    openalign export runs/laptop/model --onnx
     ```
     """
-    from openalign.model.export import export
+    from openalign.model.onnx.export import export
 
-    export(model, to)
-    say(f"Wrote {to}.")
+    say(f"Wrote {export(model, to)}.")
 
 
 def scales() -> None:

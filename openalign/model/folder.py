@@ -42,7 +42,7 @@ def folder_of(source: str | Path) -> Path:
         OpenAlignError: no such folder or name, or no model in it.
     """
     try:
-        if (folder := _local_folder(Path(source))) is not None:
+        if (folder := local_folder(Path(source))) is not None:
             return folder
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise OpenAlignError(f"{source}: cannot be read ({getattr(error, 'strerror', error)}).") from None
@@ -64,7 +64,12 @@ def _why_not_downloaded(error: Exception) -> str:
     return f"{type(error).__name__} while downloading"
 
 
-def _local_folder(folder: Path) -> Path | None:
+def local_folder(folder: Path) -> Path | None:
+    """The folder with the `config.json` of a model folder or a run; None if there is no such folder.
+
+    Raises:
+        OpenAlignError: the folder is neither.
+    """
     recover_folder(folder)
     if not folder.is_dir():
         return None

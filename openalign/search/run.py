@@ -14,6 +14,7 @@ from openalign.data.pairs.pairs import Pairs
 from openalign.embedding.sources import permanent_name
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, NotFinite
+from openalign.model.onnx.faster import faster
 from openalign.progress import bar, say
 from openalign.search import prepare
 from openalign.search.from_vectors import GivenImages
@@ -37,7 +38,7 @@ class Run:
         self, place: Place, model: DualEncoder, paths: Sequence[str | Path], options: Mapping[str, str], *, strict: bool
     ) -> None:
         self._place = place
-        self._model = model
+        self._model = faster(model)
         self._paths = paths
         self._strict = strict
         self._told: object = None

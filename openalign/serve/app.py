@@ -17,7 +17,8 @@ from starlette.types import ASGIApp
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model.dual_encoder import DualEncoder
-from openalign.model.onnx_encoder import exported
+from openalign.model.onnx.encoder import exported
+from openalign.model.onnx.faster import faster_of
 from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
@@ -63,8 +64,8 @@ def create_app(
 ) -> FastAPI:
     """The service of one index. The model is loaded now (unless `model` is given), not at the first query.
 
-    Where `MODEL/onnx` holds an export of the model (`openalign export`), that is used instead of torch. While it runs,
-    the index is opened again after each run that changed it.
+    Where `MODEL/onnx` holds an export of the model (`openalign export`) that is faster than torch here, that is used.
+    While the service runs, the index is opened again after each run that changed it.
 
     Args:
         access: who is answered; by default everyone.
@@ -76,7 +77,9 @@ def create_app(
     """
     access = access or Access()
     meta, metrics = index.store.meta, Metrics()
-    shared = SharedModel(model or exported(meta.model, meta.fingerprint) or index.model, metrics.batch)
+    export = None if model else exported(meta.model, meta.fingerprint)
+    chosen = faster_of(export, lambda: index.model) if export else model or index.model
+    shared = SharedModel(chosen, metrics.batch)
     current = CurrentIndex(Index(index.store, shared))
     service = Service(current, WorkQueue(limits), metrics, Links(access.key, whole_paths))
 

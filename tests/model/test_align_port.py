@@ -18,9 +18,9 @@ from transformers import AlignModel, AutoImageProcessor, AutoTokenizer
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model.align_encoder import AlignEncoder
-from openalign.model.export import export
 from openalign.model.foreign.transformers_encoder import TransformersEncoder
 from openalign.model.hub import align_settings, load, load_align
+from openalign.model.onnx.export import export
 from tests.model.folders import align_folder, edit, put
 from tests.model.foreign_folders import TEXTS, word_pieces, write
 from tests.model.port_folder import align_base_folder

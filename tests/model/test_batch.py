@@ -6,8 +6,8 @@ import pytest
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings
-from openalign.model.export import export
-from openalign.model.onnx_encoder import OnnxEncoder
+from openalign.model.onnx.encoder import OnnxEncoder
+from openalign.model.onnx.export import export
 from tests.model.foreign_folders import FAMILIES, foreign_folder, moved, word_pieces
 
 pytestmark = pytest.mark.slow

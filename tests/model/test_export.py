@@ -15,9 +15,12 @@ from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
+from openalign.model.align_encoder import AlignEncoder
 from openalign.model.efficientnet.settings import ImageTowerSettings
-from openalign.model.export import export
-from openalign.model.onnx_encoder import OnnxEncoder, exported
+from openalign.model.onnx import faster as faster_module
+from openalign.model.onnx.encoder import OnnxEncoder, exported
+from openalign.model.onnx.export import export
+from openalign.search import Index
 from tests.model.folders import clip_folder, put
 
 pytestmark = pytest.mark.slow
@@ -205,3 +208,28 @@ def test_every_kind_of_model_crops_a_picture_alike_in_whatever_form_it_comes(mod
             expected = encoder.prepare(tmp_path / "photo.jpg")
             for form in ((tmp_path / "photo.jpg").read_bytes(), opened, read_image(opened)):
                 np.testing.assert_array_equal(encoder.prepare(form), expected)
+
+
+def test_the_export_stands_in_the_models_folder_unless_told_otherwise(model, tmp_path):
+    copied = shutil.copytree(model, tmp_path / "model", ignore=shutil.ignore_patterns("onnx"))
+    assert export(copied) == copied / "onnx"
+    assert exported(copied, hub.load(copied).fingerprint) is not None
+
+
+@pytest.mark.parametrize("onnx_is_faster", [True, False])
+def test_an_index_is_made_by_the_faster_one_and_says_the_same(model, tmp_path, monkeypatch, onnx_is_faster):
+    monkeypatch.setattr(faster_module, "seconds_of", lambda each: isinstance(each, OnnxEncoder) != onnx_is_faster)
+    monkeypatch.setattr(faster_module, "_recall", lambda key: None)
+    used = []
+    for kind in (OnnxEncoder, AlignEncoder):
+        embed = kind._embed_prepared
+        monkeypatch.setattr(
+            kind, "_embed_prepared", lambda each, pixels, f=embed: used.append(type(each)) or f(each, pixels)
+        )
+    for name, colour in (("a", "red"), ("b", "blue")):
+        Image.new("RGB", (50, 40), colour).save(tmp_path / f"{name}.png")
+    index = Index.build(tmp_path, model=model, to=tmp_path / "x.index")
+    assert set(used) == {OnnxEncoder if onnx_is_faster else AlignEncoder}
+    assert index.store.meta.model_name == str(model)
+    expected = hub.load(model).embed_images([tmp_path / "a.png", tmp_path / "b.png"])
+    np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)

@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from openalign.model import hub
-from openalign.model.export import export
+from openalign.model.onnx.export import export
 from openalign.search import Index
 from openalign.serve.app import create_app
 from tests import preloaded

@@ -12,7 +12,7 @@ from openalign.data.pairs.open import open_pairs
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
 from openalign.model import hub
-from openalign.model.onnx_encoder import exported
+from openalign.model.onnx.encoder import exported
 from openalign.search.index import Index
 
 TEXTS = ["a red drawing number 4", "a blue drawing", "shapes on page 1"]

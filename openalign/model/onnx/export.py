@@ -24,7 +24,8 @@ from openalign.extras import require
 from openalign.files import whole_folder
 from openalign.model import hub
 from openalign.model.align import Align
-from openalign.model.onnx_encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportSettings, runtime_session
+from openalign.model.folder import local_folder
+from openalign.model.onnx.encoder import ABOUT, IMAGE_TOWER, TEXT_TOWER, ExportSettings, runtime_session
 from openalign.options import option
 
 TOLERANCE = 1e-4
@@ -57,17 +58,17 @@ class TextTower(nn.Module):
         return self.model.embed_texts(ids, mask)
 
 
-def export(model: str | Path, to: str | Path) -> None:
-    """Write `model`, a folder of ours or ALIGN's by hub name, as ONNX into the folder `to`.
+def export(model: str | Path, to: str | Path | None = None) -> Path:
+    """Write `model`, a folder of ours or ALIGN's by hub name, as ONNX into the folder `to`; returns the folder.
 
-    `openalign serve` uses an export in `MODEL/onnx`.
+    By default that is `MODEL/onnx`, where `openalign index` and `serve` use it if it is faster here than torch.
 
     Raises:
         OpenAlignError: no such model, another kind of dual encoder, `to` exists and is not an export or also has other
             files, or the results of ONNX Runtime differ from torch's.
     """
     require("export", "Exporting a model")
-    folder = Path(to)
+    folder = _folder_of(model) if to is None else Path(to)
     folder = folder.resolve() if folder.is_symlink() else folder  # the folder is replaced, not the link to it
     _check_replaceable(folder)
     encoder = _align_encoder(model)
@@ -93,6 +94,14 @@ def export(model: str | Path, to: str | Path) -> None:
             temperature=encoder.temperature,
         )
         (partial / ABOUT).write_text(json.dumps(about.model_dump(), indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def _folder_of(model: str | Path) -> Path:
+    found = local_folder(Path(model))
+    if found is None:
+        raise OpenAlignError(f"{model} is no folder of this machine: name the folder to write with {option('to')}.")
+    return found / "onnx"
 
 
 def _align_encoder(model: str | Path) -> hub.AlignEncoder:
