@@ -27,7 +27,7 @@ def chips(page) -> list[str]:
 def test_filters_offer_what_the_index_has_and_stay_in_the_address(open_photos, width):
     page = open_photos(width, "/?query=blue")
     panel = open_filters(page)
-    assert panel.get_by_role("group").evaluate_all("all => all.map(group => group.querySelector('legend').textContent)") == [
+    assert panel.locator("legend").all_text_contents() == [
         "Year", "Folder", "shop", "Place", "Width", "Height", "File size", "price", "A condition of your own",
     ]  # fmt: skip
     panel.get_by_role("button", name="home 20").click()

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ def saved_rows(page) -> list[dict[str, str]]:
     with page.expect_download() as download:
         page.get_by_role("button", name="Save CSV").click()
     assert download.value.suggested_filename == "images.csv"
-    with open(download.value.path(), encoding="utf-8-sig", newline="") as file:
+    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -91,8 +92,38 @@ def test_texts_of_strangers_are_no_formulas_in_the_table(open_photos):
     )
     lines = list(csv.reader(written.splitlines(keepends=True)))
     assert lines[0] == ["image", "text", "score", "width", "height", "date", "page", "row"]
-    assert lines[1] == ["a,b.jpg", "'=HYPERLINK(\"x\")", "-0.25", "1", "", "", "", ""]
+    assert lines[1] == ["a,b.jpg", '\'=HYPERLINK("x")', "-0.25", "1", "", "", "", ""]
     assert lines[2][:3] == ["'@a.jpg", "two\nlines", "1"]
+
+
+@AT_ALL_WIDTHS
+def test_a_badge_says_how_many_are_nearly_the_same_and_opens_them(open_photos, photos_url, width):
+    page = open_photos(width)
+
+    def fold(route) -> None:
+        answer = route.fetch().json()
+        answer["hits"][2]["alike"] = 3
+        route.fulfill(json=answer)
+
+    def alike(route) -> None:
+        row = int(route.request.url.rsplit("/", 1)[1])
+        others = [page.request.get(f"{photos_url}/rows/{(row + 6 * each) % 60}").json() for each in (1, 2, 3)]
+        route.fulfill(json={"images": others})
+
+    page.route("**/api/search?*", fold)
+    page.route("**/api/alike/*", alike)
+    page.goto(f"{photos_url}/?query=red")
+    badge = page.get_by_role("button", name="3 nearly the same as this picture: show them")
+    expect(badge).to_have_text("+3")
+    row = page.locator(".tile").nth(2).get_attribute("data-row")
+    badge.click()
+    expect(page.locator("#status")).to_have_text("4 nearly the same")
+    expect(page.locator(".tile")).to_have_count(4)
+    assert page.locator(".tile").first.get_attribute("data-row") == row
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    no_sideways_scroll(page)
+    page.get_by_role("button", name="Back to all results").click()
+    expect(badge).to_be_visible()
 
 
 @AT_ALL_WIDTHS

@@ -112,7 +112,9 @@ def test_nothing_moves_while_answers_and_pictures_come(open_photos, width):
     page.route("**/thumbnails/*", lambda route: (page.wait_for_timeout(5), route.continue_()))
     page.reload()
     expect(page.locator(".tile").first).to_be_visible()
-    page.wait_for_function("() => [...document.querySelectorAll('.tile img')].slice(0, 6).every(image => image.complete)")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.tile img')].slice(0, 6).every(image => image.complete)"
+    )
     assert page.evaluate("moved") < 0.01
 
 
