@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from openalign.search.query.conditions import COLUMNS
-from openalign.search.query.matching import folded
+from openalign.search.query.matching import folded, number_of
 from openalign.search.store import Store
 
 COUNTED = 100_000
@@ -21,6 +21,8 @@ MOST_COLUMNS = 40
 """Columns of the user's table."""
 _MOST_MONTHS = 2400
 _MOST_DISTINCT = 2000
+_MOST_NUMBERS = 12
+"""Different numbers up to which a column of numbers is one of values, such as a rating."""
 _LONGEST_VALUE = 120
 """Characters; longer texts are descriptions."""
 
@@ -130,23 +132,30 @@ class _Field:
     texts: Counter[str] = field(default_factory=Counter)
     numbers: list[float] = field(default_factory=list)
     """The smallest and the largest one."""
+    has_words: bool = False
     given_up: bool = False
 
     @property
     def is_numbers(self) -> bool:
-        return bool(self.numbers) and not self.texts and self.numbers[0] < self.numbers[1]
+        """Whether a range is of more use than values; tables of texts have their numbers as texts."""
+        many = self.given_up or len(self.texts) > _MOST_NUMBERS
+        return bool(self.numbers) and not self.has_words and many and self.numbers[0] < self.numbers[1]
 
     def see(self, value: object) -> None:
-        if isinstance(value, bool):
-            value = "true" if value else "false"
-        if isinstance(value, int | float):
-            self.numbers = [min([value, *self.numbers]), max([value, *self.numbers])]
-        elif isinstance(value, str) and value and not self.given_up:
-            self.texts[value] += 1
-            self.given_up = len(self.texts) > _MOST_DISTINCT or not _can_be_asked(value)
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else number_of(text)
+        if value is None or text == "":
+            return
+        if number is None:
+            self.has_words = True
+        else:
+            self.numbers = [min([number, *self.numbers]), max([number, *self.numbers])]
+        if not self.given_up:
+            self.texts[text] += 1
+            self.given_up = len(self.texts) > _MOST_DISTINCT or not _can_be_asked(text)
 
     def values_of(self) -> Values | None:
-        if self.given_up or self.numbers:
+        if self.given_up:
             return None
         ordered = sorted(self.texts.items(), key=lambda each: (-each[1], each[0]))
         return _few(self.column, [Count(value, images) for value, images in ordered])

@@ -1,7 +1,7 @@
 // The grid of answers. Up to `ALL_DRAWN` tiles are all in the document, so that find-in-page and screen readers see
 // them; of more, those near the window are, and what is known of them is asked for as they come.
 
-import { lay, leftOf, MARK_HEIGHT, rowAt, rowOf, shown, walked } from "./layout.js";
+import { lay, leftOf, MARK_HEIGHT, middleOf, rowAt, rowOf, shown, walked } from "./layout.js";
 import { fill, makeTile } from "./tile.js";
 
 const ALL_DRAWN = 300;
@@ -20,6 +20,7 @@ export class Grid {
   ratios = [];
   scores = null;
   within = null;
+  #middle = null; // where up and down keep to
   #asking = false;
   #timer = 0;
   #frame = 0;
@@ -98,7 +99,6 @@ export class Grid {
     this.#layout = lay(this.ratios, { width: this.#width, gap, height: parseFloat(style.getPropertyValue("--tile")), breakAt });
     this.gap = gap;
     this.list.style.height = `${this.#layout.total}px`;
-    this.#showMark();
     for (const [place, item] of this.#drawn) this.#move(item, place);
     if (before !== null) scrollBy(0, this.#layout.rows[rowOf(this.#layout.rows, before.place)].top - before.top);
     this.#draw();
@@ -116,14 +116,13 @@ export class Grid {
     return row ? { place: row.first, top: row.top } : null;
   }
 
+  // The mark stands before the first tile beyond it, while that is drawn.
   #showMark() {
-    const top = this.#layout.markTop;
-    if (top === null) this.mark.remove();
-    else {
-      this.mark.style.top = `${top}px`;
-      this.mark.style.height = `${MARK_HEIGHT}px`;
-      if (!this.mark.isConnected) this.list.append(this.mark);
-    }
+    const behind = this.#layout.markTop === null ? undefined : this.#drawn.get(this.within);
+    if (!behind) return this.mark.remove();
+    this.mark.style.top = `${this.#layout.markTop}px`;
+    this.mark.style.height = `${MARK_HEIGHT}px`;
+    if (behind.previousSibling !== this.mark) this.list.insertBefore(this.mark, behind);
   }
 
   #drawSoon() {
@@ -143,6 +142,7 @@ export class Grid {
     const added = [];
     for (let place = first; place <= last; place++) if (!this.#drawn.has(place)) added.push(this.#make(place));
     this.#insert(added);
+    this.#showMark();
     if (last >= 0 && !this.#drawn.has(this.#current)) this.#setCurrent(this.#firstInView());
     this.#fetchSoon(first, last);
   }
@@ -201,9 +201,6 @@ export class Grid {
         this.list.insertBefore(item, next ?? null);
       }
     }
-    if (!this.mark.isConnected) return;
-    const behind = this.#drawn.get(this.within);
-    if (behind && behind.previousSibling !== this.mark) this.list.insertBefore(this.mark, behind);
   }
 
   #fetchSoon(first, last) {
@@ -251,10 +248,14 @@ export class Grid {
   #pressed(event) {
     const place = this.#placeOf(event.target);
     if (place === null || event.altKey || event.ctrlKey || event.metaKey) return;
-    const to = walked(event.key, place, this.#layout.rows, this.ratios, this.gap);
+    const { rows } = this.#layout;
+    this.#middle ??= middleOf(rows[rowOf(rows, place)], place, this.ratios, this.gap);
+    const middle = this.#middle;
+    const to = walked(event.key, place, middle, { rows, ratios: this.ratios, gap: this.gap });
     if (to === null) return;
     event.preventDefault();
     this.#goTo(to);
+    if (/Up|Down/.test(event.key)) this.#middle = middle;
   }
 
   #goTo(place) {
@@ -272,6 +273,7 @@ export class Grid {
     const before = this.#drawn.get(this.#current);
     if (before) before.firstChild.tabIndex = -1;
     this.#current = place;
+    this.#middle = null;
     const now = this.#drawn.get(place);
     if (now) now.firstChild.tabIndex = 0;
   }

@@ -65,8 +65,11 @@ export function leftOf(row, place, ratios, gap) {
   return left;
 }
 
-// The tile that a key leads to from another one; null for a key that leads nowhere.
-export function walked(key, place, rows, ratios, gap) {
+export const middleOf = (row, place, ratios, gap) => leftOf(row, place, ratios, gap) + (shown(ratios[place]) * row.height) / 2;
+
+// The tile that a key leads to from another one; null for a key that leads nowhere. Up and down keep to `middle`, so
+// that a step back leads where one came from.
+export function walked(key, place, middle, { rows, ratios, gap }) {
   const at = rowOf(rows, place);
   const screen = Math.max(1, Math.floor(innerHeight / (rows[at].height + gap)) - 1);
   const byRows = { ArrowUp: -1, ArrowDown: 1, PageUp: -screen, PageDown: screen }[key];
@@ -77,7 +80,6 @@ export function walked(key, place, rows, ratios, gap) {
   }
   const to = rows[Math.min(Math.max(at + byRows, 0), rows.length - 1)];
   if (to === rows[at]) return byRows < 0 ? 0 : end;
-  const middle = leftOf(rows[at], place, ratios, gap) + (shown(ratios[place]) * rows[at].height) / 2;
   let reached = to.first;
   while (reached < to.last && leftOf(to, reached + 1, ratios, gap) <= middle) reached++;
   return reached;

@@ -24,6 +24,7 @@ let query = q.EMPTY;
 let typing = 0;
 let isKnown = false; // whether the service has said what it has
 let late = null; // what the index can be filtered by, if that is not shown yet
+let viewed = null; // the row that was opened last
 let isTyped = false; // whether the address is of a text that is still being typed
 
 const grid = new Grid($("results"), {
@@ -81,12 +82,17 @@ function go(next, { replace = false } = {}) {
   isTyped = false;
   const opened = replace ? history.state?.opened : next.view !== null;
   const memory = { upload: next.upload, opened: next.view !== null && opened };
+  rememberPlace();
   history[replace ? "replaceState" : "pushState"](memory, "", q.toAddress(next));
   follow();
 }
 
-function follow() {
+// Where the window is, for when one comes back to this address.
+const rememberPlace = () => history.replaceState({ ...history.state, y: scrollY }, "");
+
+function follow({ y = 0 } = {}) {
   query = q.fromAddress();
+  document.body.classList.remove("starting", "learning");
   if (late) offer(late);
   const isEmpty = q.isHome(query);
   $("ask").classList.toggle("asked", !isEmpty);
@@ -101,7 +107,7 @@ function follow() {
   map.show(query.map);
   document.title = isEmpty ? "openalign" : `${titleOf(query)} · openalign`;
   if (query.mistake) results.refuse(query.mistake);
-  else if (!q.sameAnswers(results.answered, query)) results.ask(query);
+  else if (!q.sameAnswers(results.answered, query)) results.ask(query, y);
   showViewer();
 }
 
@@ -133,12 +139,12 @@ function showQueryImage() {
 
 async function showViewer() {
   if (query.view === null) {
-    const left = viewer.dialog.open ? Number(viewer.dialog.dataset.row) : null;
+    const left = viewer.dialog.open ? viewed : null;
     viewer.hide();
     if (left !== null) grid.focus(left);
     return;
   }
-  const wanted = query.view;
+  const wanted = (viewed = query.view);
   const place = grid.placeOf(wanted);
   try {
     const hit = grid.at(place) ?? { ...(await service.picture(wanted)), ...(place >= 0 && grid.scores ? { score: grid.scores[place] } : {}) };
@@ -194,7 +200,9 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   $("text").select();
 });
-addEventListener("popstate", follow);
+history.scrollRestoration = "manual"; // a browser would restore it before the answers are there
+addEventListener("popstate", () => follow({ y: history.state?.y }));
+addEventListener("pagehide", rememberPlace);
 
 // While a text is being typed it is one step back, however many letters it has.
 function searchTyped() {
@@ -221,10 +229,12 @@ async function learn() {
   isKnown = true;
 }
 
-// What comes late stands above the answers, and would move them: it waits for others.
+// What is not known yet stands above the answers, and would move them: they wait for it, and what is late waits for others.
+$("ask").classList.toggle("asked", !q.isHome(q.fromAddress()));
+document.body.classList.replace("starting", "learning");
 const facets = service.facets().catch(() => null);
 await learn().catch((error) => error instanceof service.Offline || say(error.message));
 const found = await Promise.race([facets, new Promise((resolve) => setTimeout(resolve, FACETS_MS))]);
 if (found) offer(found);
 else facets.then((all) => (late = all));
-follow();
+follow({ y: history.state?.y });

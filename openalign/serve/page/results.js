@@ -24,7 +24,8 @@ export class Results {
 
   #wanted = null; // the query that was not answered
 
-  async ask(wanted) {
+  // `y` is where the window was when these answers were on the page.
+  async ask(wanted, y = 0) {
     this.#running?.abort();
     const mine = (this.#running = new AbortController());
     const busy = setTimeout(() => setBusy(true), BUSY_AFTER_MS);
@@ -33,9 +34,10 @@ export class Results {
       const answers = await service.answers(wanted, mine.signal);
       if (mine !== this.#running) return;
       this.#connected();
-      if (this.answered && !q.sameQuestion(this.answered, wanted)) scrollTo({ top: 0 });
+      const isOther = !q.sameQuestion(this.answered, wanted);
       this.answered = wanted;
       this.grid.show(answers);
+      if (isOther) scrollTo({ top: y });
       this.#sayHow(wanted, answers);
       this.shown();
     } catch (error) {
