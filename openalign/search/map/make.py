@@ -88,7 +88,7 @@ def bring_map_up_to_date(writer: Writer, embed_captions: Callable[[], Vectors], 
     if before is not None and np.array_equal(before.ids_N, np.sort(ids)):
         return
     order = np.argsort(ids)
-    vectors_ND = torch.nn.functional.normalize(torch.from_numpy(writer.sample(len(ids)).astype(np.float32)))[order]
+    vectors_ND = _unit_vectors(writer.sample(len(ids)), order)
     if before is not None:
         placed = _with_new(before, ids[order], vectors_ND)
         laid = writer.laid
@@ -101,6 +101,13 @@ def bring_map_up_to_date(writer: Writer, embed_captions: Callable[[], Vectors], 
     content = _laid_out(ids[order], vectors_ND, before)
     named = _named(content, [texts[each] for each in ids[order].tolist()], vectors_ND.numpy(), embed_captions)
     _write(writer, named, len(ids))
+
+
+def _unit_vectors(stored_ND: NDArray[np.float16], order: NDArray[np.int64]) -> Tensor:
+    """The vectors in another order, as float32 of length 1; mostly they are in order already, which saves a copy."""
+    in_order = np.array_equal(order, np.arange(len(order)))
+    vectors_ND = torch.from_numpy((stored_ND if in_order else stored_ND[order]).astype(np.float32))
+    return vectors_ND.div_(vectors_ND.norm(dim=1, keepdim=True).clamp_(min=1e-12))
 
 
 def _read(writer: Writer) -> MapContent | None:
