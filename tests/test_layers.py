@@ -26,11 +26,22 @@ ROOMS = {
         *("data", "model", "curation", "embedding", "evaluation", "training", "search", "inspection", "serve"),
         *("demo", "commands", "__main__"),
     ],
-    "openalign.data": ["left_out", "files", "images", "tokenizer", "tables", "shards", "sites", "pairs", "loading"],
+    "openalign.data": [
+        "left_out conversations",
+        "files",
+        "images",
+        "tokenizer",
+        "tables",
+        "shards",
+        "sites",
+        "pairs",
+        "loading",
+    ],
     "openalign.data.pairs": [
         "options reading folder_files",
-        "pairs numbered_texts",
-        "file_images texts_beside class_names named_images maps",
+        "pairs beside",
+        "file_images class_names named_images",
+        "class_levels",
         "named_rows",
         "combine",
         "from_tables",
@@ -142,6 +153,7 @@ def test_no_function_is_long():
     assert not long
 
 
+@pytest.mark.slow
 def test_no_import_is_circular():
     imports = {module: {name for name, _ in imports_of(path)} & SOURCES.keys() for module, path in SOURCES.items()}
     TopologicalSorter({module: names - {module} for module, names in imports.items()}).prepare()
