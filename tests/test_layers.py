@@ -69,7 +69,7 @@ ROOMS = {
             "report",
         ),
     ],
-    "openalign.search": ["rows watched query mark", "graph", "store"],
+    "openalign.search": ["rows watched query mark", "graph map", "store"],
     "openalign.commands": ["output"],
     "openalign.serve": ["links metrics log", "wire work", "failures protection"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],

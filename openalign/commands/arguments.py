@@ -88,6 +88,15 @@ ReEmbed = Annotated[
     typer.Option("--re-embed", help="Embed all images again, with another model, say; replaces INDEX at the end."),
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on: look for changes every few seconds, until Ctrl-C.")]
+MakeMap = Annotated[
+    bool | None,
+    typer.Option(
+        "--map/--no-map",
+        help="Lay the map of the collection out anew, or leave it as it is. Default: place new images on it, and lay "
+        "it out again when a tenth of the images has changed.",
+        show_default=False,
+    ),
+]
 Conditions = Annotated[
     list[str] | None,
     typer.Option(metavar="COND", help="Only images for which this holds, as `date>=2024-05`; repeatable."),

@@ -22,6 +22,7 @@ from openalign.commands.arguments import (
     Json,
     LayoutName,
     ListSaved,
+    MakeMap,
     Minus,
     ModelOfIndex,
     Plus,
@@ -54,6 +55,7 @@ def index(
     re_embed: ReEmbed = False,
     embed_texts: EmbedTexts = False,
     watch: Watch = False,
+    map_: MakeMap = None,
 ) -> None:
     """Embed images and store them for search. Texts beside them are shown; with --embed-texts they are searched too.
 
@@ -74,7 +76,7 @@ def index(
     from openalign.search.index import Index
 
     columns = {"image_column": image_column, "text_column": text_column}
-    how = {"strict": strict, "re_embed": re_embed, "watch": watch, "embed_texts": embed_texts}
+    how = {"strict": strict, "re_embed": re_embed, "watch": watch, "embed_texts": embed_texts, "map_": map_}
     built = Index.build(paths, model=model, to=to, split=split, layout=layout, **columns, **how)  # type: ignore[arg-type]
     say(f"{to} holds {len(built):,} images.")
 

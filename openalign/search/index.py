@@ -18,6 +18,9 @@ from openalign.options import option
 from openalign.progress import say
 from openalign.search.build import build
 from openalign.search.from_vectors import open_all
+from openalign.search.map import OpenedMap
+from openalign.search.map.table import write_table
+from openalign.search.options import IndexOptions
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
@@ -25,6 +28,7 @@ from openalign.search.query.terms import Query
 from openalign.search.results.against import against_of
 from openalign.search.results.answer import How, answer
 from openalign.search.results.hits import Hits
+from openalign.search.results.listing import Listing, listing
 from openalign.search.results.order import sort_of
 from openalign.search.results.saved import SavedQueries
 from openalign.search.rows import Row
@@ -56,6 +60,7 @@ class Index:
         re_embed: bool = False,
         watch: bool = False,
         embed_texts: bool = False,
+        map_: bool | None = None,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
@@ -63,13 +68,11 @@ class Index:
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
         Of folders that `openalign.embed` wrote the vectors are taken as they are, also into Milvus (`to` is then an
-        address, see `search.milvus.address`).
-
-        Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
+        address, see `search.milvus.address`). Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
         removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
         be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
         at again every few seconds, until Ctrl-C. With `embed_texts` the texts of the images get vectors too, now and by
-        later runs.
+        later runs. `map_` makes the map of the collection anew, or leaves it as it is if it is False.
 
         Raises:
             OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
@@ -79,8 +82,8 @@ class Index:
         options = _given(image_column=image_column, text_column=text_column, split=split, layout=layout)
         paths = [paths] if isinstance(paths, str | Path) else paths
         loaded = None if model is None else given_model(model)
-        how = {"strict": strict, "re_embed": re_embed, "watch": watch, "texts": embed_texts}
-        _bring_up_to_date(to, paths, loaded, options, **how)
+        how = IndexOptions(strict, re_embed, watch, embed_texts, map_)
+        _bring_up_to_date(to, paths, loaded, options, how)
         return cls(open_store(to), loaded)
 
     @classmethod
@@ -165,6 +168,29 @@ class Index:
         self.row(row)
         return self.store.rows([each for each in self.store.groups.with_row(row).tolist() if each != row])
 
+    def listing(
+        self,
+        query: str | Query | None = None,
+        *,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        row: int | Sequence[int] | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+        where: Sequence[str] = (),
+        fold: bool = False,
+        sort: str = "score",
+    ) -> Listing:
+        """All images that meet the conditions; those that match first, in the order of `sort`.
+
+        Arguments are those of `search`. Without a query all are in this order, `score` being that of the index.
+
+        Raises:
+            UsageError, OpenAlignError: as `search` does.
+        """
+        asked = _asked(query, image, row, plus, minus)
+        how = How(tuple([where] if isinstance(where, str) else where), fold=fold, sort=sort_of(sort))
+        return listing(self.store, asked, self.embed_query(asked) if asked.terms else None, how)
+
     def embed_query(
         self,
         query: str | Query | None = None,
@@ -202,6 +228,18 @@ class Index:
     def sample(self, count: int) -> list[Row]:
         """`count` images (or all, if there are fewer) at even intervals of the index."""
         return self.store.rows(self.store.spread(count))
+
+    @property
+    def map(self) -> OpenedMap | None:
+        """Where the images lie on the map of the collection; None if there is no map."""
+        return self.store.map
+
+    def write_table(self, to: str | Path) -> int:
+        """Write a Parquet table of all images, with their places on the map (`openalign.search.map.table`).
+
+        Returns the number of images.
+        """
+        return write_table(self.store, Path(to))
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
@@ -262,11 +300,7 @@ def _bring_up_to_date(
     paths: Sequence[str | Path],
     model: DualEncoder | None,
     options: Mapping[str, str],
-    *,
-    strict: bool,
-    re_embed: bool,
-    watch: bool,
-    texts: bool,
+    how: IndexOptions,
 ) -> None:
     """With images, or with vectors: see `Index.build`."""
     if not paths:
@@ -275,12 +309,12 @@ def _bring_up_to_date(
     if vectors and len(vectors) < len(paths):
         raise UsageError(f"{vectors[0]} holds vectors, other paths hold images: index them apart")
     if vectors:
-        if watch:
+        if how.watch:
             raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
         images = open_all(vectors, model.fingerprint if model else None)
-        write_vectors(images, to, strict=strict, re_embed=re_embed, texts=texts)
+        write_vectors(images, to, how)
         return
     folder = folder_of(to)
     if model is None:
         raise UsageError(f"images are indexed with a model: add {option('model')}")
-    build(paths, model, folder, options, strict=strict, re_embed=re_embed, watch=watch, texts=texts)
+    build(paths, model, folder, options, how)

@@ -30,7 +30,8 @@ _LARGEST_USERS_FILE = {"saved.sqlite": 2**26}
 """Bytes; of the others `_LARGEST`."""
 _LARGEST = 2**20
 _OWN = re.compile(
-    r"meta\.json|rows\.sqlite(-wal|-shm)?|vectors(\.\d+)?\.f16|saved\.sqlite-journal|graph(\.\d+\.\d+)?\.usearch|problems\.txt|checksums\.json"
+    r"meta\.json|rows\.sqlite(-wal|-shm)?|vectors(\.\d+)?\.f16|saved\.sqlite-journal|graph(\.\d+\.\d+)?\.usearch"
+    r"|map\.\d+\.parquet|problems\.txt|checksums\.json"
     r"|\..*\.partial(\..*)?"
 )
 """Files of an index of this version or of an older one, and those left by a kill."""

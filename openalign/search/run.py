@@ -22,7 +22,9 @@ from openalign.search.derived.duplicates import note_duplicates
 from openalign.search.derived.texts import embed_new_texts
 from openalign.search.from_vectors import GivenImages
 from openalign.search.listing import Source, SourceListing
+from openalign.search.map.make import bring_map_up_to_date
 from openalign.search.mark import SAMPLE, Mark, calibrated, captions
+from openalign.search.options import IndexOptions
 from openalign.search.place import Place, with_model
 from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
 from openalign.search.store.changes import Listed, NewImage
@@ -43,15 +45,14 @@ class Run:
         model: DualEncoder,
         paths: Sequence[str | Path],
         options: Mapping[str, str],
-        *,
-        strict: bool,
-        texts: bool,
+        how: IndexOptions,
     ) -> None:
         self._place = place
         self._model = faster(model)
         self._paths = paths
-        self._strict = strict
-        self._embed_texts = texts
+        self._strict = how.strict
+        self._embed_texts = how.embed_texts
+        self._map = how.map_
         self._told: object = None
         meta = with_model(place.writer.meta, model, place.folder)
         place.writer.meta, self._numbers = _with_sources(meta, place.folder, paths, options)
@@ -169,6 +170,7 @@ class Run:
             writer.meta.graph is None or behind > max(LONGEST_TAIL, writer.meta.rows // 10)
         ):
             writer.make_graph()
+        self._make_map()
         meta = writer.meta
         kept = [name if number in self._numbers else "" for number, name in enumerate(meta.sources)]
         near = [each if number in self._numbers else None for number, each in enumerate(meta.sources_beside)]
@@ -195,6 +197,18 @@ class Run:
             return mark, meta.text_mark if meta.texts else None
         texts_TD = writer.texts.sample(SAMPLE, meta.width)
         return mark, calibrated(texts_TD, captions_CD, meta.texts, queries_QD=images_ND)
+
+    def _make_map(self) -> None:
+        if self._map is not False:
+            bring_map_up_to_date(self._place.writer, self._embed_captions, anew=self._map is True)
+            self._map = None  # of the next look at the sources
+
+    def _embed_captions(self) -> NDArray[np.float32]:
+        """Of the unrelated captions; raises OpenAlignError if the model of an index of vectors is not there."""
+        try:
+            return self._model.embed_texts(captions())
+        except NotFinite as error:  # of some captions; the other vectors are valid
+            return error.vectors_BD
 
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta

@@ -31,6 +31,10 @@ class NoSuchRow(OpenAlignError):
     """A request for a row that the index does not have."""
 
 
+class NoMap(OpenAlignError):
+    """A request for the map of an index without one."""
+
+
 class NoSuchModel(OpenAlignError):
     """A request for vectors of another model."""
 
@@ -65,6 +69,7 @@ def answer_failures(app: FastAPI, index: Callable[[], Index]) -> None:
     statuses: dict[type[OpenAlignError], int] = {
         OpenAlignError: 400,
         NoSuchRow: 404,
+        NoMap: 404,
         NoSuchModel: 404,
         NoSuchQuery: 404,
         NotAllowed: 403,

@@ -117,6 +117,19 @@ class Pictures(Reply):
     images: list[Picture]
 
 
+class Listing(Reply):
+    """All images in order, one element of each list for an image."""
+
+    rows: list[int]
+    ratios: list[float]
+    """Width by height."""
+    scores: list[float] | None
+    """Cosine similarities, if there is a query."""
+    within: int | None
+    """How many lie inside the mark where matches end, if there is a query; they come first."""
+    milliseconds: float
+
+
 class Label(Reply):
     """A label and its probability among the given labels."""
 
@@ -147,6 +160,8 @@ class Info(Reply):
     rows: int
     model: str
     examples: list[Example]
+    has_map: bool
+    """Whether there is a map of the collection, at `/map`."""
     credits: str | None
     """Contents of the file CREDITS in the index folder, if there is one."""
 
@@ -170,6 +185,7 @@ def info_of(index: Index) -> Info:
         rows=len(index),
         model=Path(index.store.meta.model_name).name,
         examples=(_read_examples(folder / "examples.json") if folder else []) or _examples_of(index),
+        has_map=index.map is not None,
         credits=_read_credits(folder / "CREDITS") if folder else None,
     )
 

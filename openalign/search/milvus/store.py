@@ -141,6 +141,11 @@ class MilvusStore:
         image = image_of(self._one(number, ROW_COLUMNS))
         return [(each.source, each.name, each.copy, each.path) for each in image.names]
 
+    @property
+    def map(self) -> None:
+        """None: a collection has no map."""
+        return None
+
     def problems(self) -> list[str]:
         """The number of images of each kind that were left out: the messages stay beside the vectors."""
         return [f"{number:,} {kind}" for kind, number in self.meta.lost.items()]

@@ -13,6 +13,7 @@ A condition is a column, a comparison (`=`, `!=`, `<`, `<=`, `>`, `>=`) and a va
     alike=17                            row 17 and its near-duplicates
     duplicates=*, duplicates>=2         has near-duplicates, so many of them
     price<20, shop=*books               a column of the user's table; fields.date if it is called like one of ours
+    region=3, region=0,0,8,0,4,9        cluster 3 of the map; inside the polygon with these corners (x1,y1,x2,y2,...)
     date=*, date!=*                     has a date, has none; likewise for every column
 
 Texts match whatever their case, and `*` and `?` are wildcards in them. `!=` holds wherever `=` does not, so also where

@@ -66,11 +66,10 @@ def _finder(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: H
     meta = store.meta
     if how.against != "text":
         # The mark depends on the best of the whole collection: a photo matches or not whatever the conditions.
-        best = _best(store, asked, query_D, BEST if among is not None else max(how.top, BEST))
-        scores = [score for _, score in best]
-        level = -math.inf if meta.mark is None else meta.mark.level(query_D, scores, asked.kind)
+        best = best_rows(store, asked, query_D, BEST if among is not None else max(how.top, BEST))
+        level = level_of(store, asked, query_D, best)
         known = best if among is None else ()
-        pictures = AmongPictures(partial(_best, store, asked, query_D, among=among), level, known)
+        pictures = AmongPictures(partial(best_rows, store, asked, query_D, among=among), level, known)
     if how.against == "image":
         return pictures
     if not len(store.texts):
@@ -82,7 +81,13 @@ def _finder(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: H
     return texts if how.against == "text" else AmongBoth(pictures, texts, (meta.mark, meta.text_mark), asked.kind)
 
 
-def _best(store: AnyStore, asked: Query, query_D: Vector, count: int, among: Among = None) -> Sequence[Scored]:
+def level_of(store: AnyStore, asked: Query, query_D: Vector, best: Sequence[Scored]) -> float:
+    """The score from which images match, by the best ones of the whole collection (at least `mark.BEST`)."""
+    mark = store.meta.mark
+    return -math.inf if mark is None else mark.level(query_D, [score for _, score in best], asked.kind)
+
+
+def best_rows(store: AnyStore, asked: Query, query_D: Vector, count: int, among: Among = None) -> Sequence[Scored]:
     """The `count` rows most similar to the query, without those of the query, and their scores."""
     rows, scores = store.nearest(query_D, count + len(asked.rows), among)
     found = zip(rows.tolist(), scores.tolist(), strict=True)

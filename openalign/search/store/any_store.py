@@ -7,10 +7,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
+from openalign.search.map.opened import OpenedMap
 from openalign.search.rows import Row
 from openalign.search.store.groups import Groups
 from openalign.search.store.meta import Meta
+from openalign.search.store.reader import Store
 from openalign.search.store.texts import Texts
 
 
@@ -95,5 +97,20 @@ class AnyStore(Protocol):
     def names(self, number: int) -> list[tuple[int, str, int, str | None]]:
         """Where the image of a row is: source, name there, which of several of that name, and the path of a file."""
 
+    @property
+    def map(self) -> OpenedMap | None:
+        """Where the images lie on the map of the collection; None if there is no map."""
+
     def problems(self) -> list[str]:
         """One message for each image that was left out."""
+
+
+def in_folder(store: AnyStore, what: str) -> Store:
+    """The store as a folder, whose whole table can be passed over.
+
+    Raises:
+        UsageError: it is a database; `what` ("Listing all images") begins the message.
+    """
+    if isinstance(store, Store):
+        return store
+    raise UsageError(f"{what} needs an index in a folder; {store.name} is a database.")

@@ -37,6 +37,20 @@ class GraphFile:
 
 
 @dataclass(frozen=True)
+class MapFile:
+    """The map of the images (`search.map`), and what its file must hold."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    number: Count
+    """In its name."""
+    laid: Count
+    """How many images there were when it was laid out."""
+    bytes: Count
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Meta:
     """The contents of `state`."""
 
@@ -79,6 +93,8 @@ class Meta:
     """Texts with vectors; none unless they were asked for."""
     text_mark: Mark | None = None
     """Where matches end among these; its `neighbours` are images of the collection as queries."""
+    map: MapFile | None = None
+    """The map; none in an index of an older program, or of few images."""
     commits: Count = 0
     finished: bool = False
     """Whether the last run came to its end."""
@@ -98,6 +114,11 @@ class Meta:
     def graph_file(self) -> str | None:
         """The name of the file of the graph, if there is one."""
         return f"graph.{self.generation}.{self.graph.rows}.usearch" if self.graph else None
+
+    @property
+    def map_file(self) -> str | None:
+        """The name of the file of the map, if there is one."""
+        return f"map.{self.map.number}.parquet" if self.map else None
 
     def as_json(self) -> str:
         """As `meta_from` reads it."""

@@ -54,6 +54,17 @@ class Nearest:
         rows = np.concatenate([self._in_graph(query_D, count, among), behind])
         return self._best_of(query_D, np.unique(rows), count)
 
+    def all_of(self, query_D: NDArray[np.float32], rows: Rows) -> tuple[Rows, Scores]:
+        """Sorted rows, best first, scored exactly."""
+        pieces = [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+        scores = np.concatenate([np.empty(0, np.float32), *(self._scores(query_D, piece) for piece in pieces)])
+        order = np.argsort(-scores, kind="stable")
+        return rows[order], scores[order]
+
+    def _scores(self, query_D: NDArray[np.float32], rows: Rows) -> Scores:
+        # float16 is unit length only to 3 digits
+        return unit(self._vectors.take(rows).astype(np.float32)) @ query_D
+
     def _behind_graph(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> Rows:
         """The best rows of those that are not in the graph, which are all where there is none."""
         if among is not None:

@@ -80,6 +80,15 @@ class RowTable:
         sql = f"SELECT row FROM images WHERE {condition.sql} ORDER BY row"
         return np.array([row for (row,) in self._snapshot.all(sql, *condition.parameters)], np.int64)
 
+    def ids(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ids of all images, sorted, and their rows."""
+        found = np.array(list(self._snapshot.all("SELECT id, row FROM images ORDER BY id")), np.int64).reshape(-1, 2)
+        return found[:, 0].copy(), found[:, 1].copy()
+
+    def select(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
+        """The answer of SQLite, whose values are not compared with check values."""
+        return self._snapshot.all(sql, *parameters)
+
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row; raises OpenAlignError if there is no such row."""
         stored = self.row(number)

@@ -13,20 +13,23 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.checksums import checksum_of
+from openalign.checksums import Checksum, checksum_of
 from openalign.files import sync, whole_file
 from openalign.search.graph import build_graph
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.checks import check_of, check_of_lines, check_of_rows
 from openalign.search.store.database import ROWS, cannot_write, opened_for_writing
-from openalign.search.store.meta import GraphFile, Meta, meta_from, write_copy
+from openalign.search.store.map_file import read_map
+from openalign.search.store.meta import GraphFile, MapFile, Meta, meta_from, write_copy
 from openalign.search.store.reader import evenly_spaced
 from openalign.search.store.rows_writer import RowsWriter
 from openalign.search.store.texts import TextsWriter
 from openalign.search.store.vectors import BLOCK_ROWS, Vectors, Vectors16
 from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile
 
-_OWN = re.compile(r"vectors\.\d+\.f16|graph\.\d+\.\d+\.usearch|\.(meta|graph).*\.partial\.(json|usearch)")
+_OWN = re.compile(
+    r"vectors\.\d+\.f16|graph\.\d+\.\d+\.usearch|map\.\d+\.parquet|\.(meta|graph|map).*\.partial\.(json|usearch|parquet)"
+)
 """Files that only a writer makes."""
 
 
@@ -123,6 +126,42 @@ class IndexWriter:
         with self.transaction():
             self.meta = replace(self.meta, graph=made)
         self._remove_leftovers()
+
+    @property
+    def next_map_file(self) -> str:
+        """The name for the file of another map, for `put_map`."""
+        return str(replace(self.meta, map=MapFile(self.meta.commits + 1, 0, 0, "")).map_file)
+
+    @property
+    def laid(self) -> int:
+        """How many images there were when the map was laid out."""
+        return self.meta.map.laid if self.meta.map else 0
+
+    def put_map(self, laid: int | None) -> None:
+        """Take the file `next_map_file` as the map, laid out when there were `laid` images; None: there is no map."""
+        if laid is None and self.meta.map is None:
+            return
+        with self.transaction():
+            number = self.meta.commits + 1
+            checksum = checksum_of(self.folder / self.next_map_file) if laid is not None else Checksum(0, "")
+            made = None if laid is None else MapFile(number, laid, checksum.bytes, checksum.sha256)
+            self.meta = replace(self.meta, map=made)
+        self._remove_leftovers()
+
+    def map_bytes(self) -> bytes | None:
+        """What the file of the map holds; None without a map. Raises DamagedIndex if it is not as it was written."""
+        return read_map(self.folder, self.meta)
+
+    def ids(self) -> NDArray[np.int64]:
+        """The ids of all images, in the order of their rows."""
+        with self.readable_errors():
+            found = self._table.execute("SELECT id FROM images ORDER BY row").fetchall()
+        return np.array(found, np.int64).reshape(-1)
+
+    def shown_texts(self) -> dict[int, str | None]:
+        """The texts of all images, one a line, or their labels, by their ids."""
+        with self.readable_errors():
+            return dict(self._table.execute("SELECT id, coalesce(text, label) FROM images").fetchall())
 
     def compact(self, *, with_graph: bool) -> None:
         """Leave out deleted rows: files of a new generation, in which images are numbered anew.
@@ -264,7 +303,7 @@ class IndexWriter:
 
     def _remove_leftovers(self) -> None:
         """Remove the files of other generations, and graphs that were replaced; readers keep what they opened."""
-        kept = {self.meta.vectors_file, self.meta.graph_file}
+        kept = {self.meta.vectors_file, self.meta.graph_file, self.meta.map_file}
         for path in self.folder.iterdir():
             if path.name not in kept and _OWN.fullmatch(path.name):
                 path.unlink(missing_ok=True)

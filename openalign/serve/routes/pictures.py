@@ -13,7 +13,7 @@ from openalign.serve.metrics import CONTENT_TYPE
 from openalign.serve.service import FAILURES, PREFIXES, Service, Top
 from openalign.serve.wire import Health, Info, Picture, Pictures
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parents[1] / "page"
 _SHOWN_BY_BROWSERS = {"jpeg", "png", "gif", "webp", "bmp"}
 _FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
 """For URLs with the version of the image (`v`)."""
