@@ -5,9 +5,15 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# A process more than cores, since some tests wait; each takes whole files, since the tests of a file share what took long
-PROCESSES := $(shell expr $$(nproc) + 1)
-PYTEST := $(BIN)/pytest -n $(PROCESSES) --maxprocesses 9 --dist loadfile --no-loadscope-reorder
+# More processes than cores, since some tests wait; each takes whole files, since the tests of a file share what took long
+CORES := $(shell nproc | awk '{ print ($$1 < 8) ? $$1 : 8 }')
+PYTEST := $(BIN)/pytest --dist loadfile --no-loadscope-reorder
+# On Linux, processes that are forks of one, which has the libraries loaded
+ifeq ($(shell uname),Linux)
+forks = --tx '$(shell expr $(CORES) + $(1))*popen//python=$(BIN)/python tests/forked_worker.py'
+else
+forks = -n $(shell expr $(CORES) + $(1))
+endif
 
 # Compiled modules are kept beside their sources: workers, processes that tests start, and later runs read them
 unexport PYTHONDONTWRITEBYTECODE
@@ -17,11 +23,14 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(INSTALLED)
 	$(BIN)/openalign demo
 
-test: lint
-	$(PYTEST) --durations=10
+# ruff and mypy run beside the tests and speak after them
+test: $(INSTALLED)
+	@said=$$(mktemp); $(MAKE) --no-print-directory lint >$$said 2>&1 & lint=$$!; \
+	$(PYTEST) $(call forks,2) --durations=10; status=$$?; \
+	wait $$lint || status=1; cat $$said; rm $$said; exit $$status
 
 quick: $(INSTALLED)
-	$(PYTEST) -m "not slow"
+	$(PYTEST) $(call forks,1) -m "not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from openalign.data.images.read import read_image
@@ -34,6 +35,10 @@ ALL_SLOW = "pytestmark = pytest.mark.slow"
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,12 +66,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
+    """Begin with the files that take longest, so that no worker is left alone with one of them at the end.
+
+    Last of them is the one that runs mypy, which reads what mypy of `make test` has left by then.
+    """
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
     long_files = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long_files)
+    items.sort(key=lambda item: (item.path not in long_files, item.path.name == "test_api.py"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

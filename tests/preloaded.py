@@ -72,9 +72,19 @@ def fork(job: dict[str, Any], streams: list[int]) -> int:
     return child
 
 
+_given: list[socket.socket] = []
+
+
+def use(connection: socket.socket) -> None:
+    """Take a server that runs already, which ends with this process."""
+    _given.append(connection)
+
+
 @cache
 def server() -> socket.socket:
     """The connection to a server that ends with this process."""
+    if _given:
+        return _given[0]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     subprocess.Popen([sys.executable, str(SERVER), str(theirs.fileno())], pass_fds=[theirs.fileno()])
     theirs.close()

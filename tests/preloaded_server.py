@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -116,13 +117,23 @@ def end(status: int) -> NoReturn:
     os._exit(status)
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+def load(names: Sequence[str] = LOADED) -> None:
+    """Import modules, and let forks share their memory."""
     gc.disable()  # imports take a third less time
-    for name in LOADED:
+    for name in names:
         importlib.import_module(name)
     gc.freeze()  # so that a forked process does not copy what it never changes
     gc.enable()
-    job, streams = serve(socket.socket(fileno=int(sys.argv[1])))
+
+
+def main(connection: socket.socket) -> NoReturn:
+    """Serve, and in forked processes be what was asked for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    job, streams = serve(connection)
     prepare(job, streams)
     end(status_of(job["command"]))
+
+
+if __name__ == "__main__":
+    load()
+    main(socket.socket(fileno=int(sys.argv[1])))

@@ -142,6 +142,7 @@ def test_no_function_is_long():
     assert not long
 
 
+@pytest.mark.slow
 def test_no_import_is_circular():
     imports = {module: {name for name, _ in imports_of(path)} & SOURCES.keys() for module, path in SOURCES.items()}
     TopologicalSorter({module: names - {module} for module, names in imports.items()}).prepare()

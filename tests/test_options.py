@@ -70,6 +70,7 @@ def texts_of(tree):
             yield node.lineno, node.value
 
 
+@pytest.mark.slow
 def test_no_message_outside_the_commands_spells_an_option():
     spelled = []
     for path in sorted(PACKAGE.rglob("*.py")):

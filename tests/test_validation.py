@@ -71,6 +71,7 @@ def test_no_kind_of_problem_fails_or_passes_pydantics_message_on(kind):
     assert said == "raw" if kind == "value_error" else "raw" not in said and said
 
 
+@pytest.mark.slow
 def test_no_module_passes_a_message_of_pydantic_on():
     """`problem["msg"]` is read in one file only; anything else that shows it would show it raw."""
     readers = [

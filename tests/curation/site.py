@@ -8,17 +8,23 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from functools import cache
 
 from aiohttp import web
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(2000)
-BOMB = gzip.compress(JPEG + bytes(50 << 20))
 OPTED_OUT = {
     "noai.jpg": ["noindex, NoAI"],
     "noimageai.jpg": ["all", "noimageai"],
     "named.jpg": ["otherbot: noindex, noai", "openalign: noai"],
     "others.jpg": ["otherbot: noindex, noai"],
 }
+
+
+@cache
+def gzip_bomb() -> bytes:
+    """Made when it is asked for, since every test process imports this module."""
+    return gzip.compress(JPEG + bytes(50 << 20))
 
 
 def png_bomb() -> bytes:
@@ -121,7 +127,9 @@ ODD_ANSWERS: dict[str, Callable[[], web.StreamResponse]] = {
     "octets": lambda: web.Response(body=JPEG, content_type="application/octet-stream"),
     "large.jpg": lambda: web.Response(body=JPEG + bytes(200_000)),
     "endless.jpg": lambda: web.Response(body=chunks()),
-    "bomb.jpg": lambda: web.Response(body=BOMB, headers={"Content-Encoding": "gzip", "Content-Type": "image/jpeg"}),
+    "bomb.jpg": lambda: web.Response(
+        body=gzip_bomb(), headers={"Content-Encoding": "gzip", "Content-Type": "image/jpeg"}
+    ),
     "short.jpg": lambda: CutOff(),
     "much-too-busy.jpg": lambda: web.Response(status=429, headers={"Retry-After": "3600"}),
 }

@@ -9,13 +9,8 @@ from typing import Any
 
 from openalign.curation.html.alt_text import ImageTag
 from openalign.curation.html.page import Form, read_tags
-from openalign.curation.images import single_image
-from openalign.curation.images.settings import StorageSettings
-from openalign.curation.images.single_image import Inspection
 
 LONG = 600.0  # seconds that no test waits for
-
-_inspect_here = single_image.inspect_here
 
 
 def sleep(seconds: float) -> None:
@@ -57,9 +52,3 @@ def read_tags_slowly(
     if b"SLOW" in page:
         time.sleep(LONG)
     return read_tags(page, url, charset, form, text_from)
-
-
-def inspect_slowly(data: bytes, wanted: bool, storage: StorageSettings) -> Inspection:
-    if b"SLOW" in data:
-        time.sleep(LONG)
-    return _inspect_here(data, wanted, storage)

@@ -1,5 +1,7 @@
 """The test sets: clean, distinct, and apart from training."""
 
+import pytest
+
 from openalign.demo.artwork import KINDS, LANGUAGES
 from openalign.demo.held_out import composed_queries, heldout, unseen
 from openalign.demo.scenes import kept_out, training_scene
@@ -30,6 +32,7 @@ def test_every_unseen_scene_has_a_combination_that_is_not_in_training() -> None:
         assert {(kind, test.scene.background) for kind in test.scene.kinds} & kept_out(0)
 
 
+@pytest.mark.slow
 def test_test_scenes_are_not_scenes_of_the_web() -> None:
     sets = [TESTS, unseen(0, 500), *(heldout(0, 200, language) for language in LANGUAGES[1:])]
     numbers = [test.scene.number for tests in sets for test in tests]

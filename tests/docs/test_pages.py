@@ -14,6 +14,7 @@ RAW = re.compile(r"https://raw\.githubusercontent\.com/openalign/openalign/main/
 WIDTH = 120
 
 
+@pytest.mark.slow
 def test_the_drawings_of_the_rooms_show_the_imports_of_today():
     text = CONTRIBUTING.read_text(encoding="utf-8")
     assert with_drawings(text) == text, "run: python -m tests.rooms"

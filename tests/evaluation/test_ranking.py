@@ -30,6 +30,7 @@ def problems(draw):
     return np.array(query_rows, np.float32), np.array(rows, np.float32), matches
 
 
+@pytest.mark.slow
 @given(problems(), st.integers(1, 40))
 @settings(max_examples=200, deadline=None)
 def test_blocked_ranks_equal_ranks_by_sorting(problem, block_scores):

@@ -42,6 +42,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
     return done.exit_code, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_columns_rows_and_losses_are_those_of_the_commands(table):
     found = openalign.inspect(table)
     assert (found.layout, found.rows) == ("table", len(open_pairs(table))) == ("table", 4)
@@ -134,6 +135,7 @@ def test_images_at_urls_are_said_to_be_fetched_by_curate(tmp_path):
     assert not found.lost
 
 
+@pytest.mark.slow
 def test_what_is_no_data_is_named_with_the_command_for_it(road, tmp_path):
     assert openalign.inspect(road.index).layout == "index"
     assert openalign.inspect(road.index).rows == 24

@@ -1,7 +1,6 @@
 """Every public function that takes a model takes a loaded one, a folder or a name, and says so of anything else."""
 
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -14,6 +13,7 @@ import openalign
 from openalign.data.tokenizer import Tokenizer
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model.pretrained import _without_bars
+from tests import preloaded
 from tests.model.folders import clip_folder
 
 
@@ -66,7 +66,8 @@ def test_loading_shows_no_progress_bars_and_leaves_those_of_the_program(road, tm
         "print('then', file=sys.stderr)\n"
         "transformers.CLIPModel.from_pretrained(sys.argv[1])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
+    done = preloaded.run([sys.executable, "-c", program, folder])
+    assert done.returncode == 0, done.stderr
     ours, theirs = done.stderr.split("then\n")
     assert "Loading weights" not in ours and "Loading weights" in theirs
 

@@ -121,6 +121,7 @@ def read_until_end(terminal: int, seconds: float) -> str:
     return output.decode(errors="replace")
 
 
+@pytest.mark.slow
 def test_only_one_module_calls_from_pretrained_and_none_reads_pickles() -> None:
     calls: dict[str, list[str]] = {}
     for path in PACKAGE.rglob("*.py"):

@@ -72,6 +72,7 @@ def queries(vectors):
     return unit(vectors[:20] + 0.1 * vectors[50:70])
 
 
+@pytest.mark.slow
 def test_a_graph_with_rows_behind_it_finds_what_comparing_all_finds(partly, queries, scores_of):
     store, alive = partly
     found = []
@@ -284,3 +285,19 @@ def test_evenly_spaced_rows_are_distinct_and_reach_both_ends():
     assert evenly_spaced(0, 5) == []
     assert evenly_spaced(3, 5) == [0, 1, 2]
     assert evenly_spaced(101, 3) == [0, 50, 100]
+
+
+@pytest.mark.parametrize("share", [0.04, 0.3, 0.9])
+def test_a_filter_of_many_rows_finds_what_comparing_each_of_them_finds(tmp_path, share):
+    random = np.random.default_rng(5)
+    vectors_ND = unit(random.standard_normal((5000, D)).astype(np.float32))
+    writer = begin(tmp_path / "i")
+    add(writer, vectors_ND)
+    store = finish(writer)
+    among = np.sort(random.choice(5000, int(share * 5000), replace=False))
+    stored_ND = unit(store.vectors.astype(np.float32))
+    for query_D in unit(random.standard_normal((10, D)).astype(np.float32)):
+        rows, scores = store.nearest(query_D, 50, among)
+        exact = stored_ND[among] @ query_D
+        assert rows.tolist() == among[np.argsort(-exact, kind="stable")[:50]].tolist()
+        np.testing.assert_allclose(scores, np.sort(exact)[::-1][:50], atol=1e-6)

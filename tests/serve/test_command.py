@@ -31,6 +31,14 @@ def status_of(request: urllib.request.Request) -> int:
         return error.code
 
 
+WITH_FEW_FILES = """
+import resource
+from openalign.commands.cli import main
+resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
+main()
+"""
+
+
 def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
     command = [sys.executable, "-m", "openalign", "serve", str(index_folder), "--port", "0"]
     process = preloaded.Popen(command, stderr=subprocess.PIPE)
@@ -49,8 +57,8 @@ def test_the_command_prints_its_url_serves_and_ends_on_ctrl_c(index_folder):
 
 
 def test_incomplete_requests_do_not_block_a_service_with_few_open_files(index_folder):
-    command = ["bash", "-c", f"ulimit -n 120; exec {sys.executable} -m openalign serve {index_folder} --port 0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", WITH_FEW_FILES, "serve", index_folder, "--port", "0"]
+    process = preloaded.Popen(command, stderr=subprocess.PIPE)
     try:
         port = int(re.search(r"2 images at http://127\.0\.0\.1:(\d+)", process.stderr.readline())[1])
         with ExitStack() as stack:

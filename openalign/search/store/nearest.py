@@ -10,12 +10,16 @@ from usearch.compiled import MetricKind
 
 from openalign.search.graph import Graph
 from openalign.search.query.compose import unit
-from openalign.search.store.vectors import Vectors
+from openalign.search.store.vectors import Vectors, Vectors16
 
 _FEW = 0.05
 """Share of the rows below which a filter is searched row by row: the graph would look at more."""
 _AT_ONCE = 1 << 14
 """Rows that are scored at once."""
+_FILTERED_ABOVE = 1000
+"""Rows of a filter above which only the likely ones are scored with float32."""
+_SPARE = 16
+"""More of these than are asked for, since float16 may order neighbours otherwise."""
 
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -53,25 +57,21 @@ class Nearest:
     def all_of(self, query_D: NDArray[np.float32], rows: Rows) -> tuple[Rows, Scores]:
         """Sorted rows, best first, scored exactly."""
         pieces = [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
-        scores = np.concatenate([np.empty(0, np.float32), *(self._scores(query_D, piece) for piece in pieces)])
+        scores = np.concatenate(
+            [np.empty(0, np.float32), *(_scores(self._vectors.take(piece), query_D) for piece in pieces)]
+        )
         order = np.argsort(-scores, kind="stable")
         return rows[order], scores[order]
-
-    def _scores(self, query_D: NDArray[np.float32], rows: Rows) -> Scores:
-        # float16 is unit length only to 3 digits
-        return unit(self._vectors.take(rows).astype(np.float32)) @ query_D
 
     def _behind_graph(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> Rows:
         """The best rows of those that are not in the graph, which are all where there is none."""
         if among is not None:
             return self._best_of(query_D, among[among >= self._graph_rows], count)[0]
         found = [np.empty(0, np.int64)]
-        query = query_D.astype(np.float16)
         for start, piece_ND in self._vectors.pieces(self._graph_rows):
             first, last = np.searchsorted(self._deleted, (start, start + len(piece_ND)))
             wanted = min(count + int(last - first), len(piece_ND))
-            matches = usearch.index.search(piece_ND, query, wanted, MetricKind.Cos, exact=True)
-            found.append(start + np.asarray(matches.keys, dtype=np.int64))
+            found.append(start + _exact(piece_ND, query_D, wanted))
         return np.setdiff1d(np.concatenate(found), self._deleted)
 
     def _in_graph(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> Rows:
@@ -86,7 +86,24 @@ class Nearest:
         best, scores = np.empty(0, np.int64), np.empty(0, np.float32)
         for start in range(0, len(rows), _AT_ONCE):
             some = rows[start : start + _AT_ONCE]
-            best, scores = np.concatenate([best, some]), np.concatenate([scores, self._scores(query_D, some)])
+            vectors_ND = self._vectors.take(some)
+            if len(some) > _FILTERED_ABOVE:
+                likely = np.sort(_exact(vectors_ND, query_D, count + _SPARE))
+                some, vectors_ND = some[likely], vectors_ND[likely]
+            best, scores = np.concatenate([best, some]), np.concatenate([scores, _scores(vectors_ND, query_D)])
             order = np.argsort(-scores, kind="stable")[:count]
             best, scores = best[order], scores[order]
         return best, scores
+
+
+def _scores(vectors_ND: Vectors16, query_D: NDArray[np.float32]) -> Scores:
+    # float16 is unit length only to 3 digits
+    scores: Scores = unit(vectors_ND.astype(np.float32)) @ query_D
+    return scores
+
+
+def _exact(vectors_ND: Vectors16, query_D: NDArray[np.float32], count: int) -> Rows:
+    """The places of the vectors nearest to the query by float16 arithmetic, four times as fast as in float32."""
+    wanted = min(count, len(vectors_ND))
+    matches = usearch.index.search(vectors_ND, query_D.astype(np.float16), wanted, MetricKind.Cos, exact=True)
+    return np.asarray(matches.keys, dtype=np.int64)

@@ -17,6 +17,7 @@ Vectors16 = NDArray[np.float16]
 
 BLOCK_ROWS = 256
 """Rows that share a check value: few, since the first read of a row reads its block (330 kB at 640 wide)."""
+_EXPONENT = np.uint16(0x7C00)
 _READ_BYTES = 2**26
 """Bytes read at once when a query is compared with all rows and they are not in memory."""
 
@@ -117,7 +118,8 @@ class Vectors:
         return np.frombuffer(data, np.float16).reshape(stop - first, self._width)
 
     def _check_finite(self, vectors_ND: Vectors16, rows_N: NDArray[np.int64]) -> None:
-        finite_N = np.isfinite(vectors_ND).all(axis=1)
+        # Ten times as fast as `np.isfinite` of float16: infinity and NaN have all bits of the exponent set
+        finite_N = ((vectors_ND.view(np.uint16) & _EXPONENT) != _EXPONENT).all(axis=1)
         if not finite_N.all():
             row = rows_N[int(np.argmin(finite_N))]
             raise DamagedIndex(f"{self._file.path}: the vector of row {row} is not finite: {ADVICE}")

@@ -1,6 +1,7 @@
 """One image: which are inspected in the helper process, and what happens with one that takes too long."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,8 +15,8 @@ from openalign.curation.pipeline import curate
 from openalign.curation.recipe import CurateRecipe
 from openalign.curation.sources.locations import parse_location
 from openalign.errors import OpenAlignError
-from tests.curation import stand_ins
 from tests.curation.crawl import drawing, encoded
+from tests.curation.images import slow_inspection
 
 pytestmark = pytest.mark.slow
 
@@ -30,29 +31,29 @@ def progressive(image: Image.Image) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "apart"),
+    ("make", "apart"),
     [
-        (encoded(drawing(1)), False),
-        (encoded(drawing(1), "PNG"), False),
-        (encoded(drawing(1), "WEBP"), False),
-        (encoded(drawing(1)) + b" " * (4 << 20), True),
-        (encoded(drawing(1), "TIFF"), True),
-        (encoded(drawing(1), "AVIF"), True),
-        (encoded(Image.new("L", (9000, 9000)), "PNG"), True),
-        (encoded(Image.new("L", (3000, 3000))), False),
-        (progressive(Image.new("RGB", (3000, 3000))), True),
-        (b"no image", False),
-        (b"", False),
+        (lambda: encoded(drawing(1)), False),
+        (lambda: encoded(drawing(1), "PNG"), False),
+        (lambda: encoded(drawing(1), "WEBP"), False),
+        (lambda: encoded(drawing(1)) + b" " * (4 << 20), True),
+        (lambda: encoded(drawing(1), "TIFF"), True),
+        (lambda: encoded(drawing(1), "AVIF"), True),
+        (lambda: encoded(Image.new("L", (9000, 9000)), "PNG"), True),
+        (lambda: encoded(Image.new("L", (3000, 3000))), False),
+        (lambda: progressive(Image.new("RGB", (3000, 3000))), True),
+        (lambda: b"no image", False),
+        (lambda: b"", False),
     ],
     ids=["jpeg", "png", "webp", "long", "tiff", "avif", "many pixels", "one scan", "many scans", "none", "empty"],
 )
 def test_only_an_image_that_may_take_long_needs_the_helper(
-    monkeypatch: pytest.MonkeyPatch, data: bytes, apart: bool
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], bytes], apart: bool
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(single_image, "call_with_time_limit", lambda *_, setting, **__: asked.append(setting))
     monkeypatch.setattr(single_image, "inspect_here", lambda *_: None)
-    inspect_image(data, True, *LIMITS)
+    inspect_image(make(), True, *LIMITS)
     assert asked == (["image_seconds"] if apart else [])
 
 
@@ -69,7 +70,7 @@ def test_an_image_is_the_same_in_this_process_and_in_the_helper() -> None:
 def test_an_image_that_takes_too_long_is_unreadable_and_the_next_is_inspected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(single_image, "inspect_here", stand_ins.inspect_slowly)
+    monkeypatch.setattr(single_image, "inspect_here", slow_inspection.inspect_slowly)
     for name, end in (("a", b""), ("b", b"SLOW"), ("c", b"")):
         seed = ord(name)
         (tmp_path / f"{name}.tiff").write_bytes(encoded(drawing(seed), "TIFF") + end)

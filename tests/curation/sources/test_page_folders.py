@@ -90,6 +90,7 @@ def test_image_is_found_where_generators_keep_it(page: str, wanted: str, found: 
     assert find_image(frozenset({"site/static/pix/x.webp", page}), page, wanted) == found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="the real Markdown sites are not here")
 def test_real_sites_find_their_images(tmp_path: Path) -> None:
     with tarfile.open(SHARED / "sites.tar") as sites:

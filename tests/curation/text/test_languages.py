@@ -31,6 +31,7 @@ def test_every_text_gets_its_language_batch_by_batch(tmp_path: Path, monkeypatch
     assert (rows[ENGLISH], rows[GERMAN]) == ("en", "de")
 
 
+@pytest.mark.slow
 def test_every_label_of_the_identifier_has_a_share() -> None:
     labels = languages._identifier().labels
     assert {VARIETIES.get(label, label) for label in labels} == set(SHARES)

@@ -121,6 +121,7 @@ def test_what_a_folder_holds_instead_is_said(tmp_path: Path) -> None:
         open_pairs(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="the real sets are not beside this checkout")
 def test_real_product_photos_open_by_their_table(tmp_path: Path) -> None:
     with (SHARED / "fashion" / "pairs.csv").open(newline="", encoding="utf-8") as file:

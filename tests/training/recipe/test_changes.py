@@ -32,6 +32,7 @@ def files_of(run: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in run.rglob("*")}
 
 
+@pytest.mark.slow
 def test_the_recipe_may_be_left_out(cut_short: Path, finished: Path) -> None:
     before = (cut_short / "recipe.toml").read_bytes()
     assert train(to=cut_short, resume=True).steps == 4

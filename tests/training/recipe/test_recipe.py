@@ -111,6 +111,7 @@ def test_the_papers_recipe_has_the_papers_numbers() -> None:
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
+@pytest.mark.slow
 @given(where=st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=4), column=ANY_TEXT)
 @example(where={"article type": "a.b", "a.b": "", "": "\x7f", 'a"b': "\\"}, column="Bild \u2028")
 def test_any_column_name_and_value_reads_back_as_itself(
