@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from openalign.data.files.image_value import Form, form_of, local_path
 from openalign.data.images.formats import is_image_name
+from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.folder_files import IMAGE_FOLDERS, image_files
+from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 

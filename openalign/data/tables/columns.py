@@ -18,7 +18,7 @@ IMAGE_NAMES = (
 )
 TEXT_NAMES = (
     *("text", "caption", "captions", "sentences", "sentence", "raw", "title", "alt", "alt_text"),
-    *("description", "prompt", "comment"),
+    *("description", "prompt", "comment", "conversations", "conversation", "messages"),
 )
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "category")
 TEXT_FIELDS = ("raw", "text", "caption")

@@ -100,7 +100,10 @@ def _listed(value: Any) -> list[Any]:
         return [_entry(name, each) for name, each in value.items()]
     if _holds_captions(list(value.values())[:1000]):  # by names without a suffix, as kohya's meta_cap.json
         return [_entry(name, each) for name, each in value.items()]
-    return _rows_of_columns(value)
+    rows = _rows_of_columns(value)
+    if not rows and len(value) > 1 and all(isinstance(each, str) for each in value.values()):  # texts by names
+        return [_entry(name, each) for name, each in value.items()]
+    return rows
 
 
 def _holds_captions(values: list[Any]) -> bool:

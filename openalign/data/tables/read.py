@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.conversations import with_captions
 from openalign.data.files.damage import reason_of, what_it_is
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.captions import captions_as_rows
@@ -57,7 +58,7 @@ def read_raw_table(
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
         if what := what_it_is(source.stored_start()):
             raise OpenAlignError(f"{path} cannot be read as a table: {what}")
-        table = _read(source, image_column, text_column, noted)
+        table = with_captions(_read(source, image_column, text_column, noted), str(path), noted)
         problems += noted
     except OpenAlignError:
         raise

@@ -26,6 +26,7 @@ from openalign.data.pairs.layouts.splits import split_of, standard_split_of
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.tables.json_tables import read_json_table
 from openalign.data.tables.suffixes import packing_of, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -37,6 +38,7 @@ _DEEPEST = 2
 """Folders between the data and a table that names their images."""
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
+_JSON_KEY_OF_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*["\[]')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -96,9 +98,10 @@ def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
     images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
     every = set(source.files)
+    of_images = {file for texts in source.beside.texts.values() for file in texts.values()}
     found = []
     for file in source.files:
-        if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images:
+        if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images or file in of_images:
             continue
         own = _stem(file) in _OWN_STEMS and table_suffix(file) is not None
         own = own or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
@@ -155,12 +158,8 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
     lines = _decoded(start).splitlines()
     lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
     suffix = table_suffix(table)
-    if table.suffix.lower() == ".json" and _IMAGES.search(start):
-        return  # annotations in the form of COCO: those with captions are a layout of their own
     if table.suffix.lower() == ".json":
-        whole = "\n".join(lines)
-        names = [text for text in _JSON_TEXT.findall(whole) if _is_file(text)]
-        yield from ([name] for name in names or _JSON_KEY.findall(whole))
+        yield from ([name] for name in _names_in_json(source, start, "\n".join(lines)))
     elif suffix in (".jsonl", ".ndjson"):
         yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
     else:
@@ -170,12 +169,42 @@ def _first_rows(table: Path) -> Iterator[list[str]]:
         yield from rows[1:] or rows  # without the header, if there is one
 
 
+def _names_in_json(source: TableSource, start: bytes, text: str) -> list[str]:
+    """What may be names of images in a JSON file that begins with `text`; none if it is small and has no rows.
+
+    So it is with an object about a single image, or about the data. Annotations in the form of COCO that have captions
+    are a layout of their own.
+    """
+    if _IMAGES.search(start):
+        return []
+    names = [each for each in _JSON_TEXT.findall(text) if _is_file(each)]
+    names = names or _JSON_KEY.findall(text) or _JSON_KEY_OF_TEXT.findall(text)
+    if len(start) == _PEEKED_BYTES:
+        return names
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return names  # whoever gives it learns why
+    if isinstance(value, dict) and all(isinstance(each, str) for each in value.values()):
+        return list(value)
+    try:
+        return [] if isinstance(value, dict) and read_json_table(source, []) is None else names
+    except OpenAlignError:
+        return []
+
+
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for each in value.values():
+    """The texts in a value; those in lists, of which rows may have more or fewer, come after the others."""
+    later: list[Any] = []
+    for each in value.values() if isinstance(value, dict) else [value]:
+        if isinstance(each, list):
+            later += each
+        elif isinstance(each, dict):
             yield from _texts(each)
-    elif isinstance(value, str):
-        yield value
+        elif isinstance(each, str):
+            yield each
+    for each in later:
+        yield from _texts(each)
 
 
 def _decoded(content: bytes) -> str:
