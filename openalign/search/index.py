@@ -68,11 +68,12 @@ class Index:
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
         Of folders that `openalign.embed` wrote the vectors are taken as they are, also into Milvus (`to` is then an
-        address, see `search.milvus.address`). Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
-        removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
-        be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
-        at again every few seconds, until Ctrl-C. With `embed_texts` the texts of the images get vectors too, now and by
-        later runs. `map_` makes the map of the collection anew, or leaves it as it is if it is False.
+        address, see `search.milvus.address`). Over an existing index of the same model, only new and changed images are
+        read and embedded, and missing ones removed. With another model it is refused, unless `re_embed` asks to embed
+        all images again. Images that cannot be read are left out and listed in `problems`; with `strict` they are
+        errors. With `watch` the paths are looked at again every few seconds, until Ctrl-C. With `embed_texts` the texts
+        of the images get vectors too, now and by later runs. `map_` makes the map of the collection anew, or leaves it
+        as it is if it is False.
 
         Raises:
             OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
