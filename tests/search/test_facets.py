@@ -80,7 +80,7 @@ def test_many_values_are_cut_and_many_numbers_are_a_range(tmp_path, paint, paint
 
 
 def test_a_ranking_has_all_images_in_the_order_of_search(index):
-    found = index.ranking("red")
+    found = index.listing("red")
     hits = index.search("red", top=10)
     assert found.rows.tolist() == [hit.row for hit in hits]
     assert found.scores is not None
@@ -91,17 +91,17 @@ def test_a_ranking_has_all_images_in_the_order_of_search(index):
 
 
 def test_matches_come_first_in_the_order_that_is_asked_for(index):
-    found = index.ranking("red", order="-date")
+    found = index.listing("red", sort="-date")
     assert found.within == 2
     assert found.rows.tolist()[:2] == sorted(
         found.rows.tolist()[:2], key=lambda row: index.row(row).date or "", reverse=True
     )
-    assert set(found.rows.tolist()[:2]) == set(index.ranking("red").rows.tolist()[:2])
+    assert set(found.rows.tolist()[:2]) == set(index.listing("red").rows.tolist()[:2])
 
 
 @pytest.mark.parametrize(("order", "last"), [("date", None), ("-date", None), ("name", "rome/3.jpg")])
 def test_without_a_query_all_are_in_order_and_those_without_a_date_last(index, order, last):
-    rows = [index.row(row) for row in index.ranking(order=order).rows.tolist()]
+    rows = [index.row(row) for row in index.listing(sort=order).rows.tolist()]
     assert len(rows) == 4
     dates = [row.date for row in rows[:3]]
     if order == "name":
@@ -112,8 +112,8 @@ def test_without_a_query_all_are_in_order_and_those_without_a_date_last(index, o
 
 
 def test_conditions_hold_in_a_ranking_and_a_wrong_one_is_refused(index):
-    assert len(index.ranking("red", where=["shop=a"]).rows) == 2
-    assert len(index.ranking(where=["folder=nowhere"]).rows) == 0
-    assert index.ranking("red", where=["folder=nowhere"]).within == 0
+    assert len(index.listing("red", where=["shop=a"]).rows) == 2
+    assert len(index.listing(where=["folder=nowhere"]).rows) == 0
+    assert index.listing("red", where=["folder=nowhere"]).within == 0
     with pytest.raises(UsageError, match="shop"):
-        index.ranking(where=["shap=a"])
+        index.listing(where=["shap=a"])

@@ -76,7 +76,7 @@ def test_an_index_without_a_map_says_so(index):
         assert client.get("/listing", params={"where": "region=0"}).status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/search?query=red&top=60&", "/listing?"])
+@pytest.mark.parametrize("path", ["/search?query=red&top=60&fold=false&", "/listing?fold=false&"])
 def test_answers_within_a_region_are_the_images_there(mapped, path):
     x, y = np.median(mapped.map.at_N2, axis=0).tolist()
     region = f"region={x - 99},{y - 99},{x},{y - 99},{x},{y + 99},{x - 99},{y + 99}"

@@ -40,6 +40,13 @@ class Typed:
     fold: bool | None = None
     against: str | None = None
 
+    def check(self) -> None:
+        """Raise UsageError if the query cannot be read; one that is saved cannot be looked up yet."""
+        from openalign.search.query.language import parse_query
+
+        if not self.query.strip().startswith(_SAVED):
+            parse_query(self.query)
+
     def read(self, index: "Index") -> "tuple[Query, _How]":
         """The query and how it is answered; what is not typed is as in a saved query that is named."""
         from openalign.search.query.language import parse_query
@@ -65,6 +72,8 @@ def print_found(
     """Search, and print what was found; save the query under the name `save`, write what is shown to `export`."""
     if not (typed.query or typed.image or typed.plus or typed.minus):
         raise typer.BadParameter("give a text or an image to search for.", param_hint="QUERY")
+
+    typed.check()  # before the index is opened
 
     from openalign.search.index import Index
     from openalign.search.results.export import export as write

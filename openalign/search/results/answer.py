@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from openalign.errors import UsageError
 from openalign.options import option
+from openalign.search.map.opened import split_regions
 from openalign.search.mark import BEST
 from openalign.search.query.conditions import columns_of
 from openalign.search.query.terms import Query
@@ -44,7 +45,7 @@ def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
     among = store.matching(how.where) if how.where else None
     finder = _finder(store, asked, query_D, among, how)
     groups: Folding | None = None
-    if how.fold and "alike" not in columns_of(how.where, store.meta.columns):
+    if how.fold and "alike" not in columns_of(split_regions(how.where)[1], store.meta.columns):
         groups = finder if isinstance(finder, AmongTexts) else store.groups
     found = found_in_order(finder.best, finder.level, how.top, groups, how.sort, store)
     rows = among_rows(among)
