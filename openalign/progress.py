@@ -56,7 +56,7 @@ class _StandardError(Console):
         self._file = new_file
 
 
-console = _StandardError(stderr=True, highlight=False)
+console = _StandardError(stderr=True, highlight=False, emoji=False)  # `:x:` in a name stays
 
 
 log = logging.getLogger("openalign")

@@ -27,7 +27,7 @@ def test_messages_go_where_the_program_sends_them() -> None:
 
 
 def test_a_message_is_printed_once_and_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    path = "/photos/[bold]" + "x" * 200
+    path = "/photos/[bold]:x: :smile:" + "x" * 200
     with shown_messages(), shown_messages():
         log.warning(path)
     assert capsys.readouterr().err == path + "\n"

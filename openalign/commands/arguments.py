@@ -115,15 +115,14 @@ Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract 
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")]
 Fold = Annotated[
     bool | None,
-    typer.Option("--fold/--no-fold", help="Whether one of several near-duplicates is shown.", show_default="fold"),
+    typer.Option("--fold/--no-fold", help="Show one of several near-duplicates (the default), or all."),
 ]
 SortBy = Annotated[
     str | None,
     typer.Option(
         "--sort",
         metavar="ORDER",
-        help="Of images that match: score, date, name, size; -date for the newest first.",
-        show_default="score",
+        help="Order of the images that match: score, date, name or size; -date for the newest first. Default: score.",
     ),
 ]
 AgainstWhat = Annotated[
@@ -131,8 +130,7 @@ AgainstWhat = Annotated[
     typer.Option(
         "--against",
         metavar="WHAT",
-        help="Compare with the image, the text of each image, or both.",
-        show_default="image",
+        help="What the query is compared with: image, text (after index --embed-texts) or both. Default: image.",
     ),
 ]
 EmbedTexts = Annotated[
@@ -142,6 +140,6 @@ Save = Annotated[str | None, typer.Option(metavar="NAME", help="Keep this query 
 ListSaved = Annotated[bool, typer.Option("--list-saved", help="List the saved queries of INDEX, and search nothing.")]
 Export = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write what is shown as .csv, .parquet, .jsonl, or paths alone as .txt."),
+    typer.Option(metavar="FILE", help="Write the results shown: .csv, .parquet, .jsonl, or .txt for paths."),
 ]
-All = Annotated[bool, typer.Option("--all", help="Show also those of them that lie beyond the mark where matches end.")]
+All = Annotated[bool, typer.Option("--all", help="Also show results beyond the mark where matches end.")]

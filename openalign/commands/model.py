@@ -7,12 +7,13 @@ import typer
 
 from openalign.commands.arguments import MODELS
 from openalign.commands.output import terminal
+from openalign.errors import UsageError
 from openalign.progress import say
 
 
 def export(
     source: Annotated[str, typer.Argument(metavar="MODEL|INDEX", help=f"{MODELS} Or an index.", show_default=False)],
-    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format of a model that there is.")] = True,
+    onnx: Annotated[bool, typer.Option("--onnx", help="The format of a model; there is no other yet.")] = True,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -39,6 +40,9 @@ def export(
         written = Index.open(source).write_table(to)
         say(f"Wrote {to} with {written:,} images.")
         return
+
+    if to is not None and to.suffix == ".parquet":
+        raise UsageError(f"{source} is not an index, and only an index is written as a table such as {to}.")
 
     from openalign.model.onnx.export import export
 

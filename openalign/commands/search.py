@@ -102,8 +102,8 @@ def search(
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
 
     A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
-    marks make a text literal: '"black - white" + 2*at night'. Of the N most similar images those are shown that match,
-    which may be none; one of several near-duplicates.
+    marks make a text literal: '"black - white" + 2*at night'. Shown are those of the N most similar images that match,
+    which may be none.
 
     ```
     openalign search photos.index "img:beach.jpg + 2*at night - people"

@@ -1,6 +1,6 @@
 """The index of embedded images: build it, open it, search it by texts, images or both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -9,15 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.images.read import ImageInput
-from openalign.embedding.manifest import is_vectors_folder
-from openalign.errors import OpenAlignError, UsageError
+from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
 from openalign.options import option
 from openalign.progress import say
-from openalign.search.build import build
-from openalign.search.from_vectors import open_all
 from openalign.search.map import OpenedMap
 from openalign.search.map.table import write_table
 from openalign.search.options import IndexOptions
@@ -33,7 +30,7 @@ from openalign.search.results.order import sort_of
 from openalign.search.results.saved import SavedQueries
 from openalign.search.rows import Row
 from openalign.search.store.any_store import AnyStore
-from openalign.search.stores import folder_of, open_store, write_vectors
+from openalign.search.stores import bring_up_to_date, open_store
 
 
 class Index:
@@ -84,7 +81,7 @@ class Index:
         paths = [paths] if isinstance(paths, str | Path) else paths
         loaded = None if model is None else given_model(model)
         how = IndexOptions(strict, re_embed, watch, embed_texts, map_)
-        _bring_up_to_date(to, paths, loaded, options, how)
+        bring_up_to_date(to, paths, loaded, options, how)
         return cls(open_store(to), loaded)
 
     @classmethod
@@ -294,28 +291,3 @@ def _same_model(store: AnyStore, model: DualEncoder) -> DualEncoder:
             f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
         )
     return model
-
-
-def _bring_up_to_date(
-    to: str | Path,
-    paths: Sequence[str | Path],
-    model: DualEncoder | None,
-    options: Mapping[str, str],
-    how: IndexOptions,
-) -> None:
-    """With images, or with vectors: see `Index.build`."""
-    if not paths:
-        raise OpenAlignError("Nothing to index: name a folder or table of images.")
-    vectors = [path for path in paths if is_vectors_folder(path)]
-    if vectors and len(vectors) < len(paths):
-        raise UsageError(f"{vectors[0]} holds vectors, other paths hold images: index them apart")
-    if vectors:
-        if how.watch:
-            raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
-        images = open_all(vectors, model.fingerprint if model else None)
-        write_vectors(images, to, how)
-        return
-    folder = folder_of(to)
-    if model is None:
-        raise UsageError(f"images are indexed with a model: add {option('model')}")
-    build(paths, model, folder, options, how)

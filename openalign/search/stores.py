@@ -1,11 +1,14 @@
-"""Where an index is: a folder on this machine, or a collection of Milvus."""
+"""Where an index is, a folder on this machine or a collection of Milvus, and how each kind is opened and written."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from openalign.errors import UsageError
+from openalign.embedding.manifest import is_vectors_folder
+from openalign.errors import OpenAlignError, UsageError
+from openalign.model.dual_encoder import DualEncoder
 from openalign.options import option
-from openalign.search import build
-from openalign.search.from_vectors import GivenImages
+from openalign.search.build import build, build_from_vectors
+from openalign.search.from_vectors import GivenImages, open_all
 from openalign.search.milvus.address import is_milvus, parse_address
 from openalign.search.milvus.build import index_vectors
 from openalign.search.milvus.store import MilvusStore
@@ -16,13 +19,38 @@ from openalign.search.store.any_store import AnyStore
 
 def open_store(name: str | Path) -> AnyStore:
     """An index opened for reading; raises OpenAlignError if there is none."""
-    return MilvusStore(parse_address(str(name))) if is_milvus(name) else Store(Path(name))
+    return MilvusStore(parse_address(str(name))) if is_milvus(name) else Store(_folder(name))
 
 
-def write_vectors(images: GivenImages, name: str | Path, how: IndexOptions) -> None:
-    """Bring an index up to date with folders of vectors; see `Index.build`."""
-    if not is_milvus(name):
-        build.build_from_vectors(images, Path(name), how)
+def bring_up_to_date(
+    to: str | Path,
+    paths: Sequence[str | Path],
+    model: DualEncoder | None,
+    options: Mapping[str, str],
+    how: IndexOptions,
+) -> None:
+    """Make the index `to` hold exactly the images, or the vectors, of `paths`; see `Index.build`."""
+    if not paths:
+        raise OpenAlignError("Nothing to index: name a folder or table of images.")
+    vectors = [path for path in paths if is_vectors_folder(path)]
+    if vectors and len(vectors) < len(paths):
+        raise UsageError(f"{vectors[0]} holds vectors, other paths hold images: index them apart")
+    if vectors:
+        if how.watch:
+            raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
+        _write_vectors(open_all(vectors, model.fingerprint if model else None), to, how)
+        return
+    if is_milvus(to):
+        raise UsageError(f"{to} takes vectors: embed the images with `openalign embed`, and index what it writes")
+    folder = _folder(to)
+    if model is None:
+        raise UsageError(f"images are indexed with a model: add {option('model')}")
+    build(paths, model, folder, options, how)
+
+
+def _write_vectors(images: GivenImages, to: str | Path, how: IndexOptions) -> None:
+    if not is_milvus(to):
+        build_from_vectors(images, _folder(to), how)
         return
     if how.re_embed:
         raise UsageError(f"{option(re_embed=True)} replaces a folder: name a new collection for another model")
@@ -30,11 +58,10 @@ def write_vectors(images: GivenImages, name: str | Path, how: IndexOptions) -> N
         raise UsageError(f"{option('map')} is for a folder: a collection has no map")
     if how.embed_texts:
         raise UsageError(f"{option(embed_texts=True)} is for a folder: a collection has no vectors of texts")
-    index_vectors(images, parse_address(str(name)), strict=how.strict)
+    index_vectors(images, parse_address(str(to)), strict=how.strict)
 
 
-def folder_of(name: str | Path) -> Path:
-    """The folder of an index of images; raises UsageError if it is no folder."""
-    if is_milvus(name):
-        raise UsageError(f"{name} takes vectors: embed the images with `openalign embed`, and index what it writes")
+def _folder(name: str | Path) -> Path:
+    if "://" in str(name):
+        raise UsageError(f"{name}: an index is a folder of this machine, or milvus://HOST/COLLECTION.")
     return Path(name)

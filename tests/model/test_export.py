@@ -9,7 +9,9 @@ import onnx
 import onnxruntime
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from openalign.commands.cli import app
 from openalign.data.images.read import read_image
 from openalign.data.tokenizer.wordpiece import Tokenizer, train_tokenizer
 from openalign.errors import OpenAlignError
@@ -87,6 +89,12 @@ def test_an_export_with_a_file_of_the_users_is_not_replaced(model, tmp_path):
         with pytest.raises(OpenAlignError, match=r"onnx also holds notes\.txt, which is not part of an export"):
             export(model, to)
     assert (folder / "notes.txt").read_text() == "mine" and (folder / "image.onnx").exists()
+
+
+@pytest.mark.parametrize("source", ["a/model", "gone.index"])
+def test_a_table_of_what_is_no_index_is_refused_before_anything_is_loaded(source, tmp_path):
+    done = CliRunner().invoke(app, ["export", source, "--to", str(tmp_path / "a.parquet")], prog_name="openalign")
+    assert done.exit_code == 2 and "is not an index" in done.stderr and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("names", [["onnx.json"], ["text.onnx", "notes.txt"], ["onnx.json", "config.json"]])

@@ -234,6 +234,9 @@ def test_many_wildcards_do_not_take_for_ever(column):
         ("label>=cat", "`label` is a text, which is compared with = or !="),
         ("label=\ud800", "not valid Unicode"),
         ("label=" + "x" * LONGEST_CONDITION, f"the most is {LONGEST_CONDITION}"),
+        ("width<<20", "<< is no comparison"),
+        ("date>=>2024", ">=> is no comparison"),
+        ("label<>cat", "<> is no comparison; there are =, !=, <, <=, > and >="),
     ],
 )
 def test_a_mistyped_condition_is_a_usage_error_that_names_it(condition, message):

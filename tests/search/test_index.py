@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,22 @@ def test_a_missing_model_is_named_with_its_index(index, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(OpenAlignError, match=r"The model of .*photos\.index cannot be loaded: .*paint"):
         Index.open(tmp_path / "photos.index").search("red")
+
+
+def test_a_folder_of_other_things_is_not_advised_as_the_place_of_an_index(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name, advised in (("photos", "--to INDEX`"), ("photos.index", f"--to {tmp_path / 'photos.index'}`")):
+        with pytest.raises(OpenAlignError, match=re.escape(advised)):
+            Index.open(tmp_path / name)
+
+
+@pytest.mark.parametrize("address", ["milvs://localhost/photos", "http://localhost:8000", "s3://bucket/photos.index"])
+def test_an_address_of_another_kind_is_not_taken_as_a_folder(tmp_path, paint, paint_encoder, address):
+    with pytest.raises(UsageError, match=r"an index is a folder of this machine, or milvus://HOST/COLLECTION"):
+        Index.open(address)
+    paint(tmp_path / "photos" / "a.png", "red")
+    with pytest.raises(UsageError, match="an index is a folder of this machine"):
+        Index.build(tmp_path / "photos", model=paint_encoder, to=address)
 
 
 @pytest.mark.parametrize(

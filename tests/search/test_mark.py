@@ -196,8 +196,13 @@ def test_what_is_not_there_is_told_and_the_most_similar_are_named(index, capsys)
 
 
 def test_where_no_image_meets_the_conditions_a_sentence_says_so(index, capsys):
-    terminal.print_hits(index.search("red", where=["width>9000"]), show_all=False)
+    terminal.print_hits(index.search("red", where=["width>9000"]), show_all=False, conditions=True)
     assert "meets the conditions" in capsys.readouterr().out
+
+
+def test_where_the_query_is_all_that_the_index_has_no_condition_is_blamed(index, capsys):
+    terminal.print_hits(index.search(row=list(range(8))), show_all=False)
+    assert capsys.readouterr().out == "Nothing matches: the index has no other image.\n"
 
 
 def test_only_matches_are_printed_unless_all_are_asked_for(index, capsys):

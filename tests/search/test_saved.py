@@ -1,4 +1,5 @@
 import json
+import shlex
 import threading
 
 import pyarrow.csv
@@ -138,6 +139,23 @@ def test_a_saved_query_is_asked_again_with_its_conditions_from_anywhere(typed, p
 def test_a_query_that_is_not_saved_is_told(typed):
     assert typed("--list-saved") == "No query is saved.\n"
     typed("saved:nothing", status=1)
+
+
+def test_the_nearest_name_is_told(tmp_path):
+    saved = SavedQueries(tmp_path)
+    for name in ("bicycles", "Äpfel"):
+        saved.put(name, SavedQuery("red"))
+    for mistyped, near in (("bycicles", "bicycles"), ("Apfel", "Äpfel")):
+        with pytest.raises(NoSuchQuery, match=f"{mistyped!r}; the nearest is {near!r}"):
+            saved.get(mistyped)
+
+
+@pytest.mark.parametrize("name", ["red :x: :smile:", 'it\'s "big" $HOME', "[bold]ü"])
+def test_the_command_that_asks_again_can_be_pasted_into_a_shell(typed, index, name):
+    done = CliRunner().invoke(app, ["search", str(index.store.folder), "red", "--save", name], prog_name="openalign")
+    command = done.stderr.partition("`")[2].rpartition("`")[0]
+    assert shlex.split(command) == ["openalign", "search", str(index.store.folder), f"saved:{name}"]
+    typed(f"saved:{name}")
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.jsonl", "out.txt"])

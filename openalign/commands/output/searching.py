@@ -1,5 +1,6 @@
 """What `openalign search` does with what was typed: a new query or a saved one, shown, saved or exported."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,12 +93,12 @@ def print_found(
     if export is not None:
         shown = hits if show_all else [hit for hit in hits if hit.within]
         write(shown, export)
-        say(f"{len(shown):,} images are listed in {export}")
+        say(f"{export} lists {len(shown):,} images" if shown else f"Nothing matches: {export} lists no image")
     if json:
         content = {"index": str(folder), "query": _query_json(typed, query, how)}
         terminal.print_json(content | terminal.found_json(hits))
     else:
-        terminal.print_hits(hits, show_all=show_all)
+        terminal.print_hits(hits, show_all=show_all, conditions=bool(how["where"]))
 
 
 def print_saved(folder: str, *, json: bool) -> None:
@@ -129,7 +130,8 @@ def _save(index: "Index", name: str, query: "Query", how: _How) -> None:
     terms = [replace(term, image=Path(term.path).absolute()) if term.image else term for term in query.terms]
     order, against = sort_of(how["sort"]), against_of(how["against"])
     index.saved.put(name, SavedQuery(Query(tuple(terms)).text(), tuple(how["where"]), order, against, how["fold"]))
-    say(f"Saved as {name}: `openalign search {index.store.folder} {_SAVED}{name}` asks it again.")
+    words = f"{shlex.quote(str(index.store.folder))} {shlex.quote(_SAVED + name)}"
+    say(f"Saved as {name}: `openalign search {words}` asks it again.")
 
 
 def _query_json(typed: Typed, query: "Query", how: _How) -> dict[str, Any]:

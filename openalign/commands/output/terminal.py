@@ -63,14 +63,21 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
     return table
 
 
-def print_hits(hits: "Hits", *, show_all: bool) -> None:
-    """Print the results that match, and how many more lie beyond the mark; with `show_all` those too, dimmed."""
+def print_hits(hits: "Hits", *, show_all: bool, conditions: bool = False) -> None:
+    """Print the results that match, and how many more lie beyond the mark; with `show_all` those too, dimmed.
+
+    `conditions` says whether the search had any.
+    """
     if not hits:
-        print("Nothing matches: there is no image that meets the conditions.")
+        why = "no image meets the conditions" if conditions else "the index has no other image"
+        print(f"Nothing matches: {why}.")
         return
     if hits.nothing_matches:
         shown = hits if show_all else hits[:CLOSEST]
-        print(f"Nothing matches. The {len(shown)} most similar images, which probably show something else:")
+        closest = "most similar image, which probably shows"
+        if len(shown) > 1:
+            closest = f"{len(shown)} most similar images, which probably show"
+        print(f"Nothing matches. The {closest} something else:")
     else:
         shown = hits if show_all else [hit for hit in hits if hit.within]
     print_table(hits_table(shown))

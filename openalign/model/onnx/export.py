@@ -100,7 +100,10 @@ def export(model: str | Path, to: str | Path | None = None) -> Path:
 def _folder_of(model: str | Path) -> Path:
     found = local_folder(Path(model))
     if found is None:
-        raise OpenAlignError(f"{model} is no folder of this machine: name the folder to write with {option('to')}.")
+        raise OpenAlignError(
+            f"{model} is neither an index nor a folder of this machine. For a model of the Hugging Face hub, name the "
+            f"folder to write with {option('to')}."
+        )
     return found / "onnx"
 
 

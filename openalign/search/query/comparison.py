@@ -70,6 +70,8 @@ def _parse(condition: str, fields: Collection[str]) -> Comparison:
     column = _column(name, given, fields)
     if operator in ("=<", "=>"):
         raise UsageError(f"{given}: write {operator[::-1]} for {operator}.")
+    if operator != "=" and value[:1] in ("<", ">", "="):
+        raise UsageError(f"{given}: {operator}{value[0]} is no comparison; there are =, !=, <, <=, > and >=.")
     if not value:
         raise UsageError(f"{given}: the value is missing; `{name}!=*` finds what has no {name}.")
     return Comparison(given, column, "=" if operator in ("!=", "==") else operator, value, operator == "!=")

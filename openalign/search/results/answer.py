@@ -73,6 +73,8 @@ def _finder(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: H
         pictures = AmongPictures(partial(best_rows, store, asked, query_D, among=among), level, known)
     if how.against == "image":
         return pictures
+    if store.folder is None:
+        raise UsageError(f"{store.name} has no vectors of texts; only an index folder can have them.")
     if not len(store.texts):
         raise UsageError(
             f"The texts of {store.name} have no vectors, so a query cannot be compared with them: index again with "

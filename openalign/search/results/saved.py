@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -73,7 +74,8 @@ class SavedQueries:
             with self._opened() as table:
                 found = table.execute("SELECT content FROM saved WHERE name = ?", (name,)).fetchone()
         if found is None:
-            raise NoSuchQuery(f"No query is saved as {name!r}.")
+            near = get_close_matches(name, self.names(), 1)
+            raise NoSuchQuery(f"No query is saved as {name!r}" + (f"; the nearest is {near[0]!r}." if near else "."))
         return self._read(name, found[0])
 
     def put(self, name: str, saved: SavedQuery) -> None:

@@ -158,8 +158,9 @@ def read_commits(folder: Path) -> int:
         content = json.loads(read_regular(path, _MOST_BYTES))
         version = content.get("version")
     except (FileNotFoundError, NotADirectoryError):
+        to = "INDEX" if folder.exists() else folder  # never advise to write where other files are
         raise OpenAlignError(
-            f"{folder} is not an index; make one with `openalign index PATH --model MODEL --to {folder}`."
+            f"{folder} is not an index; make one with `openalign index PATH --model MODEL --to {to}`."
         ) from None
     except (OSError, ValueError, AttributeError, RecursionError):
         raise DamagedIndex(f"{path} is damaged; build the index again.") from None
