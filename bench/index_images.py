@@ -59,8 +59,10 @@ def main() -> None:
         (start_s, _), (whole_s, vectors[name]) = (way(clip, folder, work / "out") for folder in folders)
         rate = (options.images - FEW) / (whole_s - start_s)
         lowest = float((vectors[name] * vectors["openalign"]).sum(axis=1).min())
-        rows.append({"way": name, "images": options.images, "images_per_s": round(rate, 2), "whole_s": round(whole_s, 1),
-                     "start_s": round(start_s, 1), "lowest_cosine": round(lowest, 5)})  # fmt: skip
+        rows.append({
+            "way": name, "images": options.images, "images_per_s": round(rate, 2), "whole_s": round(whole_s, 1),
+            "start_s": round(start_s, 1), "lowest_cosine": round(lowest, 5),
+        })  # fmt: skip
     for row in rows:
         row["ours_is"] = round(rows[0]["images_per_s"] / row["images_per_s"], 2)
     show(f"Indexing {options.images:,} JPEG files", rows)
@@ -75,7 +77,8 @@ def paint(tar: Path, folder: Path, count: int) -> Path:
     with tarfile.open(tar) as archive:
         members = [each for each in archive if each.name.endswith(".jpg")]
         files = [archive.extractfile(each) for each in members[: min(1000, 4 * count)]]
-        photos = [ImageOps.fit(Image.open(io.BytesIO(file.read())).convert("RGB"), (320, 240)) for file in files if file]
+        opened = [Image.open(io.BytesIO(file.read())).convert("RGB") for file in files if file is not None]
+    photos = [ImageOps.fit(photo, (320, 240)) for photo in opened]
     chance = np.random.default_rng(0)
     for number in range(count):
         whole = Image.new("RGB", (640, 480))
