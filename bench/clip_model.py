@@ -45,7 +45,7 @@ class Tower(torch.nn.Module):
         return projected
 
 
-def write_clip(folder: Path, layers: int = 12) -> Path:
+def write_clip(folder: Path, layers: int = 12, width: int = WIDTH) -> Path:
     """The model in `folder`, unless it is there."""
     if (folder / "model.safetensors").exists():
         return folder
@@ -58,7 +58,7 @@ def write_clip(folder: Path, layers: int = 12) -> Path:
     config = transformers.CLIPConfig(
         text_config={**text, **ids, "num_hidden_layers": layers, "max_position_embeddings": LENGTH},
         vision_config={**vision, "num_hidden_layers": layers, "image_size": SIDE, "patch_size": 32},
-        projection_dim=WIDTH,
+        projection_dim=width,
     )
     transformers.CLIPModel(config).eval().save_pretrained(folder)
     square = {"height": SIDE, "width": SIDE}

@@ -1,16 +1,23 @@
 """An index of made rows, written in minutes where images would take days: for scripts that measure searching.
 
+    python bench/made_index.py WORK ROWS WIDTH LAYERS
+
+writes WORK/clip (see `clip_model.py`) and WORK/ROWS.index, and for rclip WORK/rclip, if WIDTH is what rclip has.
+
 Vectors are drawn around 1,000 centres and have unit length; every row has the name of a file that is not there and one
 grey thumbnail. Rows go through the writer of indexes, in batches of 2,000. The graph is built with fewer nodes in view
 (HNSW's efConstruction) than ours, which changes what it finds, not its size, nor what is read to open it.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from clip_model import WIDTH, write_clip, write_rclip
 
 from openalign.data.images.decode import encode_jpeg
+from openalign.model import hub
 from openalign.search import graph
 from openalign.search.store.changes import Facts, Listed, NewImage
 from openalign.search.store.meta import Meta
@@ -54,3 +61,11 @@ def _image(row: int, vector: np.ndarray, thumbnail: bytes) -> NewImage:
     name = f"{row // 1000:04}/{row:07}.jpg"
     listed = Listed(0, name, 0, "", name, None, None, None, None)
     return NewImage(row.to_bytes(16, "big"), Facts(640, 480, 100_000), thumbnail, vector, [listed])
+
+
+if __name__ == "__main__":
+    work, (rows, width, layers) = Path(sys.argv[1]), map(int, sys.argv[2:])
+    clip = write_clip(work / "clip", layers, width)
+    write_index(work / f"{rows}.index", rows, width, str(clip), hub.load(clip).fingerprint)
+    if width == WIDTH:
+        write_rclip(clip, work / "rclip")
