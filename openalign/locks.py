@@ -66,7 +66,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         _check_heartbeat(folder, path, trusted=lock.is_locked)
         try:
-            path.write_text(json.dumps(_this_process()) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(this_process()) + "\n", encoding="utf-8")
             _held[folder] = threading.get_ident()
             with _heartbeat(path):
                 yield
@@ -77,17 +77,18 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _this_process() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
+    """What tells others who holds a lock."""
     return {
         "process": os.getpid(),
         "host": platform.node(),
-        "boot": _boot_id(),
+        "boot": boot_id(),
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]]),
     }
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
     """Identifies the running kernel; containers on one machine have the same."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
@@ -122,7 +123,7 @@ def _check_heartbeat(folder: Path, path: Path, trusted: bool) -> None:
         OpenAlignError: it is still touched, so its owner is alive, on a machine that shares no locks with this one.
     """
     owner = _read_owner(path)
-    if not owner or (trusted and owner.get("boot") == _boot_id()):
+    if not owner or (trusted and owner.get("boot") == boot_id()):
         return
     say(f"{folder}: checking whether a run on {owner.get('host')} that left its lock is still running")
     touched = path.stat().st_mtime_ns

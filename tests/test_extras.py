@@ -26,8 +26,9 @@ WITH_EXTRAS = {
     "demo": ("curate", "serve", "demo"),
 }
 """The rooms that may import more than the base install brings."""
-IN_PLACES = {"model": EXTRAS["export"], "data": ("icu4py", *EXTRAS["photos"])}
-"""Modules that a room imports in few places, where they are installed: to export a model, to cut Thai, to open HEIC."""
+IN_PLACES = {"model": EXTRAS["export"], "data": ("icu4py", *EXTRAS["photos"]), "search": EXTRAS["milvus"]}
+"""Modules that a room imports in few places, where they are installed: to export a model, to cut Thai, to open HEIC, to
+search in Milvus."""
 BROUGHT_ALONG = {"py4j": "pyspark", "starlette": "fastapi", "triton": "torch", "markupsafe": "jinja2"}
 """Modules whose package is a dependency of the one that is declared."""
 

@@ -13,7 +13,19 @@ Model = Annotated[
     typer.Argument(metavar="MODEL", help=MODELS, show_default=False),
 ]
 IndexFolder = Annotated[
-    Path, typer.Argument(metavar="INDEX", help="A folder written by `openalign index`.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="INDEX", help="What `openalign index` wrote: a folder, or milvus://HOST/COLLECTION.", show_default=False
+    ),
+]
+IndexToWrite = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="INDEX",
+        help="Folder of the index to write or to bring up to date; for vectors, also milvus://HOST/COLLECTION.",
+        show_default=False,
+    ),
 ]
 ImageColumn = Annotated[
     str | None,
@@ -76,6 +88,15 @@ ReEmbed = Annotated[
     typer.Option("--re-embed", help="Embed all images again, with another model, say; replaces INDEX at the end."),
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on: look for changes every few seconds, until Ctrl-C.")]
+MakeMap = Annotated[
+    bool | None,
+    typer.Option(
+        "--map/--no-map",
+        help="Lay the map of the collection out anew, or leave it as it is. Default: place new images on it, and lay "
+        "it out again when a tenth of the images has changed.",
+        show_default=False,
+    ),
+]
 Conditions = Annotated[
     list[str] | None,
     typer.Option(metavar="COND", help="Only images for which this holds, as `date>=2024-05`; repeatable."),
@@ -92,4 +113,35 @@ WrittenQuery = Annotated[
 Plus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")]
 Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")]
+Fold = Annotated[
+    bool | None,
+    typer.Option("--fold/--no-fold", help="Whether one of several near-duplicates is shown.", show_default="fold"),
+]
+SortBy = Annotated[
+    str | None,
+    typer.Option(
+        "--sort",
+        metavar="ORDER",
+        help="Of images that match: score, date, name, size; -date for the newest first.",
+        show_default="score",
+    ),
+]
+AgainstWhat = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="WHAT",
+        help="Compare with the image, the text of each image, or both.",
+        show_default="image",
+    ),
+]
+EmbedTexts = Annotated[
+    bool, typer.Option("--embed-texts", help="Embed the texts too, so that `search --against text` finds them.")
+]
+Save = Annotated[str | None, typer.Option(metavar="NAME", help="Keep this query with INDEX; saved:NAME asks it again.")]
+ListSaved = Annotated[bool, typer.Option("--list-saved", help="List the saved queries of INDEX, and search nothing.")]
+Export = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write what is shown as .csv, .parquet, .jsonl, or paths alone as .txt."),
+]
 All = Annotated[bool, typer.Option("--all", help="Show also those of them that lie beyond the mark where matches end.")]

@@ -14,6 +14,7 @@ from openalign.commands.embed import embed
 from openalign.commands.evaluate import classify, evaluate
 from openalign.commands.exit_status import Command, Commands
 from openalign.commands.inspect import inspect
+from openalign.commands.lasting import own_process
 from openalign.commands.model import export, scales
 from openalign.commands.search import index, search, serve
 from openalign.commands.train import report, tokenizer, train
@@ -48,7 +49,8 @@ for _group, _commands in GROUPS.items():
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name="openalign")
+    with own_process():
+        app(prog_name="openalign")
 
 
 def _show_version(wanted: bool) -> None:

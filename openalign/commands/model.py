@@ -5,27 +5,44 @@ from typing import Annotated
 
 import typer
 
-from openalign.commands.arguments import Model
+from openalign.commands.arguments import MODELS
 from openalign.commands.output import terminal
 from openalign.progress import say
 
 
 def export(
-    model: Model,
-    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format that there is.")] = True,
+    source: Annotated[str, typer.Argument(metavar="MODEL|INDEX", help=f"{MODELS} Or an index.", show_default=False)],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the one format of a model that there is.")] = True,
     to: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder to write; default: `MODEL/onnx`.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Folder to write, default `MODEL/onnx`; of an index, a .parquet file, default beside it.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Write both towers as ONNX, for programs without torch; `index` and `serve` use `MODEL/onnx` if it is faster here.
+    """Write both towers of a model as ONNX, for programs without torch; or the images of an index as a table.
+
+    `index` and `serve` use `MODEL/onnx` if it is faster here. The table is Parquet, with thumbnails, texts, what is
+    known of each image, and its place and cluster on the map.
 
     ```
     openalign export runs/laptop/model --onnx
+    openalign export photos.index --to photos.parquet
     ```
     """
+    if (Path(source) / "rows.sqlite").exists():
+        from openalign.search.index import Index
+
+        to = to or Path(source).resolve().with_suffix(".parquet")
+        written = Index.open(source).write_table(to)
+        say(f"Wrote {to} with {written:,} images.")
+        return
+
     from openalign.model.onnx.export import export
 
-    say(f"Wrote {export(model, to)}.")
+    say(f"Wrote {export(source, to)}.")
 
 
 def scales() -> None:

@@ -9,18 +9,27 @@ import typer
 from openalign.commands.arguments import (
     DATA,
     MODELS,
+    AgainstWhat,
     All,
     Conditions,
+    EmbedTexts,
+    Export,
+    Fold,
     Host,
     ImageColumn,
     IndexFolder,
+    IndexToWrite,
     Json,
     LayoutName,
+    ListSaved,
+    MakeMap,
     Minus,
     ModelOfIndex,
     Plus,
     Port,
     ReEmbed,
+    Save,
+    SortBy,
     Split,
     Strict,
     TextColumn,
@@ -28,16 +37,13 @@ from openalign.commands.arguments import (
     Watch,
     WrittenQuery,
 )
-from openalign.commands.output import terminal
+from openalign.commands.output.searching import Typed, print_found, print_saved
 from openalign.progress import say
 
 
 def index(
     paths: Annotated[list[str], typer.Argument(metavar="DATA", help=DATA, show_default=False)],
-    to: Annotated[
-        Path,
-        typer.Option(metavar="INDEX", help="Folder of the index to write or to bring up to date.", show_default=False),
-    ],
+    to: IndexToWrite,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help=f"{MODELS} Not needed for vectors.", show_default=False)
     ] = None,
@@ -47,9 +53,11 @@ def index(
     layout: LayoutName = None,
     strict: Strict = False,
     re_embed: ReEmbed = False,
+    embed_texts: EmbedTexts = False,
     watch: Watch = False,
+    map_: MakeMap = None,
 ) -> None:
-    """Embed images and store them for search. Texts beside them are shown, not searched.
+    """Embed images and store them for search. Texts beside them are shown; with --embed-texts they are searched too.
 
     DATA may also be folders of vectors that `openalign embed` wrote: nothing is embedded then.
 
@@ -62,12 +70,13 @@ def index(
     openalign index photos/ --model runs/laptop/model --to photos.index
     openalign index photos/ --model runs/laptop/model --to photos.index --watch
     openalign index vectors/ --to photos.index
+    openalign index vectors/ --to milvus://localhost:19530/photos
     ```
     """
     from openalign.search.index import Index
 
     columns = {"image_column": image_column, "text_column": text_column}
-    how = {"strict": strict, "re_embed": re_embed, "watch": watch}
+    how = {"strict": strict, "re_embed": re_embed, "watch": watch, "embed_texts": embed_texts, "map_": map_}
     built = Index.build(paths, model=model, to=to, split=split, layout=layout, **columns, **how)  # type: ignore[arg-type]
     say(f"{to} holds {len(built):,} images.")
 
@@ -80,6 +89,12 @@ def search(
     minus: Minus = None,
     where: Conditions = None,
     top: Top = 10,
+    sort: SortBy = None,
+    fold: Fold = None,
+    against: AgainstWhat = None,
+    save: Save = None,
+    list_saved: ListSaved = False,
+    export: Export = None,
     model: ModelOfIndex = None,
     all_: All = False,
     json: Json = False,
@@ -87,31 +102,21 @@ def search(
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
 
     A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
-    marks make a text literal: '"black - white" + 2*at night'.
-
-    Of the N most similar images those are shown that match, which may be none.
+    marks make a text literal: '"black - white" + 2*at night'. Of the N most similar images those are shown that match,
+    which may be none; one of several near-duplicates.
 
     ```
-    openalign search photos.index "a red apple - people"
     openalign search photos.index "img:beach.jpg + 2*at night - people"
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
-    openalign search photos.index "red bicycle" --where "date>=2024-05" --where "folder=holiday*"
+    openalign search photos.index "red bicycle" --where "date>=2024-05" --sort=-date --save bicycles
+    openalign search photos.index saved:bicycles --export bicycles.csv
     ```
     """
-    if not (query or image or plus or minus):
-        raise typer.BadParameter("give a text or an image to search for.", param_hint="QUERY")
-
-    from openalign.search.index import Index
-    from openalign.search.query.language import parse_query
-
-    asked = parse_query(query or "").with_terms([image] if image else (), (), plus or (), minus or ())
-    hits = Index.open(index, model).search(asked, where=where or (), top=top)
-    if json:
-        given = {"text": query, "image": str(image) if image else None, "plus": plus or [], "minus": minus or []}
-        content = {"index": str(index), "query": given | {"where": where or [], "terms": terminal.terms_json(asked)}}
-        terminal.print_json(content | {"nothing_matches": hits.nothing_matches, "hits": terminal.hits_json(hits)})
+    asked = Typed(query or "", image, plus or [], minus or [], where or [], top, sort, fold, against)
+    if list_saved:
+        print_saved(index, json=json)
     else:
-        terminal.print_hits(hits, show_all=all_)
+        print_found(index, model, asked, save=save, export=export, show_all=all_, json=json)
 
 
 def serve(

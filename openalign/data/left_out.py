@@ -16,6 +16,7 @@ class Kind(StrEnum):
     ROW_WITHOUT_TEXT = "rows without a text"
     ROW_WITHOUT_IMAGE = "rows without an image"
     ROW_OF_OTHER_LABEL = "rows of other labels"
+    ROW_WITHOUT_SPLIT = "rows without a split"
     ROW_NOT_PARSED = "rows that cannot be parsed"
     TEXT_NOT_READ = "texts that cannot be read"
     METADATA_NOT_READ = "metadata that cannot be read"

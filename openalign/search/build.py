@@ -10,6 +10,7 @@ from openalign.locks import locked
 from openalign.model.dual_encoder import DualEncoder
 from openalign.progress import say
 from openalign.search.from_vectors import GivenImages
+from openalign.search.options import IndexOptions
 from openalign.search.place import place_of
 from openalign.search.run import Run
 
@@ -21,11 +22,8 @@ def build(
     paths: Sequence[str | Path],
     model: DualEncoder,
     to: Path,
-    options: Mapping[str, str] | None = None,
-    *,
-    strict: bool = False,
-    re_embed: bool = False,
-    watch: bool = False,
+    options: Mapping[str, str],
+    how: IndexOptions,
 ) -> None:
     """Bring the index `to` up to date with the images of `paths`, so that it holds exactly these; make it if need be.
 
@@ -33,31 +31,29 @@ def build(
     the same name, size and time as before is not read; what has other bytes is embedded; images that `paths` no longer
     have are removed at the end. Each batch is there for readers and for the next run as soon as it is embedded.
 
-    With `re_embed` all images are embedded again, into an index that replaces the older one when it is finished. With
-    `watch` the sources are looked at again every few seconds, until Ctrl-C.
-
     Raises:
         OpenAlignError: `to` is not an index, was made by another model (without `re_embed`), or is written by another
             run; a path is no DATA; no image can be read; or, with `strict`, anything is left out.
         KeyboardInterrupt: stopped by Ctrl-C; the images embedded so far are kept.
     """
     to = to.resolve() if to.is_symlink() else to  # replace the folder, not the link to it
-    options = options or {}
     paths = list({permanent_name(path): path for path in paths}.values())
     sources = [open_source(path, options, announced=True) for path in paths]
-    with locked(to), place_of(to, model, re_embed=re_embed, strict=strict) as place:
-        run = Run(place, model, paths, options, strict=strict)
+    with locked(to), place_of(to, model, re_embed=how.re_embed, strict=how.strict) as place:
+        run = Run(place, model, paths, options, how)
         run.look_at(sources)
         place.finish()
-        if watch:
+        if how.watch:
             keep_up(run, paths, options)
 
 
-def build_from_vectors(images: GivenImages, to: Path, *, strict: bool = False, re_embed: bool = False) -> None:
+def build_from_vectors(images: GivenImages, to: Path, how: IndexOptions) -> None:
     """Bring the index `to` up to date with folders of vectors, so that it holds exactly their images; see `build`."""
     to = to.resolve() if to.is_symlink() else to
-    with locked(to), place_of(to, images.model, re_embed=re_embed, strict=strict) as place:
-        Run(place, images.model, images.names, images.options, strict=strict).take_all(images)
+    if not images.thumbnails:
+        say("The vectors have no thumbnails: the search page shows grey in their place")
+    with locked(to), place_of(to, images.model, re_embed=how.re_embed, strict=how.strict) as place:
+        Run(place, images.model, images.names, images.options, how).take_all(images)
         place.finish()
 
 

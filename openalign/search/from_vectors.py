@@ -21,7 +21,7 @@ from openalign.embedding.read import Vectors
 from openalign.errors import OpenAlignError
 from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
-from openalign.progress import say
+from openalign.search.derived.grouping import sketch_of
 from openalign.search.prepare import Item, Known, Prepared, Renamed
 from openalign.search.store.changes import Facts, Listed
 
@@ -97,6 +97,11 @@ class GivenImages:
     def __len__(self) -> int:
         return sum(map(len, self._folders))
 
+    @property
+    def thumbnails(self) -> bool:
+        """Whether all folders have them."""
+        return all(each.manifest.thumbnails for each in self._folders)
+
     def sources(self, numbers: Sequence[int]) -> list[VectorsSource]:
         """The sources, by their numbers in the index; what was left out of a folder is told of its first source."""
         read_as = {name: how for each in self._folders for name, how in _of_sources(each.manifest)}
@@ -111,15 +116,22 @@ class GivenImages:
         ]
         return self._sources
 
-    def items(self, known: Known) -> Generator[Item, None, None]:
-        """All images in order; one whose bytes the index has is not written again."""
+    def batches(self, rows: int = 1024) -> Iterator[list[tuple[Listed, Embedded, NDArray[np.float16]]]]:
+        """All images in order with their vectors (D,), at most `rows` at a time; `sources` has been called."""
         for folder in self._folders:
             sources = [self._sources[self.names.index(name)] for name in folder.manifest.sources]
-            for batch in folder.batches():
-                for row, vector_D in zip(batch.rows, batch.vectors_ND, strict=True):
-                    listed = sources[row.source].listed(row)
-                    image = known.known(row.digest)
-                    yield Renamed(listed, image) if image is not None else _prepared(listed, row, vector_D)
+            for batch in folder.batches(rows):
+                yield [
+                    (sources[row.source].listed(row), row, vector_D)
+                    for row, vector_D in zip(batch.rows, batch.vectors_ND, strict=True)
+                ]
+
+    def items(self, known: Known) -> Generator[Item, None, None]:
+        """All images in order; one whose bytes the index has is not written again."""
+        for batch in self.batches():
+            for listed, row, vector_D in batch:
+                image = known.known(row.digest)
+                yield Renamed(listed, image) if image is not None else _prepared(listed, row, vector_D)
 
 
 def open_all(folders: Sequence[str | Path], fingerprint: str | None = None) -> GivenImages:
@@ -136,8 +148,6 @@ def open_all(folders: Sequence[str | Path], fingerprint: str | None = None) -> G
                 f"{first.folder} and {each.folder} were read with different options ({first.manifest.options} and "
                 f"{each.manifest.options}), so that originals could not be found again: make an index of each."
             )
-    if not all(each.manifest.thumbnails for each in opened):
-        say("The vectors have no thumbnails: the search page shows grey in their place")
     return GivenImages(opened)
 
 
@@ -147,12 +157,12 @@ def _of_sources(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _prepared(listed: Listed, row: Embedded, vector_D: NDArray[np.float16]) -> Prepared:
     facts = Facts(row.width, row.height, row.bytes, row.date, row.latitude, row.longitude)
-    thumbnail = row.thumbnail or _blank(row.width, row.height)
-    return Prepared(listed, row.key, row.digest, facts, thumbnail, vector_D)
+    thumbnail = row.thumbnail or blank(row.width, row.height)
+    return Prepared(listed, row.key, row.digest, facts, thumbnail, sketch_of(thumbnail), vector_D)
 
 
 @lru_cache(maxsize=256)
-def _blank(width: int, height: int) -> bytes:
+def blank(width: int, height: int) -> bytes:
     """A grey JPEG of these proportions."""
     scale = _BLANK_SIDE / max(width, height)
     shape = (max(1, round(height * scale)), max(1, round(width * scale)), 3)

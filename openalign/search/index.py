@@ -1,8 +1,6 @@
 """The index of embedded images: build it, open it, search it by texts, images or both."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -18,67 +16,30 @@ from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
 from openalign.options import option
 from openalign.progress import say
-from openalign.search import build
+from openalign.search.build import build
 from openalign.search.from_vectors import open_all
-from openalign.search.mark import BEST
+from openalign.search.map import OpenedMap
+from openalign.search.map.table import write_table
+from openalign.search.options import IndexOptions
 from openalign.search.originals import Originals
 from openalign.search.query.compose import compose
 from openalign.search.query.language import parse_query
 from openalign.search.query.terms import Query
+from openalign.search.results.against import against_of
+from openalign.search.results.answer import How, answer
+from openalign.search.results.hits import Hits
+from openalign.search.results.listing import Listing, listing
+from openalign.search.results.order import sort_of
+from openalign.search.results.saved import SavedQueries
 from openalign.search.rows import Row
-from openalign.search.store import Store, evenly_spaced
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One result of a search."""
-
-    indexed: Row
-    """The image, as the index holds it."""
-    score: float
-    """Cosine similarity of the query and the image, -1 to 1."""
-    within: bool = True
-    """Whether the image lies inside the mark where matches end (`openalign.search.mark`)."""
-
-    @property
-    def row(self) -> int:
-        """The row of the image in the index."""
-        return self.indexed.row
-
-    @property
-    def image(self) -> str:
-        """Path or URL, as the image's source names it."""
-        return self.indexed.image
-
-    @property
-    def text(self) -> str | None:
-        """The texts of the image in its source, one a line, if any; search does not use them."""
-        return self.indexed.text
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """All texts of the image in its source; `text` has them one a line."""
-        return self.indexed.texts
-
-    @property
-    def page(self) -> str | None:
-        """The URL of the web page with the image, if known."""
-        return self.indexed.page
-
-
-class Hits(list[Hit]):
-    """The results of a search, best first."""
-
-    @property
-    def nothing_matches(self) -> bool:
-        """Whether no image lies inside the mark: these are then the most similar ones, which do not match."""
-        return not any(hit.within for hit in self)
+from openalign.search.store.any_store import AnyStore
+from openalign.search.stores import folder_of, open_store, write_vectors
 
 
 class Index:
     """Images that can be searched by their contents. Safe to use from many threads."""
 
-    def __init__(self, store: Store, model: DualEncoder | None = None) -> None:
+    def __init__(self, store: AnyStore, model: DualEncoder | None = None) -> None:
         self.store = store
         self._originals = Originals(store)
         if model is not None:
@@ -98,40 +59,45 @@ class Index:
         strict: bool = False,
         re_embed: bool = False,
         watch: bool = False,
+        embed_texts: bool = False,
+        map_: bool | None = None,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
 
         An image with several texts, or in several files of equal bytes, is one row of the index with all of its texts.
         `image_column`, `text_column`, `split` and `layout` are those of `openalign.data.pairs.open.open_pairs`.
 
-        Of folders that `openalign.embed` wrote the vectors are taken as they are, and the model is the one that made
-        them.
-
-        Over an existing index of the same model, only new and changed images are read and embedded, and missing ones
-        removed. With another model it is refused, unless `re_embed` asks to embed all images again. Images that cannot
-        be read are left out and listed in `problems`; with `strict` they are errors. With `watch` the paths are looked
-        at again every few seconds, until Ctrl-C.
+        Of folders that `openalign.embed` wrote the vectors are taken as they are, also into Milvus (`to` is then an
+        address, see `search.milvus.address`). Over an existing index of the same model, only new and changed images are
+        read and embedded, and missing ones removed. With another model it is refused, unless `re_embed` asks to embed
+        all images again. Images that cannot be read are left out and listed in `problems`; with `strict` they are
+        errors. With `watch` the paths are looked at again every few seconds, until Ctrl-C. With `embed_texts` the texts
+        of the images get vectors too, now and by later runs. `map_` makes the map of the collection anew, or leaves it
+        as it is if it is False.
 
         Raises:
             OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
                 model, or no image can be read.
             UsageError: there is no such split or layout.
         """
-        columns = {"image_column": image_column, "text_column": text_column}
-        options = {name: value for name, value in {**columns, "split": split, "layout": layout}.items() if value}
+        options = _given(image_column=image_column, text_column=text_column, split=split, layout=layout)
         paths = [paths] if isinstance(paths, str | Path) else paths
         loaded = None if model is None else given_model(model)
-        _bring_up_to_date(Path(to), paths, loaded, options, strict=strict, re_embed=re_embed, watch=watch)
-        return cls(Store(Path(to)), loaded)
+        how = IndexOptions(strict, re_embed, watch, embed_texts, map_)
+        _bring_up_to_date(to, paths, loaded, options, how)
+        return cls(open_store(to), loaded)
 
     @classmethod
     def open(cls, path: str | Path, model: str | Path | DualEncoder | None = None) -> Self:
-        """Open an index; its model is loaded from `model`, by default from the path or hub name that built the index.
+        """Open an index, by its folder or its address in Milvus.
+
+        Its model is loaded from `model`, by default from the path or hub name that built the index.
 
         Raises:
             OpenAlignError: `path` is not an index, is damaged, or was made by another model.
+            UsageError: an address of Milvus has another form.
         """
-        store = Store(Path(path))
+        store = open_store(path)
         if not store.meta.finished:
             say(
                 f"{path} is being written, or its last run was interrupted: it has {store.meta.images:,} images so "
@@ -154,7 +120,7 @@ class Index:
         if isinstance(problems[0], _OtherModel):
             raise problems[0]
         raise OpenAlignError(
-            f"The model of {self.store.folder} cannot be loaded: {problems[0]} Name it with {option('model')} if it is "
+            f"The model of {self.store.name} cannot be loaded: {problems[0]} Name it with {option('model')} if it is "
             "elsewhere."
         )
 
@@ -171,45 +137,60 @@ class Index:
         minus: Sequence[str] = (),
         where: Sequence[str] = (),
         top: int = 10,
+        fold: bool = False,
+        sort: str = "score",
+        against: str = "image",
     ) -> Hits:
         """The `top` images most similar to the query, best first; `Hit.within` says which of them match.
 
-        `query` is written in the language of `openalign.search.query.language`: `"at night - people"`. To it are added
-        the images of `image`, rows `row` of this index and texts of `plus`, and those of `minus` are taken away; these
-        mean themselves, whatever characters they have. Next to an image a text without a weight has weight 2 (paper
-        section 6). Rows of the query are not among the results.
+        `query` is written in the language of `query.language`: `"at night - people"`. To it are added the images of
+        `image`, rows `row` of this index and texts of `plus`, and those of `minus` are taken away; these mean
+        themselves, whatever characters they have. Next to an image a text without a weight has weight 2 (paper
+        section 6). Rows of the query are not among the results. A text opens no file, since it may come from somebody
+        else: `img:beach.jpg` is for `parse_query(text)`, whose result `query` may be.
 
-        With `where` only images for which all conditions hold (`"date>=2024-05"`, see
-        `openalign.search.query.conditions`) are found: `top` of them, if there are so many.
-
-        A text opens no file, since it may come from somebody else: `img:beach.jpg` is for `parse_query(text)`, whose
-        result `query` may be.
+        With `where` only images are found for which all conditions of `query.conditions` hold. With `fold`
+        near-duplicates are folded into the best of them (`Hit.alike`), unless a condition names them (`"alike=17"`).
+        `sort` (`results.order.Sort`) puts all images that match in another order than by score; then the first `top`
+        are taken, and those beyond the mark come last. `against` compares with pictures ("image"), with the texts of an
+        index that has their vectors ("text"; equal texts fold, and `Hit.caption` is the text), or with "both".
 
         Raises:
-            UsageError: `query` or a condition cannot be read, or `query` has an image and is not parsed yet.
+            UsageError: `query`, a condition or `sort` cannot be read, or `query` has an image and is not parsed yet.
             OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
         asked = _asked(query, image, row, plus, minus)
-        among = self.store.matching([where] if isinstance(where, str) else where) if where else None
-        query_D = self.embed_query(asked)
-        best = self._best(asked, query_D, max(top, BEST), among)
-        level = self._level(asked, query_D, best if among is None else self._best(asked, query_D, BEST))
-        indexed = self.store.rows([row for row, _ in best[:top]])
-        scores = [score for _, score in best[:top]]
-        return Hits(Hit(row, round(score, 4), score >= level) for row, score in zip(indexed, scores, strict=True))
+        conditions = [where] if isinstance(where, str) else where
+        how = How(tuple(conditions), top, fold, sort_of(sort), against_of(against))
+        return answer(self.store, asked, self.embed_query(asked), how)
 
-    def _best(
-        self, asked: Query, query_D: NDArray[np.float32], top: int, among: NDArray[np.int64] | None = None
-    ) -> list[tuple[int, float]]:
-        """The `top` rows most similar to the query, without those of the query, and their scores."""
-        rows, scores = self.store.nearest(query_D, top + len(asked.rows), among)
-        found = zip(rows.tolist(), scores.tolist(), strict=True)
-        return [(row, score) for row, score in found if row not in asked.rows][:top]
+    def alike(self, row: int) -> list[Row]:
+        """The near-duplicates of an indexed image, without itself; raises OpenAlignError if there is no such row."""
+        self.row(row)
+        return self.store.rows([each for each in self.store.groups.with_row(row).tolist() if each != row])
 
-    def _level(self, asked: Query, query_D: NDArray[np.float32], best: Sequence[tuple[int, float]]) -> float:
-        """The score from which images match, by the best ones of the whole collection."""
-        mark = self.store.meta.mark
-        return -math.inf if mark is None else mark.level(query_D, [score for _, score in best], asked.kind)
+    def listing(
+        self,
+        query: str | Query | None = None,
+        *,
+        image: ImageInput | Sequence[ImageInput] | None = None,
+        row: int | Sequence[int] | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+        where: Sequence[str] = (),
+        fold: bool = False,
+        sort: str = "score",
+    ) -> Listing:
+        """All images that meet the conditions; those that match first, in the order of `sort`.
+
+        Arguments are those of `search`. Without a query all are in this order, `score` being that of the index.
+
+        Raises:
+            UsageError, OpenAlignError: as `search` does.
+        """
+        asked = _asked(query, image, row, plus, minus)
+        how = How(tuple([where] if isinstance(where, str) else where), fold=fold, sort=sort_of(sort))
+        return listing(self.store, asked, self.embed_query(asked) if asked.terms else None, how)
 
     def embed_query(
         self,
@@ -234,14 +215,32 @@ class Index:
             vectors_ND[list(texts)] = self.model.embed_texts(list(texts.values()))
         return compose(vectors_ND, asked.weights)
 
+    @property
+    def saved(self) -> SavedQueries:
+        """The queries that are saved with the index; raises OpenAlignError if it is not in a folder."""
+        if self.store.folder is None:
+            raise OpenAlignError(f"{self.store.name} is no folder, so no queries can be saved with it.")
+        return SavedQueries(self.store.folder, self.store.meta.columns)
+
     def row(self, number: int) -> Row:
         """One indexed image; raises OpenAlignError if there is no such row."""
         return self.store.rows([number])[0]
 
     def sample(self, count: int) -> list[Row]:
         """`count` images (or all, if there are fewer) at even intervals of the index."""
-        numbers = self.store.numbers
-        return self.store.rows(numbers[evenly_spaced(len(numbers), count)].tolist())
+        return self.store.rows(self.store.spread(count))
+
+    @property
+    def map(self) -> OpenedMap | None:
+        """Where the images lie on the map of the collection; None if there is no map."""
+        return self.store.map
+
+    def write_table(self, to: str | Path) -> int:
+        """Write a Parquet table of all images, with their places on the map (`openalign.search.map.table`).
+
+        Returns the number of images.
+        """
+        return write_table(self.store, Path(to))
 
     def original(self, number: int) -> bytes:
         """The image file of a row; raises OpenAlignError if it is missing or has changed since it was indexed."""
@@ -253,7 +252,7 @@ class Index:
 
     @property
     def vectors(self) -> NDArray[np.float16]:
-        """All embeddings, float16 (images, D), unit rows, in the order of rows; memory-mapped for a large index.
+        """All embeddings, float16 (images, D), unit rows, in the order of rows; memory-mapped for a large folder.
 
         Row r of the index is `vectors[r]` as long as no image was removed; else see `store.numbers`.
         """
@@ -283,25 +282,26 @@ def _asked(
     return written.with_terms(images, rows, plus, minus)
 
 
-def _same_model(store: Store, model: DualEncoder) -> DualEncoder:
+def _given(**options: str | None) -> dict[str, str]:
+    return {name: value for name, value in options.items() if value}
+
+
+def _same_model(store: AnyStore, model: DualEncoder) -> DualEncoder:
     meta = store.meta
     if model.fingerprint != meta.fingerprint:
         raise _OtherModel(
-            f"{store.folder} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
+            f"{store.name} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
             f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
         )
     return model
 
 
 def _bring_up_to_date(
-    to: Path,
+    to: str | Path,
     paths: Sequence[str | Path],
     model: DualEncoder | None,
     options: Mapping[str, str],
-    *,
-    strict: bool,
-    re_embed: bool,
-    watch: bool,
+    how: IndexOptions,
 ) -> None:
     """With images, or with vectors: see `Index.build`."""
     if not paths:
@@ -310,11 +310,12 @@ def _bring_up_to_date(
     if vectors and len(vectors) < len(paths):
         raise UsageError(f"{vectors[0]} holds vectors, other paths hold images: index them apart")
     if vectors:
-        if watch:
+        if how.watch:
             raise UsageError(f"{option(watch=True)} looks at images, not at folders of vectors")
         images = open_all(vectors, model.fingerprint if model else None)
-        build.build_from_vectors(images, to, strict=strict, re_embed=re_embed)
+        write_vectors(images, to, how)
         return
+    folder = folder_of(to)
     if model is None:
         raise UsageError(f"images are indexed with a model: add {option('model')}")
-    build.build(paths, model, to, options, strict=strict, re_embed=re_embed, watch=watch)
+    build(paths, model, folder, options, how)

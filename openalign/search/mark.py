@@ -100,8 +100,15 @@ class Mark:
         return min(level, reached) - _SAME
 
 
-def calibrated(images_ND: NDArray[np.float16] | Vectors, captions_CD: Vectors, total: int) -> Mark | None:
+def calibrated(
+    images_ND: NDArray[np.float16] | Vectors,
+    captions_CD: Vectors,
+    total: int,
+    queries_QD: NDArray[np.float16] | None = None,
+) -> Mark | None:
     """The mark of a collection of `total` images, from the vectors of some of them.
+
+    Of a collection of texts `queries_QD` are images: those that queries by an image are compared with.
 
     Vectors are unit rows; those that are not finite are left out. None if no image or no caption is left.
     """
@@ -111,6 +118,9 @@ def calibrated(images_ND: NDArray[np.float16] | Vectors, captions_CD: Vectors, t
         return None
     some_ND = images_ND[:_IMAGE_QUERIES]
     neighbours = _level(some_ND, images_ND, total, own=1) if len(images_ND) > 1 else None
+    if queries_QD is not None:
+        some_QD = _finite(queries_QD.astype(np.float32))[:: max(1, len(queries_QD) // _IMAGE_QUERIES)]
+        neighbours = _level(some_QD, images_ND, total) if len(some_QD) else None
     mean_D = images_ND.mean(axis=0, dtype=np.float64)
     mean = [round(float(each), 6) for each in mean_D]
     chance = round(float(np.median(captions_CD @ mean_D)), 6)

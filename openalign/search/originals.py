@@ -8,13 +8,13 @@ from openalign.embedding.sources import open_source
 from openalign.errors import OpenAlignError
 from openalign.search.listing import SourceListing
 from openalign.search.prepare import digest_of
-from openalign.search.store.reader import Store
+from openalign.search.store.any_store import AnyStore
 
 
 class Originals:
     """Reads the image files of an index; safe to use from many threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: AnyStore) -> None:
         self._store = store
         self._opened: dict[int, tuple[SourceListing, dict[tuple[str, int], int]]] = {}
         self._opening = Lock()

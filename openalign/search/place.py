@@ -24,12 +24,14 @@ from openalign.search.store.meta import Meta, beside
 from openalign.search.store.reader import DamagedGraph, Store
 from openalign.search.store.writer import IndexWriter
 
-_USERS_FILES = ("examples.json", "CREDITS")
+_USERS_FILES = ("examples.json", "CREDITS", "saved.sqlite")
 """Files that users put into an index folder; another index in its place keeps them."""
-_LARGEST_USERS_FILE = 2**20
-"""Bytes."""
+_LARGEST_USERS_FILE = {"saved.sqlite": 2**26}
+"""Bytes; of the others `_LARGEST`."""
+_LARGEST = 2**20
 _OWN = re.compile(
-    r"meta\.json|rows\.sqlite(-wal|-shm)?|vectors(\.\d+)?\.f16|graph(\.\d+\.\d+)?\.usearch|problems\.txt|checksums\.json"
+    r"meta\.json|rows\.sqlite(-wal|-shm)?|vectors(\.\d+)?\.f16|saved\.sqlite-journal|graph(\.\d+\.\d+)?\.usearch"
+    r"|map\.\d+\.parquet|problems\.txt|checksums\.json"
     r"|\..*\.partial(\..*)?"
 )
 """Files of an index of this version or of an older one, and those left by a kill."""
@@ -186,8 +188,11 @@ def _check_replaceable(to: Path) -> None:
         )
     for name in _USERS_FILES:
         path = to / name
-        if path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST_USERS_FILE):
-            raise OpenAlignError(f"{path} is not a file of at most 1 MB: move it elsewhere, then index again.")
+        most = _LARGEST_USERS_FILE.get(name, _LARGEST)
+        if path.exists() and (not path.is_file() or path.stat().st_size > most):
+            raise OpenAlignError(
+                f"{path} is not a file of at most {most >> 20} MB: move it elsewhere, then index again."
+            )
 
 
 def _copy_users_files(to: Path, new: Path) -> None:

@@ -12,9 +12,10 @@ from openalign.data.images.photo import photo_facts
 from openalign.data.left_out import Kind, LeftOut
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
+from openalign.search.derived.grouping import sketch_of
 from openalign.search.listing import SourceListing
 from openalign.search.rows import DIGEST_BYTES
-from openalign.search.store.changes import Facts, Listed
+from openalign.search.store.changes import Facts, Listed, Sketch
 
 THUMBNAIL_SIDE = 256
 """Longest shorter side of a thumbnail, in pixels."""
@@ -60,6 +61,7 @@ class Prepared:
     digest: bytes
     facts: Facts
     thumbnail: bytes
+    sketch: Sketch | None
     pixels: Pixels
 
 
@@ -122,7 +124,7 @@ def _prepare(source: SourceListing, row: int, listed: Listed, model: DualEncoder
         taken = (photo.date, photo.latitude, photo.longitude)
         facts = Facts(pixels.shape[1], pixels.shape[0], len(data), *taken)
         thumbnail = encode_jpeg(shrink(pixels, THUMBNAIL_SIDE), THUMBNAIL_QUALITY)
-        return Prepared(listed, where, digest, facts, thumbnail, model.prepare(pixels))
+        return Prepared(listed, where, digest, facts, thumbnail, sketch_of(thumbnail), model.prepare(pixels))
     except OpenAlignError as error:
         message = str(error)
         return Unreadable(listed, LeftOut(Kind.IMAGE_NOT_READ, message if where in message else f"{where}: {message}"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openalign.data.announce import tell_left_out
 from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
@@ -17,9 +18,13 @@ from openalign.model.dual_encoder import DualEncoder, NotFinite
 from openalign.model.onnx.faster import faster
 from openalign.progress import bar, say
 from openalign.search import prepare
+from openalign.search.derived.duplicates import note_duplicates
+from openalign.search.derived.texts import embed_new_texts
 from openalign.search.from_vectors import GivenImages
 from openalign.search.listing import Source, SourceListing
+from openalign.search.map.make import bring_map_up_to_date
 from openalign.search.mark import SAMPLE, Mark, calibrated, captions
+from openalign.search.options import IndexOptions
 from openalign.search.place import Place, with_model
 from openalign.search.prepare import Item, Prepared, Renamed, Unchanged, Unreadable, prepared_images
 from openalign.search.store.changes import Listed, NewImage
@@ -35,12 +40,19 @@ class Run:
     """A run into an index."""
 
     def __init__(
-        self, place: Place, model: DualEncoder, paths: Sequence[str | Path], options: Mapping[str, str], *, strict: bool
+        self,
+        place: Place,
+        model: DualEncoder,
+        paths: Sequence[str | Path],
+        options: Mapping[str, str],
+        how: IndexOptions,
     ) -> None:
         self._place = place
         self._model = faster(model)
         self._paths = paths
-        self._strict = strict
+        self._strict = how.strict
+        self._embed_texts = how.embed_texts
+        self._map = how.map_
         self._told: object = None
         meta = with_model(place.writer.meta, model, place.folder)
         place.writer.meta, self._numbers = _with_sources(meta, place.folder, paths, options)
@@ -113,7 +125,7 @@ class Run:
         images = []
         for (item, listed), vector_D in zip(waiting, vectors_ND.astype(np.float16), strict=True):
             if np.isfinite(vector_D).all():
-                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed))
+                images.append(NewImage(item.digest, item.facts, item.thumbnail, vector_D, listed, item.sketch))
                 self._seen.update(each.source for each in listed)
             else:
                 message = LeftOut(Kind.IMAGE_NOT_READ, f"{item.where}: its vector is not finite")
@@ -148,6 +160,9 @@ class Run:
     def _end(self, sources: Sequence[Source], problems: Sequence[str]) -> None:
         """Make files anew that need it, and note what the sources are."""
         writer = self._place.writer
+        note_duplicates(writer)
+        if self._embed_texts or writer.meta.texts:
+            embed_new_texts(writer, self._model)
         if 4 * writer.meta.deleted > writer.meta.rows:
             writer.compact(with_graph=writer.meta.images >= EXACT_BELOW)
         behind = writer.meta.rows - (writer.meta.graph.rows if writer.meta.graph else 0)
@@ -155,6 +170,7 @@ class Run:
             writer.meta.graph is None or behind > max(LONGEST_TAIL, writer.meta.rows // 10)
         ):
             writer.make_graph()
+        self._make_map()
         meta = writer.meta
         kept = [name if number in self._numbers else "" for number, name in enumerate(meta.sources)]
         near = [each if number in self._numbers else None for number, each in enumerate(meta.sources_beside)]
@@ -162,22 +178,37 @@ class Run:
         read_as = [source.read_as for source in sources]
         columns = sorted({column for source in sources for column in source.columns})
         meta = replace(meta, sources=kept[:used], sources_beside=near[:used], read_as=read_as, columns=columns)
-        meta = replace(meta, lost=counted(problems), mark=self._mark())
+        mark, text_mark = self._marks()
+        meta = replace(meta, lost=counted(problems), mark=mark, text_mark=text_mark)
         writer.finish(meta, problems)
 
-    def _mark(self) -> Mark | None:
-        """Where matches end; measured again when a tenth of the images has changed, since it takes seconds."""
-        meta = self._place.writer.meta
-        if meta.mark is not None and 10 * abs(meta.images - meta.mark.images) <= meta.mark.images:
-            return meta.mark
+    def _marks(self) -> tuple[Mark | None, Mark | None]:
+        """Where matches end among images and among texts; measured again when a tenth of them has changed."""
+        writer, meta = self._place.writer, self._place.writer.meta
+        keep = is_fresh(meta.mark, meta.images), not meta.texts or is_fresh(meta.text_mark, meta.texts)
+        if all(keep):
+            return meta.mark, meta.text_mark if meta.texts else None
+        captions_CD = embedded_captions(self._model)
+        if captions_CD is None:
+            return meta.mark if keep[0] else None, None
+        images_ND = writer.sample(SAMPLE)
+        mark = meta.mark if keep[0] else calibrated(images_ND, captions_CD, meta.images)
+        if keep[1]:
+            return mark, meta.text_mark if meta.texts else None
+        texts_TD = writer.texts.sample(SAMPLE, meta.width)
+        return mark, calibrated(texts_TD, captions_CD, meta.texts, queries_QD=images_ND)
+
+    def _make_map(self) -> None:
+        if self._map is not False:
+            bring_map_up_to_date(self._place.writer, self._embed_captions, anew=self._map is True)
+            self._map = None  # of the next look at the sources
+
+    def _embed_captions(self) -> NDArray[np.float32]:
+        """Of the unrelated captions; raises OpenAlignError if the model of an index of vectors is not there."""
         try:
-            captions_CD = self._model.embed_texts(captions())
+            return self._model.embed_texts(captions())
         except NotFinite as error:  # of some captions; the other vectors are valid
-            captions_CD = error.vectors_BD
-        except OpenAlignError as error:  # an index of vectors, without their model
-            say(f"Searches will not tell where matches end, since texts cannot be embedded: {error}")
-            return None
-        return calibrated(self._place.writer.sample(SAMPLE), captions_CD, meta.images)
+            return error.vectors_BD
 
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta
@@ -194,6 +225,22 @@ class Run:
 
     def _refuse(self, problems: Sequence[str]) -> None:
         refuse_left_out(", ".join(map(str, self._paths)), problems)
+
+
+def embedded_captions(model: DualEncoder) -> NDArray[np.float32] | None:
+    """The vectors of the unrelated captions (C, D); None, with a message, where texts cannot be embedded."""
+    try:
+        return model.embed_texts(captions())
+    except NotFinite as error:  # of some captions; the other vectors are valid
+        return error.vectors_BD
+    except OpenAlignError as error:  # an index of vectors, without their model
+        say(f"Searches will not tell where matches end, since texts cannot be embedded: {error}")
+        return None
+
+
+def is_fresh(mark: Mark | None, count: int) -> bool:
+    """Whether less than a tenth of what a mark is of has changed since: it takes seconds to measure."""
+    return mark is not None and 10 * abs(count - mark.images) <= mark.images
 
 
 def _with_sources(

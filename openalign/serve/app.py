@@ -23,12 +23,10 @@ from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.current import CurrentIndex
-from openalign.serve.embed import add_embed, add_openai
 from openalign.serve.failures import answer_failures
 from openalign.serve.links import Links
 from openalign.serve.log import without_repeats
 from openalign.serve.metrics import Measured, Metrics
-from openalign.serve.pictures import add_image_files, add_page, add_pictures, add_state
 from openalign.serve.protection.access import LOCAL_NAMES, Access
 from openalign.serve.protection.connections import (
     ACCEPTED_AT_ONCE,
@@ -38,13 +36,22 @@ from openalign.serve.protection.connections import (
     raise_open_files,
 )
 from openalign.serve.protection.guard import Guard
-from openalign.serve.routes import add_classify, add_search
+from openalign.serve.routes.embed import add_embed, add_openai
+from openalign.serve.routes.facets import add_facets
+from openalign.serve.routes.listing import add_listing
+from openalign.serve.routes.map import add_map
+from openalign.serve.routes.pictures import add_image_files, add_page, add_pictures, add_state
+from openalign.serve.routes.saved import add_saved
+from openalign.serve.routes.search import add_classify, add_search
 from openalign.serve.service import Service
 from openalign.serve.work.batching import SharedModel
 from openalign.serve.work.queueing import QueueLimits, WorkQueue
 from openalign.version import __version__
 
-ROUTES = (add_state, add_pictures, add_image_files, add_search, add_classify, add_embed, add_openai)
+ROUTES = (
+    *(add_state, add_pictures, add_image_files, add_facets),
+    *(add_search, add_listing, add_saved, add_map, add_classify, add_embed, add_openai),
+)
 SECONDS_TO_END = 2
 """For requests in work when the service is told to end, and then for the model's last batch."""
 
@@ -65,18 +72,18 @@ def create_app(
     Args:
         access: who is answered; by default everyone.
         limits: how much work may wait.
-        whole_paths: whether hits have the absolute paths of images, for a service that answers this machine only.
+        whole_paths: whether hits have absolute paths and queries may be saved: it answers this machine only.
 
     Raises:
         OpenAlignError: the model cannot be loaded, or the index folder has a damaged `examples.json`.
     """
     access = access or Access()
-    meta, metrics = index.store.meta, Metrics()
-    export = None if model else exported(meta.model, meta.fingerprint)
-    chosen = faster_of(export, lambda: index.model) if export else model or index.model
-    shared = SharedModel(chosen, metrics.batch)
+    metrics = Metrics()
+    shared = SharedModel(model or _fastest(index), metrics.batch)
     current = CurrentIndex(Index(index.store, shared))
-    service = Service(current, WorkQueue(limits), metrics, Links(access.key, whole_paths))
+    service = Service(
+        current, WorkQueue(limits), metrics, Links(access.key, whole_paths), whole_paths or access.key is not None
+    )
 
     # The interactive documentation would load scripts from other hosts, so it is off; /openapi.json stays.
     app = FastAPI(
@@ -89,6 +96,12 @@ def create_app(
     for add in ROUTES:
         add(app, service)
     return app
+
+
+def _fastest(index: Index) -> DualEncoder:
+    """The model of an index, or an export of it that is faster."""
+    export = exported(index.store.meta.model, index.store.meta.fingerprint)
+    return faster_of(export, lambda: index.model) if export else index.model
 
 
 def _lifespan(current: CurrentIndex, shared: SharedModel) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

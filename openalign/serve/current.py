@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from openalign.errors import OpenAlignError
 from openalign.search.index import Index
-from openalign.search.store import Store
+from openalign.search.store.any_store import AnyStore
 from openalign.serve.wire import Info, info_of
 
 LOOK_S = 2.0
@@ -39,14 +39,14 @@ class CurrentIndex:
         if self.index.store.is_current:
             return False
         try:
-            self._take(Store(self.index.store.folder))
+            self._take(self.index.store.opened_again())
         except OpenAlignError as error:
             self._complain(str(error))
             return False
         self._complaint = None
         return True
 
-    def _take(self, store: Store) -> None:
+    def _take(self, store: AnyStore) -> None:
         ours = self.index.store.meta.fingerprint
         try:
             if store.meta.fingerprint != ours:
@@ -66,6 +66,6 @@ class CurrentIndex:
         self._complaint = message
 
 
-def _close(store: Store) -> None:
+def _close(store: AnyStore) -> None:
     with suppress(BufferError):  # a request's result still lies in the mapped file: the mapping goes with it
         store.close()

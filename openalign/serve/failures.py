@@ -14,6 +14,8 @@ from starlette.routing import Match
 from openalign.data.images.header import ImageError
 from openalign.errors import OpenAlignError
 from openalign.search.index import Index
+from openalign.search.results.saved import NoSuchQuery
+from openalign.search.store.any_store import Unavailable
 from openalign.search.watched import DamagedIndex
 from openalign.serve.wire import failed
 from openalign.serve.work.batching import Abandoned
@@ -29,8 +31,16 @@ class NoSuchRow(OpenAlignError):
     """A request for a row that the index does not have."""
 
 
+class NoMap(OpenAlignError):
+    """A request for the map of an index without one."""
+
+
 class NoSuchModel(OpenAlignError):
     """A request for vectors of another model."""
+
+
+class NotAllowed(OpenAlignError):
+    """A request to change something on a service that only answers."""
 
 
 class WithoutFolders:
@@ -38,12 +48,14 @@ class WithoutFolders:
 
     def __init__(self, index: Index) -> None:
         meta = index.store.meta
-        known = [str(index.store.folder), meta.model, *meta.sources]
-        self._folders = sorted(_parents(known), key=len, reverse=True)
+        self._store = index.store
+        known = [str(index.store.folder or ""), meta.model, *meta.sources]
+        self._folders = sorted(_parents(filter(None, known)), key=len, reverse=True)
 
     def __call__(self, message: str) -> str:
         """The message for the client; the operator's log gets it whole if that is more."""
-        short = message
+        # The address of a database may be of a network that the client does not see.
+        short = message if self._store.folder else message.replace(self._store.name, self._store.title)
         for folder in self._folders:  # first, since their names may have spaces
             short = short.replace(folder, "")
         short = _ABSOLUTE.sub("", short)
@@ -57,8 +69,12 @@ def answer_failures(app: FastAPI, index: Callable[[], Index]) -> None:
     statuses: dict[type[OpenAlignError], int] = {
         OpenAlignError: 400,
         NoSuchRow: 404,
+        NoMap: 404,
         NoSuchModel: 404,
+        NoSuchQuery: 404,
+        NotAllowed: 403,
         DamagedIndex: 503,
+        Unavailable: 503,
     }
 
     async def refused(request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,8 @@ from fastapi import File, Form, Query, UploadFile
 from pydantic import AfterValidator, StringConstraints
 
 from openalign.search.index import Index
+from openalign.search.results.against import Against
+from openalign.search.results.order import Sort
 from openalign.serve.current import CurrentIndex
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import Links
@@ -41,15 +43,31 @@ Text = Annotated[Words, Query()]
 Texts = Annotated[list[Words], Query(max_length=MAX_TEXTS, default_factory=list)]
 QueryText = Annotated[Words, Query(description=_ALONE)]
 Row = Annotated[int | None, Query(ge=0)]
+Where = Annotated[
+    list[Words],
+    Query(max_length=MAX_TEXTS, default_factory=list, description="Conditions such as `date>=2024-05`; all must hold"),
+]
+Fold = Annotated[bool, Query(description="Whether near-duplicates of a better hit are folded into it")]
+AgainstWhat = Annotated[Against, Query(description="Compare with the images, with their texts or with both")]
+SortBy = Annotated[Sort, Query(description="The order of the images that match")]
 Top = Annotated[int, Query(ge=1, le=MAX_TOP)]
 
 TextField = Annotated[Words, Form()]
 TextsField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
 QueryField = Annotated[Words, Form(description=_ALONE)]
+WhereField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
+FoldField = Annotated[bool, Form()]
+AgainstField = Annotated[Against, Form()]
+SortField = Annotated[Sort, Form()]
 RowField = Annotated[int | None, Form(ge=0)]
 TopField = Annotated[int, Form(ge=1, le=MAX_TOP)]
 LabelsField = Annotated[list[Words], Form(min_length=1, max_length=MAX_LABELS)]
-Upload = Annotated[UploadFile | None, File(description="JPEG, PNG, WebP, GIF or BMP, at most 20 MB")]
+_IMAGE = "JPEG, PNG, WebP, GIF or BMP, at most 20 MB"
+Upload = Annotated[UploadFile | None, File(description=_IMAGE)]
+Uploads = Annotated[
+    list[UploadFile],
+    File(max_length=MAX_TEXTS, default_factory=list, description=f"{_IMAGE} together; the first is `img:1` in `query`"),
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,8 @@ class Service:
     queue: WorkQueue
     metrics: Metrics = field(default_factory=Metrics)
     links: Links = field(default_factory=Links)
+    writable: bool = False
+    """Whether clients may save queries: those of this machine, or those with the key."""
 
     @property
     def index(self) -> Index:

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starlette.types import Scope
 
 from openalign.errors import OpenAlignError
-from openalign.search.index import Hit, Index
+from openalign.search.index import Index
+from openalign.search.results.hits import Hit
 from openalign.search.rows import Row
 from openalign.serve.links import Links
 from openalign.validation import requirement
@@ -67,6 +68,8 @@ class Picture(Reply):
     width: int
     """Pixels; so is `height`."""
     height: int
+    date: str | None
+    """When it was taken (EXIF), in ISO 8601, local time there."""
     thumbnail: str
     """Path of the small JPEG on this server. It changes when the image does, so it can be cached without limit."""
     original: str
@@ -84,10 +87,16 @@ class Answer(Picture):
     """Cosine similarity of query and image."""
     within: bool
     """Whether it lies inside the mark where matches end."""
+    alike: int
+    """How many near-duplicates are folded into it (`/alike/{row}` lists them); with `against=text`, other images of the
+    same text."""
+    caption: str | None
+    """The text of the image that matched, where it was this and not the picture."""
 
     @classmethod
     def found(cls, hit: Hit, links: Links) -> Self:
-        return cls.model_validate({**_fields(hit.indexed, links), "score": hit.score, "within": hit.within})
+        about = {"score": hit.score, "within": hit.within, "alike": hit.alike, "caption": hit.caption}
+        return cls.model_validate({**_fields(hit.indexed, links), **about})
 
 
 class Found(Reply):
@@ -96,6 +105,8 @@ class Found(Reply):
     hits: list[Answer]
     nothing_matches: bool
     """Whether no image lies inside the mark."""
+    note: str | None
+    """What to know of the order, for people."""
     milliseconds: float
     """From the parsed request to the last result."""
 
@@ -104,6 +115,19 @@ class Pictures(Reply):
     """Images of the index, without a query."""
 
     images: list[Picture]
+
+
+class Listing(Reply):
+    """All images in order, one element of each list for an image."""
+
+    rows: list[int]
+    ratios: list[float]
+    """Width by height."""
+    scores: list[float] | None
+    """Cosine similarities, if there is a query."""
+    within: int | None
+    """How many lie inside the mark where matches end, if there is a query; they come first."""
+    milliseconds: float
 
 
 class Label(Reply):
@@ -136,6 +160,8 @@ class Info(Reply):
     rows: int
     model: str
     examples: list[Example]
+    has_map: bool
+    """Whether there is a map of the collection, at `/map`."""
     credits: str | None
     """Contents of the file CREDITS in the index folder, if there is one."""
 
@@ -155,11 +181,12 @@ def info_of(index: Index) -> Info:
     """
     folder = index.store.folder
     return Info(
-        name=folder.resolve().name.removesuffix(".index"),
+        name=index.store.title,
         rows=len(index),
         model=Path(index.store.meta.model_name).name,
-        examples=_read_examples(folder / "examples.json") or _examples_of(index),
-        credits=_read_credits(folder / "CREDITS"),
+        examples=(_read_examples(folder / "examples.json") if folder else []) or _examples_of(index),
+        has_map=index.map is not None,
+        credits=_read_credits(folder / "CREDITS") if folder else None,
     )
 
 
@@ -212,6 +239,7 @@ def _fields(row: Row, links: Links) -> dict[str, object]:
         "page": row.page if linked else None,
         "width": row.width,
         "height": row.height,
+        "date": row.date,
         "thumbnail": links.thumbnail(row),
         "original": links.original(row),
     }

@@ -124,10 +124,15 @@ def test_search_prints_a_table_or_one_json_object(road, monkeypatch):
         "plus": ["number"],
         "minus": ["blue"],
         "where": [],
+        "top": 3,
+        "sort": "score",
+        "fold": True,
+        "against": "image",
         "terms": terms,
     }
     assert len(found["hits"]) == 3
-    assert set(found["hits"][0]) == {"row", "image", "text", "texts", "page", "score", "within"}
+    also = {"row", "texts", "page", "date", "alike", "caption"}
+    assert set(found["hits"][0]) == {"image", "text", "score", "within", *also}
     assert found["nothing_matches"] == (not any(hit["within"] for hit in found["hits"]))
     assert found["hits"][0]["score"] >= found["hits"][2]["score"]
 

@@ -40,7 +40,7 @@ USAGE_ERRORS = [
     *("search photos.index", "search photos.index ''", "search photos.index red --top 0"),
     *("search photos.index 'red - '", "search photos.index 'red + img:'", "search photos.index row:red"),
     *("serve", "serve photos.index --port 70000", "serve photos.index --port http"),
-    *("export model", "scales large", "demo --scenes 5", "demo --seed -1"),
+    *("scales large", "demo --scenes 5", "demo --seed -1"),
 ]
 FAILURES = [
     *("curate none.warc.gz --to curated", "tokenizer none.csv --to t", "train none.toml --to run", "report none"),

@@ -56,6 +56,8 @@ def reason_not_to_run(words: list[str]) -> str | None:
     beginning = " ".join(words) + " "
     if "--engine spark" in beginning:
         return "a Spark cluster; tests/curation runs every rule on Spark"
+    if "milvus://" in beginning:
+        return "a server of Milvus; tests/search/milvus does the same with Milvus Lite"
     return next((reason for start, reason in NOT_RUN.items() if beginning.startswith(f"{start} ")), None)
 
 
@@ -106,11 +108,14 @@ def _curl(arguments: list[str]) -> None:
     headers: dict[str, str] = {}
     form: list[tuple[str, tuple[str | None, bytes]]] = []
     body: dict[str, Any] = {}
+    method = ""
     *options, url = arguments
     for option, value in zip(options[::2], options[1::2], strict=True):
         name, _, content = value.partition("=")
         if option == "-H":
             headers.update([value.split(": ", 1)])
+        elif option == "-X":
+            method = value
         elif option == "-d":
             body = {"content": value}
         else:
@@ -118,8 +123,8 @@ def _curl(arguments: list[str]) -> None:
             is_file = content.startswith("@")
             part = (content[1:], Path(content[1:]).read_bytes()) if is_file else (None, content.encode())
             form.append((name, part))
-    method = "POST" if form or body else "GET"
-    with TestClient(create_app(Index.open("photos.index"))) as client:
+    method = method or ("POST" if form or body else "GET")
+    with TestClient(create_app(Index.open("photos.index"), whole_paths=True)) as client:
         reply = client.request(method, url, headers=headers, files=form or None, **body)
     assert reply.status_code == 200, f"curl {shlex.join(arguments)}\n{reply.text}"
 

@@ -145,7 +145,7 @@ def test_meta_names_the_model_and_the_sources(index, photos, tmp_path):
     expected = {
         "images": 8, "rows": 8, "width": 3, "model": "paint", "model_beside": None, "model_name": "paint",
         "fingerprint": "0123456789abcdef", "sources": [str(photos)], "sources_beside": ["../photos"], "options": {},
-        "lost": {}, "version": 3, "finished": True, "graph": None,
+        "lost": {}, "version": 4, "finished": True, "graph": None,
         "read_as": ["images with caption files, 8 rows (image: path, text: the .txt file beside each image)"],
     }  # fmt: skip
     assert {name: meta[name] for name in expected} == expected

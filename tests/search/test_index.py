@@ -146,8 +146,8 @@ def test_a_missing_model_is_named_with_its_index(index, tmp_path, monkeypatch):
         (None, "is not an index; make one with `openalign index PATH"),
         ("{", "is damaged; build the index again"),
         ('{"version": 99}', "has index version 99"),
-        ('{"version": 2, "rows": 3}', "has index version 2, this openalign reads 3; build the index again"),
-        ('{"version": 3, "rows": 3}', "is damaged; build the index again"),
+        ('{"version": 2, "rows": 3}', "has index version 2, this openalign reads 4; build the index again"),
+        ('{"version": 4, "rows": 3}', "is damaged; build the index again"),
     ],
 )
 def test_a_folder_that_is_not_an_index_is_refused(tmp_path, content, message):

@@ -10,8 +10,8 @@ from transformers import SiglipModel
 
 from openalign.commands.output import terminal
 from openalign.search import Index
-from openalign.search.index import Hits
 from openalign.search.mark import BEST, Mark, best_scores, calibrated, captions
+from openalign.search.results.hits import Hits
 from openalign.serve.app import create_app
 from tests.model.foreign_folders import siglip_folder
 

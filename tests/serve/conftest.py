@@ -26,7 +26,7 @@ def index(tmp_path: Path, paint, paint_encoder) -> Index:
         page = "javascript:alert(1)" if number == 1 else f"https://example.org/{number}"
         rows.append(f"{name},{colour} paint {number},{page}")
     (tmp_path / "photos" / "pairs.csv").write_text("\n".join(rows) + "\n")
-    index = Index.build([tmp_path / "photos"], model=paint_encoder, to=tmp_path / "paint.index")
+    index = Index.build([tmp_path / "photos"], model=paint_encoder, to=tmp_path / "paint.index", map_=False)
     (index.store.folder / "CREDITS").write_text("Painted here, https://example.org/licence")
     (index.store.folder / "examples.json").write_text(json.dumps(["a red wall", {"text": "white", "minus": ["red"]}]))
     return index

@@ -12,8 +12,8 @@ from rich.text import Text
 from openalign.options import option
 
 if TYPE_CHECKING:
-    from openalign.search.index import Hit, Hits
     from openalign.search.query.terms import Query
+    from openalign.search.results.hits import Hit, Hits
 
 CLOSEST = 3
 """Images that are shown where nothing matches."""
@@ -57,7 +57,9 @@ def hits_table(hits: Sequence["Hit"]) -> Table:
     table.columns[1].overflow = "fold"  # a truncated path cannot be opened
     for hit in hits:
         style = None if hit.within else "dim"
-        table.add_row(f"{hit.score:.3f}", Text(_relative(hit.image)), Text(hit.text or ""), style=style)
+        alike = Text(f"\n+{hit.alike:,} alike", style="dim") if hit.alike else Text()
+        image = Text(_relative(hit.image)) + alike
+        table.add_row(f"{hit.score:.3f}", image, Text(hit.caption or hit.text or ""), style=style)
     return table
 
 
@@ -72,14 +74,21 @@ def print_hits(hits: "Hits", *, show_all: bool) -> None:
     else:
         shown = hits if show_all else [hit for hit in hits if hit.within]
     print_table(hits_table(shown))
+    if hits.note:
+        print(hits.note)
     if len(shown) < len(hits):
         left = f"{len(hits) - len(shown):,} of the {len(hits):,} most similar images"
         print(f"{left} lie beyond the mark where matches end; {option('all')} shows them.")
 
 
+def found_json(hits: "Hits") -> dict[str, Any]:
+    """All of a search's results for JSON."""
+    return {"nothing_matches": hits.nothing_matches, "note": hits.note, "hits": hits_json(hits)}
+
+
 def hits_json(hits: Sequence["Hit"]) -> list[dict[str, Any]]:
     """Search results for JSON, best first."""
-    names = ("row", "image", "text", "texts", "page", "score", "within")
+    names = ("row", "image", "text", "texts", "page", "date", "score", "within", "alike", "caption")
     return [{name: getattr(hit, name) for name in names} for hit in hits]
 
 
@@ -109,6 +118,14 @@ def labels_table(found: Mapping[str, Sequence[tuple[str, float]]]) -> Table:
     for image, labels in found.items():
         for rank, (label, share) in enumerate(labels):
             table.add_row(Text(image if rank == 0 else ""), Text(label), _percent(share))
+    return table
+
+
+def text_table(*headings: str) -> Table:
+    """A table of texts, of which none is cut off."""
+    table = _table("", *headings)
+    for column in table.columns:
+        column.justify, column.overflow = "left", "fold"
     return table
 
 

@@ -11,6 +11,7 @@ from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.engine.cached_map import batches_of
 from openalign.curation.images.embeddings import nearest_test_images
 from openalign.curation.images.fingerprint import COLOUR_SIDE, SIDE
+from openalign.curation.images.inspection import FINGERPRINT_COLUMNS
 from openalign.curation.images.settings import ImageSettings, StorageSettings
 from openalign.curation.images.single_image import inspect_image
 from openalign.curation.isolation.records import Problem, RecordError, one_record
@@ -47,7 +48,7 @@ def match_tests(
     rows, known, unreadable = _read_tests(tests, image)
     problems += unreadable
     matches = []
-    columns = ["image", "hash", "thumbnail", "colours"]
+    columns = ["image", *FINGERPRINT_COLUMNS]
     for batch in batches_of(inspected, _ROWS_AT_ONCE, columns) if rows else ():
         readable = batch.filter(batch["hash"].is_valid())
         images, *values = (readable[name].to_pylist() for name in columns)

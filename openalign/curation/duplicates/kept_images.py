@@ -9,19 +9,22 @@ from openalign.curation.duplicates.contamination import fingerprints
 from openalign.curation.duplicates.search import find_earlier_duplicates
 from openalign.curation.duplicates.settings import DuplicateSettings
 from openalign.curation.engine.base import Engine
+from openalign.curation.images.inspection import FINGERPRINT_COLUMNS
 
 COPIES = pa.schema([("image", pa.string()), ("earlier_image", pa.string())])
 """One row per image that is a near-duplicate of images before it, with the closest of these."""
 
 
-def earlier_copies(engine: Engine, kept: ir.Table, settings: DuplicateSettings) -> pa.Table:
+def earlier_copies(engine: Engine, kept: ir.Table, inspected: ir.Table, settings: DuplicateSettings) -> pa.Table:
     """Compare the images of all `kept` pairs with those before them, in source order: `COPIES`.
+
+    `inspected` is a table of `inspection.INSPECTED`.
 
     Exact, so time grows with the square of their number, and memory with the number: meant for up to some millions.
     """
-    firsts = kept.group_by("image").agg(first=_.occurrence.min())
-    columns = ["image", "hash", "thumbnail", "colours"]
-    images = kept.inner_join(firsts, [kept.image == firsts.image, kept.occurrence == firsts.first])
+    firsts = kept.group_by("image").agg(occurrence=_.occurrence.min())
+    columns = ["image", *FINGERPRINT_COLUMNS]
+    images = firsts.inner_join(inspected.select(columns), "image")
     path = engine.work / "kept_images.parquet"
     engine.write(images.select("occurrence", *columns), path, ["occurrence"])
     table = pq.read_table(path)

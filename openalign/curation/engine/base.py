@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -47,6 +47,15 @@ class Engine(ABC):
     @abstractmethod
     def materialize(self, name: str, table: ir.Table) -> ir.Table:
         """Compute a table now instead of each time it is read. A name can be used once."""
+
+    @abstractmethod
+    def fetch(self, table: ir.Table) -> list[dict[str, Any]]:
+        """The rows of a small table, such as counts, in its order."""
+
+    def count(self, table: ir.Table) -> int:
+        """The number of rows."""
+        [row] = self.fetch(table.agg(rows=table.count()))
+        return int(row["rows"])
 
     @abstractmethod
     def group_count(self, size: int) -> int:

@@ -82,7 +82,7 @@ def cached_result(
     state_of: Callable[[pa.Table], Any] | None = None,
 ) -> Path:
     """The file with the result for one partition, computed unless `folder` holds it undamaged."""
-    rows = pq.read_table(file)
+    rows = pq.ParquetFile(file).read()
     key = [depends_on, rows.to_pylist(), state_of(rows) if state_of else None]
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     result = folder / f"{digest[:32]}.parquet"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from math import ceil
 from pathlib import Path
 from threading import Event
@@ -26,6 +26,8 @@ from openalign.progress import bar
 
 _GROUPED_BEYOND_MEMORY = 5
 """DuckDB aggregates this many times its memory limit without trouble by spilling; 2.0 fails at about 20 times."""
+_IN_MEMORY = 50
+"""If Parquet files are smaller than this part of the memory limit, tables made from them are kept in memory."""
 
 
 class LocalEngine(Engine):
@@ -40,16 +42,26 @@ class LocalEngine(Engine):
         limit: dict[str, Any] = {} if memory is None else {"memory_limit": f"{memory}MiB"}
         with _readable_errors():
             self._backend = ibis.duckdb.connect(work / "relations.duckdb", threads=workers, **limit)
+        self._bytes_read = 0
 
     def read(self, files: Sequence[Path]) -> ir.Table:
+        self._bytes_read += sum(file.stat().st_size for file in files)
         return self._backend.read_parquet([str(file) for file in files])
 
     def materialize(self, name: str, table: ir.Table) -> ir.Table:
-        return self._backend.create_table(name, table)
+        # To write the file costs more than most queries over a small crawl. Of a large one, which memory does not hold,
+        # temporary tables take twice the room on the disk.
+        is_small = self._bytes_read * _IN_MEMORY < self._memory
+        return self._backend.create_table(name, table, temp=is_small)
+
+    def fetch(self, table: ir.Table) -> list[dict[str, Any]]:
+        # Without `table.to_pyarrow`, which imports pandas: a twentieth of a short curation.
+        found = self._backend.con.sql(self._backend.compile(table)).to_arrow_table()
+        rows: list[dict[str, Any]] = found.cast(table.schema().to_pyarrow()).to_pylist()
+        return rows
 
     def group_count(self, size: int) -> int:
-        [limit] = self._backend.raw_sql("SELECT current_setting('memory_limit')").fetchone()
-        return ceil(size / (_GROUPED_BEYOND_MEMORY * parse_memory(limit) << 20)) or 1
+        return ceil(size / (_GROUPED_BEYOND_MEMORY * self._memory)) or 1
 
     def write(self, table: ir.Table, path: Path, order_by: Sequence[str]) -> None:
         self._backend.to_parquet(table.order_by(*order_by), path)
@@ -97,6 +109,12 @@ class LocalEngine(Engine):
         if isinstance(error, duckdb.Error):  # also from queries that ran through an Ibis table
             with _readable_errors():
                 raise error
+
+    @cached_property
+    def _memory(self) -> int:
+        """DuckDB's limit, in bytes."""
+        [limit] = self._backend.raw_sql("SELECT current_setting('memory_limit')").fetchone()
+        return parse_memory(limit) << 20
 
     def close(self) -> None:
         if self._pool is not None:

@@ -59,6 +59,10 @@ class SparkEngine(Engine):
         self._frame(table).write.parquet((self.work / name).as_uri())
         return self.read([self.work / name])
 
+    def fetch(self, table: ir.Table) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+        return rows
+
     def group_count(self, size: int) -> int:
         return 1  # Spark partitions aggregations itself
 

@@ -23,7 +23,7 @@ def problems_of_texts(files: Sequence[Path]) -> list[str]:
     """An error message for each text in these files that has a `problem`."""
     lines = []
     for file in files:
-        table = pq.read_table(file, columns=["text", "problem"])
+        table = pq.ParquetFile(file).read(["text", "problem"])
         failed = table.filter(table["problem"].is_valid())
         lines += [problem_of_text(row["text"], Problem(row["problem"])) for row in failed.to_pylist()]
     return lines

@@ -32,7 +32,7 @@ def fetch_distributed(engine: Engine, asked: ir.Table, settings: FetchSettings, 
     known = engine.from_arrow("fetched_before", entry_table(_settled(folder), folder))
     linked = asked.filter(_.fetch).anti_join(known, "image")
     hosts = engine.materialize("to_fetch", linked.select("image", host=linked.image.re_extract(_HOST, 1).lower()))
-    rows = rows_per_partition(hosts.count().to_pyarrow().as_py(), _MIN_URLS, _MAX_URLS)
+    rows = rows_per_partition(engine.count(hosts), _MIN_URLS, _MAX_URLS)
     partitions = engine.partition("urls", hosts, ["host"], rows)
     task = partial(_fetch_partition, folder=folder, settings=settings)
     engine.run(task, partitions, "Fetching images", count_rows(partitions), lambda file: count_rows([file]))

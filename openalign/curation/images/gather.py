@@ -30,7 +30,7 @@ INSPECTION = "inspection"
 """The cached step whose results are the measurements of images, and the JPEGs to store beside them."""
 DOWNLOADS = "downloads"
 
-_LEAST_IMAGES, _MOST_IMAGES = 128, 4096  # in a batch
+_LEAST_IMAGES, _MOST_IMAGES = 256, 4096  # in a batch
 
 
 def inspect_images(
@@ -77,7 +77,7 @@ def _cut(engine: Engine, pairs: ir.Table, at_hand: ir.Table, settings: FetchSett
     if engine.is_distributed:
         fetched = fetch_distributed(engine, images, settings, engine.work / DOWNLOADS)
         images = engine.materialize("asked_and_fetched", fetched)
-    rows = rows_per_partition(images.count().to_pyarrow().as_py(), _LEAST_IMAGES, _MOST_IMAGES)
+    rows = rows_per_partition(engine.count(images), _LEAST_IMAGES, _MOST_IMAGES)
     return engine.partition("images_to_inspect", images, ["first"], rows)
 
 
@@ -92,7 +92,7 @@ def _as_they_come(engine: Engine, batches: Sequence[Path], settings: FetchSettin
     missing: list[int] = []  # by batch: the number of its images that are not fetched yet
     batch_of: dict[str, int] = {}
     for number, batch in enumerate(batches):
-        rows = pq.read_table(batch, columns=["image", "fetch", "location", "problem"]).to_pylist()
+        rows = pq.ParquetFile(batch).read(["image", "fetch", "location", "problem"]).to_pylist()
         linked = [row["image"] for row in rows if row["fetch"] and not row["location"] and not row["problem"]]
         batch_of |= dict.fromkeys(linked, number)
         missing.append(len(linked))

@@ -43,6 +43,7 @@ INSPECTED = pa.schema(
 """One row per inspected image. A field that could not be determined is null."""
 
 STORED_COLUMNS = ("stored_in", "stored_at", "stored_size")
+FINGERPRINT_COLUMNS = ("hash", "thumbnail", "colours")
 
 
 class StoredImages:

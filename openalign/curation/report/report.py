@@ -44,12 +44,13 @@ def render_page(curated: Curated, report: dict[str, Any]) -> str:
     """The page as one string of HTML; images are small JPEGs within it."""
     pairs = curated.pairs
     broken = {rule["name"]: rule["broken"] for rule in report["rules"] if rule["ran"]}
+    examples = partial(_examples, curated)
     return _template().render(
         report=report,
-        examples={name: _examples(pairs.filter(pairs[name]), _EXAMPLES) if broken[name] else [] for name in broken},
-        kept=_examples(pairs.filter(~pairs.dropped), _KEPT_EXAMPLES) if report["pairs"]["kept"] else [],
+        examples={name: examples(pairs.filter(pairs[name]), _EXAMPLES) if broken[name] else [] for name in broken},
+        kept=examples(pairs.filter(~pairs.dropped), _KEPT_EXAMPLES) if report["pairs"]["kept"] else [],
         twins=_twins(curated) if broken.get("near_duplicate_of_test") else [],
-        groups=_groups(pairs) if broken.get("near_duplicate") else [],
+        groups=_groups(curated) if broken.get("near_duplicate") else [],
         tallest=lambda bars: max([bar["count"] for bar in bars], default=0),
     )
 
@@ -63,12 +64,16 @@ def _template() -> jinja2.Template:
     )
 
 
-def _examples(pairs: ir.Table, count: int) -> list[dict[str, Any]]:
-    """`count` of the pairs, spread over them by hash, distinct texts first."""
+def _examples(curated: Curated, pairs: ir.Table, count: int) -> list[dict[str, Any]]:
+    """`count` of the pairs, spread over them by hash, distinct texts first.
+
+    A query for each rule: to rank the pairs of all rules in one, engines would sort every pair.
+    """
     columns = ["image", "text", "page", "width", "height", "problem", "images_of_text", "unigrams", "occurrence"]
     shown = pairs.select(*columns, location=_location_to_show(pairs))
-    rows = shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _CANDIDATES).to_pyarrow().to_pylist()
-    rows.sort(key=lambda row: row["location"] is None)  # images first, otherwise in order of the hash
+    first = shown.order_by(_.image.hexdigest("md5"), "occurrence").limit(count * _CANDIDATES)
+    # Images first, otherwise in order of the hash.
+    rows = sorted(curated.engine.fetch(first), key=lambda row: row["location"] is None)
     seen: set[str | None] = set()
     fresh: list[dict[str, Any]] = []
     again: list[dict[str, Any]] = []
@@ -86,7 +91,7 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     hits = curated.pairs.filter(_.test_image.notnull()).distinct(on="image", keep="first")
     columns = ["image", "test_set", "test_row", "test_image"]
     chosen = hits.select(*columns, location=_location_to_show(hits))
-    rows = chosen.order_by(_.image.hexdigest("md5")).limit(_EXAMPLES).to_pyarrow().to_pylist()
+    rows = curated.engine.fetch(chosen.order_by(_.image.hexdigest("md5")).limit(_EXAMPLES))
     return [
         row
         | {
@@ -98,17 +103,18 @@ def _twins(curated: Curated) -> list[dict[str, Any]]:
     ]
 
 
-def _groups(pairs: ir.Table) -> list[dict[str, Any]]:
+def _groups(curated: Curated) -> list[dict[str, Any]]:
     """The images with the most near-duplicates after them, and some of these."""
+    pairs, fetch = curated.pairs, curated.engine.fetch
     copies = pairs.filter(pairs.near_duplicate).distinct(on="image", keep="first")
     counts = copies.group_by("earlier_image").agg(copies=_.count())
     top = counts.order_by(ibis.desc("copies"), "earlier_image").limit(_EXAMPLES)
-    largest: list[dict[str, Any]] = top.to_pyarrow().to_pylist()
+    largest = fetch(top)
     names = [group["earlier_image"] for group in largest]
     members = pairs.filter(pairs.image.isin(names) | (pairs.near_duplicate & pairs.earlier_image.isin(names)))
     columns = ["image", "earlier_image", "occurrence"]
     shown = members.select(*columns, location=_location_to_show(members)).order_by("occurrence")
-    rows = {row["image"]: row for row in reversed(shown.to_pyarrow().to_pylist())}  # the first occurrence of each
+    rows = {row["image"]: row for row in reversed(fetch(shown))}  # the first occurrence of each
     for group in largest:
         name = group["earlier_image"]
         alike = [row for row in reversed(rows.values()) if row["earlier_image"] == name][:_COPIES_SHOWN]

@@ -1,12 +1,12 @@
 """The numbers of a curation, as report.json holds them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
 from ibis import _
 
 from openalign.curation.engine.base import Engine
@@ -20,6 +20,8 @@ from openalign.curation.sources.extract import Extracted
 from openalign.data.left_out import counted
 from openalign.data.pairs.pairs import Pairs
 
+Fetch = Callable[[ir.Table], list[dict[str, Any]]]
+"""`Engine.fetch`."""
 _PROBLEMS_LISTED = 200
 _TOP = 15
 
@@ -48,32 +50,32 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
 
     `run` says what was run; `truth` is the table that rules are scored against (see `truth.score_rules`).
     """
-    pairs, inspected = curated.pairs, curated.inspected
-    counts = pairs.agg(
-        pairs=_.count(),
-        kept=(~pairs.dropped).sum(),
-        dropped=pairs.dropped.sum(),
-        images=_.image.nunique(),
-        texts=_.text.nunique(),
-    )
+    pairs, inspected, fetch = curated.pairs, curated.inspected, curated.engine.fetch
+    counts = _counts(curated)
+    sides, ratios = histograms.shorter_sides_and_aspect_ratios(curated.engine, inspected, curated.recipe)
     scores = score_rules(curated.engine, pairs, truth, curated.rules) if truth else None
-    problems = [*curated.problems, *_unexpected(inspected)]
+    unexpected = inspected.problem.startswith(UNEXPECTED)
+    images = _only_row(
+        fetch, inspected.agg(judged=_.count(), readable=_.problem.isnull().sum(), unexpected=unexpected.sum())
+    )
+    problems = [*curated.problems, *(_unexpected(fetch, inspected) if images.pop("unexpected") else ())]
     report = {
-        "pairs": {"occurrences": curated.extracted.occurrences.count().to_pyarrow().as_py()} | _only_row(counts),
+        "pairs": {"occurrences": curated.engine.count(curated.extracted.occurrences)}
+        | {name: counts[name] for name in ("pairs", "kept", "dropped", "images", "texts")},
         "pages": curated.extracted.pages,
         "records": curated.extracted.records,
-        "images": _only_row(inspected.agg(judged=_.count(), readable=_.problem.isnull().sum())),
-        "rules": _rule_numbers(curated, scores),
+        "images": images,
+        "rules": _rule_numbers(curated, counts, scores),
         "histograms": {
-            "words_per_text": histograms.words_per_text(pairs, curated.recipe),
-            "shorter_side": histograms.shorter_sides(inspected, curated.recipe),
-            "aspect_ratio": histograms.aspect_ratios(inspected, curated.recipe),
+            "words_per_text": histograms.words_per_text(curated.engine, pairs, curated.recipe),
+            "shorter_side": sides,
+            "aspect_ratio": ratios,
             "language": histograms.languages(curated.folder / "pairs.parquet"),
         },
-        "most_shared_texts": _most_shared(pairs),
-        "hosts": _frequent(pairs, "host"),
+        "most_shared_texts": _most_shared(fetch, pairs),
+        "hosts": _frequent(fetch, pairs, "host"),
         "image_problems": _frequent(
-            inspected.mutate(problem=inspected.problem.re_replace(r"\S*/\S*", "...")), "problem"
+            fetch, inspected.mutate(problem=inspected.problem.re_replace(r"\S*/\S*", "...")), "problem"
         ),
         "problems": {"count": len(problems), "lost": counted(problems), "first": problems[:_PROBLEMS_LISTED]},
         "read_as": curated.extracted.readings,
@@ -84,19 +86,31 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
     return report
 
 
-def _unexpected(inspected: ir.Table) -> list[str]:
+def _counts(curated: Curated) -> dict[str, int]:
+    """All that is counted over the pairs, in one query."""
+    pairs = curated.pairs
+    counts: dict[str, Any] = {
+        "pairs": _.count(),
+        "kept": (~pairs.dropped).sum(),
+        "dropped": pairs.dropped.sum(),
+        "images": _.image.nunique(),
+        "texts": _.text.nunique(),
+        "inspected": pairs.inspected.sum(),
+    }
+    for number, rule in enumerate(curated.rules):
+        counts |= {f"rule {rule.name}": pairs[rule.name].sum(), f"first {rule.name}": (pairs["first"] == number).sum()}
+    return _only_row(curated.engine.fetch, pairs.agg(**counts))
+
+
+def _unexpected(fetch: Fetch, inspected: ir.Table) -> list[str]:
     """A line for each image on which openalign or a library failed with an error that it does not expect."""
     failed = inspected.filter(inspected.problem.startswith(UNEXPECTED)).select("image", "problem").order_by("image")
-    return [Problem(row["problem"]).of(row["image"]) for row in failed.to_pyarrow().to_pylist()]
+    return [Problem(row["problem"]).of(row["image"]) for row in fetch(failed)]
 
 
-def _rule_numbers(curated: Curated, scores: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _rule_numbers(curated: Curated, counts: dict[str, int], scores: dict[str, Any] | None) -> list[dict[str, Any]]:
     """One entry per rule, in order: pairs that break it, and those of them that no rule before it drops (`first`)."""
-    pairs, recipe = curated.pairs, curated.recipe
-    counts: dict[str, Any] = {rule.name: pairs[rule.name].sum() for rule in curated.rules}
-    counts |= {f"{rule.name} first": (pairs["first"] == number).sum() for number, rule in enumerate(curated.rules)}
-    row = _only_row(pairs.agg(**counts, inspected=pairs.inspected.sum(), pairs=pairs.count()))
-    remaining = row["pairs"]
+    recipe, remaining = curated.recipe, counts["pairs"]
     entries = []
     for rule in RULES:
         entry: dict[str, Any] = {"name": rule.name, "section": rule.section, "says": rule.described(recipe)}
@@ -104,31 +118,31 @@ def _rule_numbers(curated: Curated, scores: dict[str, Any] | None) -> list[dict[
         if rule not in curated.rules:
             entries.append(entry | {"ran": False, "why_not": rule.why_not_run(recipe, bool(curated.test_sets))})
             continue
-        remaining -= row[f"{rule.name} first"]
+        broken, first = counts[f"rule {rule.name}"], counts[f"first {rule.name}"]
+        remaining -= first
         entry |= {
             "ran": True,
-            "judged": row["inspected"] if rule.of_image else row["pairs"],
-            "broken": row[rule.name],
-            "share": row[rule.name] / max(1, row["pairs"]),
-            "first": row[f"{rule.name} first"],
+            "judged": counts["inspected" if rule.of_image else "pairs"],
+            "broken": broken,
+            "share": broken / max(1, counts["pairs"]),
+            "first": first,
             "remaining": remaining,
         }
         entries.append(entry | (scores["rules"][rule.name] if scores else {}))
     return entries
 
 
-def _most_shared(pairs: ir.Table) -> list[dict[str, Any]]:
+def _most_shared(fetch: Fetch, pairs: ir.Table) -> list[dict[str, Any]]:
     texts = pairs.filter(pairs.text.notnull()).group_by("text").agg(images=_.images_of_text.max())
-    rows: list[dict[str, Any]] = texts.order_by(ibis.desc("images"), "text").limit(_TOP).to_pyarrow().to_pylist()
-    return rows
+    return fetch(texts.order_by(ibis.desc("images"), "text").limit(_TOP))
 
 
-def _frequent(table: ir.Table, column: str) -> dict[str, int]:
+def _frequent(fetch: Fetch, table: ir.Table, column: str) -> dict[str, int]:
     """The most frequent values of a column with their counts, most frequent first."""
     counts = table.filter(table[column].notnull()).group_by(column).agg(times=_.count())
-    rows: pa.Table = counts.order_by(ibis.desc("times"), column).limit(_TOP).to_pyarrow()
-    return dict(zip(rows[column].to_pylist(), rows["times"].to_pylist(), strict=True))
+    return {row[column]: row["times"] for row in fetch(counts.order_by(ibis.desc("times"), column).limit(_TOP))}
 
 
-def _only_row(table: ir.Table) -> dict[str, int]:
-    return {name: int(value or 0) for name, value in table.to_pyarrow().to_pylist()[0].items()}
+def _only_row(fetch: Fetch, table: ir.Table) -> dict[str, int]:
+    [row] = fetch(table)
+    return {name: int(value or 0) for name, value in row.items()}

@@ -30,11 +30,11 @@ def score_rules(engine: Engine, pairs: ir.Table, path: Path, rules: Sequence[Rul
         counts[f"{rule.name} both"] = (broken & true & evaluated).sum()
         counts[f"{rule.name} broken"] = (broken & evaluated).sum()
         counts[f"{rule.name} true"] = (true & evaluated).sum()
-    row = {name: int(value or 0) for name, value in both.agg(**counts).to_pyarrow().to_pylist()[0].items()}
+    row = {name: int(value or 0) for name, value in engine.fetch(both.agg(**counts))[0].items()}
     return {
         "matched": row["matched"],
-        "unknown": pairs.count().to_pyarrow().as_py() - row["matched"],
-        "missing": known.count().to_pyarrow().as_py() - row["matched"],
+        "unknown": engine.count(pairs) - row["matched"],
+        "missing": engine.count(known) - row["matched"],
         "rules": {
             rule.name: {
                 "precision": _share(row[f"{rule.name} both"], row[f"{rule.name} broken"]),

@@ -35,7 +35,8 @@ def _earlier_copies(corpus: Corpus, before: tuple[Rule, ...]) -> pa.Table:
 
     # Only an image that all other rules keep can replace its copies, so that a small one never removes a large one.
     evaluated = evaluate(corpus, before)
-    return earlier_copies(corpus.engine, evaluated.filter(~evaluated.dropped), corpus.recipe.duplicates)
+    inspected = corpus.engine.read(corpus.inspected)
+    return earlier_copies(corpus.engine, evaluated.filter(~evaluated.dropped), inspected, corpus.recipe.duplicates)
 
 
 NEAR_DUPLICATE_OF_TEST = Rule(

@@ -7,6 +7,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from openalign.curation.images.inspection import FINGERPRINT_COLUMNS
 from openalign.curation.rules.rule import Corpus, Rule
 
 
@@ -31,8 +32,12 @@ def add_text_passes(corpus: Corpus, rules: Sequence[Rule]) -> Corpus:
 
 
 def add_inspected(corpus: Corpus, inspected: ir.Table) -> Corpus:
-    """The corpus with the columns of `inspection.INSPECTED` and `inspected`: whether there is a row for the image."""
-    joined = corpus.pairs.left_join(inspected.mutate(inspected=True), "image").drop("image_right")
+    """The corpus with the columns of `inspection.INSPECTED` and `inspected`: whether there is a row for the image.
+
+    Fingerprints are left out: most bytes of a row, which few rules read.
+    """
+    measured = [name for name in inspected.columns if name not in FINGERPRINT_COLUMNS]
+    joined = corpus.pairs.left_join(inspected.select(measured).mutate(inspected=True), "image").drop("image_right")
     return replace(corpus, pairs=joined.mutate(inspected=joined.inspected.fill_null(False)))
 
 

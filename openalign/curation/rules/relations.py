@@ -42,7 +42,7 @@ def collect_texts(engine: Engine, pairs: ir.Table, vocabulary: int, problems: li
         pairs.filter(pairs.text.notnull()).group_by("text").agg(images_of_text=_.count(), first=_.occurrence.min())
     )
     texts = engine.materialize("distinct_texts", counted.mutate(unspaced=is_unspaced(counted.text)))
-    [whole] = texts.agg(characters=texts.text.length().sum(), unspaced=_.unspaced.any()).to_pyarrow().to_pylist()
+    [whole] = engine.fetch(texts.agg(characters=texts.text.length().sum(), unspaced=_.unspaced.any()))
     texts = _with_spaces(engine, texts, problems) if whole["unspaced"] else texts.mutate(spaced=texts.text)
     texts = texts.select("text", "images_of_text", "first", words=in_words(texts.spaced))
     # No text has more unigrams than characters, nor more bigrams: often there is nothing to be counted.
@@ -86,7 +86,7 @@ def _rare_texts(engine: Engine, texts: ir.Table, vocabulary: int, parts: int) ->
             counted.append(engine.materialize(f"tokens_{part}", counts.filter(counts.times > 1)))
             running.advance()
     counts = counted[0] if parts == 1 else ibis.union(*counted)
-    least = rare_count(counts, vocabulary)
+    least = rare_count(engine, counts, vocabulary)
     rare = tokens.anti_join(counts.filter(counts.times >= least), "token") if least else tokens.limit(0)
     return rare.select("first").distinct()
 

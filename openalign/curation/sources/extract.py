@@ -77,7 +77,7 @@ def extract(
     problems = [*chain(*(each.problems for each in found), *(summary.problems for summary in summaries))]
     if tables.strict:
         refuse_left_out(", ".join(map(str, sources)), problems)
-    if not occurrences.count().to_pyarrow().as_py():
+    if not engine.count(occurrences):
         shutil.rmtree(folder)
         raise _nothing_found(sources, problems)
     return Extracted(

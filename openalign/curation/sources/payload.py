@@ -1,6 +1,7 @@
 """The HTTP body of a WARC record: complete, within the size limit, decoded."""
 
 import io
+import re
 from collections.abc import Callable
 
 from fastwarc.stream_io import BrotliReader, ChunkedReader, GzipReader, WarcReader, ZstdReader
@@ -9,6 +10,8 @@ from fastwarc.warc import WarcRecord
 from openalign.curation.isolation.records import RecordError
 
 MAX_PAYLOAD_BYTES = 64 << 20
+_LINE_END = re.compile(rb"\r?\n")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\n]*)?(?:\r?\n|\Z)")
 
 
 class Unreadable(RecordError):
@@ -38,12 +41,44 @@ def read_body(record: WarcRecord, already_read: int = 0) -> bytes:
     """
     body = record.reader.read(MAX_PAYLOAD_BYTES + 1)
     expect_whole(record, already_read + len(body))
-    if "chunked" in header(record, "Transfer-Encoding").lower():
-        body = _decoded(ChunkedReader, body)
-    for encoding in reversed(header(record, "Content-Encoding").lower().split(",")):
-        if decoder := _DECODERS.get(encoding.strip()):
+    for encoding in reversed(_encodings(record, "Content-Encoding") + _encodings(record, "Transfer-Encoding")):
+        if encoding == "chunked":
+            body = _put_together(body)
+        elif decoder := _DECODERS.get(encoding):
             body = _decoded(decoder, body)
     return body
+
+
+def _encodings(record: WarcRecord, name: str) -> list[str]:
+    """The encodings that a header names, in the order in which they were applied; it may be given several times."""
+    headers = record.http_headers or record.headers
+    values = [value for key, value in headers.items() if key.lower() == name.lower()]
+    return [encoding.strip().lower() for value in values for encoding in value.split(",")]
+
+
+def _put_together(body: bytes) -> bytes:
+    """A body without the sizes of its chunks; unchanged if there are none.
+
+    FastWARC reads those of most servers, fast. Others end lines in LF alone, or write extensions behind the sizes, and
+    the last chunk may be cut off.
+    """
+    try:
+        return bytes(ChunkedReader(io.BytesIO(body)).read(len(body)))
+    except OSError:
+        pass
+    chunks, at = [], 0
+    while at < len(body):
+        found = _CHUNK_SIZE.match(body, at)
+        if found is None:
+            return body
+        size = int(found[1], 16)
+        if not size:  # trailers follow
+            break
+        chunks.append(body[found.end() : found.end() + size])
+        at = found.end() + size
+        if end := _LINE_END.match(body, at):
+            at = end.end()
+    return b"".join(chunks)
 
 
 def expect_whole(record: WarcRecord, length: int) -> None:

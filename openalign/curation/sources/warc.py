@@ -7,7 +7,7 @@ from openalign.curation.html.page import PageSettings
 from openalign.curation.isolation.records import Problem, reason_of
 from openalign.curation.sources.payload import Unreadable, parse_http, read_body
 from openalign.curation.sources.storage import PathOrUrl, opened
-from openalign.curation.sources.warc_frames import WARC_MAGIC, next_record, records_from, starts_record
+from openalign.curation.sources.warc_frames import WARC_STARTS, next_record, records_from, starts_record
 from openalign.curation.sources.warc_records import Content, Damage, StoredImage, content_of, record_message
 from openalign.data.files.damage import reason_of as damage_of
 from openalign.data.files.damage import what_it_is
@@ -22,7 +22,7 @@ def is_warc(file: PathOrUrl) -> bool:
     if str(file).lower().endswith(WARC_SUFFIXES):
         return True
     with opened(file) as stream:
-        return stream.read(len(WARC_MAGIC)) == WARC_MAGIC
+        return stream.read(_HEAD_BYTES).startswith(WARC_STARTS)
 
 
 def scan(file: PathOrUrl, page_bytes: int = PageSettings().page_bytes) -> Iterator[Content]:

@@ -13,6 +13,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
+from openalign.curation.engine.base import Engine
 from openalign.curation.engine.text_batches import table_of_texts
 from openalign.curation.isolation.records import one_record
 from openalign.curation.text.newer_characters import ADDED, LOWERED
@@ -71,17 +72,17 @@ def bigrams(words: ir.ArrayValue) -> ir.ArrayValue:
     return ibis.range(0, words.length() - 1).map(lambda index: words[index] + " " + words[index + 1])
 
 
-def rare_count(counts: ir.Table, vocabulary: int) -> int:
+def rare_count(engine: Engine, counts: ir.Table, vocabulary: int) -> int:
     """The count below which a token is rare: that of the `vocabulary`-th most frequent one; 0 when none is rare.
 
     `counts` has one row per token and a column `times`. Tokens that tie with the last one are all kept, so those that
     occur once may be missing: if they were needed, no token would be rare.
     Only the frequencies of frequencies leave the engine, so the number of tokens does not matter.
     """
-    spectrum = counts.group_by("times").agg(tokens=_.count()).to_pyarrow().sort_by([("times", "descending")])
+    spectrum = engine.fetch(counts.group_by("times").agg(tokens=_.count()).order_by(ibis.desc("times")))
     kept = 0
-    for times, tokens in zip(spectrum["times"].to_pylist(), spectrum["tokens"].to_pylist(), strict=True):
-        kept += tokens
+    for row in spectrum:
+        kept += row["tokens"]
         if kept >= vocabulary:
-            return int(times)
+            return int(row["times"])
     return 0

@@ -1,5 +1,6 @@
 """The folder that a table's image paths are relative to."""
 
+import os
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -52,7 +53,7 @@ def _tried(names: Iterable[str | None]) -> list[str]:
     paths = (
         name
         for name in islice(names, _ROWS_TRIED)
-        if name and form_of(name) is Form.PATH and not Path(name).is_absolute()
+        if name and form_of(name) is Form.PATH and not os.path.isabs(name)  # noqa: PTH117 - ten times as fast
     )
     return list(islice(dict.fromkeys(paths), _NAMES_TRIED))
 

@@ -44,7 +44,9 @@ class TableSource:
     separator: str | None = None
     """The delimiter that the file states itself."""
     skipped: int = 0
-    """Bytes at the start, decompressed, that are a line of their own and no part of the table."""
+    """Bytes at the start, decompressed, that are lines of their own and no part of the table."""
+    skipped_lines: int = 0
+    """Lines in these."""
 
     @classmethod
     def of(cls, path: Path | str, packing: str | None = None) -> "TableSource":
@@ -75,7 +77,11 @@ class TableSource:
     def after_separator_line(self) -> "TableSource":
         """The same source without the line `sep=;` that files for Excel begin with, but with the delimiter it tells."""
         found = _SEPARATOR_LINE.match(self.start(_BYTES_OF_START))
-        return self if found is None else replace(self, separator=found[1].decode(), skipped=found.end())
+        return self if found is None else replace(self, separator=found[1].decode()).after(found[0], 1)
+
+    def after(self, start: bytes, lines: int) -> "TableSource":
+        """The same source without these first bytes, which are so many lines."""
+        return replace(self, skipped=self.skipped + len(start), skipped_lines=self.skipped_lines + lines)
 
     def start(self, size: int = _BLOCK_BYTES) -> bytes:
         """The first bytes, decompressed."""
@@ -97,7 +103,7 @@ class TableSource:
 
         A line of more than `MOST_LINE_BYTES` is reduced to its separators and quotation marks.
         """
-        number, pieces, size, cut = 1 + bool(self.skipped), list[bytes](), 0, False
+        number, pieces, size, cut = 1 + self.skipped_lines, list[bytes](), 0, False
         with self.stream() as stream:
             while block := stream.read(_BLOCK_BYTES):
                 for piece in _at_newlines(block):

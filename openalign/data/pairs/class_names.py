@@ -3,11 +3,13 @@
 import csv
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from openalign.data.files.charset import decode_detected
+from openalign.data.images.formats import is_image_name
 from openalign.errors import OpenAlignError
 
 _ID = re.compile(r"n\d{8}|[\d\W_]+|[0-9a-f]{16,}", re.IGNORECASE)
@@ -16,11 +18,20 @@ _NUMBERED = re.compile(r"(?:n\d{8}|\d+)[-_. ]+(\D.*)")
 """`n02085620-Chihuahua`, `001.Black_footed_Albatross`."""
 _STEMS = (
     *("classnames", "class_names", "classes", "class", "labels", "label_names", "names", "categories", "id_to_name"),
+    *("label_map", "labelmap", "id2label", "label2id", "class_to_idx", "idx_to_class", "label_to_id", "category_names"),
     *("words", "synset_words", "synsets", "loc_synset_mapping", "imagenet_class_index", "class_index", "wnid_to_name"),
 )
-_SUFFIXES = (".txt", ".csv", ".tsv", ".json")
+_OF_CLASSES = re.compile(r"class|label|categor")
+_IS_MAP = re.compile(r"map|name|desc|dict|index|(?:\b|_)(?:to|2|id|idx)(?:\b|_)")
+_SUFFIXES = (".txt", ".names", ".csv", ".tsv", ".json", ".pbtxt")
+_ITEM = re.compile(r"\{[^{}]*\}")
+"""An item of TensorFlow's label map, with a number and a name."""
+_ITEM_ID, _ITEM_NAME = re.compile(r"\bid\s*:\s*(\d+)"), re.compile(r"\b(?:display_)?name\s*:\s*[\"']([^\"']+)")
+_HEADERS = ("name", "names", "class", "classes", "class_name", "class name", "label", "labels", "category")
 _SEPARATORS = ("\t", ",", ";", ":", " ")
 _MOST_BYTES = 16 << 20
+_InOrder = Callable[[Sequence[str], Sequence[str]], dict[str, str]]
+"""Gives each id its name in a list of names alone."""
 
 
 def are_ids(folders: Iterable[str]) -> bool:
@@ -53,14 +64,60 @@ def names_of_ids(ids: Iterable[str], folders: Sequence[Path]) -> tuple[dict[str,
     """
     wanted = sorted(set(ids), key=by_number)
     best: tuple[dict[str, str], Path | None] = ({}, None)
-    for file in (each for folder in folders for each in _tables_in(folder)):
-        try:
-            names = _names_in(file, wanted)
-        except (OSError, ValueError, RecursionError, csv.Error):
-            continue  # not such a table
+    for file in tables_of_names(folders):
+        names = _names_or_none(file, wanted, _in_order)
         if len(names) > len(best[0]):
             best = names, file
     return best
+
+
+def names_of_numbers(
+    numbers: Iterable[int], folders: Sequence[Path], table: Path
+) -> tuple[dict[int, str], Path | None, str]:
+    """The name of each number of a class by the first file beside `table` that has all, else most; and that file.
+
+    A file of names alone counts them from 0, or from 1 if there is no 0 and the last number is that of the last name.
+    The third value is what to say of that, or of a file that could count from either.
+    """
+    wanted = sorted({str(each) for each in numbers}, key=by_number)
+    best: tuple[dict[int, str], Path | None, str] = ({}, None, "")
+    for file in tables_of_names(folders):
+        if file == table.absolute():
+            continue
+        told: list[str] = []
+        names = _names_or_none(file, wanted, partial(_by_number, told=told))
+        if len(names) > len(best[0]):
+            best = {int(number): name for number, name in names.items()}, file, "".join(told)
+        elif best[1] is None and told:
+            best = {}, None, f"; {file} {told[0]}"
+    return best
+
+
+def _by_number(names: Sequence[str], ids: Sequence[str], told: list[str]) -> dict[str, str]:
+    """A name for each number, by its place in a list of names from 0 or from 1; none if either is possible."""
+    numbers = [int(each) for each in ids]
+    least, most = min(numbers, default=0), max(numbers, default=0)
+    if most > len(names) or (most == len(names) and least == 0):
+        told[:] = [f"has {len(names):,} names, too few for the number {most}"]
+        return {}
+    if least > 0 and most < len(names):
+        told[:] = [
+            f"could name them from 0 as well as from 1: it has {len(names):,} names, and they are {least} to {most}"
+        ]
+        return {}
+    first = int(most == len(names))
+    told[:] = [f", counted from {first}"]
+    return {each: names[int(each) - first] for each in ids}
+
+
+def _names_or_none(file: Path, ids: Sequence[str], in_order: _InOrder) -> dict[str, str]:
+    """The names in a file; none if it is not a table of names, but one of images or of numbers."""
+    try:
+        names = _names_in(file, ids, in_order)
+    except (OSError, ValueError, RecursionError, csv.Error):
+        return {}
+    is_other = are_ids(names.values()) or any(map(is_image_name, names.values()))
+    return {} if is_other else names
 
 
 def advice(ids: Iterable[str], folder: Path) -> str:
@@ -73,16 +130,28 @@ def advice(ids: Iterable[str], folder: Path) -> str:
     )
 
 
+def tables_of_names(folders: Iterable[Path]) -> list[Path]:
+    """The files in some folders that are called as tables of names of classes are."""
+    return [each for folder in folders for each in _tables_in(folder)]
+
+
 def _tables_in(folder: Path) -> list[Path]:
     try:
         files = sorted(each for each in folder.iterdir() if each.is_file())
     except OSError:
         return []
-    known = [each for each in files if each.stem.lower() in _STEMS and each.suffix.lower() in _SUFFIXES]
-    return sorted(known, key=lambda each: _STEMS.index(each.stem.lower()))
+    known = [each for each in files if _may_name_classes(each.stem.lower()) and each.suffix.lower() in _SUFFIXES]
+    return sorted(
+        known, key=lambda each: _STEMS.index(each.stem.lower()) if each.stem.lower() in _STEMS else len(_STEMS)
+    )
 
 
-def _names_in(file: Path, ids: Sequence[str]) -> dict[str, str]:
+def _may_name_classes(stem: str) -> bool:
+    """Whether a file is called `classes`, or `label_num_to_disease_map` or the like."""
+    return stem in _STEMS or bool(_OF_CLASSES.search(stem) and _IS_MAP.search(stem))
+
+
+def _names_in(file: Path, ids: Sequence[str], in_order: _InOrder) -> dict[str, str]:
     if file.stat().st_size > _MOST_BYTES:
         raise OpenAlignError(f"{file} is too large for a table of names")
     content = file.read_bytes()
@@ -91,13 +160,18 @@ def _names_in(file: Path, ids: Sequence[str]) -> dict[str, str]:
     except UnicodeDecodeError:
         text = (decode_detected(content) or ("", ""))[0]
     if file.suffix.lower() == ".json":
-        return _of_json(json.loads(text), ids)
+        return _of_json(json.loads(text), ids, in_order)
+    if file.suffix.lower() == ".pbtxt":
+        items = [
+            [each[1] for key in (_ITEM_ID, _ITEM_NAME) if (each := key.search(item))] for item in _ITEM.findall(text)
+        ]
+        return _of_rows([each for each in items if len(each) > 1], ids, in_order)
     lines = [line for line in text.splitlines() if line.strip()]
     if file.suffix.lower() == ".csv":
-        return _of_rows([[cell.strip() for cell in row] for row in csv.reader(lines)], ids)
+        return _of_rows([[cell.strip() for cell in row] for row in csv.reader(lines)], ids, in_order)
     separated = [_split(line, ids) for line in lines]
     with_ids = [row for row in separated if len(row) > 1]
-    return _of_rows(with_ids, ids) if with_ids else _in_order([line.strip() for line in lines], ids)
+    return _of_rows(with_ids, ids, in_order) if with_ids else in_order([line.strip() for line in lines], ids)
 
 
 def _split(line: str, ids: Sequence[str]) -> list[str]:
@@ -116,7 +190,7 @@ def _key(written: str) -> str:
     return str(int(stripped)) if stripped.isdecimal() else stripped.lower()
 
 
-def _of_rows(rows: Sequence[Sequence[str]], ids: Sequence[str]) -> dict[str, str]:
+def _of_rows(rows: Sequence[Sequence[str]], ids: Sequence[str], in_order: _InOrder) -> dict[str, str]:
     """Names by the rows that hold an id; in the order of the ids if no row does."""
     by_key = {_key(each): each for each in ids}
     names: dict[str, str] = {}
@@ -130,7 +204,8 @@ def _of_rows(rows: Sequence[Sequence[str]], ids: Sequence[str]) -> dict[str, str
     if names:
         return names
     first = [row[0] for row in rows if row and row[0]]
-    return _in_order(first, ids) or _in_order(first[1:], ids)
+    first = first[1:] if first and first[0].lower() in _HEADERS else first
+    return in_order(first, ids) or in_order(first[1:], ids)
 
 
 def _name_of(row: Sequence[str], place: int, alike: bool) -> str:
@@ -145,9 +220,15 @@ def _name_of(row: Sequence[str], place: int, alike: bool) -> str:
     return next(iter(named), after[0] if after else "")
 
 
-def _of_json(content: Any, ids: Sequence[str]) -> dict[str, str]:
+def _of_json(content: Any, ids: Sequence[str], in_order: _InOrder) -> dict[str, str]:
+    if isinstance(content, Mapping) and len(content) == 1 and isinstance(next(iter(content.values())), list | Mapping):
+        return _of_json(next(iter(content.values())), ids, in_order)  # `{"classes": [...]}`
     if isinstance(content, list) and all(isinstance(each, str) for each in content):
-        return _in_order(content, ids)
+        return in_order(content, ids)
+    if isinstance(content, list) and all(isinstance(each, Mapping) for each in content):
+        return _of_rows(
+            [[str(cell) for cell in each.values() if isinstance(cell, str | int)] for each in content], ids, in_order
+        )
     if not isinstance(content, Mapping):
         return {}
     rows = []
@@ -155,7 +236,7 @@ def _of_json(content: Any, ids: Sequence[str]) -> dict[str, str]:
         cells = value if isinstance(value, list) else [value]
         rows.append([str(key), *(str(cell) for cell in cells if isinstance(cell, str | int))])
     wordnet = any(re.fullmatch(r"n\d{8}", each) for each in ids)
-    return _of_rows([row[1:] for row in rows] if wordnet and all(len(row) > 2 for row in rows) else rows, ids)
+    return _of_rows([row[1:] for row in rows] if wordnet and all(len(row) > 2 for row in rows) else rows, ids, in_order)
 
 
 def _in_order(names: Sequence[str], ids: Sequence[str]) -> dict[str, str]:

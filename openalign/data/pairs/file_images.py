@@ -112,8 +112,8 @@ def _first_bytes(paths: pa.ChunkedArray) -> set[int]:
 def _has_odd_slashes(paths: pa.ChunkedArray) -> bool:
     """Whether any path has a slash after a dot or a slash, or at its end."""
     for _, content in _contents(paths):
-        slashes, dots = content == ord("/"), content == ord(".")
-        if (slashes[1:] & (slashes[:-1] | dots[:-1])).any():
+        before = content[np.flatnonzero(content[1:] == ord("/"))]
+        if ((before == ord("/")) | (before == ord("."))).any():
             return True
     return bool(pc.any(pc.ends_with(paths, "/")).as_py())
 

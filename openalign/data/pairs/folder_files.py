@@ -6,12 +6,11 @@ from pathlib import Path
 
 from openalign.data.files.walk import files_below
 from openalign.data.images.formats import FORMATS, HEAD_BYTES, format_of, is_image_name, reading_advice
+from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, LeftOut
 
-IMAGE_FOLDERS = frozenset(("image", "images", "img", "imgs", "photos", "pictures", "jpegimages"))
-"""Names of folders, in lower case, that say only that images are in them."""
 TEXT_FOLDERS = frozenset(
-    ("caption", "captions", "label", "labels", "text", "texts", "txt", "annotation", "annotations")
+    ("caption", "captions", "label", "labels", "text", "texts", "txt", "txts", "annotation", "annotations", "prompts")
 )
 """Names of folders, in lower case, that hold the texts of the images in a folder beside them."""
 _NOT_DECODED = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}

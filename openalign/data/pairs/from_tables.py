@@ -1,32 +1,43 @@
 """Pairs of tables that name their images or hold them: CSV, TSV, JSON Lines, Parquet, saved Hugging Face datasets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from openalign.data.files.image_folder import folder_of_images
+from openalign.data.files.image_value import Form, existing_file, form_of
 from openalign.data.files.recorded import check_recorded
 from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.combine import combined
+from openalign.data.pairs.evidence.labels import with_named_labels
+from openalign.data.pairs.evidence.one_hot import with_texts_of_classes
 from openalign.data.pairs.file_images import FileImages, normalised_paths
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.named_rows import image_column_of, other_image_columns, rows_with_images
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import ImageStore, Pairs, is_filled
 from openalign.data.tables.captions import captions_as_rows
-from openalign.data.tables.columns import Columns, choose_columns, with_named_columns
+from openalign.data.tables.columns import (
+    IMAGE_NAMES,
+    Columns,
+    choose_columns,
+    field_of,
+    is_text,
+    usual_name,
+    with_named_columns,
+)
 from openalign.data.tables.datasets import in_memory, read_arrow
-from openalign.data.tables.image_columns import separate_images, stored_images
+from openalign.data.tables.image_columns import separate_images, stored_images, with_first_images
 from openalign.data.tables.read import read_raw_table
 from openalign.errors import OpenAlignError
 
 _SAMPLE = 1000
 """Rows by which is told in which folder the images are."""
+_FILES_TRIED = 20
 
 
 def pairs_of_table(
@@ -34,22 +45,59 @@ def pairs_of_table(
     path: Path,
     options: ReadOptions,
     named: NamedImages | None = None,
-    only: Mapping[str, str] | None = None,
+    only: Callable[[pa.Table], pa.Table] | None = None,
+    beside: Callable[[], NamedImages] | None = None,
 ) -> Pairs:
     """The rows of one table. Raises `OpenAlignError` if it differs from its recorded checksum or cannot be read.
 
     Rows of which `named`, the images beside the table, does not hold the image are left out and counted; without it,
-    that is found out when an image is read. `only`: the rows with this value in each of these columns.
+    that is found out when an image is read. `only` gives the rows to take; `beside` the images that are
+    taken for `named` where the table neither holds images nor says where they are.
     """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
     table = read_raw_table(path, options.image_column, options.text_column, problems)
-    for column, value in (only or {}).items():
-        table = table.filter(pc.equal(table[column], value))
+    table = table if only is None else only(table)
     is_asked = options.image_column is not None
+    for column in [name for name in table.column_names if usual_name([name], IMAGE_NAMES)]:
+        table = with_first_images(table, column, problems, str(path))
+    if named is None and beside is not None and not _has_images(table, path, options):
+        named = beside()
+        named = named if named.images and image_column_of(table, named, path, options) else None
     if named is not None:
         options = replace(options, image_column=image_column_of(table, named, path, options))
+        table = _with_texts_in(table, options.image_column)
     return _pairs_of_rows(name, table, [path], options, problems, named=named, is_asked=is_asked)
+
+
+def _has_images(table: pa.Table, path: Path, options: ReadOptions) -> bool:
+    """Whether a table holds images, their addresses, or names by which some of the first are found."""
+    try:
+        chosen = choose_columns(table.schema, options.image_column, options.text_column, need_text=False)
+        values = field_of(table, chosen.image).slice(0, _FILES_TRIED)
+    except OpenAlignError:
+        return False
+    if not is_text(values.type):
+        return not pa.types.is_integer(values.type)
+    names = [value for value in values.to_pylist() if value]
+    if any(form_of(name) not in (Form.PATH, Form.FILE_URL) for name in names):
+        return True
+    folder = folder_of_images(path, names)
+    return not names or any(_is_file(folder, name) for name in names)
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    try:
+        return existing_file(folder, name).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
+
+
+def _with_texts_in(table: pa.Table, column: str | None) -> pa.Table:
+    """The table with texts in a column of whole numbers, which are names of images."""
+    if column not in table.column_names or not pa.types.is_integer(table.schema.field(column).type):
+        return table
+    return table.set_column(table.column_names.index(column), column, table[column].cast(pa.string()))
 
 
 def pairs_of_tables(name: str, files: Sequence[Path], options: ReadOptions, named: NamedImages | None = None) -> Pairs:
@@ -101,10 +149,8 @@ def _pairs_of_rows(
     `is_asked`: the user named the column of the images.
     """
     shown = str(files[0]) if len(files) == 1 else name
-    chosen = choose_columns(
-        table.schema, options.image_column, options.text_column, need_text=options.need_text, where=shown
-    )
-    told = [*problems, *chosen.notes]
+    told = list(problems)
+    table, chosen = _with_chosen(table, files[0], options, told, shown)
     if not is_asked:
         told += other_image_columns(table, chosen.image, shown)
     table, stored = separate_images(table, chosen.image, told, shown)
@@ -125,6 +171,19 @@ def _pairs_of_rows(
     pairs = replace(Pairs.of(name, table, images, told, rows), columns=_taken(chosen))
     # Nobody promises that the paths stored beside images differ where these do.
     return pairs if stored is None else replace(pairs, image_key="")
+
+
+def _with_chosen(
+    table: pa.Table, file: Path, options: ReadOptions, problems: list[str], shown: str
+) -> tuple[pa.Table, Columns]:
+    """The columns that are taken, and the table with the names of classes where it has their numbers or marks."""
+    table = with_named_labels(table, file, options, problems, shown)
+    table = table if options.text_column else with_texts_of_classes(table, problems, shown)
+    chosen = choose_columns(
+        table.schema, options.image_column, options.text_column, need_text=options.need_text, where=shown
+    )
+    problems += chosen.notes
+    return table, chosen
 
 
 def _with_images(

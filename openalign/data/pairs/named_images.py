@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from openalign.data.files.image_value import Form, form_of, local_path
 from openalign.data.images.formats import is_image_name
+from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.folder_files import IMAGE_FOLDERS, image_files
+from openalign.data.pairs.evidence.numbered import NumberedImages
+from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 
@@ -23,6 +25,8 @@ _SAMPLE = 2000
 """Rows by which is told how values become paths."""
 _ENOUGH = 0.1
 _ENOUGH_WITHOUT_SUFFIX = 0.5
+_ENOUGH_DISTINCT = 0.15
+"""Share of the rows, or of the images if these are fewer, that ids without a suffix name: images have few captions."""
 
 
 class NamedImages:
@@ -51,6 +55,7 @@ class NamedImages:
         folded: dict[str, list[str]] = {}
         for image in self.images:
             folded.setdefault(_folded(image), []).append(image)
+        self._numbered: NumberedImages | None = None
         self._alike = {each: images[0] for each, images in folded.items() if len(images) == 1}
 
     def files_of(self, values: Sequence[str | None], table: Path) -> list[str | None]:
@@ -71,7 +76,7 @@ class NamedImages:
             file = file if rule.with_suffix else self._with_suffix(file)
             if file not in self.files:
                 file = self._alike.get(_folded(file)) or ("/" not in path and self._only(path, split)) or file
-            found.append(file)
+            found.append(file if file in self.files else self._with_number(file, path, split))
         return found
 
     def check_sure(self, values: Sequence[str | None], table: Path) -> None:
@@ -90,8 +95,19 @@ class NamedImages:
         Numbers without a suffix may be the names of images by chance. Of the images some may be lost.
         """
         found = [file in self.images for file in self.files_of(values, table)]
-        needed = _ENOUGH if any(value and is_image_name(value) for value in values) else _ENOUGH_WITHOUT_SUFFIX
-        return any(found) and sum(found) >= needed * sum(bool(value) for value in values)
+        filled = sum(bool(value) for value in values)
+        if any(value and is_image_name(value) for value in values):
+            return any(found) and sum(found) >= _ENOUGH * filled
+        return any(found) and sum(found) >= _ENOUGH_WITHOUT_SUFFIX * filled and self._are_ids(values, table)
+
+    def number_named(self, values: Sequence[str | None], table: Path) -> int:
+        """How many of the images that are there are named by these values."""
+        return len({file for file in self.files_of(values, table) if file in self.images})
+
+    def _are_ids(self, values: Sequence[str | None], table: Path) -> bool:
+        """Whether values without a suffix name enough images to be no labels, of which many rows share one."""
+        filled = sum(bool(value) for value in values)
+        return self.number_named(values, table) >= _ENOUGH_DISTINCT * min(filled, len(self.images))
 
     def with_unnamed(self, pairs: Pairs) -> Pairs:
         """The pairs, with a message on the images that no row named."""
@@ -150,6 +166,19 @@ class NamedImages:
     def _with_suffix(self, stem: str) -> str:
         name = posixpath.basename(stem)
         return next((image for image in self._by_name.get(name, ()) if image.rpartition(".")[0] == stem), stem)
+
+    def _with_number(self, file: str, path: str, split: str) -> str:
+        """The only image with the number of `file`, which is not there: `000017.jpg` for `17`; `file` if there is none.
+
+        `path` is what the table says; a folder in it must be the image's.
+        """
+        self._numbered = self._numbered or NumberedImages(self.images)
+        folder, name = posixpath.split(file)
+        stem = name.rpartition(".")[0] if is_image_name(name) else name
+        found = [image for image in self._numbered.called(stem) if not self._contradict(split, self._split_of(image))]
+        inside = [image for image in found if posixpath.dirname(image) == folder]
+        found = inside if inside or "/" in path else found
+        return found[0] if len(found) == 1 else file
 
     def _only(self, name: str, split: str) -> str | None:
         """The only image of this name, as where many images are spread over folders; None if there is not one."""

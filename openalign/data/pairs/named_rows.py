@@ -36,7 +36,7 @@ def image_column_of(table: pa.Table, named: NamedImages, path: Path, options: Re
     found = [column for column in found if any(value and is_image_name(value) for value in columns[column])] or found
     if not found:
         return next((column for column in columns if column.endswith(_FILE_NAME)), None)
-    return min(found, key=_rank)
+    return min(found, key=lambda column: (_rank(column), -named.number_named(columns[column], path)))
 
 
 def other_image_columns(table: pa.Table, taken: str, where: str) -> list[str]:
@@ -68,7 +68,7 @@ def _rank(column: str) -> int:
 
 
 def _texts_in(table: pa.Table) -> Iterator[tuple[str, list[str | None]]]:
-    """The first values of each column of texts, also of those in columns of objects, as `alt.en`."""
+    """The first values of each column of texts or whole numbers, also of those in columns of objects, as `alt.en`."""
     for name in dict.fromkeys(table.column_names):
         if table.column_names.count(name) > 1:
             raise OpenAlignError(f"the table has two columns called {name!r}: rename one")
@@ -83,6 +83,8 @@ def _texts_in(table: pa.Table) -> Iterator[tuple[str, list[str | None]]]:
             kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
             if pa.types.is_string(kind) or pa.types.is_large_string(kind):
                 yield full, values.to_pylist()
+            elif pa.types.is_integer(kind):
+                yield full, values.cast(pa.string()).to_pylist()
 
 
 def rows_with_images(

@@ -178,8 +178,10 @@ def is_filled(texts: pa.ChunkedArray) -> NDArray[np.bool_]:
     lengths = pc.binary_length(texts)
     blank = pc.or_(pc.utf8_is_space(texts), pc.equal(lengths, 0))
     filled: NDArray[np.bool_] = ~pc.fill_null(blank, True).to_numpy()
-    odd = pc.and_(pc.less(lengths, _LONGEST_BLANK), pc.invert(pc.string_is_ascii(texts)))
-    rows = np.flatnonzero(pc.fill_null(odd, False).to_numpy())
+    rows = np.flatnonzero(pc.fill_null(pc.less(lengths, _LONGEST_BLANK), False).to_numpy())
+    if len(rows):
+        short = texts.take(pa.array(rows))
+        rows = rows[~pc.string_is_ascii(short).to_numpy()]
     if len(rows):
         filled[rows] &= ~pc.match_substring_regex(texts.take(pa.array(rows)), _NO_WIDTH).to_numpy()
     return filled

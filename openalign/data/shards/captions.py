@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from openalign.data.conversations import caption_of, is_conversation
 from openalign.data.files.charset import decode_detected, decode_marked
+from openalign.data.images.formats import is_image_name
 from openalign.data.tables.columns import TEXT_NAMES
 
 CAPTION_FIELDS = tuple(
@@ -84,9 +86,14 @@ def lines_of(text: str) -> list[str]:
 
 
 def captions_of(value: Any) -> list[str] | None:
-    """The captions in a value of a `.json`: a text, a number, or a list of them or of objects; None in an object."""
+    """The captions in a value of a `.json`: a text, a number, or a list of them or of objects; None in an object.
+
+    Of a conversation it is the answer, if there is one question.
+    """
     if value is None:
         return []
+    if is_conversation(value):
+        return [caption_of(value) or ""]
     if isinstance(value, list):
         inner = [captions_of(_inner(each)) for each in value]
         return [text for each in inner for text in each or () if text.strip()]
@@ -134,11 +141,16 @@ def usual_field(every: Sequence[Mapping[str, Any]]) -> str | None:
             if (
                 name.lower() in CAPTION_FIELDS
                 and isinstance(value, str | list)
-                and any(map(str.strip, captions_of(value) or ()))
+                and any(text.strip() and not _names_a_file(text) for text in captions_of(value) or ())
             ):
                 counts[name] = counts.get(name, 0) + 1
     order: Callable[[str], tuple[int, int]] = lambda name: (-counts[name], CAPTION_FIELDS.index(name.lower()))  # noqa: E731
     return min(counts, key=order, default=None)
+
+
+def _names_a_file(text: str) -> bool:
+    """Whether a text is the name of an image, as the `title` of a photo is that nobody gave one."""
+    return "." in text and is_image_name(text.strip())
 
 
 def valid(text: str) -> str:

@@ -14,6 +14,11 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz", ".tar.lz4")
 _RECORDS = (".tfrecord", ".tfrecords")
 _ABOUT = re.compile(r"(?:.*/)?(?:readme|licen[cs]e|changelog|nshards|.*_stats\.json|.*\.md)[^/]*$", re.IGNORECASE)
 """Files about a data set, not of it."""
+_OF_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
+_ABOUT_TARS = re.compile(
+    r".*\.index\.parquet|(?:checksums|sizes|dataset_infos?)\.json|(?:.*class_?names?|classes|labels|.*templates?)\.txt"
+)
+"""Files that we or other tools write for tars, and names of classes."""
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)(?:\.\.([1-9]\d*))?")
 _LAST_NUMBER = re.compile(r"(.*?)(\d+)([^\d/]*)")
@@ -153,6 +158,26 @@ def beside_tars(files: Sequence[str]) -> list[str]:
         )
         found.append(LeftOut(Kind.FILE_NOT_USED, message, len(others)))
     return found
+
+
+def texts_beside_tars(files: Sequence[str]) -> list[str]:
+    """A message on tables, JSON and text files beside tars that may hold their texts, but for those about the data."""
+    stems = {file[: -len(".tar")] for file in files if is_tar(file)}
+    others = [
+        file
+        for file in files
+        if file.lower().endswith(_OF_TEXTS)
+        and _stem_of_list(file) not in stems
+        and not _ABOUT.match(file)
+        and not _ABOUT_TARS.fullmatch(file.rpartition("/")[2].lower())
+    ]
+    if not others:
+        return []
+    message = (
+        f"{len(others):,} files beside the tars are not read, the first: {others[0]}: if they have the texts of the "
+        "images, unpack the tars, and give the folder"
+    )
+    return [LeftOut(Kind.FILE_NOT_USED, message, len(others))]
 
 
 def _stem_of_list(file: str) -> str:

@@ -14,7 +14,7 @@ from openalign.data.shards.members import TEXT_ORDER
 from openalign.data.shards.sidecar import DIGEST, INDEX_SCHEMA
 from openalign.data.shards.tar_samples import TarSample
 from openalign.data.shards.tar_scan import first_ones
-from openalign.data.shards.texts import asked_texts, found_texts, labels_of
+from openalign.data.shards.texts import are_names, asked_texts, found_texts, in_words, labels_of
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
@@ -62,8 +62,8 @@ def rows_of(
         return Rows(INDEX_SCHEMA.empty_table())
     labels = labels_of(name, samples, class_names, problems)
     texts = asked_texts(name, samples, options.text_column) if options.text_column else found_texts(name, samples)
-    if not any(texts.of_sample) and any(labels) and class_names is not None and not options.text_column:
-        texts.of_sample = [[label] if label else [] for label in labels]
+    if not any(texts.of_sample) and not options.text_column and are_names(labels, class_names):
+        texts.of_sample = [[in_words(label)] if label else [] for label in labels]
         texts.notes.append(f"{name}: there are no texts, and the names of the classes are taken")
         texts.taken = "the name of the class"
     problems += texts.notes

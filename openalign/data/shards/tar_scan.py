@@ -14,6 +14,7 @@ MAX_TEXT_BYTES = 16 << 20
 """Longer texts and `.json` files of samples are left out, since they are read into memory."""
 _MAX_HEADER_BYTES = 16 << 10
 """A longer header ends the scan: paths have at most 4,096 bytes, and `tarfile` needs quadratic time for a header."""
+_BLOCKS_READ = 128 * tarfile.BLOCKSIZE
 _MOST_SINGLE = 20
 """Messages on single members; further ones are counted in one."""
 _READ = (Part.TEXT, Part.FIELDS, Part.LABEL)
@@ -33,6 +34,8 @@ class Scanned:
     """The name of the member within which it is cut off, if that is known."""
     too_large: list[Member] = field(default_factory=list)
     """Members that are not read because of their size."""
+    bytes_after: int = 0
+    """Bytes after the end of the tar that are no further one."""
     hidden: int = 0
     links: int = 0
     devices: int = 0
@@ -46,6 +49,9 @@ class Scanned:
                 if _KIND_OF_LARGE[each.part] is kind
             ]
             yield from first_ones(kind, messages, "members are too large and are left out")
+        if self.bytes_after:
+            message = f"{self.name}: {self.bytes_after:,} bytes after the end of the tar are not read, and are no tar"
+            yield LeftOut(Kind.MEMBER_NOT_USED, message)
         if self.hidden:
             message = f"{self.name}: {self.hidden:,} hidden members, or files that a system adds, are left out"
             yield LeftOut(Kind.HIDDEN, message, self.hidden)
@@ -85,16 +91,38 @@ def scan(name: str, stream: IO[bytes]) -> Scanned:
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     found = Scanned(name)
-    targets: dict[str, tarfile.TarInfo] = {}
     _refuse_compressed(_read(stream, 8))
-    stream.seek(0)
+    start: int | None = 0
+    while start is not None:
+        end = _scan_one(found, stream, start, size)
+        if end is None:
+            break
+        stream.seek(end)
+        if _read(stream, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):  # an empty block is the end of a tar
+            found.is_cut = True
+            break
+        start = _next_tar(stream)
+        if start is not None and not _is_header(stream, start):
+            found.is_cut = size - start < tarfile.BLOCKSIZE
+            found.bytes_after = 0 if found.is_cut else size - start
+            break
+    return found
+
+
+def _scan_one(found: Scanned, stream: IO[bytes], start: int, size: int) -> int | None:
+    """Add the members of the tar that begins at `start`; returns where it ends, None if it is cut off or damaged.
+
+    Tars are joined end to end where somebody joins them as files.
+    """
+    targets: dict[str, tarfile.TarInfo] = {}
+    stream.seek(start)
     try:
         headers = cast(IO[bytes], _Headers(stream))
         opened = tarfile.open(fileobj=headers, mode="r:", tarinfo=_Member)  # noqa: SIM115 - the caller closes the stream
         while (member := opened.next()) is not None:
             if member.size < 0 or member.offset_data + member.size > size:
                 found.is_cut, found.cut_member = True, member.name
-                return found
+                return None
             targets.setdefault(member.name, member)
             _add(member, found, stream, targets)
     except OSError:
@@ -103,10 +131,26 @@ def scan(name: str, stream: IO[bytes]) -> Scanned:
         if not found.members:
             raise tarfile.ReadError(str(error) or type(error).__name__) from None
         found.is_cut = True
-        return found
-    stream.seek(opened.offset)
-    found.is_cut = _read(stream, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE)  # an empty block is the end of a tar
-    return found
+        return None
+    return opened.offset
+
+
+def _next_tar(stream: IO[bytes]) -> int | None:
+    """The offset of the first block after the empty ones at which the stream stands; None if all are empty."""
+    while block := _read(stream, _BLOCKS_READ):
+        rest = block.lstrip(b"\0")
+        if rest:
+            return (stream.tell() - len(rest)) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE
+    return None
+
+
+def _is_header(stream: IO[bytes], offset: int) -> bool:
+    stream.seek(offset)
+    try:
+        tarfile.TarInfo.frombuf(_read(stream, tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _add(member: tarfile.TarInfo, found: Scanned, stream: IO[bytes], targets: Mapping[str, tarfile.TarInfo]) -> None:

@@ -28,6 +28,8 @@ _COMPARED = 100
 _MOST_LISTED = 30
 _NUMBERED = re.compile(r"(\d{1,9})\.(\w+)")
 _NUMBER = re.compile(r"-?\d+")
+_ID = re.compile(r"n\d{8}|[\d\W_]+|[0-9a-f]{16,}", re.IGNORECASE)
+"""A label that says nothing of what is in the image: a number, a WordNet id, a hash."""
 
 
 @dataclass
@@ -107,10 +109,22 @@ def _inner_texts(name: str, samples: Sequence[TarSample]) -> list[str]:
         and any(map(str.strip, captions_of(value) or ()))
     )
     if not counts:
-        return []
+        return _folders(name, samples)
     first, listed = counts.most_common(1)[0][0], ", ".join(valid(each) for each, _ in counts.most_common(5))
     return [
         f"{name}: there are texts in objects of the .json ({listed}): {option(text_column=valid(first))} takes them"
+    ]
+
+
+def _folders(name: str, samples: Sequence[TarSample]) -> list[str]:
+    """A note on the folders of samples that have neither texts nor labels, as those of classes have none."""
+    folders = dict.fromkeys(sample.key.rpartition("/")[0] for sample in samples)
+    if len(folders) < 2 or any(sample.label is not None for sample in samples):
+        return []
+    some = ", ".join(valid(each) or "." for each in islice(folders, 3))
+    return [
+        f"{name}: its images lie in {len(folders):,} folders ({some}), whose names are not read out of a tar: if they "
+        "say what is to be seen, unpack it, and give the folder"
     ]
 
 
@@ -184,3 +198,14 @@ def labels_of(
         )
         problems.append(LeftOut(Kind.LABEL_WITHOUT_NAME, message, len(without)))
     return [named.get(label) if label in numbers else label for label in labels]
+
+
+def are_names(labels: Sequence[str | None], class_names: str | None) -> bool:
+    """Whether labels are names of classes: those of a `classnames.txt`, or words in the `.cls` themselves."""
+    some = [label for label in labels if label]
+    return bool(some) and (class_names is not None or not all(_ID.fullmatch(label) for label in some))
+
+
+def in_words(label: str) -> str:
+    """A class as a text: `hot_dog` -> `hot dog`."""
+    return label if " " in label else " ".join(label.replace("_", " ").split())

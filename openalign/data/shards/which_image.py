@@ -14,6 +14,7 @@ from openalign.errors import OpenAlignError
 from openalign.options import option
 
 _MOST_LISTED = 20
+_TABLES = frozenset(("jsonl", "ndjson", "csv", "tsv", "parquet"))
 Pictured = tuple[str, Member, list[Member]]
 """Key and image of a sample, and those of its other members that have content."""
 
@@ -85,6 +86,8 @@ def _messages(name: str, unused: _Unused, suffix: str) -> list[LeftOut]:
         found.append(LeftOut(Kind.IMAGE_FORMAT, message, number))
     if number := unused.others.total():
         message = f"{name}: {number:,} members ({_listed(unused.others)}) are of a kind that is not read"
+        if _TABLES.intersection(unused.others):
+            message += "; if a table in the tar has the texts, unpack it, and give the folder"
         found.append(LeftOut(Kind.MEMBER_NOT_USED, message, number))
     if unused.samples:
         number = len(unused.samples)

@@ -1,7 +1,6 @@
 """Writing shards: WebDataset tars of a bounded number of samples, each with its index."""
 
 import errno
-import io
 import json
 import tarfile
 import uuid
@@ -22,6 +21,9 @@ from openalign.errors import OpenAlignError
 from openalign.files import sync, whole_file
 
 _BLOCK = tarfile.BLOCKSIZE
+_HEADER = tarfile.TarInfo().tobuf(tarfile.PAX_FORMAT)
+_SIZE, _CHECKSUM = slice(124, 135), slice(148, 156)  # of a header; its name comes first
+_MOST_BYTES = 8**11  # of a file, that a header has digits for
 
 
 class ShardWriter:
@@ -81,10 +83,10 @@ class _OpenShard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
+        self._size = 0
         self._partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.partial.tar")
         with _os_errors(path):
             self._file = self._partial.open("wb")
-            self._tar = tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
     def add(self, key: str, image: bytes, text: str, metadata: dict[str, Any]) -> None:
         with _os_errors(self.path):
@@ -99,7 +101,8 @@ class _OpenShard:
         """Flush the shard to disk and rename it to its name, then write its index."""
         index = index_path(self.path)
         with _os_errors(self.path):
-            self._tar.close()
+            end = 2 * _BLOCK
+            self._file.write(bytes(end + -(self._size + end) % tarfile.RECORDSIZE))
             self._file.close()
             sync(self._partial)
             index.unlink(missing_ok=True)  # the index of an older tar must never lie beside the new tar
@@ -115,10 +118,24 @@ class _OpenShard:
 
     def _add_member(self, name: str, data: bytes) -> int:
         """Append a file with fixed time, owner and mode; returns the offset of its content."""
+        self._size += self._file.write(_member_header(name, len(data)))
+        offset = self._size
+        self._size += self._file.write(data) + self._file.write(bytes(-len(data) % _BLOCK))
+        return offset
+
+
+def _member_header(name: str, size: int) -> bytes | bytearray:
+    """What tarfile writes before a file with fixed time, owner and mode; for most names several times as fast."""
+    if not name.isascii() or len(name) > tarfile.LENGTH_NAME or size >= _MOST_BYTES:
         member = tarfile.TarInfo(name)
-        member.size = len(data)
-        self._tar.addfile(member, io.BytesIO(data))
-        return self._tar.offset - -(-len(data) // _BLOCK) * _BLOCK
+        member.size = size
+        return member.tobuf(tarfile.PAX_FORMAT)
+    header = bytearray(_HEADER)
+    header[: len(name)] = name.encode()
+    header[_SIZE] = b"%011o" % size
+    header[_CHECKSUM] = b" " * 8
+    header[_CHECKSUM] = b"%06o\0 " % sum(header)
+    return header
 
 
 def _index_table(rows: list[dict[str, Any]]) -> pa.Table:

@@ -31,7 +31,7 @@ def captions_as_rows(
     if column not in table.column_names and column.partition(".")[0] not in table.column_names:
         return table, every_row
     captions = _texts_of_objects(field_of(table, column))
-    if is_text(captions.type) and (lists := _written_lists(captions)) is not None:
+    if is_text(captions.type) and (lists := written_lists(captions)) is not None:
         captions, single = lists
         if problems is not None:
             as_they_are = f"; {single:,} that are no lists are captions as they are" if single else ""
@@ -70,7 +70,7 @@ def _texts_of_objects(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column if field is None else pc.struct_field(column, field)
 
 
-def _written_lists(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int] | None:
+def written_lists(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int] | None:
     """Lists of texts, if most texts that are not blank are lists as JSON, Python or numpy writes them; else None.
 
     A text that is no list becomes a list of itself; how many there are is the second value.

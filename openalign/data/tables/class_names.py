@@ -5,6 +5,7 @@ the YAML at the start of the `README.md` of a dataset on the hub.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import pyarrow.compute as pc
 
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.tables.columns import is_list
+from openalign.data.tables.hub.card import card_of, content_of
 
-_MOST_BYTES = 16 << 20
 _MOST_CLASSES = 1_000_000
 _METADATA = b"huggingface"
 
@@ -95,19 +96,12 @@ def _names_in(feature: Any) -> list[str]:
 
 
 def _features_of_folder(folder: Path, columns: list[str]) -> dict[str, Any]:
-    if features := _json_features(_content(folder / "dataset_info.json"), top="features"):
+    if features := _json_features(content_of(folder / "dataset_info.json"), top="features"):
         return features
     for parent in (folder, *folder.parents)[:3]:
-        if features := _readme_features(_content(parent / "README.md"), columns):
+        if features := _readme_features(card_of(parent, about=b"class_label"), columns):
             return features
     return {}
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes() if path.is_file() and path.stat().st_size <= _MOST_BYTES else b""
-    except OSError:
-        return b""
 
 
 def _json_features(content: bytes, top: str = "info") -> dict[str, Any]:
@@ -121,17 +115,9 @@ def _json_features(content: bytes, top: str = "info") -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _readme_features(content: bytes, columns: list[str]) -> dict[str, Any]:
+def _readme_features(card: Mapping[str, Any], columns: list[str]) -> dict[str, Any]:
     """The features in the `dataset_info` of a dataset card, in the form of JSON; configurations must agree."""
-    front = content.partition(b"---")[2].partition(b"\n---")[0] if content.lstrip().startswith(b"---") else b""
-    if b"class_label" not in front:
-        return {}
-    import yaml  # type: ignore[import-untyped]  # imported late: hardly any data need it
-
-    try:
-        info = yaml.safe_load(front)["dataset_info"]
-    except (yaml.YAMLError, TypeError, KeyError, RecursionError, ValueError):
-        return {}
+    info = card.get("dataset_info")
     found: dict[str, Any] = {}
     for config in info if isinstance(info, list) else [info]:
         for feature in config.get("features", []) if isinstance(config, dict) else []:

@@ -18,11 +18,15 @@ IMAGE_NAMES = (
 )
 TEXT_NAMES = (
     *("text", "caption", "captions", "sentences", "sentence", "raw", "title", "alt", "alt_text"),
-    *("description", "prompt", "comment"),
+    *("description", "prompt", "comment", "caption_str", "regions", "phrase"),
+    *("conversations", "conversation", "messages"),
 )
-LABEL_NAMES = ("label", "labels", "fine_label", "class", "category")
-TEXT_FIELDS = ("raw", "text", "caption")
-"""Fields of an object whose text is the caption: COCO and Karpathy's splits write `{"raw": "..."}`."""
+LABEL_NAMES = (
+    *("label", "labels", "fine_label", "class", "category", "class_name", "label_name", "category_name"),
+    *("class_id", "label_id", "category_id", "class_idx", "label_idx", "target"),
+)
+TEXT_FIELDS = ("raw", "text", "caption", "phrase")
+"""Fields of an object whose text is the caption: Karpathy's splits write `raw`, Visual Genome's regions `phrase`."""
 
 _MOST_LISTED = 100
 
@@ -141,6 +145,7 @@ def _holds_pictures(schema: pa.Schema, name: str) -> bool:
 
 def _can_name_images(schema: pa.Schema, name: str) -> bool:
     kind = _first_type(schema, name)
+    kind = kind.value_type if is_list(kind) else kind
     return is_text(kind) or pa.types.is_struct(kind)
 
 
@@ -174,7 +179,7 @@ def _strings(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     column = field_of(table, name)
     if not is_text(column.type):
         named = pa.types.is_struct(column.type) and len(column.type) > 0
-        fields = f": name one of its fields, as {name}.{column.type[0].name}" if named else ""
+        fields = f": name one of its fields, as {_listed([f'{name}.{column.type[0].name}'])}" if named else ""
         raise OpenAlignError(f"{where}: column {name!r} holds {_type_name(column.type)}, not text{fields}")
     return column.cast(pa.string())
 

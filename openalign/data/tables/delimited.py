@@ -67,7 +67,7 @@ def read_delimited_by_line(source: TableSource, dialect: Dialect, problems: list
             f"{source.path} has a row of more than {MOST_LINE_BYTES >> 20} MB that spans several lines: "
             "close its quotation mark, or remove it"
         ) from None
-    if any(mark in name for name in table.column_names):
+    if mark.encode() in next(marked.lines(), (0, b"", True))[1]:
         raise OpenAlignError(f"{problems[0].partition(', and its row')[0]}: it is the header, so correct it")
     left_out = pa.array(np.zeros(len(table), np.bool_))
     for column in table.columns:
@@ -99,7 +99,9 @@ def _parsed(source: TableSource, dialect: Dialect, left_out: Listing, has_quotes
             use_threads=skip is None,
             block_size=block_bytes,
         )
-        strings = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in dialect.names})
+        strings = pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys((*dialect.names, *dialect.written), pa.string())
+        )
         with source.stream() as stream:
             return pyarrow.csv.read_csv(stream, read_options=read, parse_options=parse, convert_options=strings)
 

@@ -1,5 +1,6 @@
 """How a delimited file is written: its delimiter, its columns, whether it has a header line."""
 
+import codecs
 import csv
 import re
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.data.files.text_source import TableSource
-from openalign.data.tables.columns import IMAGE_NAMES, usual_name
+from openalign.data.tables.columns import IMAGE_NAMES, TEXT_NAMES, usual_name
 from openalign.data.tables.suffixes import table_suffix
 from openalign.errors import OpenAlignError
 
@@ -20,6 +21,8 @@ _URL = re.compile(rb"(?:https?|s3|gs|file|ftp)://\S+|data:image/", re.IGNORECASE
 _CAPTION_NUMBER = r"^(.*\.\w{3,4})#\d+$"
 """An image's name with the number of its caption, as Flickr8k.token.txt writes it: `1000268201.jpg#0`."""
 _ROWS_TRIED = 200
+_MOST_COMMENT_BYTES = 1 << 16
+_SEPARATORS = re.compile(rb"[,;|\t]")
 
 
 def image_like(field: bytes) -> bool:
@@ -51,6 +54,8 @@ class Dialect:
     """What the user should know about the columns."""
     image: str | None = None
     """The image column; None: the first with a usual name."""
+    written: tuple[str, ...] = ()
+    """The fields of the header with the blanks around them."""
 
     @classmethod
     def of(cls, source: TableSource, image_column: str | None, text_column: str | None) -> "Dialect":
@@ -62,12 +67,12 @@ class Dialect:
         lines = _first_lines(source)
         delimiter = source.separator or _delimiter(lines, table_suffix(source.path, named=True) == ".tsv")
         fields = _fields(lines[0], delimiter) if lines else []
-        has_blanks = len(fields) > 1 and all(field.startswith(" ") for field in fields[1:])
-        names = [field.strip() for field in fields]
+        has_blanks = _has_blanks(lines, fields, delimiter)
+        names = _names(lines[0], fields, delimiter, has_blanks) if lines else []
         if image_column in names or text_column in names or not _is_data(names):
-            return cls(delimiter, fields, False, has_blanks, image=image_column)
+            return cls(delimiter, names, False, has_blanks, image=image_column, written=tuple(fields))
         rows = [row for line in lines if len(row := _fields(line, delimiter)) == len(fields)]
-        found = _names_without_header(rows, str(source.path))
+        found = names_without_header(rows, str(source.path))
         note = (
             f"{source.path} has no header line: its first line is read as data, column {found.index('image') + 1} as "
             f"`image` and column {found.index('text') + 1} as `text`"
@@ -77,9 +82,8 @@ class Dialect:
     @property
     def image_at(self) -> int | None:
         """The number of the image column, from 0, if it has a usual name."""
-        names = [name.strip() for name in self.names]
-        found = self.image if self.image in names else usual_name(names, IMAGE_NAMES)
-        return None if found is None else names.index(found)
+        found = self.image if self.image in self.names else usual_name(self.names, IMAGE_NAMES)
+        return None if found is None else self.names.index(found)
 
     def without_blanks(self, line: bytes) -> bytes:
         """A line without the blanks that follow its delimiters."""
@@ -88,7 +92,7 @@ class Dialect:
 
     def finished(self, table: pa.Table) -> pa.Table:
         """The parsed table with the names and values that are meant."""
-        table = table.rename_columns([name.strip() for name in table.column_names])
+        table = table.rename_columns(self.names if len(self.names) == table.num_columns else table.column_names)
         if self.has_blanks:
             table = pa.table([pc.utf8_ltrim(column, " ") for column in table.columns], names=table.column_names)
         at = self.image_at
@@ -96,6 +100,36 @@ class Dialect:
             names = pc.replace_substring_regex(table.column(at), _CAPTION_NUMBER, r"\1")
             table = table.set_column(at, table.column_names[at], names)
         return table
+
+
+def without_comments(source: TableSource) -> TableSource:
+    """The same source without lines of comments (`# ...`) before the header, which may itself begin with `#`."""
+    lines = source.start(_MOST_COMMENT_BYTES).splitlines(keepends=True)
+    ends = next((at for at, line in enumerate(lines) if line.strip() and not _is_comment(line)), 0)
+    commented = [at for at, line in enumerate(lines[:ends]) if line.strip()]
+    if not commented:
+        return source
+    if _has_usual_names(lines[commented[-1]]) and not _has_usual_names(lines[ends]):
+        ends = commented[-1]
+    return source.after(b"".join(lines[:ends]), ends)
+
+
+def _is_comment(line: bytes) -> bool:
+    line = line.removeprefix(codecs.BOM_UTF8)
+    return line.lstrip().startswith(b"#") and not image_like(_SEPARATORS.split(line)[0])
+
+
+def _has_usual_names(line: bytes) -> bool:
+    fields = _SEPARATORS.split(line.decode(errors="replace").lstrip("\ufeff# ").encode())
+    return usual_name([each.decode().strip(' "\r\n') for each in fields], (*IMAGE_NAMES, *TEXT_NAMES)) is not None
+
+
+def _names(header: str, fields: list[str], delimiter: str, has_blanks: bool) -> list[str]:
+    """The names of the columns, without the blanks around them, and the `#` of a header that is a comment."""
+    if has_blanks:
+        fields = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), fields)
+    names = [field.strip() for field in fields]
+    return [names[0].lstrip("# ") or names[0], *names[1:]] if names else []
 
 
 def _are_numbered(names: pa.ChunkedArray) -> bool:
@@ -116,6 +150,19 @@ def _fields(line: str, delimiter: str) -> list[str]:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:  # a field of more than 128 KB
         return line.split(delimiter)
+
+
+def _has_blanks(lines: Sequence[str], fields: Sequence[str], delimiter: str) -> bool:
+    """Whether a blank follows every delimiter of the header, or rows have as many fields only if blanks are no part."""
+    if len(fields) < 2 or all(field.startswith(" ") for field in fields[1:]):
+        return len(fields) > 1
+    odd = [line for line in lines if len(_fields(line, delimiter)) != len(fields)]
+    if not odd or not all(f'{delimiter} "' in line and line.count('"') % 2 == 0 for line in odd):
+        return False
+    try:
+        return all(len(row) == len(fields) for row in csv.reader(odd, delimiter=delimiter, skipinitialspace=True))
+    except csv.Error:
+        return False
 
 
 def _delimiter(lines: Sequence[str], is_tsv: bool) -> str:
@@ -139,7 +186,7 @@ def _is_data(first: Sequence[str]) -> bool:
     return len(first) > 1 and any(image_like(field.encode()) for field in first)
 
 
-def _names_without_header(rows: Sequence[Sequence[str]], where: str) -> list[str]:
+def names_without_header(rows: Sequence[Sequence[str]], where: str) -> list[str]:
     """`image` and `text` in their places, and `column_3` and so on.
 
     The image is the first column that names an image file, else the first URL; the text is the one with most words.

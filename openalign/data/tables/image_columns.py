@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from openalign.data.files.image_value import bytes_of, holds_image
 from openalign.data.files.open_files import OpenFiles
 from openalign.data.left_out import Kind, LeftOut, listing
+from openalign.data.tables.captions import written_lists
 from openalign.data.tables.columns import is_list, is_text
 from openalign.data.tables.datasets import in_memory
 from openalign.errors import OpenAlignError
@@ -51,10 +52,33 @@ def separate_images(
     return table.set_column(table.column_names.index(column), column, names), images
 
 
+def with_first_images(table: pa.Table, column: str, problems: list[str], where: str) -> pa.Table:
+    """The table with the first name in place of each list of names of images, also of one that is written as text.
+
+    Those of which a list holds several are counted in `problems`.
+    """
+    at = table.schema.get_field_index(column)
+    if at < 0:
+        return table
+    lists = table.column(at)
+    if is_text(lists.type):
+        found = written_lists(lists)
+        if found is None:
+            return table
+        lists = found[0]
+    if not is_list(lists.type) or not is_text(lists.type.value_type):
+        return table
+    return table.set_column(at, column, _first_of(lists, problems, where).cast(pa.string()))
+
+
 def _first_of_lists(images: pa.ChunkedArray, problems: list[str], where: str) -> pa.ChunkedArray:
     if not is_list(images.type) or not (pa.types.is_struct(images.type.value_type) or _is_bytes(images.type)):
         return images
-    whole = images.combine_chunks()
+    return _first_of(images, problems, where)
+
+
+def _first_of(lists: pa.ChunkedArray, problems: list[str], where: str) -> pa.ChunkedArray:
+    whole = lists.combine_chunks()
     sizes = pc.fill_null(pc.list_value_length(whole), 0).to_numpy()
     if further := int(np.maximum(sizes.astype(np.int64) - 1, 0).sum()):
         message = f"{where}: {further:,} images are not the first of their row, and are left out"

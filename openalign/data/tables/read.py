@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.conversations import with_captions
 from openalign.data.files.damage import reason_of, what_it_is
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.class_names import class_names, with_class_names
 from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.delimited import read_delimited, read_delimited_by_line
-from openalign.data.tables.dialect import Dialect
+from openalign.data.tables.dialect import Dialect, without_comments
 from openalign.data.tables.json_lines import read_json_lines
 from openalign.data.tables.json_tables import read_json_table, starts_with_list
 from openalign.data.tables.parquet import partition_values, read_unvalidated, with_partition_columns, with_valid_texts
@@ -57,7 +58,7 @@ def read_raw_table(
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
         if what := what_it_is(source.stored_start()):
             raise OpenAlignError(f"{path} cannot be read as a table: {what}")
-        table = _read(source, image_column, text_column, noted)
+        table = with_captions(_read(source, image_column, text_column, noted), str(path), noted)
         problems += noted
     except OpenAlignError:
         raise
@@ -76,7 +77,7 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
     if source.is_utf16():
         source, problems[:] = source.converted_to_utf8()
     if suffix in (*DELIMITED, *TEXTS):
-        source = source.after_separator_line()
+        source = without_comments(source.after_separator_line())
     if suffix not in (*DELIMITED, *TEXTS) and (suffix == JSON or starts_with_list(source)):
         table = read_json_table(source, problems)
         if table is not None:

@@ -119,7 +119,7 @@ class Wanted:
         return cls(folded(text), number_of(text), date_of(text) or year)
 
 
-_wanted = lru_cache(maxsize=256)(Wanted.of)
+wanted_of = lru_cache(maxsize=256)(Wanted.of)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -128,7 +128,7 @@ def _compares(operator: str, wanted: str, kind: str, value: object) -> bool:
     texts. An equal one may also match as a pattern.
     """
     text = kind if kind in ("true", "false") else str(value)
-    given = _wanted(wanted)
+    given = wanted_of(wanted)
     if operator == "=" and _pattern(wanted).match(folded(text)):
         return True
     number = value if kind in ("integer", "real") else number_of(text)

@@ -4,6 +4,7 @@
     graph.G.R.usearch  an HNSW graph over the first R of these rows, from EXACT_BELOW rows on
     rows.sqlite        in WAL mode: `state`, `images`, `thumbnails`, `files` (the names of images in their sources),
                        `deleted` (rows), `blocks` (check values of the vectors) and `problems`
+    map.N.parquet      positions of the images on a plane (see `search.map`), by their ids
     meta.json          a copy of `state` for people and other programs
 
 Row r of the vectors is the row r of `images`, for as long as the image is there. `state` says how many rows count: one

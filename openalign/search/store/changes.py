@@ -1,8 +1,11 @@
 """What the writer is told: how a source lists an image, and what a new image is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
+from openalign.embedding.sources import joined
 from openalign.search.store.vectors import Vectors16
 
 
@@ -41,6 +44,15 @@ class Facts:
     longitude: float | None = None
 
 
+class Sketch(NamedTuple):
+    """What finds candidates for near-duplicates of an image (`openalign.search.derived.grouping`)."""
+
+    hash: int
+    """Perceptual hash, as a signed 64-bit integer."""
+    grey: bytes
+    """The thumbnail in 8 x 8 grey levels."""
+
+
 @dataclass(frozen=True)
 class NewImage:
     """An image whose bytes the index does not have yet; the first of `listed` gives it its name."""
@@ -50,3 +62,20 @@ class NewImage:
     thumbnail: bytes
     vector: Vectors16
     listed: list[Listed] = field(default_factory=list)
+    sketch: Sketch | None = None
+    """Of the thumbnail, if it shows anything."""
+
+
+def derived_from(names: Sequence[Listed]) -> dict[str, Any]:
+    """What the row of an image says by its names: all texts, and the first value of everything else."""
+    first = names[0]
+    texts = [line for each in names for line in (each.text or "").split("\n")]
+    page, label, fields = (
+        next((value for each in names if (value := getattr(each, column))), None)
+        for column in ("page", "label", "fields")
+    )
+    folder = str(PurePosixPath(first.name).parent)
+    return {
+        "image": first.name, "path": first.path, "source": first.source, "text": joined(texts), "page": page,
+        "label": label, "fields": fields, "folder": "" if folder == "." else folder,
+    }  # fmt: skip

@@ -35,6 +35,12 @@ CREATE UNIQUE INDEX files_by_name ON files (source, name, copy);
 CREATE INDEX files_by_image ON files (image);
 CREATE TABLE deleted (row INTEGER PRIMARY KEY);
 CREATE TABLE blocks (block INTEGER PRIMARY KEY, crc INTEGER NOT NULL);
+CREATE TABLE sketches (id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, grey BLOB NOT NULL);
+CREATE TABLE alike (id INTEGER PRIMARY KEY, leader INTEGER NOT NULL);
+CREATE INDEX alike_by_leader ON alike (leader);
+CREATE TABLE texts (
+    number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, vector BLOB NOT NULL, crc INTEGER NOT NULL
+);
 CREATE TABLE problems (number INTEGER PRIMARY KEY, message TEXT NOT NULL);
 """
 _SAFELY = """

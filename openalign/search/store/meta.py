@@ -17,8 +17,8 @@ from openalign.search.watched import DamagedIndex
 from openalign.validation import requirement
 
 META = "meta.json"
-VERSION = 3
-"""Raised when vectors or files change: version 2 was written anew as a whole at every change."""
+VERSION = 4
+"""Raised when vectors or files change: version 3 knew no near-duplicates."""
 _MOST_BYTES = 2**26
 _MOST_ROWS = 2**40
 
@@ -32,6 +32,20 @@ class GraphFile:
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
 
     rows: Count
+    bytes: Count
+    sha256: str
+
+
+@dataclass(frozen=True)
+class MapFile:
+    """The map of the images (`search.map`), and what its file must hold."""
+
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
+    number: Count
+    """In its name."""
+    laid: Count
+    """How many images there were when it was laid out."""
     bytes: Count
     sha256: str
 
@@ -67,11 +81,20 @@ class Meta:
     deleted: Count = 0
     deleted_check: int = 0
     problems_check: int = 0
+    compared: Count = 0
+    """The last id of an image that was compared with those before it for near-duplicates."""
+    alike_check: int = 0
     generation: Annotated[int, Field(ge=1)] = 1
     """Changes when rows are numbered anew."""
     graph: GraphFile | None = None
     mark: Mark | None = None
     """Where matches end; none in an index of an older program."""
+    texts: Count = 0
+    """Texts with vectors; none unless they were asked for."""
+    text_mark: Mark | None = None
+    """Where matches end among these; its `neighbours` are images of the collection as queries."""
+    map: MapFile | None = None
+    """The map; none in an index of an older program, or of few images."""
     commits: Count = 0
     finished: bool = False
     """Whether the last run came to its end."""
@@ -92,12 +115,17 @@ class Meta:
         """The name of the file of the graph, if there is one."""
         return f"graph.{self.generation}.{self.graph.rows}.usearch" if self.graph else None
 
+    @property
+    def map_file(self) -> str | None:
+        """The name of the file of the map, if there is one."""
+        return f"map.{self.map.number}.parquet" if self.map else None
+
     def as_json(self) -> str:
         """As `meta_from` reads it."""
         return json.dumps(asdict(self))
 
 
-def meta_from(content: Any, where: Path) -> Meta:
+def meta_from(content: Any, where: str | Path) -> Meta:
     """The state in `content`, as `Meta.as_json` wrote it; raises DamagedIndex if it is not valid."""
     try:
         meta = TypeAdapter(Meta).validate_json(content)

@@ -54,6 +54,15 @@ class Nearest:
         rows = np.concatenate([self._in_graph(query_D, count, among), behind])
         return self._best_of(query_D, np.unique(rows), count)
 
+    def all_of(self, query_D: NDArray[np.float32], rows: Rows) -> tuple[Rows, Scores]:
+        """Sorted rows, best first, scored exactly."""
+        pieces = [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+        scores = np.concatenate(
+            [np.empty(0, np.float32), *(_scores(self._vectors.take(piece), query_D) for piece in pieces)]
+        )
+        order = np.argsort(-scores, kind="stable")
+        return rows[order], scores[order]
+
     def _behind_graph(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> Rows:
         """The best rows of those that are not in the graph, which are all where there is none."""
         if among is not None:
@@ -81,12 +90,16 @@ class Nearest:
             if len(some) > _FILTERED_ABOVE:
                 likely = np.sort(_exact(vectors_ND, query_D, count + _SPARE))
                 some, vectors_ND = some[likely], vectors_ND[likely]
-            # float16 is unit length only to 3 digits
-            scored = unit(vectors_ND.astype(np.float32)) @ query_D
-            best, scores = np.concatenate([best, some]), np.concatenate([scores, scored])
+            best, scores = np.concatenate([best, some]), np.concatenate([scores, _scores(vectors_ND, query_D)])
             order = np.argsort(-scores, kind="stable")[:count]
             best, scores = best[order], scores[order]
         return best, scores
+
+
+def _scores(vectors_ND: Vectors16, query_D: NDArray[np.float32]) -> Scores:
+    # float16 is unit length only to 3 digits
+    scores: Scores = unit(vectors_ND.astype(np.float32)) @ query_D
+    return scores
 
 
 def _exact(vectors_ND: Vectors16, query_D: NDArray[np.float32], count: int) -> Rows:

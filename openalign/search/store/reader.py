@@ -1,24 +1,31 @@
 """An index opened for reading: a snapshot of it."""
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openalign.checksums import Checksum, checksum_of
-from openalign.errors import OpenAlignError
+from openalign.errors import OpenAlignError, UsageError
 from openalign.files import recover_folder
 from openalign.search.graph import Graph
-from openalign.search.query.conditions import parse_conditions
+from openalign.search.map.opened import OpenedMap, opened, split_regions
+from openalign.search.query.conditions import Condition, parse_conditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
+from openalign.search.store.groups import Groups
+from openalign.search.store.map_file import OpenedMapFile
 from openalign.search.store.meta import META, Meta, placed, read_commits
 from openalign.search.store.nearest import Nearest
 from openalign.search.store.table import RowTable, Stored
+from openalign.search.store.texts import Texts
 from openalign.search.store.vectors import Vectors, Vectors16
 from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile, WatchedFile
 
@@ -77,6 +84,7 @@ class Store:
             fits = 2 * meta.width * (meta.rows - graph_rows) <= _IN_MEMORY
             vectors = Vectors(file, meta.rows, meta.width, table.blocks(), graph_rows if fits else meta.rows)
             graph = self._open_graph(folder, meta, opened)
+            self._map = self._open_map(folder, meta, opened)
             self._closing = opened.pop_all()
         self.meta, self._vectors, self._table, self._opened_copy = placed(meta, folder), vectors, table, copied
         self.models = list(dict.fromkeys([self.meta.model, meta.model]))
@@ -97,14 +105,39 @@ class Store:
             told = str(error).removesuffix(f": {ADVICE}")
             raise DamagedGraph(f"{told}: index again, which makes the graph again") from None
 
+    def _open_map(self, folder: Path, meta: Meta, opened: ExitStack) -> OpenedMapFile | DamagedIndex | None:
+        """Searches need no map, so that a damaged one only fails where it is asked for."""
+        if meta.map is None:
+            return None
+        try:
+            file = OpenedMapFile(folder / str(meta.map_file), meta.map)
+        except DamagedIndex as error:
+            return error
+        opened.callback(file.close)
+        return file
+
     def close(self) -> None:
         """Close the files; the store cannot be used afterwards."""
         self._closing.close()
 
     @property
+    def name(self) -> str:
+        """What messages call the index."""
+        return str(self.folder)
+
+    @property
+    def title(self) -> str:
+        """What the search page calls it."""
+        return self.folder.resolve().name.removesuffix(".index")
+
+    @property
     def is_current(self) -> bool:
         """Whether no run has ended since it was opened."""
         return _identity(self.folder.resolve()) == self._opened_copy
+
+    def opened_again(self) -> "Store":
+        """The index as it is now."""
+        return Store(self.folder)
 
     @property
     def numbers(self) -> NDArray[np.int64]:
@@ -116,6 +149,25 @@ class Store:
         """The vectors of all images, (images, D), in the order of `numbers`: in memory, or memory-mapped."""
         whole_ND = self._vectors.whole()
         return np.delete(whole_ND, self._table.deleted, axis=0) if len(self._table.deleted) else whole_ND
+
+    @cached_property
+    def map(self) -> OpenedMap | None:
+        """The map of the images; None if there is none. Raises DamagedIndex if its file is not as it was written."""
+        data = self.map_bytes()
+        if data is None or self.meta.map is None:
+            return None
+        return opened(data, f"{self.meta.map.sha256[:16]}-{self.meta.commits}", *self._table.ids())
+
+    def _required_map(self) -> OpenedMap:
+        if self.map is None:
+            raise UsageError(f"{self.folder} has no map: index again to make one, of 10 images or more.")
+        return self.map
+
+    def map_bytes(self) -> bytes | None:
+        """What the file of the map holds; None without a map. Raises DamagedIndex if it is not as it was written."""
+        if isinstance(self._map, DamagedIndex):
+            raise self._map
+        return None if self._map is None else self._map.read()
 
     def vector(self, number: int) -> Vectors16:
         """The vector (D,) of an existing row."""
@@ -137,7 +189,35 @@ class Store:
         Raises:
             UsageError: a condition is malformed, or of a column that there is not.
         """
-        return self._table.matching(parse_conditions(conditions, self.meta.columns))
+        return self._table.matching(self.condition(conditions))
+
+    def condition(self, conditions: Sequence[str]) -> Condition:
+        """The condition on `images` that all of these hold; `region=...` are regions of the map (`OpenedMap.within`).
+
+        Raises:
+            UsageError: as `matching` does; also if there is no map.
+        """
+        regions, others = split_regions(conditions)
+        condition = parse_conditions(others, self.meta.columns)
+        for region in regions:
+            rows = json.dumps(self._required_map().within(region).tolist())
+            sql = f"{condition.sql} AND row IN (SELECT value FROM json_each(?))"
+            condition = Condition(sql, (*condition.parameters, rows))
+        return condition
+
+    def spread(self, count: int) -> list[int]:
+        """Up to `count` rows at even intervals."""
+        return [int(number) for number in self.numbers[evenly_spaced(self.meta.images, count)]]
+
+    @property
+    def groups(self) -> Groups:
+        """Which images are near-duplicates of each other."""
+        return self._table.groups
+
+    @property
+    def texts(self) -> Texts:
+        """The texts with vectors: none unless the index was built with them."""
+        return self._table.texts
 
     def holds(self, number: int) -> bool:
         """Whether there is an image in this row."""
@@ -146,6 +226,20 @@ class Store:
     def rows(self, numbers: Sequence[int]) -> list[Row]:
         """The rows with these numbers, in this order; raises OpenAlignError for one that does not exist."""
         return [self._shown(self._table.row(int(number))) for number in numbers]
+
+    def scored(
+        self, query_D: NDArray[np.float32], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Sorted row numbers (N,), best first, each compared with a unit vector (D,); and their cosine similarities."""
+        return self._nearest.all_of(query_D, rows)
+
+    def select(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
+        """The answer of SQLite over the table `images` (see `store.database`); no check value is compared.
+
+        Raises:
+            DamagedIndex: SQLite cannot give it.
+        """
+        return self._table.select(sql, *parameters)
 
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row."""
@@ -164,6 +258,7 @@ class Store:
         """Read everything; raises DamagedIndex if any byte that counts is not as it was written."""
         self._table.check_thoroughly()
         self._vectors.check_thoroughly()
+        self.map_bytes()
 
     def _shown(self, stored: Stored) -> Row:
         path = self._path(stored.row.source, stored.path)

@@ -6,13 +6,13 @@ from its names: all texts, in the order of sources and of being added, and the f
 
 import sqlite3
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
-from openalign.embedding.sources import joined
-from openalign.search.store.changes import Listed, NewImage
+from openalign.search.store.alike_writer import AlikeWriter
+from openalign.search.store.changes import Listed, NewImage, derived_from
 from openalign.search.store.checks import check_of, check_of_thumbnail
 from openalign.search.store.table import FILE_COLUMNS, IMAGE_COLUMNS
+from openalign.search.watched import ADVICE, DamagedIndex
 
 _FIND = f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name = ? AND copy = ?"
 _FIND_BETWEEN = (
@@ -38,6 +38,7 @@ class RowsWriter:
 
     def __init__(self, table: sqlite3.Connection) -> None:
         self._table = table
+        self.alike = AlikeWriter(table)
 
     def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
         """What there is under these names (name, copy) of one source, and the ids of the images.
@@ -62,6 +63,7 @@ class RowsWriter:
         check = check_of_thumbnail(image.thumbnail, image.digest)
         sql = "INSERT INTO thumbnails (jpeg, crc) VALUES (?, ?)"
         id_ = int(self._table.execute(sql, (image.thumbnail, check)).lastrowid or 0)
+        self.alike.put_sketch(id_, image.sketch)
         changed: set[int] = set().union(*(self.name(listed, id_) for listed in image.listed))
         facts = image.facts
         about = {
@@ -88,6 +90,16 @@ class RowsWriter:
         if derived and found:
             self._put_image(image, dict(zip(IMAGE_COLUMNS, found, strict=True)) | derived)
 
+    def thumbnail(self, image: int) -> bytes:
+        """The thumbnail of an image; raises DamagedIndex if it is not as it was written."""
+        found = self._table.execute(
+            "SELECT jpeg, thumbnails.crc, digest FROM thumbnails JOIN images USING (id) WHERE id = ?", (image,)
+        ).fetchone()
+        if found is None or check_of_thumbnail(found[0], found[2]) != found[1]:
+            raise DamagedIndex(f"the thumbnail of image {image} has changed: {ADVICE}")
+        jpeg: bytes = found[0]
+        return jpeg
+
     def remove_names(self, source: int, keep: set[tuple[str, int]]) -> None:
         """Remove the names of a source but for those to `keep` (name, copy); images without a name stay for now."""
         found = self._table.execute("SELECT id, name, copy, image FROM files WHERE source = ?", (source,))
@@ -101,6 +113,7 @@ class RowsWriter:
         gone = self._table.execute(_NAMELESS).fetchall()
         for table in ("images", "thumbnails"):
             self._table.executemany(f"DELETE FROM {table} WHERE id = ?", [(id_,) for id_, _ in gone])
+        self.alike.remove([id_ for id_, _ in gone])
         self._table.executemany("INSERT INTO deleted VALUES (?)", [(row,) for _, row in gone])
         return [row for (row,) in self._table.execute("SELECT row FROM deleted ORDER BY row")]
 
@@ -126,11 +139,4 @@ class RowsWriter:
         names = self._table.execute(_NAMES, (image,)).fetchall()
         if not names:
             return {}
-        source, name, path, *_ = names[0]
-        texts = [line for each in names for line in (each[3] or "").split("\n")]
-        page, label, fields = (next((each[at] for each in names if each[at]), None) for at in (4, 5, 6))
-        folder = str(PurePosixPath(name).parent)
-        return {
-            "image": name, "path": path, "source": source, "text": joined(texts), "page": page, "label": label,
-            "fields": fields, "folder": "" if folder == "." else folder,
-        }  # fmt: skip
+        return derived_from([Listed(source, name, 0, "", *others) for source, name, *others in names])

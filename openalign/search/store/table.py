@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 from openalign.errors import OpenAlignError
 from openalign.search.query.conditions import Condition
 from openalign.search.rows import DIGEST_BYTES, Row
+from openalign.search.store.alike_writer import check_of_groups
 from openalign.search.store.checks import check_of, check_of_lines, check_of_rows, check_of_thumbnail
 from openalign.search.store.database import Snapshot
+from openalign.search.store.groups import Groups
 from openalign.search.store.meta import Meta, meta_from
+from openalign.search.store.texts import Texts, texts_of
 
 IMAGE_COLUMNS = (
     *("row", "image", "path", "text", "page", "width", "height", "source", "digest", "date", "latitude", "longitude"),
@@ -76,6 +80,15 @@ class RowTable:
         sql = f"SELECT row FROM images WHERE {condition.sql} ORDER BY row"
         return np.array([row for (row,) in self._snapshot.all(sql, *condition.parameters)], np.int64)
 
+    def ids(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ids of all images, sorted, and their rows."""
+        found = np.array(list(self._snapshot.all("SELECT id, row FROM images ORDER BY id")), np.int64).reshape(-1, 2)
+        return found[:, 0].copy(), found[:, 1].copy()
+
+    def select(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
+        """The answer of SQLite, whose values are not compared with check values."""
+        return self._snapshot.all(sql, *parameters)
+
     def thumbnail(self, number: int) -> bytes:
         """The small JPEG of a row; raises OpenAlignError if there is no such row."""
         stored = self.row(number)
@@ -89,10 +102,35 @@ class RowTable:
     def names(self, number: int) -> Iterator[tuple[int, str, int, str | None]]:
         """Every source and name under which the image of a row is found there: (source, name, copy, path)."""
         stored = self.row(number)
-        for check, *values in self._snapshot.all(f"{FILES} WHERE image = ? ORDER BY source, id", stored.id):
+        found = list(self._snapshot.all(f"{FILES} WHERE image = ? ORDER BY source, id", stored.id))
+        # None while a writer removes images; otherwise it is SQLite's index that has lost them.
+        if not found and self._snapshot.one("SELECT 1 FROM files NOT INDEXED WHERE image = ?", stored.id):
+            raise self._snapshot.damaged(f"the names of row {number} are missing")
+        for check, *values in found:
             if check_of(*values) != check:
                 raise self._snapshot.damaged(f"a name of row {number} has changed")
             yield values[0], values[1], values[2], values[4]
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Which images are near-duplicates of each other."""
+        found = list(self._snapshot.all("SELECT id, leader, row FROM alike LEFT JOIN images USING (id) ORDER BY id"))
+        if check_of_groups([each[:2] for each in found]) != self.meta.alike_check:
+            raise self._snapshot.damaged("its near-duplicates have changed")
+        rows_N, leaders_N = (np.array([each[at] for each in found], np.int64) for at in (2, 1))
+        return Groups.from_leaders(rows_N, leaders_N)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The texts with vectors, which are read into memory."""
+        rows = self._snapshot.all("SELECT text, vector, crc FROM texts ORDER BY number")
+        found = texts_of(((text, vector, crc) for text, vector, crc in rows), self.meta.width)
+        if found is None or len(found[0]) != self.meta.texts:
+            raise self._snapshot.damaged("its texts have changed")
+        return Texts(*found, self._texts_of_rows)
+
+    def _texts_of_rows(self) -> Iterator[tuple[int, str]]:
+        yield from ((row, text) for row, text in self._snapshot.all("SELECT row, text FROM images WHERE text <> ''"))
 
     def blocks(self) -> NDArray[np.int64]:
         """The check values of the vectors, in order."""
@@ -120,6 +158,8 @@ class RowTable:
             self.thumbnail(row)
             list(self.names(row))
         self.problems()
+        len(self.groups.members)
+        len(self.texts)
 
     def _read_deleted(self) -> NDArray[np.int64]:
         rows = [row for (row,) in self._snapshot.all("SELECT row FROM deleted ORDER BY row")]

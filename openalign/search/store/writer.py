@@ -13,19 +13,23 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.checksums import checksum_of
+from openalign.checksums import Checksum, checksum_of
 from openalign.files import sync, whole_file
 from openalign.search.graph import build_graph
 from openalign.search.store.changes import Listed, NewImage
 from openalign.search.store.checks import check_of, check_of_lines, check_of_rows
 from openalign.search.store.database import ROWS, cannot_write, opened_for_writing
-from openalign.search.store.meta import GraphFile, Meta, meta_from, write_copy
+from openalign.search.store.map_file import read_map
+from openalign.search.store.meta import GraphFile, MapFile, Meta, meta_from, write_copy
 from openalign.search.store.reader import evenly_spaced
 from openalign.search.store.rows_writer import RowsWriter
+from openalign.search.store.texts import TextsWriter
 from openalign.search.store.vectors import BLOCK_ROWS, Vectors, Vectors16
 from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile
 
-_OWN = re.compile(r"vectors\.\d+\.f16|graph\.\d+\.\d+\.usearch|\.(meta|graph).*\.partial\.(json|usearch)")
+_OWN = re.compile(
+    r"vectors\.\d+\.f16|graph\.\d+\.\d+\.usearch|map\.\d+\.parquet|\.(meta|graph|map).*\.partial\.(json|usearch|parquet)"
+)
 """Files that only a writer makes."""
 
 
@@ -45,12 +49,14 @@ class IndexWriter:
         self.folder = folder
         self._table = opened_for_writing(folder / ROWS)
         self._rows = RowsWriter(self._table)
+        self.alike = self._rows.alike
+        self.texts = TextsWriter(self._table)
         try:
             if begin_with is None:
                 self.meta = self._stored = self._read_state()
             else:
                 self.meta = begin_with
-                with self._transaction():
+                with self.transaction():
                     (folder / begin_with.vectors_file).touch()
             self._vectors = self._open_vectors()
             self._remove_leftovers()
@@ -60,7 +66,7 @@ class IndexWriter:
 
     def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
         """See `RowsWriter.find`."""
-        with self._readable_errors():
+        with self.readable_errors():
             return self._rows.find(listed)
 
     @property
@@ -70,19 +76,19 @@ class IndexWriter:
 
     def known(self, digest: bytes) -> int | None:
         """The id of the image with these bytes, if there is one."""
-        with self._readable_errors():
+        with self.readable_errors():
             found = self._table.execute("SELECT id FROM images WHERE digest = ?", (digest,)).fetchone()
         return found[0] if found else None
 
     def names_of(self, source: int) -> int:
         """How many names of a source there are."""
-        with self._readable_errors():
+        with self.readable_errors():
             found = self._table.execute("SELECT count(*) FROM files WHERE source = ?", (source,)).fetchone()
         return int(found[0])
 
     def add(self, images: Sequence[NewImage], names: Sequence[tuple[Listed, int]] = ()) -> None:
         """Append new images, and give those that are there, by id, further or changed names."""
-        with self._transaction():
+        with self.transaction():
             changed = [self._rows.insert(self.meta.rows + number, image) for number, image in enumerate(images)]
             changed += [self._rows.name(listed, image) for listed, image in names]
             for id_ in sorted(set().union(*changed)):
@@ -92,30 +98,70 @@ class IndexWriter:
 
     def remove_names(self, source: int, keep: set[tuple[str, int]]) -> None:
         """Remove the names of a source but for those to `keep` (name, copy); their images stay for now."""
-        with self._transaction():
+        with self.transaction():
             self._rows.remove_names(source, keep)
 
     def remove_nameless(self) -> int:
         """Remove the images that no source has any more; returns their number."""
         before = self.meta.deleted
-        with self._transaction():
+        with self.transaction():
             rows = self._rows.remove_nameless()
-            self.meta = replace(self.meta, deleted=len(rows), deleted_check=check_of_rows(np.array(rows, np.int64)))
+            deleted_check = check_of_rows(np.array(rows, np.int64))
+            # The largest ids may be given again.
+            compared = min(self.meta.compared, self.alike.last())
+            self.meta = replace(self.meta, deleted=len(rows), deleted_check=deleted_check, compared=compared)
+            self.meta = replace(self.meta, alike_check=self.alike.check())
         return self.meta.deleted - before
 
     def forget_graph(self) -> None:
         """Go on without the graph, whose file is damaged."""
-        with self._transaction():
+        with self.transaction():
             self.meta = replace(self.meta, graph=None)
         self._remove_leftovers()
 
     def make_graph(self) -> None:
         """Make a graph of all rows."""
-        with self._readable_errors():
+        with self.readable_errors():
             made = self._graph_of(self.meta)
-        with self._transaction():
+        with self.transaction():
             self.meta = replace(self.meta, graph=made)
         self._remove_leftovers()
+
+    @property
+    def next_map_file(self) -> str:
+        """The name for the file of another map, for `put_map`."""
+        return str(replace(self.meta, map=MapFile(self.meta.commits + 1, 0, 0, "")).map_file)
+
+    @property
+    def laid(self) -> int:
+        """How many images there were when the map was laid out."""
+        return self.meta.map.laid if self.meta.map else 0
+
+    def put_map(self, laid: int | None) -> None:
+        """Take the file `next_map_file` as the map, laid out when there were `laid` images; None: there is no map."""
+        if laid is None and self.meta.map is None:
+            return
+        with self.transaction():
+            number = self.meta.commits + 1
+            checksum = checksum_of(self.folder / self.next_map_file) if laid is not None else Checksum(0, "")
+            made = None if laid is None else MapFile(number, laid, checksum.bytes, checksum.sha256)
+            self.meta = replace(self.meta, map=made)
+        self._remove_leftovers()
+
+    def map_bytes(self) -> bytes | None:
+        """What the file of the map holds; None without a map. Raises DamagedIndex if it is not as it was written."""
+        return read_map(self.folder, self.meta)
+
+    def ids(self) -> NDArray[np.int64]:
+        """The ids of all images, in the order of their rows."""
+        with self.readable_errors():
+            found = self._table.execute("SELECT id FROM images ORDER BY row").fetchall()
+        return np.array(found, np.int64).reshape(-1)
+
+    def shown_texts(self) -> dict[int, str | None]:
+        """The texts of all images, one a line, or their labels, by their ids."""
+        with self.readable_errors():
+            return dict(self._table.execute("SELECT id, coalesce(text, label) FROM images").fetchall())
 
     def compact(self, *, with_graph: bool) -> None:
         """Leave out deleted rows: files of a new generation, in which images are numbered anew.
@@ -123,10 +169,10 @@ class IndexWriter:
         Readers keep the files of theirs.
         """
         meta = replace(self.meta, generation=self.meta.generation + 1, rows=self.meta.images, graph=None)
-        with self._readable_errors():
+        with self.readable_errors():
             checks = self._copy_vectors(self.folder / meta.vectors_file)
             graph = self._graph_of(meta) if with_graph else None
-        with self._transaction():
+        with self.transaction():
             self._table.execute("DELETE FROM blocks")
             self._table.executemany("INSERT INTO blocks VALUES (?, ?)", list(enumerate(checks)))
             self._rows.number_anew()
@@ -141,7 +187,7 @@ class IndexWriter:
         lines = [" ".join(problem.splitlines()).encode("utf-8", "backslashreplace").decode() for problem in problems]
         meta = replace(meta, problems_check=check_of_lines(lines), finished=True)
         if meta != self._stored:
-            with self._transaction():
+            with self.transaction():
                 self._table.execute("DELETE FROM problems")
                 self._table.executemany("INSERT INTO problems VALUES (?, ?)", list(enumerate(lines)))
                 self.meta = meta
@@ -151,9 +197,14 @@ class IndexWriter:
         """Write `meta.json`, without which the folder is no index."""
         write_copy(self.folder, self.meta)
 
+    def thumbnail(self, image: int) -> bytes:
+        """The small JPEG of an image, by its id."""
+        with self.readable_errors():
+            return self._rows.thumbnail(image)
+
     def sample(self, count: int) -> Vectors16:
         """The vectors (N, D) of up to `count` images, at even intervals."""
-        with self._readable_errors(), self._written_vectors() as (rows, vectors):
+        with self.readable_errors(), self._written_vectors() as (rows, vectors):
             return vectors.take(rows[evenly_spaced(len(rows), count)])
 
     def close(self) -> None:
@@ -165,9 +216,10 @@ class IndexWriter:
         self._table.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """What is changed inside, `meta` too, is there as a whole or not at all."""
         before = self.meta
-        with self._readable_errors():
+        with self.readable_errors():
             self._table.execute("BEGIN IMMEDIATE")
             try:
                 self.meta = replace(self.meta, finished=False)
@@ -229,7 +281,7 @@ class IndexWriter:
         return GraphFile(meta.rows, checksum.bytes, checksum.sha256)
 
     def _read_state(self) -> Meta:
-        with self._readable_errors():
+        with self.readable_errors():
             found = self._table.execute("SELECT content, crc FROM state WHERE one = 1").fetchone()
         if found is None or check_of(found[0]) != found[1]:
             raise DamagedIndex(f"{self.folder / ROWS} has lost its state: {ADVICE}")
@@ -251,13 +303,13 @@ class IndexWriter:
 
     def _remove_leftovers(self) -> None:
         """Remove the files of other generations, and graphs that were replaced; readers keep what they opened."""
-        kept = {self.meta.vectors_file, self.meta.graph_file}
+        kept = {self.meta.vectors_file, self.meta.graph_file, self.meta.map_file}
         for path in self.folder.iterdir():
             if path.name not in kept and _OWN.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def _readable_errors(self) -> Iterator[None]:
+    def readable_errors(self) -> Iterator[None]:
         """Turn the exceptions of SQLite and usearch, raised for a full disk or a damaged file, into OpenAlignError."""
         try:
             yield

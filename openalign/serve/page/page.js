@@ -1,25 +1,68 @@
 // The page: an address says what is asked and open; every action goes to a new address, and the page follows it.
 
+import { showInfo } from "./about.js";
 import { Chips } from "./chips.js";
+import { betweenMonths, isOf, isRange, monthsOf, replaced, valueOf } from "./conditions.js";
+import { DateLine } from "./dates.js";
+import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
+import { MapView } from "./map.js";
+import { takeImages } from "./own-images.js";
 import * as q from "./query.js";
+import { Results, say, tell } from "./results.js";
+import { Saved } from "./saved.js";
+import { Selection } from "./selection.js";
 import * as service from "./service.js";
+import { uploadOf } from "./uploads.js";
 import { Viewer } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
-const BUSY_AFTER_MS = 120;
+const TYPED_MS = 250;
+const FACETS_MS = 150;
 
 let query = q.EMPTY;
-let answered = null; // the query whose answers are on the page
-let running = null;
-let rows = 0;
+let typing = 0;
+let isKnown = false; // whether the service has said what it has
+let late = null; // what the index can be filtered by, if that is not shown yet
+let viewed = null; // the row that was opened last
+let isTyped = false; // whether the address is of a text that is still being typed
 
-const grid = new Grid($("results"), (row) => go({ ...query, view: row }));
+const grid = new Grid($("results"), {
+  open: (row, place, event) => selection.clicked(row, place, event) || go({ ...query, view: row }),
+  alike: (row) => go({ ...query, alike: row, view: null }),
+  fetch: service.pictures,
+  decorate: (item, row) => selection.decorate(item, row),
+});
+const results = new Results(grid, () => {
+  selection.answered();
+  map.mark(q.asksNothing(query) ? [] : grid.rows, valueOf(query.where, "region"));
+  if (!isKnown) learn().catch(() => null);
+  if (query.view !== null) showViewer();
+});
 const chips = new Chips($("chips"), { change: changeChip, add: addChips, next: $("add-plus") });
-const viewer = new Viewer({ close: closeViewer, step, likeThis: (row) => go({ ...q.EMPTY, row }) });
+const filters = new Filters({ opener: $("filters"), panel: $("filters-panel"), chips: $("filter-chips"), change: filter });
+const dates = new DateLine($("dates"), (from, to) => filter(replaced(query.where, isRange, betweenMonths(from, to))));
+const map = new MapView({
+  open: (row) => go({ ...query, view: row }),
+  choose: (region) => filter(replaced(query.where, isOf("region"), region === null ? [] : [`region=${region}`])),
+  show: (isShown) => go({ ...query, map: isShown }),
+  named: () => filters.show(query.where),
+  say,
+});
+const selection = new Selection({ grid, bar: $("selection"), opener: $("select"), fetch: service.pictures, say: tell });
+const viewer = new Viewer({ close: closeViewer, step, likeThis: (row) => go({ ...q.EMPTY, row, map: query.map }), tell });
+new Saved({
+  opener: $("saved"),
+  panel: $("saved-panel"),
+  current: () => (q.isHome(query) || query.upload !== null ? null : { name: document.title.replace(/ · openalign$/, ""), address: q.toAddress({ ...query, view: null }) }),
+  go: (address) => {
+    history.pushState({}, "", address);
+    follow();
+  },
+});
 
 // What the form holds now, typed but not yet searched text included; throws where that is no query.
-const asked = () => ({ ...q.typed(query, $("text").value), mistake: null, top: q.PAGE, view: null });
+const asked = () => ({ ...q.typed(query, $("text").value), mistake: null, top: q.PAGE, view: null, alike: null });
 
 // Goes to what `change` makes of the form and returns true, or says what is wrong with what was typed.
 function ask(change, options) {
@@ -35,55 +78,40 @@ function ask(change, options) {
 }
 
 function go(next, { replace = false } = {}) {
+  clearTimeout(typing);
+  isTyped = false;
   const opened = replace ? history.state?.opened : next.view !== null;
   const memory = { upload: next.upload, opened: next.view !== null && opened };
+  rememberPlace();
   history[replace ? "replaceState" : "pushState"](memory, "", q.toAddress(next));
   follow();
 }
 
-function follow() {
+// Where the window is, for when one comes back to this address.
+const rememberPlace = () => history.replaceState({ ...history.state, y: scrollY }, "");
+
+function follow({ y = 0 } = {}) {
   query = q.fromAddress();
-  const isEmpty = q.asksNothing(query);
+  document.body.classList.remove("starting", "learning");
+  if (late) offer(late);
+  const isEmpty = q.isHome(query);
   $("ask").classList.toggle("asked", !isEmpty);
   if ($("text").value.trim() !== q.boxOf(query)) $("text").value = q.boxOf(query);
   chips.show(query.chips, (term) => q.usualWeight(term, query));
+  filters.show(query.where);
+  dates.show(monthsOf(query.where));
+  $("sort").value = query.sort;
+  $("sort").options[0].text = q.asksNothing(query) ? "Unsorted" : "Best match";
+  $("alike-chip").hidden = query.alike === null;
   showQueryImage();
-  document.title = isEmpty ? "openalign" : `${q.inWords(query)} · openalign`;
-  if (query.mistake) refuse(query.mistake);
-  else if (!q.sameAnswers(answered, query)) search();
+  map.show(query.map);
+  document.title = isEmpty ? "openalign" : `${titleOf(query)} · openalign`;
+  if (query.mistake) results.refuse(query.mistake);
+  else if (!q.sameAnswers(results.answered, query)) results.ask(query, y);
   showViewer();
 }
 
-async function search() {
-  running?.abort();
-  const mine = (running = new AbortController());
-  const wanted = query;
-  const busy = setTimeout(() => setBusy(true), BUSY_AFTER_MS);
-  say("");
-  try {
-    const { hits, milliseconds, nothing_matches: nothing } = await service.answers(wanted, mine.signal);
-    if (mine !== running) return;
-    if (answered && !sameQuestion(answered, wanted)) scrollTo({ top: 0 });
-    answered = wanted;
-    grid.show(hits);
-    $("status").textContent = milliseconds === undefined ? lookAround(hits) : count(hits, milliseconds, nothing);
-    $("more").hidden = !q.canShowMore(wanted, hits.length);
-    if (query.view !== null) showViewer();
-  } catch (error) {
-    if (error.name !== "AbortError") refuse(error.message);
-  } finally {
-    clearTimeout(busy);
-    if (mine === running) setBusy(false);
-  }
-}
-
-function refuse(sentence) {
-  answered = null;
-  grid.clear();
-  $("status").textContent = "";
-  $("more").hidden = true;
-  say(sentence);
-}
+const titleOf = (asked) => [q.inWords(asked), ...asked.where].filter(Boolean).join(", ") || "All images";
 
 function changeChip(place, term) {
   const changed = (list) => (term === null ? list.toSpliced(place, 1) : list.with(place, term));
@@ -94,24 +122,13 @@ function addChips(kind, text) {
   return ask((now) => ({ ...now, chips: [...now.chips, ...q.chipsOf(text, kind === "minus")] }));
 }
 
-const sameQuestion = (one, other) => q.sameAnswers({ ...one, top: 0 }, { ...other, top: 0 });
-const count = (hits, milliseconds, nothing) =>
-  `${nothing && hits.length ? "Nothing matches. The most similar: " : ""}${hits.length.toLocaleString("en")} of ${rows.toLocaleString("en")} images · ${Math.max(1, Math.round(milliseconds))} ms`;
-const lookAround = (hits) => (hits.length ? "A look around" : "");
-
-function setBusy(isBusy) {
-  $("results").setAttribute("aria-busy", isBusy);
-  $("progress").hidden = !isBusy;
-}
-
-function say(sentence) {
-  $("notice").textContent = sentence;
-  $("notice").hidden = !sentence;
+function filter(where) {
+  if (where.length > q.MOST_CONDITIONS) say(`At most ${q.MOST_CONDITIONS} filters can be set at once.`);
+  else if (where.join("\n") !== query.where.join("\n")) ask((now) => ({ ...now, where }));
 }
 
 function showQueryImage() {
-  const upload = q.uploadOf(query);
-  const address = upload?.address ?? (query.row === null ? null : `/api/thumbnails/${query.row}`);
+  const address = uploadOf(query.upload)?.address ?? (query.row === null ? null : `/api/thumbnails/${query.row}`);
   $("query-image").hidden = address === null;
   $("text").placeholder = address === null ? "Describe a picture" : "Add words, or search with the image alone";
   const image = $("query-image").querySelector("img");
@@ -122,18 +139,18 @@ function showQueryImage() {
 
 async function showViewer() {
   if (query.view === null) {
-    const left = viewer.dialog.open ? viewer.dialog.dataset.row : null;
+    const left = viewer.dialog.open ? viewed : null;
     viewer.hide();
-    if (left) grid.focus(left);
+    if (left !== null) grid.focus(left);
     return;
   }
-  const place = grid.hits.findIndex((hit) => hit.row === query.view);
-  const wanted = query.view;
+  const wanted = (viewed = query.view);
+  const place = grid.placeOf(wanted);
   try {
-    const hit = place >= 0 ? grid.hits[place] : await service.picture(wanted);
+    const hit = grid.at(place) ?? { ...(await service.picture(wanted)), ...(place >= 0 && grid.scores ? { score: grid.scores[place] } : {}) };
     if (query.view !== wanted) return;
     viewer.dialog.dataset.row = wanted;
-    viewer.show(hit, { isFirst: place <= 0, isLast: place < 0 || place === grid.hits.length - 1 });
+    viewer.show(hit, { previous: grid.at(place - 1), next: grid.at(place + 1), isFirst: place <= 0, isLast: place < 0 || place === grid.length - 1 });
   } catch (error) {
     say(error.message);
   }
@@ -145,112 +162,79 @@ function closeViewer() {
 }
 
 function step(by) {
-  const place = grid.hits.findIndex((hit) => hit.row === query.view) + by;
-  if (grid.hits[place]) go({ ...query, view: grid.hits[place].row }, { replace: true });
+  const place = grid.placeOf(query.view) + by;
+  if (place >= 0 && place < grid.length) go({ ...query, view: grid.rows[place] }, { replace: true });
 }
 
-// Images of one's own: chosen, dropped, pasted
+// The controls
 
-function searchWith(file) {
-  const problem = service.refusal(file);
-  if (problem) say(problem);
-  else ask((now) => ({ ...now, row: null, upload: q.keepUpload(file) }));
-}
-
-const imageIn = (transfer) => [...(transfer?.files ?? [])][0];
-const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-
-addEventListener("paste", (event) => {
-  const file = imageIn(event.clipboardData);
-  if (file) searchWith(file);
-});
-addEventListener("dragover", (event) => {
-  if (!carriesFiles(event)) return;
-  event.preventDefault();
-  $("drop").hidden = false;
-});
-addEventListener("dragleave", (event) => {
-  if (event.relatedTarget === null) $("drop").hidden = true;
-});
-addEventListener("drop", (event) => {
-  if (!carriesFiles(event)) return;
-  event.preventDefault();
-  $("drop").hidden = true;
-  if (imageIn(event.dataTransfer)) searchWith(imageIn(event.dataTransfer));
-});
-$("file").addEventListener("change", () => {
-  const [file] = $("file").files;
-  $("file").value = "";
-  if (file) searchWith(file);
-});
+takeImages({ searchWith: (upload) => ask((now) => ({ ...now, row: null, upload })), say });
 $("query-image").querySelector("button").addEventListener("click", (event) => {
   ask((now) => ({ ...now, row: null, upload: null }));
   if (event.detail === 0) $("text").focus(); // the button is gone; a finger wants no keyboard on its screen
 });
-
-// The rest of the controls
-
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  ask((now) => now);
+  ask((now) => now, { replace: isTyped });
+});
+$("text").addEventListener("input", () => {
+  clearTimeout(typing);
+  if (q.isPlain($("text").value)) typing = setTimeout(searchTyped, TYPED_MS);
 });
 for (const kind of ["plus", "minus"]) {
   const button = $(`add-${kind}`);
   button.addEventListener("click", () => chips.start(kind, button));
 }
+$("sort").addEventListener("change", () => ask((now) => ({ ...now, sort: $("sort").value })));
 $("more").addEventListener("click", () => go(q.withMore(query), { replace: true }));
+$("all").addEventListener("click", () => go({ ...query, all: true }));
+$("nothing-clear").addEventListener("click", () => filter([]));
+$("alike-chip").querySelector("button").addEventListener("click", () => go({ ...query, alike: null }));
 $("home").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   go(q.EMPTY);
 });
 addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.target.tagName === "INPUT" || viewer.dialog.open) return;
+  if (event.key !== "/" || event.target.matches("input, select, textarea") || viewer.dialog.open) return;
   event.preventDefault();
   $("text").select();
 });
-addEventListener("popstate", follow);
+history.scrollRestoration = "manual"; // a browser would restore it before the answers are there
+addEventListener("popstate", () => follow({ y: history.state?.y }));
+addEventListener("pagehide", rememberPlace);
 
-function showInfo(info) {
-  rows = info.rows;
-  $("holdings").textContent = `${info.name} · ${rows.toLocaleString("en")} images`;
-  $("model").textContent = info.model;
-  for (const example of info.examples) $("examples").append(exampleButton(q.ofParts(example)));
-  $("examples").hidden = !info.examples.length;
-  if (info.credits) $("credits").append(...withLinks(info.credits));
-  $("credits").hidden = !info.credits;
+// While a text is being typed it is one step back, however many letters it has.
+function searchTyped() {
+  const wasTyped = isTyped;
+  if (!q.isPlain($("text").value) || $("text").value.trim() === q.boxOf(query)) return;
+  ask((now) => now, { replace: wasTyped });
+  isTyped = true;
 }
 
-function exampleButton(example) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "example";
-  const words = q.inWords(example);
-  button.append(...(example.row === null ? [words] : [smallImage(example.row), words.replace(/^image ?/, "")]));
-  button.addEventListener("click", () => go(example));
-  return button;
+function offer(facets) {
+  late = null;
+  filters.offer(facets);
+  dates.offer(facets.months);
+  dates.show(monthsOf(query.where));
+  $("sort").hidden = false;
+  for (const option of $("sort").options) if (option.value.endsWith("date")) option.hidden = option.disabled = !facets.dated;
 }
 
-function smallImage(row) {
-  const image = new Image();
-  image.alt = "image";
-  image.src = `/api/thumbnails/${row}`;
-  return image;
+async function learn() {
+  const info = await service.info();
+  results.images = info.rows;
+  showInfo(info, go);
+  $("views").hidden = !info.has_map;
+  isKnown = true;
 }
 
-function withLinks(text) {
-  return text.split(/(https?:\/\/[^\s)<>]+)/).map((part, place) => {
-    if (place % 2 === 0) return part;
-    const link = document.createElement("a");
-    link.href = link.textContent = part;
-    link.rel = "noopener noreferrer";
-    return link;
-  });
-}
-
-try {
-  showInfo(await service.info());
-} catch (error) {
-  say(error.message);
-}
-follow();
+// What is not known yet stands above the answers, and would move them: they wait for it, and what is late waits for others.
+$("ask").classList.toggle("asked", !q.isHome(q.fromAddress()));
+document.body.classList.replace("starting", "learning");
+const facets = service.facets().catch(() => null);
+await learn().catch((error) => error instanceof service.Offline || say(error.message));
+const found = await Promise.race([facets, new Promise((resolve) => setTimeout(resolve, FACETS_MS))]);
+if (found) offer(found);
+else facets.then((all) => (late = all));
+follow({ y: history.state?.y });

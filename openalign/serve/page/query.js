@@ -1,15 +1,23 @@
 // What is asked and what is open, as an address: shareable, and the back button walks through it.
 // A query is one text in the box, one image beside it, and chips: the other terms of the language of queries.
-// An image of one's own cannot stand in an address; history remembers a number for it while the page lives.
+// An image of one's own cannot stand in an address; history remembers a number for it (`uploads.js`).
 
 import { isSigned, parse, write, writeTerm } from "./language.js";
+import { hasUpload } from "./uploads.js";
 
 export const PAGE = 30;
 const MOST = 200;
 const TEXT_BESIDE_IMAGE = 2; // the paper's weight (section 6)
-const uploads = new Map();
+const SORTS = ["score", "-date", "date", "name"];
+export const MOST_CONDITIONS = 16;
 
-export const EMPTY = { box: "", row: null, chips: [], upload: null, top: PAGE, view: null, mistake: null };
+export const EMPTY = {
+  box: "", row: null, chips: [], upload: null, mistake: null, // what is asked
+  where: [], sort: "score", alike: null, // among which images, in which order; the row whose near-duplicates are shown
+  top: PAGE, all: false, // how many
+  view: null, // the row that is open
+  map: false, // whether the map of the collection is shown above the answers
+};
 
 const plain = (text, minus = false) => ({ text, weight: null, minus });
 
@@ -18,9 +26,14 @@ export function fromAddress() {
   const number = (name) => (/^\d+$/.test(parameters.get(name) ?? "") ? Number(parameters.get(name)) : null);
   const upload = history.state?.upload ?? null;
   return {
-    ...askedBy(parameters, number, uploads.has(upload) ? upload : null),
+    ...askedBy(parameters, number, hasUpload(upload) ? upload : null),
+    where: [...new Set(parameters.getAll("where").map((each) => each.trim()).filter(Boolean))].slice(0, MOST_CONDITIONS),
+    sort: SORTS.find((each) => each === parameters.get("sort")) ?? "score",
+    alike: number("alike"),
     top: Math.max(1, Math.min(number("top") ?? PAGE, MOST)),
+    all: parameters.get("all") === "1",
     view: number("view"),
+    map: parameters.get("show") === "map",
   };
 }
 
@@ -57,6 +70,9 @@ export function typed(query, text) {
   return { ...query, box: isBox ? first.text : "", row, chips: [...query.chips, ...chips] };
 }
 
+// Whether the text may be searched for while it is being typed: signs, weights and quotes wait for Enter.
+export const isPlain = (text) => !isSigned(text) && (text.trim() === "" || writeTerm(plain(text.trim())) === text.trim());
+
 // What was typed into a chip; for `minus`, all of it is taken away.
 export const chipsOf = (text, minus) => termsOf(text).map((term) => ({ ...term, minus: term.minus !== minus }));
 
@@ -84,13 +100,24 @@ export function toAddress(query) {
   const address = new URLSearchParams();
   const text = query.mistake ? query.box : textOf(query);
   if (text) address.set("query", text);
-  if (query.top !== PAGE) address.set("top", query.top);
+  for (const condition of query.where) address.append("where", condition);
+  if (query.sort !== "score") address.set("sort", query.sort);
+  if (query.alike !== null) address.set("alike", query.alike);
+  if (query.top !== PAGE && !query.all) address.set("top", query.top);
+  if (query.all) address.set("all", 1);
   if (query.view !== null) address.set("view", query.view);
+  if (query.map) address.set("show", "map");
   return address.size ? `/?${address}` : "/";
 }
 
 // What the service is asked for.
 export function parametersOf(query) {
+  const parameters = termsIn(query);
+  for (const condition of query.where) parameters.append("where", condition);
+  return parameters;
+}
+
+function termsIn(query) {
   const { box, row, chips } = query;
   if (chips.some((term) => term.weight !== null || term.text === undefined)) return new URLSearchParams({ query: textOf(query) });
   const parameters = new URLSearchParams();
@@ -100,22 +127,26 @@ export function parametersOf(query) {
   return parameters;
 }
 
+// Whether there is nothing to compare images with; there may still be conditions.
 export const asksNothing = ({ box, row, chips, upload }) => !box && !chips.length && row === null && upload === null;
 
-export const sameAnswers = (one, other) =>
-  one !== null && textOf(one) === textOf(other) && one.upload === other.upload && one.top === other.top;
+export const isHome = (query) => asksNothing(query) && !query.where.length && !query.all && query.sort === "score" && query.alike === null;
 
-export const canShowMore = (query, shown) => shown >= query.top && query.top < MOST;
+// Whether all images are wanted in order, of which the page gets rows and shapes first.
+export const wantsAll = (query) => query.all || query.sort !== "score" || (asksNothing(query) && query.where.length > 0);
+
+export const sameQuestion = (one, other) =>
+  one !== null &&
+  textOf(one) === textOf(other) &&
+  one.where.join("\n") === other.where.join("\n") &&
+  ["upload", "sort", "alike"].every((each) => one[each] === other[each]);
+
+export const sameAnswers = (one, other) =>
+  sameQuestion(one, other) && wantsAll(one) === wantsAll(other) && (wantsAll(other) || one.top === other.top);
+
+export const canShowMore = (query, shown) => !wantsAll(query) && query.alike === null && shown >= query.top && query.top < MOST;
 
 export const withMore = (query) => ({ ...query, top: Math.min(query.top + PAGE, MOST) });
-
-export function keepUpload(file) {
-  const number = `${Date.now()}.${uploads.size}`; // never that of an upload before a reload, which history still knows
-  uploads.set(number, { file, address: URL.createObjectURL(file) });
-  return number;
-}
-
-export const uploadOf = (query) => uploads.get(query.upload) ?? null;
 
 export function inWords({ box, row, chips, upload }) {
   const base = [row !== null || upload !== null ? "image" : "", box].filter(Boolean).join(" + ");

@@ -1,17 +1,20 @@
 // The service's answers as promises; a failure is an Error with the service's own sentence.
 
-import { asksNothing, parametersOf, uploadOf } from "./query.js";
+import { isHome, parametersOf, wantsAll } from "./query.js";
+import { uploadOf } from "./uploads.js";
 
 const MOST_BYTES = 20 * 1024 * 1024;
 const MOST_TRIES = 4;
 const STORED_KEY = "openalign-key"; // for this tab, and no cookie: it goes with our own requests only
 
-async function ask(address, options = {}) {
+export class Offline extends Error {}
+
+async function ask(address, options = {}, read = (response) => response.json()) {
   for (let tries = 1; ; tries++) {
     const key = sessionStorage.getItem(STORED_KEY);
     const response = await answer(address, key === null ? options : { ...options, headers: { "X-Api-Key": key } });
+    if (response.ok) return read(response);
     const reply = await response.json().catch(() => ({ error: `The service answered with status ${response.status}.` }));
-    if (response.ok) return reply;
     const again = tries < MOST_TRIES;
     if (again && response.status === 401 && hasAnotherKey(key)) continue;
     const seconds = Number(response.headers.get("Retry-After"));
@@ -25,7 +28,7 @@ async function answer(address, options) {
     return await fetch(address, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The service does not answer. Is it still running?");
+    throw new Offline("The service does not answer. Is it still running?");
   }
 }
 
@@ -50,18 +53,60 @@ function pause(seconds, signal) {
 
 export const info = () => ask("/api/info");
 
+// Where all images lie on the map, in bytes (`map_points.js`).
+export const wholeMap = () => ask("/api/map", {}, (response) => response.arrayBuffer());
+
+export const thumbnail = (row) => ask(`/api/thumbnails/${row}`, {}, (response) => response.blob());
+
 export const picture = (row) => ask(`/api/rows/${row}`);
 
+export const facets = () => ask("/api/facets");
+
+// What is known of some rows.
+export async function pictures(rows) {
+  const parameters = new URLSearchParams(rows.map((row) => ["row", row]));
+  return (await ask(`/api/rows?${parameters}`)).images;
+}
+
+// Answers in the form that `Grid.show` takes, with `milliseconds` where something was searched for.
 export async function answers(query, signal) {
-  if (asksNothing(query)) return { hits: (await ask(`/api/browse?count=${query.top}`, { signal })).images };
+  if (query.alike !== null) return ofHits(await alike(query.alike, signal));
+  if (isHome(query)) return ofHits((await ask(`/api/browse?count=${query.top}`, { signal })).images);
   const parameters = parametersOf(query);
+  if (wantsAll(query)) {
+    parameters.set("sort", query.sort);
+    return { ...(await send("/api/listing", parameters, query, signal)), hits: [] };
+  }
   parameters.set("top", query.top);
-  const upload = uploadOf(query);
-  if (upload === null) return ask(`/api/search?${parameters}`, { signal });
+  const { hits, milliseconds } = await send("/api/search", parameters, query, signal);
+  return { ...ofHits(hits), milliseconds };
+}
+
+// A picture and its near-duplicates.
+async function alike(row, signal) {
+  const [one, others] = await Promise.all([ask(`/api/rows/${row}`, { signal }), ask(`/api/alike/${row}`, { signal })]);
+  return [one, ...others.images];
+}
+
+function send(address, parameters, query, signal) {
+  const upload = uploadOf(query.upload);
+  if (upload === null) return ask(`${address}?${parameters}`, { signal });
   const form = new FormData();
   for (const [name, value] of parameters) form.append(name, value);
   form.append("image", upload.file);
-  return ask("/api/search", { method: "POST", body: form, signal });
+  return ask(address, { method: "POST", body: form, signal });
+}
+
+function ofHits(hits) {
+  const isScored = hits.length > 0 && "score" in hits[0];
+  const beyond = hits.findIndex((hit) => !hit.within);
+  return {
+    rows: hits.map((hit) => hit.row),
+    ratios: hits.map((hit) => hit.width / hit.height),
+    scores: isScored ? hits.map((hit) => hit.score) : null,
+    within: isScored ? (beyond < 0 ? hits.length : beyond) : null,
+    hits,
+  };
 }
 
 export function labels(row, names, signal) {

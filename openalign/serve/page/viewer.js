@@ -1,7 +1,9 @@
 // One picture, large: what is known about it, the way to others like it, and which labels fit.
 
-import { nameOf } from "./grid.js";
+import { copied } from "./copy.js";
 import * as service from "./service.js";
+import { swiped } from "./swipe.js";
+import { nameOf } from "./tile.js";
 
 const MOST_ENLARGED = 4;
 const $ = (id) => document.getElementById(id);
@@ -11,7 +13,7 @@ export class Viewer {
   #labels = [];
   #asking = null;
 
-  // `actions`: close(), step(by), likeThis(row)
+  // `actions`: close(), step(by), likeThis(row), tell(sentence)
   constructor(actions) {
     this.dialog = $("viewer");
     this.dialog.addEventListener("cancel", (event) => {
@@ -24,6 +26,10 @@ export class Viewer {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (by && event.target.tagName !== "INPUT") actions.step(by);
     });
+    swiped(this.dialog.querySelector(".stage"), $("viewer-image"), { step: (by) => actions.step(by), close: () => actions.close() });
+    $("viewer-copy").addEventListener("click", async () => {
+      actions.tell((await copied(this.#hit.image)) ? "The path is copied." : "The browser does not let the page copy.");
+    });
     $("close").addEventListener("click", () => actions.close());
     $("previous").addEventListener("click", () => actions.step(-1));
     $("next").addEventListener("click", () => actions.step(1));
@@ -35,7 +41,8 @@ export class Viewer {
     });
   }
 
-  show(hit, { isFirst, isLast }) {
+  // `previous` and `next` are what is known of the pictures beside it, or null.
+  show(hit, { previous, next, isFirst, isLast }) {
     this.#hit = hit;
     const image = $("viewer-image");
     image.alt = hit.text ?? nameOf(hit);
@@ -48,7 +55,11 @@ export class Viewer {
     image.src = hit.original;
     $("viewer-text").textContent = hit.text ?? "Without a text";
     $("viewer-text").classList.toggle("none", !hit.text);
+    $("viewer-text").scrollTop = 0;
     $("viewer-facts").replaceChildren(...factsOf(hit));
+    $("viewer-open").href = hit.original;
+    $("viewer-open").hidden = !isWhole(hit.image);
+    for (const beside of [previous, next]) if (beside) new Image().src = beside.original; // it is there when it is wanted
     $("previous").disabled = isFirst;
     $("next").disabled = isLast;
     $("bars").replaceChildren();
@@ -84,8 +95,15 @@ export class Viewer {
   }
 }
 
+// An absolute path, which only a service of this machine tells.
+const isWhole = (path) => /^(\/|[A-Za-z]:[\\/])/.test(path);
+
 function factsOf(hit) {
-  const facts = [["File", nameOf(hit)], ["Size", `${hit.width} × ${hit.height}`]];
+  const folder = hit.image.slice(0, -nameOf(hit).length).replace(/[\\/]+$/, "");
+  const facts = [["File", nameOf(hit)]];
+  if (folder) facts.push(["Folder", folder]);
+  if (hit.date) facts.push(["Taken", hit.date.slice(0, 16).replace("T", ", ")]);
+  facts.push(["Size", `${hit.width} × ${hit.height}`]);
   if ("score" in hit) facts.unshift(["Similarity", hit.score.toFixed(3)]);
   const shown = facts.flatMap(([name, value]) => pair(name, document.createTextNode(value)));
   if (!URL.canParse(hit.page)) return shown;
@@ -101,6 +119,7 @@ function pair(name, value) {
   const term = document.createElement("dt");
   const description = document.createElement("dd");
   term.textContent = name;
+  description.dir = "auto";
   description.append(value);
   return [term, description];
 }

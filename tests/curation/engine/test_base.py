@@ -1,5 +1,6 @@
 """The engines: the same tables, partitions and results from DuckDB and processes as from Spark."""
 
+import hashlib
 import itertools
 import os
 import shutil
@@ -304,3 +305,22 @@ def test_partitions_grow_with_the_table(count: int, rows: int) -> None:
 def test_what_is_many_times_the_memory_is_grouped_in_parts(tmp_path: Path) -> None:
     with LocalEngine(tmp_path, 1, memory=512) as engine:
         assert [engine.group_count(size << 20) for size in (0, 1, 2560, 2561, 25600)] == [1, 1, 1, 2, 10]
+
+
+@pytest.mark.parametrize("memory", [None, 128])
+def test_tables_are_the_same_in_memory_and_in_the_file(tmp_path: Path, memory: int | None) -> None:
+    digests = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(40_000)]  # 3 MB as Parquet
+    with LocalEngine(tmp_path, 1, memory=memory) as engine:
+        given = engine.from_arrow("given", pa.table({"number": range(40_000), "text": digests}))
+        made = engine.materialize("made", given.filter(given.number > 9))
+        assert engine.count(made) == 39_990
+        assert engine.fetch(made.filter(made.number == 12)) == [{"number": 12, "text": digests[12]}]
+    is_in_file = (tmp_path / "relations.duckdb").stat().st_size > 1 << 20
+    assert is_in_file == (memory is not None)
+
+
+def test_sums_and_averages_are_fetched_as_plain_numbers(engine: Engine) -> None:
+    given = engine.from_arrow("given", numbers(5))
+    [row] = engine.fetch(given.agg(sum=given.number.sum(), odd=(given.number % 2 == 1).sum(), mean=given.number.mean()))
+    assert row == {"sum": 10, "odd": 2, "mean": 2.0}
+    assert [type(value) for value in row.values()] == [int, int, float]

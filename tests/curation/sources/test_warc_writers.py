@@ -193,3 +193,103 @@ def test_what_is_no_warc_file_is_named(tmp_path: Path, name: str, data: bytes, w
     (tmp_path / name).write_bytes(data)
     with pytest.raises(OpenAlignError, match=f"{name} is no WARC file: it is {what}"):
         list(scan(tmp_path / name))
+
+
+def in_chunks(body: bytes, end: bytes = b"\r\n", extension: bytes = b"", last: bytes = b"0\r\n\r\n") -> bytes:
+    middle = len(body) // 3
+    return (
+        b"".join(b"%x%s%s%s%s" % (len(part), extension, end, part, end) for part in (body[:middle], body[middle:]))
+        + last
+    )
+
+
+CHUNKS: dict[str, Callable[[bytes], bytes]] = {
+    "lines that end in LF alone": lambda body: in_chunks(body, b"\n", last=b"0\n\n"),
+    "extensions": lambda body: in_chunks(body, extension=b';name="value"'),
+    "extensions after a blank, LF alone": lambda body: in_chunks(body, b"\n", b" ; name", b"0\n\n"),
+    "trailers": lambda body: in_chunks(body, b"\n", last=b"0\nX-Checksum: 1\n\n"),
+    "no last chunk": lambda body: in_chunks(body, b"\n", last=b""),
+    "no line end at the end": lambda body: in_chunks(body, last=b"0"),
+    "no chunks in spite of the header": bytes,
+}
+
+
+@pytest.mark.parametrize("kind", CHUNKS)
+def test_chunks_are_put_together_as_servers_send_them(tmp_path: Path, kind: str) -> None:
+    page, image = (
+        response(url, http(CHUNKS[kind](body), media_type, "Transfer-Encoding: chunked"))
+        for url, body, media_type in ((PAGE, HTML, "text/html"), (IMAGE, PNG, "image/png"))
+    )
+    assert_page_and_image(tmp_path / "a.warc", page + image)
+
+
+def test_of_a_chunked_page_that_was_cut_off_what_came_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.warc"
+    file.write_bytes(response(PAGE, http(in_chunks(HTML)[:-20], "text/html", "Transfer-Encoding: chunked")))
+    [page] = scan(file)
+    assert isinstance(page, StoredPage) and page.body == HTML[:-13]
+
+
+def compressed_in_transfer(body: bytes, media_type: str) -> bytes:
+    return http(chunked(gzip.compress(body)), media_type, "Transfer-Encoding: gzip", "Transfer-Encoding: chunked")
+
+
+VALID = {
+    "drafts of the format": both(version="WARC/0.17"),
+    "ClueWeb09: a draft, lines that end in LF": both(version="WARC/0.18", end=b"\n"),
+    "a media type in capitals": both(media_type="Application/HTTP;msgtype=response"),
+    "a folded type": both().replace(b"WARC-Type: ", b"WARC-Type:\r\n\t"),
+    "a folded length": both().replace(b"Content-Length: ", b"Content-Length:\r\n  "),
+    "a folded target": both().replace(b"WARC-Target-URI: ", b"WARC-Target-URI:\r\n "),
+    "resources": record(f"WARC-Type: resource\nWARC-Target-URI: {PAGE}\nContent-Type: text/html", HTML)
+    + record(f"WARC-Type: resource\nWARC-Target-URI: {IMAGE}\nContent-Type: image/jpeg", PNG, version="WARC/1.1"),
+    "bodies compressed for the transfer": response(PAGE, compressed_in_transfer(HTML, "text/html"))
+    + response(IMAGE, compressed_in_transfer(PNG, "image/png")),
+    "an encoding named twice": response(
+        PAGE,
+        http(gzip.compress(gzip.compress(HTML)), "text/html", "Content-Encoding: gzip", "Content-Encoding: gzip"),
+    )
+    + response(IMAGE, http(PNG, "image/png", "Content-Encoding: identity")),
+}
+
+
+@pytest.mark.parametrize("kind", VALID)
+def test_records_that_are_unusual_but_valid_are_read(tmp_path: Path, kind: str) -> None:
+    assert_page_and_image(tmp_path / "a.warc", VALID[kind])
+
+
+def assert_page_and_image(file: Path, data: bytes) -> None:
+    file.write_bytes(data)
+    page, image = scan(file)
+    assert isinstance(page, StoredPage) and isinstance(image, StoredImage)
+    assert (page.url, page.body, image.url) == (PAGE, HTML, IMAGE)
+    assert read_payload(file, image.offset) == PNG
+
+
+PADDING = {
+    "zero bytes": bytes(700),
+    "an empty member": gzip.compress(b""),
+    "both, several times": (gzip.compress(b"") + bytes(512)) * 3,
+    "more than is read at once": bytes(3 << 20),
+}
+
+
+@pytest.mark.parametrize("kind", PADDING)
+def test_padding_between_compressed_records_is_passed_over(tmp_path: Path, kind: str) -> None:
+    page, image = map(gzip.compress, pair())
+    data = b"".join(each + PADDING[kind] for each in (page, image, page, image))
+    file = tmp_path / "a.warc.gz"
+    file.write_bytes(data)
+    found = list(scan(file))
+    assert [type(each) for each in found] == [StoredPage, StoredImage] * 2
+    assert [read_payload(file, each.offset) for each in found if isinstance(each, StoredImage)] == [PNG] * 2
+
+
+@pytest.mark.parametrize("junk", [b"x" * 100, gzip.compress(b"no record"), bytes(9) + b"x"])
+def test_what_is_no_padding_is_told(tmp_path: Path, junk: bytes) -> None:
+    page, image = map(gzip.compress, pair())
+    file = tmp_path / "a.warc.gz"
+    file.write_bytes(page + junk + image)
+    found = list(scan(file))
+    assert [type(each) for each in found if not isinstance(each, Damage)] == [StoredPage, StoredImage]
+    assert any(isinstance(each, Damage) for each in found)

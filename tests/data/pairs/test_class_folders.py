@@ -182,3 +182,65 @@ def test_a_text_about_all_classes_is_counted_only(tmp_path: Path) -> None:
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["blue", "red"]
     assert counted(pairs.problems) == {Kind.CAPTION_WITHOUT_IMAGE: 1}
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"), [(("front", "side"), ("x", "y", "z")), (("a", "b"), ("007", "31", "56"))]
+)
+def test_views_are_classes_where_the_user_says_so(
+    tmp_path: Path, folders: tuple[str, ...], names: tuple[str, ...]
+) -> None:
+    for folder in folders:
+        put(tmp_path / folder, **dict.fromkeys(names))
+    with pytest.raises(OpenAlignError, match=r"give that folder; --layout class-folders takes them"):
+        open_pairs(tmp_path)
+    assert open_pairs(tmp_path, layout="class-folders").texts() == [each for each in folders for _ in names]
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (None, ["blue", "red", "yellow"]),
+        ("folder_1", ["cold", "warm", "warm"]),
+        ("folder_2", ["blue", "red", "yellow"]),
+        ("folders", ["cold blue", "warm red", "warm yellow"]),
+    ],
+)
+def test_of_several_levels_of_folders_the_user_says_which_are_classes(
+    tmp_path: Path, column: str | None, texts: list[str]
+) -> None:
+    for folder in ("warm/red", "warm/yellow", "cold/blue"):
+        put(tmp_path / folder, a=None)
+    with pytest.raises(OpenAlignError, match=r"no texts.*cold/blue.*takes the last \(blue\).*folders.*folder_1"):
+        open_pairs(tmp_path)
+    pairs = open_pairs(tmp_path, layout="class-folders", text_column=column)
+    assert sorted(pairs.texts()) == texts
+    assert pairs.table["folder_1"].to_pylist() == [each.split("/")[0] for each in pairs.table["image"].to_pylist()]
+
+
+def test_levels_of_different_depth_are_told_too(tmp_path: Path) -> None:
+    put(tmp_path / "birds", a=None)
+    put(tmp_path / "birds" / "owls", b=None)
+    with pytest.raises(OpenAlignError, match="takes the last"):
+        open_pairs(tmp_path)
+    assert open_pairs(tmp_path, layout="class-folders").texts() == ["birds", "owls"]
+
+
+@pytest.mark.parametrize("column", ["caption", "folder_3", "folder_0"])
+def test_a_level_that_is_not_there_is_an_error(tmp_path: Path, column: str) -> None:
+    classes(tmp_path, "red", "blue")
+    with pytest.raises(OpenAlignError, match=column):
+        open_pairs(tmp_path, text_column=column)
+
+
+@pytest.mark.parametrize("split", ["all", "test"])
+def test_ground_truth_beside_the_folders_of_splits_is_left_out(tmp_path: Path, split: str) -> None:
+    for folder in ("train/good", "test/good", "test/cut", "test/hole"):
+        put(tmp_path / folder, **{"000": None, "001": None})
+    for folder in ("ground_truth/cut", "ground_truth/hole"):
+        put(tmp_path / folder, **{"000_mask": None, "001_mask": None})
+    pairs = open_pairs(tmp_path, split=split)
+    assert set(pairs.texts()) == {"good", "cut", "hole"}
+    assert len(pairs) == (8 if split == "all" else 6)
+    assert counted(pairs.problems) == {Kind.EXTRA_IMAGE: 4}
+    assert len(open_pairs(tmp_path, need_text=False)) == 8

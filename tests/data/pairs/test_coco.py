@@ -100,3 +100,18 @@ def test_two_files_of_one_split_are_refused_by_their_paths(tmp_path: Path) -> No
         karpathy(tmp_path / name, [("1.jpg", "val", ["one"])])
     with pytest.raises(OpenAlignError, match=r"give one of them, as \S*dataset_a\.json$"):
         open_pairs(tmp_path, split="val")
+
+
+@pytest.mark.parametrize("words", [("train", "Train ", "TRAIN"), ("val", "Validation", "dev")])
+def test_spellings_of_a_split_are_one_and_no_value_is_another(tmp_path: Path, words: tuple[str, ...]) -> None:
+    given: list[dict[str, str]] = [*({"split": word} for word in words), {"split": "test"}, {}, {"split": ""}]
+    images = [
+        {"filename": f"{number}.jpg", "sentences": [{"raw": f"text {number}"}], **each}
+        for number, each in enumerate(given)
+    ]
+    (tmp_path / "dataset.json").write_text(json.dumps({"images": images, "dataset": "own"}))
+    path = tmp_path / "dataset.json"
+    assert open_pairs(path, split=words[0]).texts() == ["text 0", "text 1", "text 2"]
+    assert open_pairs(path, split="unnamed").texts() == ["text 4", "text 5"]
+    with pytest.raises(OpenAlignError, match=r"several splits \(\w+, test, unnamed\)"):
+        open_pairs(path)

@@ -285,3 +285,102 @@ def test_too_many_fields_of_objects_leave_the_others_as_columns(tmp_path: Path) 
     members = {"a.jpg": jpeg(0), "a.txt": b"one", "a.json": fields(size=7, seen=many)}
     pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
     assert pairs.table["size"].to_pylist() == [7] and not any("seen" in name for name in pairs.table.column_names)
+
+
+@pytest.mark.parametrize("words", [True, False])
+@pytest.mark.parametrize(
+    "masks",
+    [
+        ("a_mask.png", "b_mask.png"),
+        ("a.mask.png", "b.mask.png"),
+        ("a.seg.png", "b_seg_0.png"),
+        ("masks/a.png", "masks/b.png"),
+        ("mask_a.png", "mask_b.png"),
+    ],
+)
+def test_masks_in_a_tar_are_further_images_of_their_sample(tmp_path: Path, masks: tuple[str, ...], words: bool) -> None:
+    members = {"a.jpg": jpeg(0), "b.jpg": jpeg(1)} | {mask: jpeg(9) for mask in masks}
+    members |= {"a.txt": b"zero", "b.txt": b"one"} if words else {}
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", dict(sorted(members.items()))), need_text=False)
+    assert [number for number, _ in pictured(pairs)] == [0, 1]
+    assert counted(pairs.problems) == {Kind.EXTRA_IMAGE: 2}
+
+
+def test_a_mask_in_a_tar_can_be_asked_for(tmp_path: Path) -> None:
+    members = {"x/a.jpg": jpeg(0), "x/a.txt": b"zero", "x/a_mask.png": jpeg(7)}
+    tar = tar_of(tmp_path / "0.tar", members)
+    assert pictured(open_pairs(tar, image_column="mask.png")) == [(7, "zero")]
+
+
+@pytest.mark.parametrize(
+    ("further", "texts"),
+    [({"a.1.txt": b"1"}, ["zero", "1"]), ({"a.2.txt": b"2", "a.3.txt": b"3"}, ["zero", "2", "3"])],
+)
+def test_numbered_texts_beside_one_without_a_number_are_captions_too(
+    tmp_path: Path, further: dict[str, bytes], texts: list[str]
+) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"zero"} | further | {"b.jpg": jpeg(1), "b.txt": b"one"}
+    assert open_pairs(tar_of(tmp_path / "0.tar", members)).texts() == [*texts, "one"]
+
+
+@pytest.mark.parametrize("lost", [{"a.7.txt": b"lost"}, {"a.1.txt": b"lost", "b.1.jpg": jpeg(3)}])
+def test_a_numbered_text_that_may_be_of_a_lost_image_is_counted(tmp_path: Path, lost: dict[str, bytes]) -> None:
+    members = {"a.jpg": jpeg(0), "a.txt": b"zero", "b.jpg": jpeg(1), "b.txt": b"one"} | lost
+    pairs = open_pairs(tar_of(tmp_path / "0.tar", members))
+    assert pairs.texts() == ["zero", "one"]
+    assert counted(pairs.problems)[Kind.SAMPLE_WITHOUT_IMAGE] == 1
+
+
+@pytest.mark.parametrize(("labels", "texts"), [(("red", "hot_dog"), ["red", "hot dog"]), (("7", "dog"), ["7", "dog"])])
+def test_labels_that_are_words_are_texts_where_there_are_no_others(
+    tmp_path: Path, labels: tuple[str, str], texts: list[str]
+) -> None:
+    members = {f"{at}.jpg": jpeg(at) for at in (0, 1)} | {
+        f"{at}.cls": label.encode() for at, label in enumerate(labels)
+    }
+    assert open_pairs(tar_of(tmp_path / "0.tar", members)).texts() == texts
+    ids = {f"{at}.jpg": jpeg(at) for at in (0, 1)}
+    ids |= {f"{at}.cls": b"n0144076%d" % at for at in (0, 1)}
+    assert open_pairs(tar_of(tmp_path / "1.tar", ids), need_text=False).texts() == ["", ""]
+
+
+def test_folders_in_a_tar_without_texts_are_told(tmp_path: Path) -> None:
+    tar = tar_of(tmp_path / "0.tar", {"red/0.jpg": jpeg(0), "blue/0.jpg": jpeg(1)})
+    with pytest.raises(OpenAlignError, match=r"no texts.*2 folders \(red, blue\).*unpack it"):
+        open_pairs(tar)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 40])
+def test_tars_that_were_joined_as_files_are_read_to_the_end(tmp_path: Path, blocks: int) -> None:
+    parts = [tar_of(tmp_path / f"{at}", {f"{at}.jpg": jpeg(at), f"{at}.txt": b"%d" % at}) for at in range(3)]
+    joined = tmp_path / "all.tar"
+    joined.write_bytes(bytes(512 * blocks).join(part.read_bytes() for part in parts))
+    pairs = open_pairs(joined)
+    assert pictured(pairs) == [(0, "0"), (1, "1"), (2, "2")]
+    assert not pairs.problems
+    whole = joined.read_bytes()
+    for lost in (8192, 10240 - 300):  # all of the last text, all but a part of the last tar's first header
+        joined.write_bytes(whole[:-lost])
+        pairs = open_pairs(joined)
+        assert pictured(pairs) == [(0, "0"), (1, "1")]
+        assert counted(pairs.problems) == {Kind.SAMPLE_CUT_OFF: 1}
+
+
+def test_other_bytes_after_the_end_of_a_tar_are_told(tmp_path: Path) -> None:
+    tar = tar_of(tmp_path / "0.tar", {"a.jpg": jpeg(0), "a.txt": b"zero"})
+    tar.write_bytes(tar.read_bytes() + b"not a tar" * 100)
+    pairs = open_pairs(tar)
+    assert pairs.texts() == ["zero"]
+    assert counted(pairs.problems) == {Kind.MEMBER_NOT_USED: 1}
+    assert "900 bytes after the end" in pairs.problems[0]
+
+
+@pytest.mark.parametrize("name", ["0.csv", "captions.json", "texts/list.txt"])
+def test_tables_beside_tars_are_told(tmp_path: Path, name: str) -> None:
+    tar_of(tmp_path / "0.tar", {"a.jpg": jpeg(0)})
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("a,zero")
+    for other in ("classnames.txt", "README.txt", "0_stats.json"):
+        (tmp_path / other).write_text("{}")
+    with pytest.raises(OpenAlignError, match=rf"no texts.*1 files beside the tars are not read, the first: {name}"):
+        open_pairs(tmp_path)

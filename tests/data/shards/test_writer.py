@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openalign.data.pairs.open import open_pairs
 from openalign.data.shards import writer
-from openalign.data.shards.writer import ShardWriter
+from openalign.data.shards.writer import ShardWriter, _member_header
 from openalign.errors import OpenAlignError
 from tests.data.shards.written import JPEG, write
 
@@ -111,3 +113,13 @@ def test_what_a_killed_run_left_is_not_a_shard(tmp_path: Path) -> None:
     (tmp_path / ".shard-00003.0123456789ab.partial.tar").write_bytes((tmp_path / "shard-00000.tar").read_bytes())
     assert len(open_pairs(tmp_path)) == 8
     assert len(open_pairs(f"local://{tmp_path}")) == 8
+
+
+@given(
+    st.one_of(st.text(st.characters(codec="ascii"), min_size=1, max_size=110), st.text(min_size=1, max_size=40)),
+    st.one_of(st.integers(0, 1 << 20), st.integers(8**11 - 2, 8**11 + 2)),
+)
+def test_headers_of_members_are_those_of_tarfile(name: str, size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    assert bytes(_member_header(name, size)) == member.tobuf(tarfile.PAX_FORMAT)

@@ -172,3 +172,47 @@ def test_a_header_that_is_repeated_where_files_were_joined_is_no_row(tmp_path: P
     assert len(read_table(tmp_path / "t.csv", problems=problems)) == 3 * rows + 1
     assert counted(problems) == {Kind.ROW_NOT_PARSED: 2}
     assert f"row {rows + 1} repeats the header" in problems[0]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '"image", "text", "tags"',
+        'image, "text", tags',
+        "image, text, tags",
+        "image,text,tags",
+        '"Image","text", "tags"',
+    ],
+)
+@pytest.mark.parametrize("row", ['{0}.jpg, "a {0}, or ""b""", red', '"{0}.jpg", "a {0}, or ""b""", "red"'])
+def test_a_header_with_blanks_around_quotation_marks_names_the_columns(tmp_path: Path, header: str, row: str) -> None:
+    (tmp_path / "t.csv").write_text("\n".join([header, row.format("one"), row.format("two")]) + "\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table["image"].to_pylist() == ["one.jpg", "two.jpg"] and table["tags"].to_pylist() == ["red", "red"]
+    assert table["text"].to_pylist() == ['a one, or "b"', 'a two, or "b"']
+
+
+@pytest.mark.parametrize("comments", ["# made by a tool\n", "#\n\n# one, two\n# 3; 4\n", "\ufeff# exported, 2024\r\n"])
+@pytest.mark.parametrize(
+    "header", ["image,caption,id", "#image,caption,id", "# caption, image, id", '"image","caption",id']
+)
+def test_comments_before_the_header_are_no_part_of_the_table(tmp_path: Path, comments: str, header: str) -> None:
+    first, second = ("a.jpg", "one") if header.find("im") < header.find("cap") else ("one", "a.jpg")
+    (tmp_path / "t.csv").write_text(f"{comments}{header}\n{first},{second},7\nx,y\n", encoding="utf-8")
+    problems: list[str] = []
+    table = read_table(tmp_path / "t.csv", problems=problems)
+    assert table.to_pylist() == [{"image": "a.jpg", "text": "one", "id": "7"}]
+    assert counted(problems) == {Kind.ROW_NOT_PARSED: 1}
+
+
+def test_lines_are_numbered_with_the_comments(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"# one\n# two\nimage,text\na.jpg,b\nb.jpg,\xff\nc.jpg,gr\xc3\xbcn\n")
+    problems: list[str] = []
+    assert len(read_table(path, problems=problems)) == 2 and "line 5 is not UTF-8" in problems[0]
+
+
+@pytest.mark.parametrize("first", ["#1.jpg,one", "#hash.png,two"])
+def test_an_image_whose_name_begins_with_a_hash_is_a_row(tmp_path: Path, first: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{first}\nb.jpg,more\n")
+    assert len(read_table(tmp_path / "t.csv")) == 2

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalign.data.files import text_source
+from openalign.data.left_out import counted
 from openalign.data.tables import json_lines
 from openalign.data.tables.read import read_table
 
@@ -56,9 +57,9 @@ def test_a_nesting_is_found_across_the_blocks_that_a_file_is_read_in(
     for block in (1, 7, 64, 100_000):
         monkeypatch.setattr(json_lines, "_BLOCK_BYTES", block)
         path.write_text("\n".join(shallow))
-        assert not json_lines._is_nested_deeply(text_source.TableSource(path))
+        assert not json_lines._could_crash(text_source.TableSource(path))
         path.write_text("\n".join([*shallow, deep, *shallow]))
-        assert json_lines._is_nested_deeply(text_source.TableSource(path))
+        assert json_lines._could_crash(text_source.TableSource(path))
 
 
 def test_brackets_in_a_text_do_not_count_as_nesting(tmp_path: Path) -> None:
@@ -126,3 +127,22 @@ def test_a_line_that_is_null_is_left_out_before_a_reader_sees_it(
     problems: list[str] = []
     assert read_table(path, problems=problems)["text"].to_pylist()[-1] == "null"
     assert problems == [f"{path} line {start.count(chr(10)) + 1} is not a JSON object, and is left out"]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.ndjson", "t.json"])
+@pytest.mark.parametrize("between", ["\n", "\n\n", ",\n"])
+def test_objects_over_several_lines_are_read(tmp_path: Path, name: str, between: str) -> None:
+    rows = [{"image": f"{number}.jpg", "text": f"text {number}", "tags": {"n": number}} for number in range(3000)]
+    (tmp_path / name).write_text(between.join(json.dumps(row, indent=2) for row in rows))
+    problems: list[str] = []
+    table = read_table(tmp_path / name, problems=problems)
+    assert table["text"].to_pylist() == [row["text"] for row in rows] and not problems
+
+
+@pytest.mark.parametrize("damage", ['{\n  "image": "x.jpg",\n  "text": \n}', '{\n  "image": "x.jpg"\n  "text": "x"\n}'])
+def test_a_damaged_object_over_several_lines_is_told_with_its_line(tmp_path: Path, damage: str) -> None:
+    rows = [json.dumps({"image": f"{number}.jpg", "text": f"text {number}"}, indent=1) for number in range(4)]
+    (tmp_path / "t.jsonl").write_text("\n".join([*rows[:2], damage, *rows[2:]]))
+    problems: list[str] = []
+    assert len(read_table(tmp_path / "t.jsonl", problems=problems)) == 4
+    assert counted(problems) == {"rows that cannot be parsed": 1} and "line 9 begins no JSON object" in problems[0]

@@ -9,31 +9,32 @@ import numpy as np
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.beside.fields import (
+    FIELDS_SUFFIX,
+    captions_of_fields,
+    read_fields,
+)
+from openalign.data.pairs.beside.maps import without_maps
+from openalign.data.pairs.beside.shared import shared_texts
+from openalign.data.pairs.beside.texts import (
+    TEXT_SUFFIXES,
+    Beside,
+    are_numbers,
+    captions_in,
+    read_texts,
+    texts_beside,
+)
+from openalign.data.pairs.beside.unused import unused_json
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files, looks_like_image
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
-from openalign.data.pairs.maps import without_maps
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.pairs.texts_beside import (
-    FIELDS_SUFFIX,
-    TEXT_SUFFIXES,
-    Beside,
-    are_numbers,
-    captions_in,
-    captions_of_fields,
-    read_fields,
-    read_texts,
-    texts_beside,
-)
 from openalign.data.tables.combine import table_of
 from openalign.errors import OpenAlignError
 from openalign.options import option
-
-_SAMPLE = 50
-"""Texts by which is told whether such files hold captions."""
 
 
 class CaptionFiles:
@@ -48,16 +49,35 @@ class CaptionFiles:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
-        beside = source.beside
-        first = _first_captions(source.at, beside)
-        if first is None:
+        first = source.captions
+        return None if first is None else self._finding(source, source.at, f"it holds {first}")
+
+    def find_asked(self, source: Source) -> Finding | None:
+        """What `find` gives, also where JSON files hold their captions in a field that the user names."""
+        if not isinstance(source.at, Path) or not source.is_folder or not source.beside.texts:
             return None
-        splits = split_folders({image.rpartition("/")[0] for image in source.images})
+        first = source.captions or min(file for each in source.beside.texts.values() for file in each.values())
+        return self._finding(source, source.at, f"it holds {first}")
+
+    def _finding(self, source: Source, folder: Path, why: str) -> Finding:
+        beside = source.beside
+        images = [image for image in source.images if image not in source.maps or image in beside.texts]
+        splits = split_folders({image.rpartition("/")[0] for image in images})
+        if beside.elsewhere and list(splits) == [""]:
+            splits = {"": [""]}
         problems = source.outside(splits)
-        if alone := _alone(source.at, source.files, beside, len(source.images)):
+        if beside.elsewhere and any(splits):
+            problems.append(
+                f"{source.name}: {len(beside.elsewhere):,} texts lie outside the folders of the splits, the first: "
+                f"{next(iter(beside.elsewhere))}: to have them read, call their folder `captions` and that of the "
+                "images `images`"
+            )
+        alone = _alone(folder, source.files, beside, len(source.images))
+        if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
-        return Finding(f"it holds {first}", source.parts(splits), problems)
+        problems += unused_json(folder, source.name, sorted({*beside.fields_alone} - {*alone}))
+        return Finding(why, source.parts(splits), problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
@@ -66,6 +86,9 @@ class CaptionFiles:
         beside = _chosen(folder, texts_beside(every, files), options)
         images = without_maps(every, name, problems, beside.texts)
         texts = _texts_of(folder, images, beside, options, problems)
+        known = set(images)
+        own = {file: [each for each in found if each in known] for file, found in beside.shared.items()}
+        problems += shared_texts(folder, {file: found for file, found in own.items() if len(found) > 1})
         rows, captions = [], []
         for row, found in enumerate(texts.captions):
             if found is None and options.need_text:
@@ -136,15 +159,35 @@ def _texts_of(folder: Path, images: Sequence[str], beside: Beside, options: Read
         folder, [each[FIELDS_SUFFIX] for each in beside.texts.values() if FIELDS_SUFFIX in each], problems
     )
     fields = [objects.get(beside.texts.get(image, {}).get(FIELDS_SUFFIX, ""), {}) for image in images]
-    if (wanted is not None and suffix is None) or any(image not in captions for image in images):
+    without = {image for image in images if not any(map(str.strip, captions.get(image) or ()))}
+    if (wanted is not None and suffix is None) or without:
         from_fields, field = captions_of_fields(fields, None if suffix else wanted)
         if field is not None and suffix is None:
             for image, in_field in zip(images, from_fields, strict=True):
-                if in_field and image not in captions:
+                if in_field and image in without:
                     captions[image] = in_field
             taken |= {f"{field} in the .json file beside each image": None}
+    problems += _other_captions(folder, images, captions, fields) if wanted is None else []
     table = table_of(fields) if objects else pa.table({})
     return _Texts([captions.get(image, []) for image in images], table, ", else ".join(taken))
+
+
+def _other_captions(
+    folder: Path, images: Sequence[str], captions: dict[str, list[str] | None], fields: Sequence[dict[str, Any]]
+) -> list[str]:
+    """A note on texts in JSON files that differ from those which were taken, and could be taken instead."""
+    found, field = captions_of_fields(fields, None)
+    differing = [
+        image
+        for image, texts in zip(images, found, strict=True)
+        if texts and any(map(str.strip, captions.get(image) or ())) and not set(texts) <= set(captions[image] or ())
+    ]
+    if not differing:
+        return []
+    return [
+        f"{folder}: {len(differing):,} images have another text in the field {field!r} of their JSON files, the first: "
+        f"{differing[0]}: {option(text_column=field)} takes these"
+    ]
 
 
 def _captions_of_files(
@@ -188,18 +231,12 @@ def _alone(folder: Path, files: Sequence[str], beside: Beside, images: int) -> l
     looking = [file for file in files if looks_like_image(file)]
     alone = beside if len(looking) == images else texts_beside(looking, files)
     folders = {texts[FIELDS_SUFFIX].rpartition("/")[0] for texts in beside.texts.values() if FIELDS_SUFFIX in texts}
-    fields = read_fields(folder, [each for each in alone.fields_alone if each.rpartition("/")[0] in folders], [])
+    fields = read_fields(folder, [each for each in alone.fields_alone if _could_be_of_an_image(each, folders)], [])
     captions, _ = captions_of_fields(list(fields.values()), None)
     return sorted([*alone.alone, *(file for file, found in zip(fields, captions, strict=True) if found)])
 
 
-def _first_captions(folder: Path, beside: Beside) -> str | None:
-    """A caption file, by name; None if there are none, or they hold no captions but numbers or other fields."""
-    files = [file for texts in beside.texts.values() for suffix, file in texts.items() if suffix in TEXT_SUFFIXES]
-    for some in (files, list(beside.seconds.values())):
-        texts = read_texts(folder, some[:_SAMPLE], [])
-        if some and not are_numbers(text for text in texts.values() if text):
-            return some[0]
-    jsons = [texts[FIELDS_SUFFIX] for texts in beside.texts.values() if FIELDS_SUFFIX in texts]
-    fields = read_fields(folder, jsons[:_SAMPLE], [])
-    return jsons[0] if captions_of_fields(list(fields.values()), None)[1] else None
+def _could_be_of_an_image(file: str, folders: set[str]) -> bool:
+    """Whether a JSON file lies in one of `folders`, and is not about the folder, as `metadata.json` of an album is."""
+    folder, _, name = file.rpartition("/")
+    return folder in folders and name.lower() != "metadata.json"

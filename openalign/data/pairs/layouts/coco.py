@@ -2,25 +2,32 @@
 
 import mmap
 import re
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
+
+import pyarrow as pa
 
 from openalign.data.pairs.combine import combined
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_table
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of, standard_split_of
+from openalign.data.pairs.layouts.split_column import names_of_splits, rows_of_splits
+from openalign.data.pairs.layouts.splits import UNNAMED
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.split_names import split_of, standard_split_of
 from openalign.errors import OpenAlignError
 
 _IMAGES = re.compile(rb'"images"\s*:\s*\[')
 _CAPTION = re.compile(rb'"caption"\s*:|"sentences"\s*:')
-_SPLIT = re.compile(rb'"split"\s*:\s*"(\w{1,40})"')
+_SPLIT = re.compile(rb'"split"\s*:\s*(?:"([^"\\]{0,40})"|null)|"file_?name"\s*:')
 _NAME = re.compile(rb'"file_?name"\s*:\s*"([^"\\]+)"')
+_AN_IMAGE = b"the name of an image"
 _MOST_NAMES = 500
 _ENDS = 1 << 18
 """Bytes at the start and at the end of a file in which captions are looked for."""
@@ -60,7 +67,7 @@ class Coco:
         for part in parts:
             file, split = _file_and_split(Path(part))
             named = _images_of(name, file)
-            pairs = pairs_of_table(str(file), file, options, named, {"split": split} if split else {})
+            pairs = pairs_of_table(str(file), file, options, named, partial(_rows_of_split, split=split))
             read.append(named.with_unnamed(pairs) if named and not split and _is_alone(file) else pairs)
         if len({_file_and_split(Path(part))[1] or split_of(Path(part).name) for part in parts}) < len(parts):
             files = [_file_and_split(Path(part))[0] for part in parts]
@@ -101,7 +108,15 @@ def _has_images(file: Path) -> bool:
 def _splits_in(file: Path) -> list[str]:
     """The splits that the images of a file belong to, in order; none if it does not say."""
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return list(dict.fromkeys(found[1].decode() for found in _SPLIT.finditer(content)))
+        found = Counter(each[1] if each[0].startswith(b'"s') else _AN_IMAGE for each in _SPLIT.finditer(content))
+    images = found.pop(_AN_IMAGE, 0)
+    told = [(value or b"").decode(errors="replace") for value in found]
+    names = names_of_splits([*told, *([""] if told and found.total() < images else [])])
+    return sorted(dict.fromkeys(names), key=lambda name: name == UNNAMED)
+
+
+def _rows_of_split(table: pa.Table, split: str) -> pa.Table:
+    return table.take(pa.array(rows_of_splits(table).get(split, []), pa.int64())) if split else table
 
 
 def _images_of(source: str, file: Path) -> NamedImages | None:

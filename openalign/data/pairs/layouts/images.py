@@ -8,17 +8,18 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.beside.maps import without_maps
+from openalign.data.pairs.beside.unused import unused_json
+from openalign.data.pairs.class_levels import FOLDERS, are_views, nested_classes
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files
-from openalign.data.pairs.layouts.class_folders import are_views
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.table_beside import candidates
-from openalign.data.pairs.maps import without_maps
+from openalign.data.pairs.layouts.table_beside import candidates, why_not
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.pairs.texts_beside import TEXT_SUFFIXES
 from openalign.data.tables.suffixes import table_suffix
+from openalign.options import option
 
 _MAY_HOLD_TEXTS = re.compile(r"caption|annotation|metadata|prompt|description|texts?\b", re.IGNORECASE)
 """In the name of a text or JSON file that could say something of the images beside it."""
@@ -47,18 +48,29 @@ class Images:
 
 def _passed_over(source: Source) -> list[str]:
     """Messages on files that look like texts of the images, and are not, as the layouts before this one found."""
+    tables = [
+        file for file in candidates(source) if table_suffix(file) or _MAY_HOLD_TEXTS.search(file.rpartition("/")[2])
+    ]
     problems: list[str] = [
-        LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} names no image that is there: to use it, give the table")
-        for table in candidates(source)
-        if table_suffix(table) or _MAY_HOLD_TEXTS.search(table.rpartition("/")[2])
+        LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} {reason or 'names images'}: to use it, give the table")
+        for table, reason in why_not(source, tables).items()
     ]
     if are_views(source.own_images):
         problems.append(
             f"{source.name}: its folders hold images of the same names, so the names of the folders are not taken for "
-            "texts; to read one of them, give that folder"
+            f"texts; to read one of them, give that folder; {option(layout='class-folders')} takes them all the same"
         )
-    beside = source.beside.texts
-    if files := [file for each in beside.values() for suffix, file in each.items() if suffix in TEXT_SUFFIXES]:
-        message = f"{source.name}: {len(files):,} text files beside images hold no captions, the first: {files[0]}"
-        problems.append(LeftOut(Kind.FILE_NOT_USED, message, len(files)))
-    return problems
+    elif levels := nested_classes(source.own_images):
+        path = "/".join(levels)
+        problems.append(
+            f"{source.name}: the names of its folders, such as {path}, may say what the images show: "
+            f"{option(layout='class-folders')} takes the last ({levels[-1]}), with {option(text_column=FOLDERS)} all "
+            f"of them, with {option(text_column='folder_1')} the first"
+        )
+    told = set(tables)
+    if texts := [file for file in source.beside.alone if file not in told]:
+        message = f"{source.name}: {len(texts):,} text files are of no single image, the first: {texts[0]}"
+        problems.append(LeftOut(Kind.FILE_NOT_USED, message, len(texts)))
+    others = [file for file in source.beside.fields_alone if file not in told]
+    assert isinstance(source.at, Path)
+    return [*problems, *source.unread_texts(), *unused_json(source.at, source.name, others)]

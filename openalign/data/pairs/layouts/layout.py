@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.options import ReadOptions
@@ -53,4 +53,13 @@ class Layout(Protocol):
 
         Raises `OpenAlignError` if nothing of them can be read, or a column does not exist.
         """
+        ...
+
+
+@runtime_checkable
+class Choosable(Protocol):
+    """A layout that data may have although they do not look like it, where the user says so."""
+
+    def find_asked(self, source: Source) -> Finding | None:
+        """What `find` gives, and the parts of data that the user says have this layout; None if they cannot."""
         ...

@@ -33,7 +33,7 @@ class MetadataFolder:
         tables = [file for file in source.files if _is_metadata(file)]
         if not tables:
             return None
-        splits = split_folders({file.rpartition("/")[0] for file in source.images or tables})
+        splits = split_folders({file.rpartition("/")[0] for file in source.own_images or tables})
         if list(splits) == [""]:
             splits = {"": [""]}
         more = f" and {len(tables) - 1:,} more" if len(tables) > 1 else ""

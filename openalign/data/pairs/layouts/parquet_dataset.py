@@ -7,14 +7,18 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.from_tables import pairs_of_tables
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.split_names import split_of
 from openalign.data.tables.datasets import missing_parts
+from openalign.data.tables.hub.card import card_of
+from openalign.data.tables.hub.configurations import Configuration, by_folders, declared, splits_of
 from openalign.errors import OpenAlignError
+from openalign.options import option
 
 
 class ParquetDataset:
@@ -30,11 +34,12 @@ class ParquetDataset:
         files = [file for file in source.files if file.lower().endswith(".parquet") and not _is_about(file, source)]
         if not files:
             return None
-        splits: dict[str, list[PathOrUrl]] = {}
-        for file in files:
-            splits.setdefault(split_of(file), []).append(source.child(file))
+        problems: list[str] = []
+        splits: dict[str, list[PathOrUrl]] = {
+            split: source.children(each) for split, each in _splits_of(source, files, problems).items()
+        }
         more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
-        return Finding(f"it holds {files[0]}{more}", splits, source.loose_images("Parquet files"))
+        return Finding(f"it holds {files[0]}{more}", splits, [*problems, *source.loose_images("Parquet files")])
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         local = [part for part in parts if isinstance(part, Path)]
@@ -42,6 +47,40 @@ class ParquetDataset:
             raise OpenAlignError(f"{name} is at a URL: Parquet files there are read by `openalign curate`")
         pairs = pairs_of_tables(name, local, options)
         return replace(pairs, problems=(*missing_parts(map(str, local)), *pairs.problems))
+
+
+def _splits_of(source: Source, files: Sequence[str], problems: list[str]) -> dict[str, list[str]]:
+    """The files of each split; those of configurations, declared in `README.md` or by their folders, stay apart."""
+    known = _declared(source, files, problems) or by_folders(files, split_of)
+    if len(known) > 1:
+        names = ", ".join(f"{each.name} (the default)" if each.is_default else each.name for each in known)
+        problems.append(
+            f"{source.name} holds several configurations, which are data sets of their own: {names}; "
+            f"{option('split')} chooses a split of one"
+        )
+    if known:
+        return splits_of(known)
+    splits: dict[str, list[str]] = {}
+    for file in files:
+        splits.setdefault(split_of(file), []).append(file)
+    return splits
+
+
+def _declared(source: Source, files: Sequence[str], problems: list[str]) -> list[Configuration]:
+    """The configurations in `README.md` with the Parquet files of each; files that are in none are told."""
+    card = card_of(source.at, about=b"configs") if isinstance(source.at, Path) and source.chosen is None else {}
+    ours = set(files)
+    known = []
+    for each in declared(card, source.files, split_of):
+        its = {split: [file for file in some if file in ours] for split, some in each.files.items()}
+        known.append(replace(each, files={split: some for split, some in its.items() if some}))
+        message = f"{source.name}: README.md names files of `{each.name}` that are not there"
+        problems += [LeftOut(Kind.FILE_MISSING, f"{message}: {pattern}") for pattern in each.missing]
+    used = {file for each in known for some in each.files.values() for file in some}
+    if used and (unused := sorted(ours - used)):
+        message = f"{source.name}: {len(unused):,} Parquet files are not in the `configs` of README.md"
+        problems.append(LeftOut(Kind.FILE_NOT_USED, f"{message}, the first: {unused[0]}", len(unused)))
+    return [each for each in known if each.files]
 
 
 def _is_about(file: str, source: Source) -> bool:
@@ -58,11 +97,17 @@ def _is_about(file: str, source: Source) -> bool:
 
 
 def _holds_images(file: Path) -> bool:
-    """Whether a column holds bytes, alone or in objects; also if the file cannot be read."""
+    """Whether a column holds bytes or lists of numbers, alone or in objects; also if the file cannot be read."""
     try:
         schema = pq.read_schema(file)
     except (OSError, pa.ArrowException):
         return True
     kinds = [field.type for field in schema]
     inner = [field.type for kind in kinds if pa.types.is_struct(kind) for field in kind]
-    return any(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) for kind in (*kinds, *inner))
+    return any(_may_be_images(kind) for kind in (*kinds, *inner))
+
+
+def _may_be_images(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return bool(pa.types.is_uint8(kind.value_type)) or _may_be_images(kind.value_type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

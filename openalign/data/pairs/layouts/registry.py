@@ -7,7 +7,7 @@ from openalign.data.pairs.layouts.caption_files import CaptionFiles
 from openalign.data.pairs.layouts.class_folders import ClassFolders
 from openalign.data.pairs.layouts.coco import Coco
 from openalign.data.pairs.layouts.images import Images
-from openalign.data.pairs.layouts.layout import Finding, Layout
+from openalign.data.pairs.layouts.layout import Choosable, Finding, Layout
 from openalign.data.pairs.layouts.metadata_folder import MetadataFolder
 from openalign.data.pairs.layouts.parquet_dataset import ParquetDataset
 from openalign.data.pairs.layouts.saved_dataset import SavedDataset
@@ -94,7 +94,7 @@ def layout_called(name: str) -> Layout:
 
 def _asked(source: Source, name: str) -> Recognised:
     layout = layout_called(name)
-    finding = layout.find(source)
+    finding = layout.find_asked(source) if isinstance(layout, Choosable) else layout.find(source)
     if finding is None:
         raise UsageError(f"{source.name} is not in the layout {name}, which is recognised by {layout.recognised_by}")
     return Recognised(layout, finding)

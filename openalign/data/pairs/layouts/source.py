@@ -9,11 +9,15 @@ from urllib.parse import urlsplit
 
 from openalign.data.files import remote
 from openalign.data.files.walk import files_below
+from openalign.data.images.maps import maps_among
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.beside.maps import maps_left_out
+from openalign.data.pairs.beside.texts import Beside, first_captions, texts_beside
+from openalign.data.pairs.beside.unused import unread_texts
 from openalign.data.pairs.folder_files import image_files, unread_files
-from openalign.data.pairs.maps import without_maps
-from openalign.data.pairs.texts_beside import Beside, texts_beside
+from openalign.data.pairs.named_images import NamedImages
 from openalign.data.shards.find import is_pattern, matching
+from openalign.data.split_names import standard_split_of
 from openalign.errors import OpenAlignError
 
 PathOrUrl = Path | str
@@ -98,14 +102,29 @@ class Source:
         return image_files(self.files, folder)
 
     @cached_property
+    def maps(self) -> dict[str, str]:
+        """Those of `images` that are masks or the like of others, with those others."""
+        return maps_among(self.images)
+
+    @cached_property
     def own_images(self) -> list[str]:
         """Those of `images` that are no masks or the like of others."""
-        return without_maps(self.images, self.name, [])
+        return [image for image in self.images if image not in self.maps] if self.maps else self.images
+
+    @cached_property
+    def named_images(self) -> NamedImages:
+        """The images below a folder, by the names that tables give them."""
+        return NamedImages(Path(self.at), self.files, split_of=standard_split_of)
 
     @cached_property
     def beside(self) -> Beside:
         """The text files of each of `images`."""
         return texts_beside(self.images, self.files)
+
+    @cached_property
+    def captions(self) -> str | None:
+        """One of these text files that holds a caption; None if none does."""
+        return first_captions(self.at, self.beside) if isinstance(self.at, Path) and self.is_folder else None
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:
@@ -132,10 +151,13 @@ class Source:
         """A message on the images that lie in none of the folders of the splits."""
         tops = tuple(f"{each}/" for some in folders.values() for each in some)
         others = [] if list(folders) == [""] else [image for image in self.images if not image.startswith(tops)]
-        if not others:
-            return []
-        message = f"{self.name}: {len(others):,} images lie beside the folders of the splits, the first: {others[0]}"
-        return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(others))]
+        maps = {image: self.maps[image] for image in others if image in self.maps}
+        others = [image for image in others if image not in maps]
+        found: list[str] = [maps_left_out(maps, self.name)] if maps else []
+        if others:
+            lie = f"{len(others):,} images lie beside the folders of the splits, the first: {others[0]}"
+            found.append(LeftOut(Kind.IMAGE_OUTSIDE, f"{self.name}: {lie}", len(others)))
+        return found
 
     def loose_images(self, what: str) -> list[str]:
         """A message on the images in a folder whose images are those in `what`; a note if `what` may name them."""
@@ -145,6 +167,10 @@ class Source:
         if what != "shards":
             return [f"{message}: they are read only where a row names them instead of holding its image"]
         return [LeftOut(Kind.IMAGE_OUTSIDE, message, len(self.images))]
+
+    def unread_texts(self) -> list[str]:
+        """Messages on the text and JSON files with the names of images, for a layout that takes none of them."""
+        return unread_texts(self.at, self.name, self.beside, self.captions) if isinstance(self.at, Path) else []
 
     def children(self, relative: Iterable[str]) -> list[PathOrUrl]:
         """`child` of each."""

@@ -1,32 +1,16 @@
-"""The splits of a data set, by the usual words in the names of files and folders."""
+"""The splits of a data set, by the names of files and folders, and which of them is read."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from openalign.data.split_names import same_split, split_of, standard_word
 from openalign.errors import OpenAlignError, UsageError
 from openalign.options import option
 
 ALL_SPLITS = "all"
 UNNAMED = "unnamed"
 """The split of files whose names tell none, beside others that do."""
-_WORDS = {
-    "train": ("train", "training", "trn"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing", "eval", "heldout", "holdout"),
-}
-_NAMES = {word: split for split, words in _WORDS.items() for word in words}
-_BETWEEN_WORDS = re.compile(r"[^a-z]+")
 _Part = TypeVar("_Part")
-
-
-def split_of(name: str) -> str:
-    """The split that the name of a file or folder tells: `cc3m-train-0001.tar` -> `train`; "" if it tells none.
-
-    The name is that of the data set: `val2017` -> `val`. Words within words do not count (`trainer`, `contest`).
-    """
-    words = _BETWEEN_WORDS.split(name.lower())
-    return next((word for word in words if word in _NAMES), "")
 
 
 def split_folders(folders: Iterable[str]) -> dict[str, list[str]]:
@@ -43,7 +27,7 @@ def split_folders(folders: Iterable[str]) -> dict[str, list[str]]:
     beside = {path[len(common)] if len(path) > len(common) else "" for path in paths}
     told = {name: split_of(name) for name in sorted(beside) if name}
     if not any(told.values()) or (
-        not all(told.values()) and len({_NAMES[split] for split in told.values() if split}) < 2
+        not all(told.values()) and len({standard_word(split) for split in told.values() if split}) < 2
     ):
         return {"": ["/".join(common)]}
     found: dict[str, list[str]] = {}
@@ -60,16 +44,6 @@ def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return first[: min(len(first), len(last)) if same is None else same]
 
 
-def standard_split_of(name: str) -> str:
-    """`train`, `validation` or `test`, whatever word for it a name has; "" if it tells none."""
-    return _NAMES.get(split_of(name), "")
-
-
-def same_split(one: str, other: str) -> bool:
-    """Whether two names of splits mean the same one: `val` and `validation`."""
-    return _NAMES.get(one.lower(), one.lower()) == _NAMES.get(other.lower(), other.lower())
-
-
 def chosen_parts(
     name: str, splits: Mapping[str, Sequence[_Part]], chosen: str | None, *, mixing: bool
 ) -> tuple[str, list[_Part]]:
@@ -81,16 +55,31 @@ def chosen_parts(
     """
     splits = {split or UNNAMED: parts for split, parts in splits.items()} if len(splits) > 1 else splits
     known = ", ".join(splits)
-    if chosen is None and len(splits) > 1 and not mixing:
+    # Splits of other configurations than the default one are read only where they are named.
+    own = {split: parts for split, parts in splits.items() if "/" not in split} or splits if chosen is None else splits
+    if chosen is None and len(own) > 1 and not mixing:
         raise OpenAlignError(
             f"{name} holds several splits ({known}): choose one with {option('split')} (the setting `split`), "
             f"or all of them with {option(split=ALL_SPLITS)}"
         )
     if chosen in (None, ALL_SPLITS):
-        only = next(iter(splits), "") if len(splits) == 1 else ALL_SPLITS
-        return only, [part for parts in splits.values() for part in parts]
-    found = next((split for split in splits if same_split(split, chosen or "")), None)
+        only = next(iter(own), "") if len(own) == 1 else ALL_SPLITS
+        return only, [part for parts in own.values() for part in parts]
+    found = _meant(list(splits), chosen or "")
     if not found:
         listed = f"its splits are {known}" if any(splits) else "it has no splits"
         raise UsageError(f"{name} has no split {chosen!r}: {listed}")
-    return found, list(splits[found])
+    split = found[0] if len(found) == 1 else standard_word(found[0])
+    return split, [part for each in found for part in splits[each]]
+
+
+def _meant(splits: Sequence[str], chosen: str) -> list[str]:
+    """The splits that a name stands for: that of this very name, else all with another word for it (`val`, `valid`).
+
+    The name of a configuration with one split stands for that: `de` for `de/train`.
+    """
+    if chosen and chosen in splits:
+        return [chosen]
+    of_configuration = [split for split in splits if split.partition("/")[0] == chosen]
+    same = [split for split in splits if split and same_split(split, chosen)]
+    return same or (of_configuration if len(of_configuration) == 1 else [])

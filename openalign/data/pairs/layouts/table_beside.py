@@ -1,43 +1,38 @@
 """A table beside images, under any name, that names them: Flickr8k's `captions.txt`, tables of Kaggle and others."""
 
 import csv
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.files.charset import decode_detected, decode_marked
-from openalign.data.files.text_source import TableSource
-from openalign.data.images.formats import is_image_name
+from openalign.data.files.damage import reason_of
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.class_names import are_ids
+from openalign.data.pairs.class_names import are_ids, tables_of_names
 from openalign.data.pairs.combine import combined
+from openalign.data.pairs.evidence.labels import are_numbers
+from openalign.data.pairs.evidence.one_hot import classes_in
+from openalign.data.pairs.evidence.peek import Columns, first_columns, is_image_file
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_each
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of, standard_split_of
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.tables.suffixes import packing_of, table_suffix
+from openalign.data.split_names import split_of, standard_split_of
+from openalign.data.tables.columns import LABEL_NAMES, usual_name
+from openalign.data.tables.suffixes import table_suffix
 from openalign.errors import OpenAlignError
 
-_PEEKED_BYTES = 1 << 16
-_PEEKED_ROWS = 200
 _OWN_STEMS = ("metadata", "pairs")
 """Names of tables that layouts of their own read."""
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
-_IMAGES = re.compile(rb'"images"\s*:\s*\[')
-_JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
-_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_MOST_SHOWN = 3
+_LONGEST_SHOWN = 40
 
 
 class TableBeside:
@@ -53,17 +48,16 @@ class TableBeside:
         found = candidates(source)
         if not found:
             return None
-        named = NamedImages(source.at, source.files, split_of=standard_split_of)
-        tables = [file for file in found if _names_images(source.at / file, named)]
+        reasons = why_not(source, found)
+        tables = [file for file, reason in reasons.items() if not reason]
         if not tables:
             return None
+        if rows := [file for file in tables if not _is_of_classes(source.at / file)]:  # 0, 1 could be ids of images
+            tables = rows
         splits: dict[str, list[PathOrUrl]] = {}
         for file in tables:
             splits.setdefault(split_of(file), []).append(source.child(file))
-        others = [file for file in found if file not in tables and not file.lower().endswith((".txt", ".json"))]
-        problems = [
-            LeftOut(Kind.FILE_NOT_USED, f"{source.child(file)} names no image that is there") for file in others
-        ]
+        problems = _not_used(source, {file: reason for file, reason in reasons.items() if reason})
         only_json = all(file.lower().endswith(".json") for file in tables)  # which may be any list of the files
         gives_texts = not (only_json and any(_stem(file) in _OWN_STEMS and table_suffix(file) for file in source.files))
         return Finding(f"{tables[0]} names images that are there", splits, gives_texts=gives_texts, problems=problems)
@@ -75,6 +69,25 @@ class TableBeside:
         _check_apart(name, read)
         pairs = combined(name, read, problems) if len(read) > 1 else replace(read[0], name=name)
         return named.with_unnamed(pairs) if _is_alone(tables) else pairs
+
+
+def _not_used(source: Source, reasons: Mapping[str, str]) -> list[str]:
+    """A message on each table that is not read; texts and JSON may be anything, and names of classes are no rows."""
+    return [
+        LeftOut(Kind.FILE_NOT_USED, f"{source.child(file)} {reason}")
+        for file, reason in reasons.items()
+        if not file.lower().endswith((".txt", ".json")) and not _is_of_classes(Path(source.child(file)))
+    ]
+
+
+def _is_of_classes(table: Path) -> bool:
+    """Whether a table is called as those of the names of classes are, and names no files."""
+    if table.absolute() not in tables_of_names([table.absolute().parent]):
+        return False
+    try:
+        return not any(is_image_file(value) for values in first_columns(table).values() for value in values)
+    except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError):
+        return False
 
 
 def _check_apart(name: str, read: Sequence[Pairs]) -> None:
@@ -96,9 +109,10 @@ def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
     images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
     every = set(source.files)
+    of_images = {file for texts in source.beside.texts.values() for file in texts.values()}
     found = []
     for file in source.files:
-        if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images:
+        if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images or file in of_images:
             continue
         own = _stem(file) in _OWN_STEMS and table_suffix(file) is not None
         own = own or file.endswith((".index.parquet", "_stats.json", CHECKSUMS))
@@ -112,22 +126,50 @@ def _stem(file: str) -> str:
     return file.rpartition("/")[2].partition(".")[0].lower()
 
 
-def _names_images(table: Path, named: NamedImages) -> bool:
-    """Whether the first rows of a table have a cell that names an image which is there, and one that may be a text."""
+def why_not(source: Source, tables: Sequence[str]) -> dict[str, str]:
+    """Why each of some `candidates` is not read, as the end of a sentence; "" if it names images and may give texts."""
+    return {file: _why_not(Path(source.child(file)), source.named_images) for file in tables}
+
+
+def _why_not(table: Path, named: NamedImages) -> str:
+    """ "" if a table has a column that names images which are there, and one that may be a text; else why not."""
     try:
-        rows = list(_first_rows(table))
-    except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError):
-        return False  # whoever gives the table itself learns why
-    if not rows:
-        return False
-    widest = max(map(len, rows))
-    columns = [[row[place] if place < len(row) else None for row in rows] for place in range(widest)]
-    naming = [named.are_named_by(column, table) for column in columns]
-    files = [names_images and any(map(_is_file, column)) for column, names_images in zip(columns, naming, strict=True)]
+        columns = first_columns(table)
+    except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError) as error:
+        return f"cannot be read as a table ({reason_of(error)})"
+    naming = [name for name, values in columns.items() if named.are_named_by(values, table)]
+    if not naming:
+        return f"names no image that is there: {_shown(columns)}; images are called {_some(sorted(named.images))}"
+    files = [name for name in naming if any(map(is_image_file, columns[name]))]
     # `apple` may be the name of apple.jpg and its text; the column that has the names of files names the images.
-    taken = files if any(files) else naming
-    others = [column for column, names_images in zip(columns, taken, strict=True) if not names_images]
-    return any(naming) and (any(map(_could_be_texts, others)) or table.suffix.lower() == ".json")
+    taken = files or [max(naming, key=lambda name: named.number_named(columns[name], table))]
+    others = {name: values for name, values in columns.items() if name and name not in taken}
+    if "" in naming or any(
+        map(_could_be_texts, others.values())
+    ):  # names anywhere in JSON: of its form nothing is known
+        return ""
+    if classes_in(list(columns), list(columns.values())) or _are_named_labels(others, table):
+        return ""
+    return f"names images that are there, but has no texts: {_shown(others)}"
+
+
+def _are_named_labels(columns: Columns, table: Path) -> bool:
+    """Whether there is a column of numbers of classes, and a file beside the table that may name them."""
+    label = usual_name(list(columns), LABEL_NAMES)
+    around = [table.absolute().parent, table.absolute().parent.parent]
+    return label is not None and are_numbers(columns[label]) and bool(tables_of_names(around))
+
+
+def _shown(columns: Columns) -> str:
+    """The columns in a message, the first ones with values."""
+    columns = {name: values for name, values in columns.items() if name}
+    first = [f"`{name}` holds {_some([each for each in values if each])}" for name, values in columns.items()]
+    return f"{', '.join(first[:_MOST_SHOWN]) or 'it has no columns'}{', ...' if len(first) > _MOST_SHOWN else ''}"
+
+
+def _some(values: Sequence[str]) -> str:
+    shown = [value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..." for value in values[:2]]
+    return ", ".join(map(repr, shown)) if shown else "nothing"
 
 
 def _could_be_texts(values: Sequence[str | None]) -> bool:
@@ -136,55 +178,7 @@ def _could_be_texts(values: Sequence[str | None]) -> bool:
     Of JSON only the names are looked at.
     """
     filled = [value for value in values if value]
-    return bool(filled) and not are_ids(filled) and not all(map(_is_file, filled))
-
-
-def _is_file(value: str | None) -> bool:
-    return value is not None and is_image_name(value.partition("#")[0])
-
-
-def _first_rows(table: Path) -> Iterator[list[str]]:
-    """The texts in the first rows."""
-    if table.suffix.lower() == ".parquet":
-        with pq.ParquetFile(table) as file:
-            batch = next(file.iter_batches(_PEEKED_ROWS), None)
-        yield from (list(_texts(row)) for row in (batch.to_pylist() if batch else ()))
-        return
-    source = TableSource.of(table, packing_of(table)).after_separator_line()
-    start = source.start(_PEEKED_BYTES)
-    lines = _decoded(start).splitlines()
-    lines = lines[:-1] if len(start) == _PEEKED_BYTES else lines  # the last one is cut off
-    suffix = table_suffix(table)
-    if table.suffix.lower() == ".json" and _IMAGES.search(start):
-        return  # annotations in the form of COCO: those with captions are a layout of their own
-    if table.suffix.lower() == ".json":
-        whole = "\n".join(lines)
-        names = [text for text in _JSON_TEXT.findall(whole) if _is_file(text)]
-        yield from ([name] for name in names or _JSON_KEY.findall(whole))
-    elif suffix in (".jsonl", ".ndjson"):
-        yield from (list(_texts(json.loads(line))) for line in lines[:_PEEKED_ROWS] if line.strip())
-    else:
-        lines = [line for line in lines[: _PEEKED_ROWS + 1] if line.strip()]
-        delimiter = source.separator or max("\t,;|", key=lambda each: lines[0].count(each) if lines else 0)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
-        yield from rows[1:] or rows  # without the header, if there is one
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, str):
-        yield value
-
-
-def _decoded(content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if error.start > len(content) - 4:
-            return content[: error.start].decode("utf-8-sig")
-    return (decode_marked(content) or decode_detected(content) or ("", ""))[0]
+    return bool(filled) and not are_ids(filled) and not all(map(is_image_file, filled))
 
 
 def _images_of(source: str, tables: Sequence[Path]) -> NamedImages:
@@ -193,7 +187,7 @@ def _images_of(source: str, tables: Sequence[Path]) -> NamedImages:
     for each in folders_up_to(source, folder):
         base, files = gathered([each])
         named = NamedImages(base, files, split_of=standard_split_of)
-        if all(_names_images(table, named) for table in tables):
+        if not any(_why_not(table, named) for table in tables):
             return named
     base, files = gathered([folder])
     return NamedImages(base, files, split_of=standard_split_of)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,10 @@ from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.from_tables import pairs_of_table
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
+from openalign.data.split_names import standard_split_of
 from openalign.data.tables.suffixes import JSON, PACKINGS, TABLE_SUFFIXES, TEXTS, table_suffix
 from openalign.errors import OpenAlignError
 
@@ -43,9 +46,13 @@ class TableFile:
         (table,) = parts
         if not isinstance(table, Path):
             raise OpenAlignError(f"{table} is the URL of a table: download the table and give the file")
-        pairs = pairs_of_table(name, table, options)
+        pairs = pairs_of_table(name, table, options, beside=partial(_images_beside, table.parent))
         folder = Path(remote.local_path(name))
         return _with_unnamed(pairs, table, folder) if folder.is_dir() else pairs
+
+
+def _images_beside(folder: Path) -> NamedImages:
+    return NamedImages(folder, files_below(folder), split_of=standard_split_of)
 
 
 def _with_unnamed(pairs: Pairs, table: Path, folder: Path) -> Pairs:

@@ -10,14 +10,14 @@ import pyarrow as pa
 from openalign.data.files.remote import is_url
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
-from openalign.data.pairs.layouts.splits import split_of
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
-from openalign.data.shards.find import beside_tars, is_pattern, is_tar, missing_tars, unread_shards
+from openalign.data.shards.find import beside_tars, is_pattern, is_tar, missing_tars, texts_beside_tars, unread_shards
 from openalign.data.shards.index import check_sidecars, read_indexes
 from openalign.data.shards.reader import ShardImages
 from openalign.data.shards.rows import MEMBER, SampleOptions, image_names
 from openalign.data.shards.sidecar import DIGEST
+from openalign.data.split_names import split_of
 from openalign.data.tables.combine import concatenated
 from openalign.errors import OpenAlignError
 
@@ -42,7 +42,8 @@ class WebDataset:
         more = f" and {len(tars) - 1:,} more" if len(tars) > 1 else ""
         is_whole = source.is_folder and (source.chosen is None or "*" in source.name)
         problems = [*missing_tars(own or source.files), *beside_tars(source.files)] if is_whole else []
-        problems += source.loose_images("shards") if is_whole and not own else []
+        if is_whole and not own:
+            problems += [*source.loose_images("shards"), *texts_beside_tars(source.files)]
         return Finding(f"it holds {PurePosixPath(tars[0]).name}{more}", splits, problems=problems)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:

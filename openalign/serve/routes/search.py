@@ -2,17 +2,17 @@
 
 import math
 import time
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated
 
-from fastapi import FastAPI, Request, UploadFile
+from fastapi import Depends, FastAPI, Request, UploadFile
 
 from openalign.errors import OpenAlignError
 from openalign.evaluation.prompts import TEMPLATES
 from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
-from openalign.search.query.language import parse_query
-from openalign.search.query.terms import Query
+from openalign.serve.asked import Asked, How, HowInForm, read_upload
 from openalign.serve.service import (
     FAILURES,
     PREFIXES,
@@ -26,9 +26,8 @@ from openalign.serve.service import (
     TextField,
     Texts,
     TextsField,
-    Top,
-    TopField,
     Upload,
+    Uploads,
 )
 from openalign.serve.wire import Answer, Found, Label, Labels
 from openalign.serve.work.queueing import items_of
@@ -37,31 +36,31 @@ from openalign.serve.work.queueing import items_of
 def add_search(app: FastAPI, service: Service) -> None:
     async def search(
         request: Request,
+        how: Annotated[How, Depends()],
         plus: Texts,
         minus: Texts,
         text: Text = "",
         query: QueryText = "",
         row: Row = None,
-        top: Top = 24,
     ) -> Found:
         """Images most similar to a text, to the image of `row`, or to both, with texts added and subtracted.
 
         `query` is all of it in one text, with weights: `2*at night - people + row:7`.
         """
-        asked = _Asked(text, query, plus, minus, top, row=row)
+        asked = Asked(text, query, plus, minus, how, row=row)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     async def search_by_image(
         request: Request,
+        how: Annotated[HowInForm, Depends()],
         plus: TextsField,
         minus: TextsField,
+        image: Uploads,
         text: TextField = "",
         query: QueryField = "",
-        image: Upload = None,
-        top: TopField = 24,
     ) -> Found:
-        """As GET, with an uploaded image."""
-        asked = _Asked(text, query, plus, minus, top, image=image)
+        """As GET, with uploaded images: `img:1` in `query` is the first; those not named there are added."""
+        asked = Asked(text, query, plus, minus, how, images=image)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     for prefix in PREFIXES:
@@ -69,59 +68,15 @@ def add_search(app: FastAPI, service: Service) -> None:
         app.post(f"{prefix}/search", responses=FAILURES)(search_by_image)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A search."""
-
-    text: str
-    query: str
-    plus: list[str]
-    minus: list[str]
-    top: int
-    row: int | None = None
-    image: UploadFile | None = None
-
-    def __post_init__(self) -> None:
-        if self.query.strip() and (self.text.strip() or self.plus or self.minus):
-            raise OpenAlignError("Give either `query`, which has signs of its own, or `text`, `plus` and `minus`.")
-
-    @cached_property
-    def written(self) -> Query:
-        """`query`, which may name no file of this machine; raises UsageError."""
-        return parse_query(self.query, files=False)
-
-    @property
-    def texts(self) -> list[str]:
-        """What is added and means itself, whatever it looks like."""
-        return [self.text, *self.plus] if self.text else self.plus
-
-    @property
-    def rows(self) -> list[int]:
-        """The rows of the index that it names."""
-        named = [term.row for term in self.written.terms if term.row is not None]
-        return named if self.row is None else [self.row, *named]
-
-    @property
-    def items(self) -> int:
-        """Texts and images to embed."""
-        texts = len(self.written.terms) + len(self.texts) + len(self.minus)
-        return max(1, texts + (items_of(self.image) if self.image else 0))
-
-
-def _found(service: Service, asked: _Asked) -> Found:
+def _found(service: Service, asked: Asked) -> Found:
     began = time.perf_counter()
     for row in asked.rows:
         service.check(row)
     hits = service.index.search(
-        asked.written,
-        image=_read(asked.image) if asked.image else None,
-        row=asked.row,
-        plus=asked.texts,
-        minus=asked.minus,
-        top=asked.top,
+        asked.with_uploads(), row=asked.row, plus=asked.texts, minus=asked.minus, **asdict(asked.how)
     )
     found = [Answer.found(hit, service.links) for hit in hits]
-    return Found(hits=found, nothing_matches=hits.nothing_matches, milliseconds=_since(began))
+    return Found(hits=found, nothing_matches=hits.nothing_matches, note=hits.note, milliseconds=_since(began))
 
 
 def add_classify(app: FastAPI, service: Service) -> None:
@@ -140,15 +95,11 @@ def add_classify(app: FastAPI, service: Service) -> None:
 
 def _labelled(index: Index, labels: list[str], image: UploadFile | None, row: int | None) -> Labels:
     began = time.perf_counter()
-    data = _read(image) if image else index.original(row or 0)
+    data = read_upload(image) if image else index.original(row or 0)
     (scored,) = classify(index.model, [data], [label.strip() for label in labels])
     if not all(math.isfinite(share) for _, share in scored):
         raise OpenAlignError("The model fails on this image or on a label: the vector is not finite.")
     return Labels(labels=[Label(label=label, probability=share) for label, share in scored], milliseconds=_since(began))
-
-
-def _read(image: UploadFile) -> bytes:
-    return image.file.read()
 
 
 def _since(began: float) -> float:

@@ -13,7 +13,7 @@ from openalign.serve.metrics import CONTENT_TYPE
 from openalign.serve.service import FAILURES, PREFIXES, Service, Top
 from openalign.serve.wire import Health, Info, Picture, Pictures
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parents[1] / "page"
 _SHOWN_BY_BROWSERS = {"jpeg", "png", "gif", "webp", "bmp"}
 _FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
 """For URLs with the version of the image (`v`)."""
@@ -71,7 +71,13 @@ def add_pictures(app: FastAPI, service: Service) -> None:
         service.check(row)
         return Picture.of(service.index.row(row), links)
 
+    def alike(row: int) -> Pictures:
+        """The near-duplicates of an indexed image, without itself."""
+        service.check(row)
+        return Pictures(images=[Picture.of(each, links) for each in service.index.alike(row)])
+
     for prefix in PREFIXES:
+        app.get(f"{prefix}/alike/{{row}}", responses=FAILURES)(alike)
         app.get(f"{prefix}/info", responses=FAILURES)(about)
         app.get(f"{prefix}/browse", responses=FAILURES)(browse)
         app.get(f"{prefix}/rows/{{row}}", responses=FAILURES)(one)

@@ -1,0 +1,1 @@
+"""Files beside images that say something of them: texts, JSON, masks."""

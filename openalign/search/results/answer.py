@@ -1,0 +1,95 @@
+"""The answer to a query: the images that are most like it, folded and in the order that was asked for."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openalign.errors import UsageError
+from openalign.options import option
+from openalign.search.map.opened import split_regions
+from openalign.search.mark import BEST
+from openalign.search.query.conditions import columns_of
+from openalign.search.query.terms import Query
+from openalign.search.results.against import Against, AmongBoth, AmongPictures, AmongTexts, Finder, Scored, among_rows
+from openalign.search.results.hits import Hit, Hits
+from openalign.search.results.order import Folding, Sort, folded_into, found_in_order
+from openalign.search.store.any_store import AnyStore
+
+Vector = NDArray[np.float32]
+Among = Any
+"""The rows that meet the conditions, as the store tells them; None for all."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How a query is answered; see `Index.search`."""
+
+    where: tuple[str, ...] = ()
+    top: int = 10
+    fold: bool = False
+    sort: Sort = "score"
+    against: Against = "image"
+
+
+def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
+    """The results for a query with this unit vector (D,).
+
+    Raises:
+        UsageError: a condition cannot be read, or the index has no vectors of texts and needs them.
+    """
+    among = store.matching(how.where) if how.where else None
+    finder = _finder(store, asked, query_D, among, how)
+    groups: Folding | None = None
+    if how.fold and "alike" not in columns_of(split_regions(how.where)[1], store.meta.columns):
+        groups = finder if isinstance(finder, AmongTexts) else store.groups
+    found = found_in_order(finder.best, finder.level, how.top, groups, how.sort, store)
+    rows = among_rows(among)
+    hits = [
+        Hit(
+            row,
+            round(finder.cosine(row.row), 4),
+            score >= finder.level,
+            folded_into(row.row, groups, rows, asked.rows),
+            finder.caption(row.row),
+        )
+        for row, score in found.rows
+    ]
+    return Hits(hits, found.note)
+
+
+def _finder(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: How) -> Finder:
+    """What finds the rows of a query."""
+    meta = store.meta
+    if how.against != "text":
+        # The mark depends on the best of the whole collection: a photo matches or not whatever the conditions.
+        best = best_rows(store, asked, query_D, BEST if among is not None else max(how.top, BEST))
+        level = level_of(store, asked, query_D, best)
+        known = best if among is None else ()
+        pictures = AmongPictures(partial(best_rows, store, asked, query_D, among=among), level, known)
+    if how.against == "image":
+        return pictures
+    if not len(store.texts):
+        raise UsageError(
+            f"The texts of {store.name} have no vectors, so a query cannot be compared with them: index again with "
+            f"{option(embed_texts=True)}."
+        )
+    texts = AmongTexts(store.texts, meta.text_mark, query_D, asked.kind, among_rows(among), asked.rows)
+    return texts if how.against == "text" else AmongBoth(pictures, texts, (meta.mark, meta.text_mark), asked.kind)
+
+
+def level_of(store: AnyStore, asked: Query, query_D: Vector, best: Sequence[Scored]) -> float:
+    """The score from which images match, by the best ones of the whole collection (at least `mark.BEST`)."""
+    mark = store.meta.mark
+    return -math.inf if mark is None else mark.level(query_D, [score for _, score in best], asked.kind)
+
+
+def best_rows(store: AnyStore, asked: Query, query_D: Vector, count: int, among: Among = None) -> Sequence[Scored]:
+    """The `count` rows most similar to the query, without those of the query, and their scores."""
+    rows, scores = store.nearest(query_D, count + len(asked.rows), among)
+    found = zip(rows.tolist(), scores.tolist(), strict=True)
+    return [(row, score) for row, score in found if row not in asked.rows][:count]

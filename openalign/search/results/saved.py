@@ -1,0 +1,144 @@
+"""Queries that people keep: `saved.sqlite` in the index folder, which stays theirs when the index is built again."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from openalign.errors import OpenAlignError, UsageError
+from openalign.search.query.conditions import parse_conditions
+from openalign.search.query.language import parse_query
+from openalign.search.results.against import Against
+from openalign.search.results.order import Sort
+from openalign.validation import requirement
+
+FILE = "saved.sqlite"
+MOST = 1000
+"""Saved queries of an index."""
+LONGEST = 10_000
+"""Characters of a query with its conditions."""
+_NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,98}[^\s/\\\x00-\x1f\x7f])?")
+_WAIT_S = 5.0
+_SCHEMA = "CREATE TABLE IF NOT EXISTS saved (name TEXT PRIMARY KEY, content TEXT NOT NULL)"
+
+
+@dataclass(frozen=True)
+class SavedQuery:
+    """A query with its conditions, and how it is answered: arguments of `Index.search`."""
+
+    __pydantic_config__ = ConfigDict(strict=False, extra="forbid")
+
+    query: str
+    where: tuple[str, ...] = ()
+    sort: Sort = "score"
+    against: Against = "image"
+    fold: bool = True
+
+
+_READER = TypeAdapter(SavedQuery)
+
+
+class SavedQueries:
+    """The saved queries of an index folder; safe to use from many threads and processes.
+
+    Raises:
+        OpenAlignError: there is no query of a name, or the file cannot be read or written.
+    """
+
+    def __init__(self, folder: Path, columns: Sequence[str] = ()) -> None:
+        self._path = folder / FILE
+        self._columns = columns
+
+    def names(self) -> list[str]:
+        """All names, in alphabetical order."""
+        return list(self.all())
+
+    def all(self) -> dict[str, SavedQuery]:
+        """All saved queries by their names, in alphabetical order."""
+        if not self._path.exists():
+            return {}
+        with self._opened() as table:
+            found = table.execute("SELECT name, content FROM saved ORDER BY name COLLATE NOCASE, name").fetchall()
+        return {name: self._read(name, content) for name, content in found}
+
+    def get(self, name: str) -> SavedQuery:
+        """The query of this name."""
+        found = None
+        if self._path.exists():
+            with self._opened() as table:
+                found = table.execute("SELECT content FROM saved WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            raise NoSuchQuery(f"No query is saved as {name!r}.")
+        return self._read(name, found[0])
+
+    def put(self, name: str, saved: SavedQuery) -> None:
+        """Save a query, in place of one of this name.
+
+        Raises:
+            UsageError: the name or the query cannot be used.
+        """
+        check_name(name)
+        characters = len(saved.query) + sum(map(len, saved.where))
+        if characters > LONGEST:
+            raise UsageError(f"Query and conditions have {characters:,} characters; the most is {LONGEST:,}.")
+        if not parse_query(saved.query).terms:
+            raise UsageError("The query is empty: give a text or an image to search for.")
+        parse_conditions(saved.where, self._columns)
+        with self._opened() as table:
+            table.execute(_SCHEMA)
+            table.execute("BEGIN IMMEDIATE")
+            known = table.execute("SELECT 1 FROM saved WHERE name = ?", (name,)).fetchone()
+            if not known and table.execute("SELECT count(*) FROM saved").fetchone()[0] >= MOST:
+                table.execute("ROLLBACK")
+                raise UsageError(f"{MOST:,} queries are saved, which is the most: remove some.")
+            content = json.dumps(asdict(saved), ensure_ascii=False)
+            table.execute("INSERT OR REPLACE INTO saved VALUES (?, ?)", (name, content))
+            table.execute("COMMIT")
+
+    def remove(self, name: str) -> None:
+        """Remove the query of this name."""
+        self.get(name)
+        with self._opened() as table:
+            table.execute("DELETE FROM saved WHERE name = ?", (name,))
+
+    def _read(self, name: str, content: str) -> SavedQuery:
+        try:
+            return _READER.validate_json(content)
+        except ValidationError as error:
+            raise OpenAlignError(
+                f"{self._path}: the query {name!r} is damaged ({requirement(error.errors()[0])}): save it again."
+            ) from None
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)) as table:
+                yield table
+        except sqlite3.OperationalError as error:
+            raise OpenAlignError(f"{self._path} cannot be opened or written ({error}).") from None
+        except sqlite3.Error as error:
+            raise OpenAlignError(
+                f"{self._path} is damaged ({error}): remove it, and save your queries again."
+            ) from None
+
+
+class NoSuchQuery(OpenAlignError):
+    """No query of this name is saved."""
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless a query can be saved under this name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError("The name of a saved query is not valid Unicode.") from None
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a saved query: take 1 to 100 characters without / and \\, not beginning "
+            "or ending with a blank."
+        )

@@ -1,0 +1,93 @@
+"""The routes for results of any length: all images in order, and what is known of some of them."""
+
+import time
+from functools import partial
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request
+
+from openalign.serve.asked import Asked, How
+from openalign.serve.service import (
+    FAILURES,
+    MAX_TOP,
+    PREFIXES,
+    Fold,
+    FoldField,
+    QueryField,
+    QueryText,
+    Row,
+    Service,
+    SortBy,
+    SortField,
+    Texts,
+    TextsField,
+    Uploads,
+    Where,
+    WhereField,
+)
+from openalign.serve.wire import Listing, Picture, Pictures
+
+Rows = Annotated[list[Annotated[int, Query(ge=0)]], Query(max_length=MAX_TOP, default_factory=list)]
+
+
+def add_listing(app: FastAPI, service: Service) -> None:
+    async def listing(
+        request: Request,
+        plus: Texts,
+        minus: Texts,
+        where: Where,
+        query: QueryText = "",
+        row: Row = None,
+        fold: Fold = True,
+        sort: SortBy = "score",
+    ) -> Listing:
+        """All images in order: the row, the shape and the score of each, without a query as well."""
+        asked = Asked("", query, plus, minus, How(where, fold=fold, sort=sort), row=row)
+        return await service.queue.run(request, asked.items, partial(_listing, service, asked))
+
+    async def listing_by_image(
+        request: Request,
+        plus: TextsField,
+        minus: TextsField,
+        where: WhereField,
+        image: Uploads,
+        query: QueryField = "",
+        fold: FoldField = True,
+        sort: SortField = "score",
+    ) -> Listing:
+        """As GET, with uploaded images, as `/search` takes them."""
+        asked = Asked("", query, plus, minus, How(where, fold=fold, sort=sort), images=image)
+        return await service.queue.run(request, asked.items, partial(_listing, service, asked))
+
+    def rows(row: Rows) -> Pictures:
+        """Several indexed images."""
+        for each in row:
+            service.check(each)
+        return Pictures(images=[Picture.of(each, service.links) for each in service.index.store.rows(row)])
+
+    for prefix in PREFIXES:
+        app.get(f"{prefix}/listing", responses=FAILURES)(listing)
+        app.post(f"{prefix}/listing", responses=FAILURES)(listing_by_image)
+        app.get(f"{prefix}/rows", responses=FAILURES)(rows)
+
+
+def _listing(service: Service, asked: Asked) -> Listing:
+    began = time.perf_counter()
+    for row in asked.rows:
+        service.check(row)
+    found = service.index.listing(
+        asked.with_uploads(),
+        row=asked.row,
+        plus=asked.texts,
+        minus=asked.minus,
+        where=asked.how.where,
+        fold=asked.how.fold,
+        sort=asked.how.sort,
+    )
+    return Listing(
+        rows=found.rows.tolist(),
+        ratios=[round(each, 3) for each in found.ratios.tolist()],
+        scores=None if found.scores is None else [round(each, 4) for each in found.scores.tolist()],
+        within=found.within,
+        milliseconds=round(1000 * (time.perf_counter() - began), 1),
+    )

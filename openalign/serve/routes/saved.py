@@ -1,0 +1,98 @@
+"""The routes of saved queries: everyone who is answered may read them, and write where the service allows it."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from openalign.search.query.language import parse_query
+from openalign.search.results.against import Against
+from openalign.search.results.order import Sort
+from openalign.search.results.saved import SavedQuery
+from openalign.serve.failures import NotAllowed
+from openalign.serve.service import FAILURES, MAX_TEXT, MAX_TEXTS, PREFIXES, Service, Words
+from openalign.serve.wire import Reply
+
+_Name = Annotated[str, Path(min_length=1, max_length=100)]
+
+
+class QueryToSave(BaseModel):
+    """A query, its conditions, and how it is answered; as in `/search`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Annotated[Words, Field(min_length=1, max_length=MAX_TEXT)]
+    where: Annotated[list[Words], Field(max_length=MAX_TEXTS)] = []
+    sort: Sort = "score"
+    against: Against = "image"
+    fold: bool = True
+
+
+class Saved(Reply):
+    """A saved query."""
+
+    name: str
+    query: str
+    where: list[str]
+    sort: Sort
+    against: Against
+    fold: bool
+
+    @classmethod
+    def of(cls, name: str, saved: SavedQuery) -> "Saved":
+        return cls(
+            name=name,
+            query=saved.query,
+            where=list(saved.where),
+            sort=saved.sort,
+            against=saved.against,
+            fold=saved.fold,
+        )
+
+
+class AllSaved(Reply):
+    """All saved queries, by name."""
+
+    saved: list[Saved]
+    writable: bool
+    """Whether this service saves and removes queries."""
+
+
+def add_saved(app: FastAPI, service: Service) -> None:
+    def listed() -> AllSaved:
+        """All saved queries."""
+        saved = service.index.saved.all()
+        return AllSaved(saved=[Saved.of(name, saved[name]) for name in saved], writable=service.writable)
+
+    def one(name: _Name) -> Saved:
+        """One saved query."""
+        return Saved.of(name, service.index.saved.get(name))
+
+    def put(name: _Name, given: QueryToSave) -> Saved:
+        """Save a query, in place of one of this name."""
+        _check_writable(service)
+        parse_query(given.query, files=False)
+        saved = SavedQuery(given.query, tuple(given.where), given.sort, given.against, given.fold)
+        service.index.saved.put(name, saved)
+        return Saved.of(name, saved)
+
+    def remove(name: _Name) -> Saved:
+        """Remove a saved query; answers what it was."""
+        _check_writable(service)
+        saved = service.index.saved.get(name)
+        service.index.saved.remove(name)
+        return Saved.of(name, saved)
+
+    for prefix in PREFIXES:
+        app.get(f"{prefix}/saved", responses=FAILURES)(listed)
+        app.get(f"{prefix}/saved/{{name}}", responses=FAILURES)(one)
+        app.put(f"{prefix}/saved/{{name}}", responses=FAILURES)(put)
+        app.delete(f"{prefix}/saved/{{name}}", responses=FAILURES)(remove)
+
+
+def _check_writable(service: Service) -> None:
+    if not service.writable:
+        raise NotAllowed(
+            "This service saves no queries: it answers other machines and has no key (see the variable "
+            "OPENALIGN_API_KEY)."
+        )

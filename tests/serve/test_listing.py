@@ -1,0 +1,72 @@
+"""The routes that filters and long results need."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from openalign.serve.app import create_app
+
+
+@pytest.fixture
+def client(index):
+    with TestClient(create_app(index)) as client:
+        yield client
+
+
+def test_a_listing_has_every_image_once_and_rows_tell_the_rest(client):
+    found = client.get("/listing", params={"query": "blue", "fold": False}).json()
+    assert sorted(found["rows"]) == list(range(48))
+    assert len(found["ratios"]) == len(found["scores"]) == 48
+    assert found["scores"] == sorted(found["scores"], reverse=True)
+    assert 8 <= found["within"] < 48
+    pictures = client.get("/rows", params={"row": found["rows"][:3]}).json()["images"]
+    assert [each["row"] for each in pictures] == found["rows"][:3]
+    assert all(each["text"].startswith("blue") for each in pictures)
+
+
+def test_conditions_narrow_a_search_and_a_listing_alike(client):
+    params = {"query": "blue", "where": ["width<150", "image=*blue*"], "fold": False}
+    searched = [hit["row"] for hit in client.get("/search", params=params).json()["hits"]]
+    assert client.get("/listing", params=params).json()["rows"] == searched
+    assert 0 < len(searched) < 8
+    assert client.get("/listing", params={"where": "width<0"}).json() | {"milliseconds": 0} == {
+        "rows": [], "ratios": [], "scores": None, "within": None, "milliseconds": 0,
+    }  # fmt: skip
+
+
+def test_an_uploaded_image_orders_a_listing(client, index):
+    image = index.original(5)
+    found = client.post(
+        "/listing", files={"image": image}, data={"where": "width>0", "sort": "score", "fold": False}
+    ).json()
+    assert all(index.row(row).text.startswith("white") for row in found["rows"][:7])
+    assert found["scores"][0] == pytest.approx(1, abs=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "status"),
+    [
+        ("/listing", {"where": "widht>3"}, 400),
+        ("/listing", {"sort": "colour"}, 422),
+        ("/listing", {"where": ["width>1"] * 17}, 422),
+        ("/rows", {"row": 48}, 404),
+        ("/rows", {"row": -1}, 422),
+        ("/rows", {"row": [0] * 201}, 422),
+    ],
+)
+def test_what_cannot_be_listed_is_told(client, path, params, status):
+    answer = client.get(path, params=params)
+    assert (answer.status_code, list(answer.json())) == (status, ["error"])
+
+
+def test_facets_name_folders_of_the_source_only(client, tmp_path):
+    facets = client.get("/facets").json()
+    assert facets["images"] == 48
+    assert str(tmp_path) not in str(facets)
+    assert {each["column"] for each in facets["numbers"]} == {"width", "height", "bytes"}
+
+
+def test_near_duplicates_are_folded_as_in_a_search(client):
+    searched = client.get("/search", params={"query": "blue", "top": 48}).json()["hits"]
+    listed = client.get("/listing", params={"query": "blue"}).json()["rows"]
+    assert [hit["row"] for hit in searched] == listed
+    assert len(listed) < 48 == len(listed) + sum(hit["alike"] for hit in searched)
