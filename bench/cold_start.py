@@ -3,7 +3,7 @@
     python bench/cold_start.py --work WORK --rows 1000000
 
 The model is a CLIP of ViT-B/32 with random weights (`clip_model.py`) of `--width`; the index has made rows and a graph
-(`made_index.py`; a million rows of 640 take 6 GB of disk and some minutes once, and stay in WORK). Each figure is the
+(`made_index.py`; a million rows of 640 take 3 GB of disk and some minutes once, and stay in WORK). Each figure is the
 median of `--repeats` starts with warm file caches, beside the same over an index of 1,000 rows: what is more is the
 index, what is the same is Python, torch, transformers and the model.
 

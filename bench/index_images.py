@@ -10,7 +10,7 @@ for whoever waits; `start_s` is the same process over 8 images, and `images_per_
 - rclip 3.3 (RCLIP is an environment with it): `rclip` in the folder, its own settings (batches of 8, a thread a core),
   its towers as ONNX exported from the same weights, and no download. No thumbnails; a query is part of the command.
 - transformers: `pipeline("image-feature-extraction")` over the list of files, batches of 16, with CLIP's vision tower
-  and projection. It stores nothing; its other settings are its own. Batches of 1 were no faster.
+  and projection. It stores nothing; its other settings are its own.
 
 All vectors are compared: the lowest cosine with ours is in the results.
 """
