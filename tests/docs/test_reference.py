@@ -1,5 +1,6 @@
 """The reference names everything that is public: functions, classes, commands, settings."""
 
+import pkgutil
 import re
 import tomllib
 from typing import Annotated, Literal
@@ -31,6 +32,11 @@ def hooks(monkeypatch):
 def test_the_python_page_shows_each_public_name():
     page = (REFERENCE / "python.md").read_text(encoding="utf-8")
     assert {name for name in openalign.__all__ if f"::: openalign.{name}\n" in page} == set(openalign.__all__)
+
+
+def test_what_the_python_page_names_is_there():
+    names = re.findall(r"^::: (\S+)$", (REFERENCE / "python.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) > 10 and all(pkgutil.resolve_name(name) is not None for name in names)
 
 
 def test_the_pages_that_are_made_from_the_code_are_up_to_date(hooks):
