@@ -88,3 +88,14 @@ def test_the_form_for_predictions_of_a_competition_is_not_read(tmp_path: Path, f
     pairs = open_pairs(tmp_path)
     assert pairs.texts() == ["broad leaf", "narrow leaf"]
     assert any(f"{form} is a form for predictions" in problem for problem in pairs.problems)
+
+
+@pytest.mark.parametrize("links", ["fetch.txt", "a_sources.txt"])
+def test_a_guess_at_a_table_without_a_header_does_not_win_over_one_that_cannot_be_read(
+    tmp_path: Path, links: str
+) -> None:
+    put(tmp_path / "images", oak=None, ash=None)
+    (tmp_path / "captions.txt").write_text("oak\ta broad leaf\nash\ta narrow leaf\n")
+    (tmp_path / links).write_text("oak\tget it from there\told1.jpg\nash\tget it from here\told2.jpg\n")
+    with pytest.raises(OpenAlignError, match=rf"several tables.*{links} has no header line.*captions\.txt has no text"):
+        open_pairs(tmp_path)

@@ -73,11 +73,23 @@ class TableBeside:
         named = _images_of(name, tables)
         read, problems = pairs_of_each(tables, options, named)
         _check_apart(name, read)
+        if options.need_text:
+            _check_headers(name, read, problems)
         if len(read) > 1:
             pairs = combined(name, read, problems)
         else:
             pairs = replace(read[0], name=name, problems=(*problems, *read[0].problems))
         return named.with_unnamed(pairs) if _is_alone(tables) else pairs
+
+
+def _check_headers(name: str, read: Sequence[Pairs], problems: Sequence[str]) -> None:
+    """Raise `OpenAlignError` if the texts of a table without a header are a guess, and another may hold them."""
+    guessed = [pairs.name for pairs in read if any("has no header line" in problem for problem in pairs.problems)]
+    if guessed and problems:
+        raise OpenAlignError(
+            f"{name} holds several tables that name its images; {guessed[0]} has no header line, and {problems[0]}: "
+            "give the one with the texts, with a line of the names of its columns"
+        )
 
 
 def tables_not_read(source: Source) -> list[str]:
