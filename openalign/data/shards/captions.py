@@ -102,7 +102,7 @@ def divided(texts: Sequence[str]) -> Divided:
     prompts = [without_settings(text) for text in texts]
     drawn = sum(one != other for one, other in zip(prompts, texts, strict=True))
     notes = [f"{drawn:,} texts end with the settings of an image generator, and are read without them"] if drawn else []
-    if not hold_a_caption_a_line(prompts):
+    if 2 * drawn > len(texts) or not hold_a_caption_a_line(prompts):  # a prompt may have several lines
         return Divided([[" ".join(text.split())] for text in prompts], False, notes)
     lines = [lines_of(text) for text in prompts]
     if hold_a_tag_a_line([line for each in lines for line in each]):
