@@ -90,9 +90,5 @@ def test_tags_a_line_are_one_text_and_settings_of_a_generator_none() -> None:
 
 def test_lines_that_are_captions_stay_captions() -> None:
     lines = divided(["a barn\nan old barn\n", "a mill\nthe mill\n"])
-    assert lines.notes == []
-    assert (lines.captions, lines.by_line) == (
-        [["a barn", "an old barn"], ["a mill", "the mill"]],
-        True,
-        [],
-    )
+    assert (lines.by_line, lines.notes) == (True, [])
+    assert lines.captions == [["a barn", "an old barn"], ["a mill", "the mill"]]
