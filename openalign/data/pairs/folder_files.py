@@ -26,6 +26,7 @@ _OTHER_DATA = frozenset(
         *("mp4", "mov", "avi", "mkv", "webm", "m4v", "3gp", "mpg", "mpeg", "wmv", "mp3", "wav", "flac", "ogg", "m4a"),
         *("pdf", "zip", "7z", "rar", "tgz", "xz", "bz2", "npy", "npz", "pkl", "h5", "hdf5", "mdb", "lmdb", "tfrecord"),
         *("xlsx", "xls", "ods", "docx", "db", "sqlite", "feather", "avro", "orc"),
+        *("xml", "xmp", "mat", "pt", "pth", "safetensors", "idx", "rec", "beton"),
     }
 )
 """Suffixes of files that may well be data, and are not read."""

@@ -7,11 +7,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from openalign.data.files.image_value import Form, form_of, local_path
 from openalign.data.images.formats import is_image_name
-from openalign.data.images.maps import IMAGE_FOLDERS
+from openalign.data.images.maps import IMAGE_FOLDERS, maps_among
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.evidence.numbered import NumberedImages
 from openalign.data.pairs.folder_files import image_files
@@ -68,26 +69,68 @@ class NamedImages:
         rule = self._rules(written[:_SAMPLE], table)[0]
         split = self._split_of(table.name)
         found: list[str | None] = []
+        is_spread = False
         for path in written:
             if path is None or not path.startswith(rule.lead):
                 found.append(path)
                 continue
-            file = posixpath.normpath(rule.prefix + path[len(rule.lead) :])
+            file = rule.file_of(path)
             file = file if rule.with_suffix else self._with_suffix(file)
             if file not in self.files:
-                file = self._alike.get(_folded(file)) or ("/" not in path and self._only(path, split)) or file
+                only = None if "/" in path else self._only(path, split)
+                is_spread = is_spread or bool(only and not rule.from_table)
+                file = self._alike.get(_folded(file)) or only or file
             found.append(file if file in self.files else self._with_number(file, path, split))
-        return found
+        return self._without_doubtful(written, found, split) if is_spread else found
+
+    def _without_doubtful(
+        self, written: Sequence[str | None], found: Sequence[str | None], split: str
+    ) -> list[str | None]:
+        """What was `found`, without images whose name is in several of the folders that the images are spread over."""
+        return [
+            path if path and file in self.images and len(self._folders_with(path, split)) > 1 else file
+            for path, file in zip(written, found, strict=True)
+        ]
+
+    def absence(self, value: str, table: Path) -> str:
+        """Why `files_of` finds no image for a value, as the end of a sentence."""
+        folders = sorted(self._folders_with(_as_path(value) or "", self._split_of(table.name)))
+        return f"which is in {folders[0]} and in {folders[1]}" if len(folders) > 1 else "which is not there"
+
+    def _folders_with(self, name: str, split: str) -> set[str]:
+        """The folders that hold an image of this name, which is no path; those of other splits and of masks aside."""
+        return {image.rpartition("/")[0] for image in self._called(name, split)}
+
+    def _called(self, name: str, split: str) -> list[str]:
+        found = self._by_name.get(name, [])
+        if len(found) > 1:
+            found = [image for image in found if image not in self._maps]
+        return [image for image in found if not self._contradict(split, self._split_of(image.rpartition("/")[0]))]
+
+    @cached_property
+    def _maps(self) -> frozenset[str]:
+        return frozenset(maps_among(sorted(self.images)))
 
     def check_sure(self, values: Sequence[str | None], table: Path) -> None:
         """Raise `OpenAlignError` if images of these names are in several folders, and nothing tells which are meant."""
         written = [None if value is None else _as_path(value) for value in values[:_SAMPLE]]
         first, *others = self._rules(written, table)
-        if others and others[0].strength == first.strength and first.found:
-            raise OpenAlignError(
-                f"{table} names images that are in {self.folder / first.prefix} and in "
-                f"{self.folder / others[0].prefix}: give one of these folders with the names in the table"
-            )
+        if not first.found:
+            return
+        for other in others:
+            if other.strength == first.strength and any(self._is_in_both(path, first, other) for path in written):
+                raise OpenAlignError(
+                    f"{table} names images that are in {self.folder / first.prefix} and in "
+                    f"{self.folder / other.prefix}: give one of these folders with the names in the table"
+                )
+
+    def _is_in_both(self, path: str | None, one: "_Rule", other: "_Rule") -> bool:
+        """Whether two rules find different images for a path, and not parts of a data set in a folder each."""
+        if path is None:
+            return False
+        found = [rule.file_of(path) for rule in (one, other) if path.startswith(rule.lead)]
+        images = {self._with_suffix(file) if file not in self.images else file for file in found}
+        return len(images) > 1 and images <= self.images
 
     def are_named_by(self, values: Sequence[str | None], table: Path) -> bool:
         """Whether values name images that are there: a tenth of them with the suffix, or half of them without.
@@ -138,7 +181,7 @@ class NamedImages:
         if beside in self.images:
             yield "", here, True
             return
-        for image in self._by_name.get(parts[-1], ()):
+        for image in self._by_name.get(parts[-1], ()) if len(parts) > 1 else self._called(path, split):
             whole = image.rpartition("/")[2] == parts[-1]
             known = image if whole else image.rpartition(".")[0]
             if beside == known:
@@ -182,10 +225,8 @@ class NamedImages:
 
     def _only(self, name: str, split: str) -> str | None:
         """The only image of this name, as where many images are spread over folders; None if there is not one."""
-        images = self._by_name.get(name, ())
-        if len(images) != 1 or self._contradict(split, self._split_of(images[0].rpartition("/")[0])):
-            return None
-        return images[0]
+        images = self._called(name, split)
+        return images[0] if len(images) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -199,6 +240,10 @@ class _Rule:
     """Images found by it, of those that a sample of the rows names."""
     from_table: bool
     """Whether values are relative to the folder of the table."""
+
+    def file_of(self, path: str) -> str:
+        """What a path that begins with `lead` is below the folder of the images, maybe without a suffix."""
+        return posixpath.normpath(self.prefix + path[len(self.lead) :])
 
     @property
     def strength(self) -> tuple[int, bool, bool, bool, int]:

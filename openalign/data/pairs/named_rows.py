@@ -110,7 +110,7 @@ def rows_with_images(
         elif (
             file.startswith(named.below) and file not in named.files
         ):  # images of formats that are not read are counted already
-            missing.append(f"{path} row {rows[number] + 1} names {value}, which is not there")
+            missing.append(f"{path} row {rows[number] + 1} names {value}, {named.absence(value or '', path)}")
     problems += listed(Kind.ROW_WITHOUT_IMAGE, without, path) + listed(Kind.FILE_MISSING, missing, path)
     numbers = np.array(kept, np.int64)
     table = table.take(pa.array(numbers)).set_column(0, "image", pa.array(images, pa.string()))

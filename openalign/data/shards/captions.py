@@ -1,11 +1,13 @@
 """Texts of samples: in any encoding, one or several in a file or a field."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from openalign.data.conversations import caption_of, is_conversation
 from openalign.data.files.charset import decode_detected, decode_marked
 from openalign.data.images.formats import is_image_name
+from openalign.data.prompts import hold_a_tag_a_line, without_settings
 from openalign.data.tables.columns import TEXT_NAMES
 
 CAPTION_FIELDS = tuple(
@@ -78,6 +80,35 @@ def hold_a_caption_a_line(texts: Sequence[str]) -> bool:
     before_last = [len(line) for lines in several for line in lines[:-1]]
     full = sum(length >= _NEARLY * longest for length in before_last)
     return longest < _WRAPPED_FROM or full < 0.9 * len(before_last)
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Texts of files or members, divided into captions."""
+
+    captions: list[list[str]]
+    """Those of each text."""
+    by_line: bool
+    """Whether each line is a caption."""
+    notes: list[str]
+    """What else was found in them, as the end of a sentence."""
+
+
+def divided(texts: Sequence[str]) -> Divided:
+    """The captions in each text: each line where most hold a caption a line, else the text itself on one line.
+
+    Tags, one a line, are one text, and of the settings of an image generator only the prompt is a text.
+    """
+    prompts = [without_settings(text) for text in texts]
+    drawn = sum(one != other for one, other in zip(prompts, texts, strict=True))
+    notes = [f"{drawn:,} texts end with the settings of an image generator, and are read without them"] if drawn else []
+    if 2 * drawn > len(texts) or not hold_a_caption_a_line(prompts):  # a prompt may have several lines
+        return Divided([[" ".join(text.split())] for text in prompts], False, notes)
+    lines = [lines_of(text) for text in prompts]
+    if hold_a_tag_a_line([line for each in lines for line in each]):
+        notes.append("each line is a tag, and the tags of an image are one text")
+        return Divided([[", ".join(each)] for each in lines], False, notes)
+    return Divided(lines, True, notes)
 
 
 def lines_of(text: str) -> list[str]:

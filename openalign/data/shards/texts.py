@@ -11,9 +11,8 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.shards.captions import (
     CAPTION_FIELDS,
     captions_of,
+    divided,
     field_at,
-    hold_a_caption_a_line,
-    lines_of,
     usual_field,
     valid,
     with_inner_fields,
@@ -83,18 +82,21 @@ def found_texts(name: str, samples: Sequence[TarSample]) -> Texts:
     whole = ["\n".join(texts) for texts in every]
     without = [each.fields for each, text in zip(samples, whole, strict=True) if not text.strip()]
     usual = usual_field(without)
-    by_line = hold_a_caption_a_line([text for texts in every for text in texts])
+    read = divided([text for texts in every for text in texts])
+    captions = iter(read.captions)
+    captions_of_each = [[caption for _ in texts for caption in next(captions)] for texts in every]
     found: list[list[str]] = []
-    for sample, suffix, texts, text in zip(samples, chosen, every, whole, strict=True):
+    for sample, suffix, own, text in zip(samples, chosen, captions_of_each, whole, strict=True):
         if text.strip() or (usual is None and suffix is not None):
-            found.append(lines_of(text) if by_line else [" ".join(each.split()) for each in texts])
+            found.append(own)
         else:
             found.append(captions_of(sample.fields.get(usual)) or [] if usual is not None else [])
     (suffix, _), *_ = Counter(chosen).most_common(1)
     taken = usual or "" if suffix is None else f".{suffix}"
     if not any(map(str.strip, (text for each in found for text in each))):
         return Texts(found, chosen, taken, notes=_inner_texts(name, samples))
-    notes = _notes(name, samples, alike, every, found if by_line else None, usual)
+    notes = _notes(name, samples, alike, every, found if read.by_line else None, usual)
+    notes += [f"{name}: {note}" for note in read.notes]
     return Texts(found, chosen, taken, notes=notes)
 
 

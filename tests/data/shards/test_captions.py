@@ -2,7 +2,15 @@
 
 import pytest
 
-from openalign.data.shards.captions import captions_of, decoded_all, field_at, hold_a_caption_a_line, usual_field, valid
+from openalign.data.shards.captions import (
+    captions_of,
+    decoded_all,
+    divided,
+    field_at,
+    hold_a_caption_a_line,
+    usual_field,
+    valid,
+)
 
 
 def test_texts_that_are_not_utf8_are_decoded_alike() -> None:
@@ -70,3 +78,17 @@ def test_half_of_a_surrogate_pair_becomes_a_replacement_character() -> None:
     assert valid("a \ud83d b") == "a \ufffd b"
     assert valid("\ud83d\ude00") == "\U0001f600"
     assert valid("é") == "é"
+
+
+def test_tags_a_line_are_one_text_and_settings_of_a_generator_none() -> None:
+    tags = divided(["long_hair\nsolo\nsmile\n", "", "open_mouth\nhat\n"])
+    assert (tags.captions, tags.by_line) == ([["long_hair, solo, smile"], [""], ["open_mouth, hat"]], False)
+    drawn = divided(["a barn\nSteps: 9, Sampler: Euler, Seed: 1", "a mill,\nat dusk\nSteps: 9, CFG scale: 7, Seed: 2"])
+    assert (drawn.captions, drawn.by_line) == ([["a barn"], ["a mill, at dusk"]], False)
+    assert len(tags.notes) == len(drawn.notes) == 1
+
+
+def test_lines_that_are_captions_stay_captions() -> None:
+    lines = divided(["a barn\nan old barn\n", "a mill\nthe mill\n"])
+    assert (lines.by_line, lines.notes) == (True, [])
+    assert lines.captions == [["a barn", "an old barn"], ["a mill", "the mill"]]

@@ -17,7 +17,7 @@ from openalign.data.pairs.beside.fields import (
 )
 from openalign.data.pairs.beside.numbered import numbered_texts
 from openalign.data.pairs.folder_files import TEXT_FOLDERS
-from openalign.data.shards.captions import decoded_all, hold_a_caption_a_line, lines_of
+from openalign.data.shards.captions import Divided, decoded_all, divided
 
 TEXT_SUFFIXES = (".txt", ".caption", ".cap")
 """Suffixes of text files beside images, in the order in which they are looked for."""
@@ -197,12 +197,11 @@ def read_texts(folder: Path, files: Sequence[str], problems: list[str]) -> dict[
     return texts
 
 
-def captions_in(texts: Sequence[str | None]) -> tuple[list[list[str] | None], bool]:
-    """The captions of each text (None stays None), and whether each line is one, as it is in most of them."""
-    by_line = hold_a_caption_a_line([text for text in texts if text])
-    if by_line:
-        return [None if text is None else lines_of(text) for text in texts], True
-    return [None if text is None else [" ".join(text.split())] for text in texts], False
+def captions_in(texts: Sequence[str | None]) -> tuple[list[list[str] | None], Divided]:
+    """The captions of each text (None stays None), and how they were divided."""
+    read = divided([text for text in texts if text is not None])
+    captions = iter(read.captions)
+    return [None if text is None else next(captions) for text in texts], read
 
 
 def first_captions(folder: Path, beside: Beside) -> str | None:

@@ -64,7 +64,7 @@ def _without_captions(folder: Path, where: str, files: Sequence[str]) -> list[st
 def unused_json(folder: Path, where: str, files: Sequence[str]) -> list[str]:
     """Messages on JSON files with the names of no image, which no layout read: annotations without captions, others."""
     files = [file for file in files if not file.endswith(_OF_PROGRAMS)]
-    annotations = [file for file in files if _holds_annotations(folder / file)]
+    annotations = [file for file in files if holds_annotations(folder / file)]
     others = sorted({*files} - {*annotations})
     found: list[str] = []
     if annotations:
@@ -79,7 +79,8 @@ def unused_json(folder: Path, where: str, files: Sequence[str]) -> list[str]:
     return found
 
 
-def _holds_annotations(file: Path) -> bool:
+def holds_annotations(file: Path) -> bool:
+    """Whether a JSON file is one of annotations in the form of COCO, with captions or without."""
     try:
         with file.open("rb") as stream:
             return len(set(_ANNOTATIONS.findall(stream.read(_PEEKED_BYTES)))) > 1

@@ -30,6 +30,7 @@ from openalign.data.pairs.folder_files import gathered, image_files, looks_like_
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.layouts.table_beside import tables_not_read
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.combine import table_of
@@ -76,6 +77,7 @@ class CaptionFiles:
         if alone:
             message = f"{source.name}: {len(alone):,} caption files have no image, the first: {alone[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(alone)))
+        problems += tables_not_read(source)
         problems += unused_json(folder, source.name, sorted({*beside.fields_alone} - {*alone}))
         return Finding(why, source.parts(splits), problems)
 
@@ -196,8 +198,9 @@ def _captions_of_files(
     """The captions in the text files of each image; None if none of them can be read."""
     every = [file for each in files.values() for file in each]
     texts = read_texts(folder, every, problems)
-    found, by_line = captions_in([texts[file] for file in every])
-    if by_line:
+    found, read_as = captions_in([texts[file] for file in every])
+    problems += [f"{folder}: {suffix} files: {note}" for note in read_as.notes]
+    if read_as.by_line:
         problems.append(
             f"{folder}: each line of a {suffix} file is read as a caption, since most files have several lines"
         )

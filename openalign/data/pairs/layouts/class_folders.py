@@ -27,6 +27,7 @@ from openalign.data.pairs.folder_files import TEXT_FOLDERS, gathered, image_file
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
+from openalign.data.pairs.layouts.table_beside import tables_not_read
 from openalign.data.pairs.named_images import folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
@@ -63,7 +64,7 @@ class ClassFolders:
     def _finding(self, source: Source, splits: Mapping[str, Sequence[str]], classes: set[str]) -> Finding:
         some = ", ".join(sorted(classes, key=by_number)[:3])
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
-        problems = [*source.outside(splits), *source.unread_texts()]
+        problems = [*source.outside(splits), *source.unread_texts(), *tables_not_read(source)]
         tops = tuple(f"{each}/" for some in splits.values() for each in some if each)
         texts = [file for file in source.beside.alone if tops and not file.startswith(tops)]
         if texts:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.beside.maps import without_maps
-from openalign.data.pairs.beside.unused import unused_json
+from openalign.data.pairs.beside.unused import holds_annotations, unused_json
 from openalign.data.pairs.class_levels import FOLDERS, are_views, nested_classes
 from openalign.data.pairs.file_images import FileImages
 from openalign.data.pairs.folder_files import gathered, image_files
@@ -49,7 +49,10 @@ class Images:
 def _passed_over(source: Source) -> list[str]:
     """Messages on files that look like texts of the images, and are not, as the layouts before this one found."""
     tables = [
-        file for file in candidates(source) if table_suffix(file) or _MAY_HOLD_TEXTS.search(file.rpartition("/")[2])
+        file
+        for file in candidates(source)
+        if (table_suffix(file) or _MAY_HOLD_TEXTS.search(file.rpartition("/")[2]))
+        and not (file.lower().endswith(".json") and holds_annotations(Path(source.child(file))))
     ]
     problems: list[str] = [
         LeftOut(Kind.FILE_NOT_USED, f"{source.child(table)} {reason or 'names images'}: to use it, give the table")

@@ -1,6 +1,7 @@
 """A table beside images, under any name, that names them: Flickr8k's `captions.txt`, tables of Kaggle and others."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ _OWN_STEMS = ("metadata", "pairs")
 """Names of tables that layouts of their own read."""
 _DEEPEST = 2
 """Folders between the data and a table that names their images."""
+_PREDICTIONS = re.compile(r"submission|submit(?:_|$)")
+"""In the name of the table that a competition wants back: its texts and labels are made up."""
 _MOST_SHOWN = 3
 _LONGEST_SHOWN = 40
 
@@ -52,6 +55,9 @@ class TableBeside:
         tables = [file for file, reason in reasons.items() if not reason]
         if not tables:
             return None
+        if rows := [file for file in tables if not _PREDICTIONS.search(_stem(file))]:
+            reasons |= dict.fromkeys({*tables} - {*rows}, "is a form for predictions, by its name")
+            tables = rows
         if rows := [file for file in tables if not _is_of_classes(source.at / file)]:  # 0, 1 could be ids of images
             tables = rows
         splits: dict[str, list[PathOrUrl]] = {}
@@ -67,8 +73,33 @@ class TableBeside:
         named = _images_of(name, tables)
         read, problems = pairs_of_each(tables, options, named)
         _check_apart(name, read)
-        pairs = combined(name, read, problems) if len(read) > 1 else replace(read[0], name=name)
+        if options.need_text:
+            _check_headers(name, read, problems)
+        if len(read) > 1:
+            pairs = combined(name, read, problems)
+        else:
+            pairs = replace(read[0], name=name, problems=(*problems, *read[0].problems))
         return named.with_unnamed(pairs) if _is_alone(tables) else pairs
+
+
+def _check_headers(name: str, read: Sequence[Pairs], problems: Sequence[str]) -> None:
+    """Raise `OpenAlignError` if the texts of a table without a header are a guess, and another may hold them."""
+    guessed = [pairs.name for pairs in read if any("has no header line" in problem for problem in pairs.problems)]
+    if guessed and problems:
+        raise OpenAlignError(
+            f"{name} holds several tables that name its images; {guessed[0]} has no header line, and {problems[0]}: "
+            "give the one with the texts, with a line of the names of its columns"
+        )
+
+
+def tables_not_read(source: Source) -> list[str]:
+    """A message on each table in a folder whose texts are found elsewhere: what it would say is not read."""
+    tables = [file for file in candidates(source) if not file.lower().endswith((".txt", ".json"))]
+    reasons = {
+        file: reason or "names images, and is not read in this layout"
+        for file, reason in why_not(source, tables).items()
+    }
+    return _not_used(source, reasons)
 
 
 def _not_used(source: Source, reasons: Mapping[str, str]) -> list[str]:
@@ -139,7 +170,8 @@ def _why_not(table: Path, named: NamedImages) -> str:
         return f"cannot be read as a table ({reason_of(error)})"
     naming = [name for name, values in columns.items() if named.are_named_by(values, table)]
     if not naming:
-        return f"names no image that is there: {_shown(columns)}; images are called {_some(sorted(named.images))}"
+        shown = _shown(columns) or "it has no columns"
+        return f"names no image that is there: {shown}; images are called {_some(sorted(named.images))}"
     files = [name for name in naming if any(map(is_image_file, columns[name]))]
     # `apple` may be the name of apple.jpg and its text; the column that has the names of files names the images.
     taken = files or [max(naming, key=lambda name: named.number_named(columns[name], table))]
@@ -150,7 +182,7 @@ def _why_not(table: Path, named: NamedImages) -> str:
         return ""
     if classes_in(list(columns), list(columns.values())) or _are_named_labels(others, table):
         return ""
-    return f"names images that are there, but has no texts: {_shown(others)}"
+    return f"names images that are there, but has no texts: {_shown(others) or 'it has no other columns'}"
 
 
 def _are_named_labels(columns: Columns, table: Path) -> bool:
@@ -164,7 +196,7 @@ def _shown(columns: Columns) -> str:
     """The columns in a message, the first ones with values."""
     columns = {name: values for name, values in columns.items() if name}
     first = [f"`{name}` holds {_some([each for each in values if each])}" for name, values in columns.items()]
-    return f"{', '.join(first[:_MOST_SHOWN]) or 'it has no columns'}{', ...' if len(first) > _MOST_SHOWN else ''}"
+    return f"{', '.join(first[:_MOST_SHOWN])}{', ...' if len(first) > _MOST_SHOWN else ''}"
 
 
 def _some(values: Sequence[str]) -> str:
