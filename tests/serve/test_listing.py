@@ -29,7 +29,7 @@ def test_conditions_narrow_a_search_and_a_listing_alike(client):
     assert client.get("/listing", params=params).json()["rows"] == searched
     assert 0 < len(searched) < 8
     assert client.get("/listing", params={"where": "width<0"}).json() | {"milliseconds": 0} == {
-        "rows": [], "ratios": [], "scores": None, "within": None, "milliseconds": 0,
+        "rows": [], "ratios": [], "scores": None, "alike": [], "within": None, "milliseconds": 0,
     }  # fmt: skip
 
 
