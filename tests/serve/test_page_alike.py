@@ -43,6 +43,8 @@ def test_a_badge_says_how_many_are_nearly_the_same_and_opens_them(open_photos, w
     page.get_by_role("button", name="Remove the filter nearly the same").click()
     expect(badge).to_be_visible()
     page.get_by_label("Order").select_option("Name")  # a list of all of them folds too
+    expect(page.locator("#status")).to_have_text(re.compile("^60 of 63 images"))
+    expect(page.locator(".waiting")).to_have_count(0)
     badge.press("Enter")
     expect(page.locator(".tile")).to_have_count(4)
     page.go_back()
