@@ -71,7 +71,9 @@ def copied(tmp_path, paint, paint_encoder):
     """A client of five images, of which two have one and two copies more."""
     for colour, copies in {"red": 1, "blue": 3, "green": 2}.items():
         for number in range(copies):
-            paint(tmp_path / "copied" / f"{colour}{number}.png", colour, (60 + 3 * number, 40 + 2 * number), "rectangle")
+            paint(
+                tmp_path / "copied" / f"{colour}{number}.png", colour, (60 + 3 * number, 40 + 2 * number), "rectangle"
+            )
     shapes = {"blue": "ellipse", "green": "line"}
     for colour, shape in shapes.items():
         paint(tmp_path / "copied" / f"{colour}.png", colour, (40, 60), shape)
