@@ -69,6 +69,8 @@ class Facets:
     """Images with a date."""
     placed: int
     """Images with a place."""
+    duplicates: int
+    """Images with near-duplicates."""
     columns: list[Values]
     numbers: list[Range]
 
@@ -83,6 +85,7 @@ def facets_of(store: Store) -> Facets:
     own = [_few(name, _counts(store, name, f"{name} <> ''", MOST_VALUES + 1)) for name in ("folder", "label")]
     fields, counted = _fields(store)
     columns = [each.values_of() for each in fields if not each.is_numbers]
+    ((duplicates,),) = store.select("SELECT count(*) FROM alike")
     ((placed,),) = store.select("SELECT count(*) FROM images WHERE latitude IS NOT NULL AND longitude IS NOT NULL")
     return Facets(
         images=store.meta.images,
@@ -90,6 +93,7 @@ def facets_of(store: Store) -> Facets:
         months=sorted(months, key=lambda month: month.value),
         dated=sum(month.images for month in months),
         placed=placed,
+        duplicates=duplicates,
         columns=[each for each in [*own, *columns] if each is not None and _distinguishes(each, store.meta.images)],
         numbers=[*_own_ranges(store), *(each.range_of() for each in fields if each.is_numbers)],
     )

@@ -125,6 +125,8 @@ class Listing(Reply):
     """Width by height."""
     scores: list[float] | None
     """Cosine similarities, if there is a query."""
+    alike: list[int]
+    """How many near-duplicates are folded into each; empty where none are folded."""
     within: int | None
     """How many lie inside the mark where matches end, if there is a query; they come first."""
     milliseconds: float
@@ -162,6 +164,8 @@ class Info(Reply):
     examples: list[Example]
     has_map: bool
     """Whether there is a map of the collection, at `/map`."""
+    has_texts: bool
+    """Whether queries can be compared with the texts of the images (`against`)."""
     credits: str | None
     """Contents of the file CREDITS in the index folder, if there is one."""
 
@@ -186,6 +190,7 @@ def info_of(index: Index) -> Info:
         model=Path(index.store.meta.model_name).name,
         examples=(_read_examples(folder / "examples.json") if folder else []) or _examples_of(index),
         has_map=index.map is not None,
+        has_texts=index.store.meta.texts > 0,
         credits=_read_credits(folder / "CREDITS") if folder else None,
     )
 

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -10,19 +11,21 @@ from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.search import Index
+from tests.conftest import COLOURS
 
 NAMES = ["red", "green", "blue", "yellow", "violet", "white"]
 
 
 @pytest.fixture
-def index(tmp_path: Path, paint, paint_encoder) -> Index:
+def index(tmp_path: Path, paint_encoder) -> Index:
     """48 painted images in a table, with texts, and the page of a hostile url on row 1."""
+    (tmp_path / "photos").mkdir()
     rows = ["file,text,page"]
     for number in range(48):
         colour = NAMES[number % len(NAMES)]
         name = f"{number:02}-{colour}.png"
         size = (120 + 10 * (number % 7), 150 - 9 * (number % 5))
-        paint(tmp_path / "photos" / name, colour, size, "rectangle" if number % 2 else "ellipse")
+        _patches(number, COLOURS[colour], size).save(tmp_path / "photos" / name)
         page = "javascript:alert(1)" if number == 1 else f"https://example.org/{number}"
         rows.append(f"{name},{colour} paint {number},{page}")
     (tmp_path / "photos" / "pairs.csv").write_text("\n".join(rows) + "\n")
@@ -30,6 +33,13 @@ def index(tmp_path: Path, paint, paint_encoder) -> Index:
     (index.store.folder / "CREDITS").write_text("Painted here, https://example.org/licence")
     (index.store.folder / "examples.json").write_text(json.dumps(["a red wall", {"text": "white", "minus": ["red"]}]))
     return index
+
+
+def _patches(seed: int, colour: tuple[int, int, int], size: tuple[int, int]) -> Image.Image:
+    """Patches around a colour, so that no image is a near-duplicate of another."""
+    shades_55 = np.random.default_rng(seed).uniform(-30, 30, (5, 5))
+    pixels = np.clip(np.array(colour) + (shades_55 - shades_55.mean())[:, :, None], 0, 255).astype(np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from openalign.search import Index
 from openalign.serve.app import create_app
 
 
@@ -29,7 +30,7 @@ def test_conditions_narrow_a_search_and_a_listing_alike(client):
     assert client.get("/listing", params=params).json()["rows"] == searched
     assert 0 < len(searched) < 8
     assert client.get("/listing", params={"where": "width<0"}).json() | {"milliseconds": 0} == {
-        "rows": [], "ratios": [], "scores": None, "within": None, "milliseconds": 0,
+        "rows": [], "ratios": [], "scores": None, "alike": [], "within": None, "milliseconds": 0,
     }  # fmt: skip
 
 
@@ -65,8 +66,34 @@ def test_facets_name_folders_of_the_source_only(client, tmp_path):
     assert {each["column"] for each in facets["numbers"]} == {"width", "height", "bytes"}
 
 
-def test_near_duplicates_are_folded_as_in_a_search(client):
-    searched = client.get("/search", params={"query": "blue", "top": 48}).json()["hits"]
-    listed = client.get("/listing", params={"query": "blue"}).json()["rows"]
-    assert [hit["row"] for hit in searched] == listed
-    assert len(listed) < 48 == len(listed) + sum(hit["alike"] for hit in searched)
+@pytest.fixture
+def copied(tmp_path, paint, paint_encoder):
+    """A client of five images, of which two have one and two copies more."""
+    for colour, copies in {"red": 1, "blue": 3, "green": 2}.items():
+        for number in range(copies):
+            paint(
+                tmp_path / "copied" / f"{colour}{number}.png", colour, (60 + 3 * number, 40 + 2 * number), "rectangle"
+            )
+    shapes = {"blue": "ellipse", "green": "line"}
+    for colour, shape in shapes.items():
+        paint(tmp_path / "copied" / f"{colour}.png", colour, (40, 60), shape)
+    index = Index.build([tmp_path / "copied"], model=paint_encoder, to=tmp_path / "copied.index", map_=False)
+    with TestClient(create_app(index)) as client:
+        yield client
+
+
+def test_near_duplicates_are_folded_and_counted_as_in_a_search(copied):
+    searched = copied.get("/search", params={"query": "blue", "top": 48}).json()["hits"]
+    listed = copied.get("/listing", params={"query": "blue"}).json()
+    assert [hit["row"] for hit in searched] == listed["rows"]
+    assert [hit["alike"] for hit in searched] == listed["alike"]
+    assert len(listed["rows"]) + sum(listed["alike"]) == 8 > len(listed["rows"])
+
+
+def test_a_condition_on_near_duplicates_unfolds_them(copied):
+    listed = copied.get("/listing").json()
+    for row, others in zip(listed["rows"], listed["alike"], strict=True):
+        unfolded = copied.get("/listing", params={"where": f"alike={row}"}).json()
+        assert (len(unfolded["rows"]), unfolded["alike"]) == (1 + others, [])
+        assert row in unfolded["rows"]
+    assert copied.get("/facets").json()["duplicates"] == sum(1 + others for others in listed["alike"] if others)

@@ -153,3 +153,19 @@ def test_axe_finds_nothing_on_the_map(open_page, scheme):
     expect(page.locator("#map-canvas")).to_have_attribute("data-visible", "48")
     found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
+
+
+@SIZES
+def test_a_link_leads_to_a_map_of_what_was_asked_and_back_leads_from_it(open_page, viewport):
+    page = open_page(viewport, path="/?query=blue&where=width<150&sort=name&show=map")
+    expect(page.locator("#map-canvas")).to_have_attribute("data-visible", "48")
+    expect(page.get_by_label("Order")).to_have_value("name")
+    expect(page.get_by_role("button", name="Remove the filter width < 150")).to_be_visible()
+    assert page.locator(".tile").count() < 48
+    page.get_by_role("button", name="Grid", exact=True).click()
+    expect(page.locator("#map")).to_be_hidden()
+    page.go_back()
+    expect(page.locator("#map")).to_be_visible()
+    page.reload()
+    expect(page.locator("#map-canvas")).to_have_attribute("data-visible", "48")
+    expect(page.get_by_label("Describe a picture")).to_have_value("blue")

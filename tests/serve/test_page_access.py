@@ -130,3 +130,14 @@ def test_a_long_text_from_right_to_left_is_shown_whole_in_its_direction(open_pho
     assert caption.evaluate("each => getComputedStyle(each).direction") == "rtl"
     assert caption.evaluate("each => each.clientHeight < 400 && each.scrollHeight > each.clientHeight")
     expect(page.get_by_role("button", name="Search with this image")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("path", ["/", "/?query=red+-+blue&where=shop%3Dnorth", VIEW])
+def test_fingers_find_what_they_press(open_photos, path):
+    page = open_photos("phone", path)
+    small = page.locator("button, select, input:not([type=range], .weight input), .choose, a.ghost").evaluate_all(
+        """all => all.filter(each => each.checkVisibility({ opacityProperty: true }))
+            .filter(each => Math.min(each.offsetWidth, each.offsetHeight) < (each.closest(".chip") ? 36 : 40))
+            .map(each => each.outerHTML)"""
+    )
+    assert small == []

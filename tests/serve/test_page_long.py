@@ -35,6 +35,7 @@ def open_many(open_photos):
         "ratios": [0.6 + number % 13 / 10 for number in range(MANY)],
         "scores": [round(1 - number / MANY, 4) for number in range(MANY)],
         "within": 500,
+        "alike": [],
         "milliseconds": 3.0,
     }
 

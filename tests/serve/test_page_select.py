@@ -1,4 +1,4 @@
-"""Choosing pictures on the page and taking them along, near-duplicates and saved queries, in a real browser."""
+"""Choosing pictures on the page and taking them along, in a real browser."""
 
 import csv
 import re
@@ -94,66 +94,3 @@ def test_texts_of_strangers_are_no_formulas_in_the_table(open_photos):
     assert lines[0] == ["image", "text", "score", "width", "height", "date", "page", "row"]
     assert lines[1] == ["a,b.jpg", '\'=HYPERLINK("x")', "-0.25", "1", "", "", "", ""]
     assert lines[2][:3] == ["'@a.jpg", "two\nlines", "1"]
-
-
-@AT_ALL_WIDTHS
-def test_a_badge_says_how_many_are_nearly_the_same_and_opens_them(open_photos, photos_url, width):
-    page = open_photos(width)
-
-    def fold(route) -> None:
-        answer = route.fetch().json()
-        answer["hits"][2]["alike"] = 3
-        route.fulfill(json=answer)
-
-    def alike(route) -> None:
-        row = int(route.request.url.rsplit("/", 1)[1])
-        others = [page.request.get(f"{photos_url}/rows/{(row + 6 * each) % 60}").json() for each in (1, 2, 3)]
-        route.fulfill(json={"images": others})
-
-    page.route("**/api/search?*", fold)
-    page.route("**/api/alike/*", alike)
-    page.goto(f"{photos_url}/?query=red")
-    badge = page.get_by_role("button", name="3 nearly the same as this picture: show them")
-    expect(badge).to_have_text("+3")
-    row = page.locator(".tile").nth(2).get_attribute("data-row")
-    badge.click()
-    expect(page.locator("#status")).to_have_text("4 nearly the same")
-    expect(page.locator(".tile")).to_have_count(4)
-    assert page.locator(".tile").first.get_attribute("data-row") == row
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    no_sideways_scroll(page)
-    page.get_by_role("button", name="Back to all results").click()
-    expect(badge).to_be_visible()
-
-
-@AT_ALL_WIDTHS
-def test_a_query_is_saved_opened_again_and_forgotten(open_photos, width):
-    page = open_photos(width, "/?query=blue+-+red&where=shop%3Dnorth")
-    page.get_by_role("button", name="Saved").click()
-    panel = page.get_by_role("dialog", name="Saved queries")
-    panel.get_by_role("button", name="Save this query").click()
-    expect(panel.get_by_role("link")).to_have_text(["blue − red, shop=north"])
-    no_sideways_scroll(page)
-    page.keyboard.press("Escape")
-    page.get_by_role("link", name="openalign").click()
-    expect(page.locator("#status")).to_have_text("A look around")
-    page.reload()
-    page.get_by_role("button", name="Saved").click()
-    panel.get_by_role("link").click()
-    expect(page.locator("#filter-chips")).to_contain_text("shop north")
-    expect(page.get_by_label("Describe a picture")).to_have_value("blue")
-    page.get_by_role("button", name="Saved").click()
-    panel.get_by_role("button", name="Forget blue − red, shop=north").click()
-    expect(panel.get_by_role("link")).to_have_count(0)
-
-
-def test_what_others_wrote_under_the_name_of_saved_queries_is_no_link(open_photos):
-    page = open_photos()
-    page.evaluate(
-        """localStorage.setItem("openalign-saved", JSON.stringify([
-            { name: "bad", address: "javascript:alert(1)" }, { name: "far", address: "//example.org/" }, 3,
-            { name: "good", address: "/?query=blue" },
-        ].filter((each) => each !== 3)))"""
-    )
-    page.get_by_role("button", name="Saved").click()
-    expect(page.get_by_role("dialog", name="Saved queries").get_by_role("link")).to_have_text(["good"])

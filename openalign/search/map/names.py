@@ -32,6 +32,12 @@ _SECOND = 0.6
 """Least score of a second word, as a part of that of the first."""
 _LONGEST = 40
 """Characters of a name."""
+_JOINING = {
+    *("a", "an", "and", "are", "as", "at", "by", "for", "from", "has", "in", "into", "is", "it", "its", "of", "on"),
+    *("or", "over", "that", "the", "this", "to", "under", "was", "with"),
+}
+"""English words that say nothing at the end of a name; those of other languages are left out where they are frequent
+everywhere."""
 
 
 def names_of(
@@ -85,7 +91,8 @@ def _best_terms(counts: Counter[str], inside: int, overall: Counter[str], have: 
     for term, count in counts.items():
         often, both = count / inside, " " in term
         parts = [term, *term.split()] if both else [term]
-        if often >= _OFTEN and all(_lift(part, counts, overall, inside, have) > distinct for part in parts):
+        is_distinct = all(_lift(part, counts, overall, inside, have) > distinct for part in parts)
+        if often >= _OFTEN and is_distinct and not _JOINING & {parts[-1], term.split()[0]}:
             scores[term] = often * math.log(_lift(term, counts, overall, inside, have)) * (_BOTH if both else 1)
     if not scores:
         return ""

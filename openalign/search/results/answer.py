@@ -45,7 +45,7 @@ def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
     among = store.matching(how.where) if how.where else None
     finder = _finder(store, asked, query_D, among, how)
     groups: Folding | None = None
-    if how.fold and "alike" not in columns_of(split_regions(how.where)[1], store.meta.columns):
+    if folds(store, how):
         groups = finder if isinstance(finder, AmongTexts) else store.groups
     found = found_in_order(finder.best, finder.level, how.top, groups, how.sort, store)
     rows = among_rows(among)
@@ -60,6 +60,11 @@ def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
         for row, score in found.rows
     ]
     return Hits(hits, found.note)
+
+
+def folds(store: AnyStore, how: How) -> bool:
+    """Whether near-duplicates are folded: not where conditions ask for those of an image."""
+    return how.fold and "alike" not in columns_of(split_regions(how.where)[1], store.meta.columns)
 
 
 def _finder(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: How) -> Finder:

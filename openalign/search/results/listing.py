@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from openalign.search.mark import BEST
 from openalign.search.query.terms import Query
-from openalign.search.results.answer import How, best_rows, level_of
+from openalign.search.results.answer import How, best_rows, folds, level_of
 from openalign.search.results.order import Folding, Sort
 from openalign.search.store.any_store import AnyStore, in_folder
 from openalign.search.store.reader import Store
@@ -41,6 +41,8 @@ class Listing:
     """Cosine similarities (N,), if there is a query."""
     within: int | None = None
     """How many lie inside the mark where matches end, if there is a query; they come first."""
+    alike: NDArray[np.int64] | None = None
+    """How many near-duplicates are folded into each (N,), if they are folded."""
 
 
 def listing(store: AnyStore, asked: Query, query_D: NDArray[np.float32] | None, how: How) -> Listing:
@@ -54,7 +56,7 @@ def listing(store: AnyStore, asked: Query, query_D: NDArray[np.float32] | None, 
     if query_D is not None:
         level = level_of(store, asked, query_D, best_rows(store, asked, query_D, BEST))
         found = _ranked(folder, query_D, level, found, how.sort)
-    return _folded(found, store.groups) if how.fold else found
+    return _folded(found, store.groups) if folds(store, how) else found
 
 
 def _listed(store: Store, how: How) -> Listing:
@@ -80,8 +82,10 @@ def _ranked(store: Store, query_D: NDArray[np.float32], level: float, listed: Li
 def _folded(found: Listing, groups: Folding) -> Listing:
     """The first row of each group of near-duplicates."""
     group_N = np.array([groups.of(row) for row in found.rows.tolist()], np.int64)
-    first = np.sort(np.unique(group_N, return_index=True)[1])
-    kept = replace(found, rows=found.rows[first], ratios=found.ratios[first])
+    _, first, images = np.unique(group_N, return_index=True, return_counts=True)
+    in_order = np.argsort(first)
+    first = first[in_order]
+    kept = replace(found, rows=found.rows[first], ratios=found.ratios[first], alike=images[in_order] - 1)
     if found.scores is None or found.within is None:
         return kept
     return replace(kept, scores=found.scores[first], within=int((first < found.within).sum()))

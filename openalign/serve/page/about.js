@@ -1,5 +1,6 @@
 // What the index says of itself: its name and size, its model, queries to start with, credits.
 
+import { button, picture, thumbnailOf } from "./elements.js";
 import { inWords, ofParts } from "./query.js";
 
 const $ = (id) => document.getElementById(id);
@@ -15,20 +16,10 @@ export function showInfo(info, go) {
 }
 
 function exampleButton(example, go) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "example";
-  const words = inWords(example);
-  button.append(...(example.row === null ? [words] : [smallImage(example.row), words.replace(/^image ?/, "")]));
-  button.addEventListener("click", () => go(example));
-  return button;
-}
-
-function smallImage(row) {
-  const image = new Image();
-  image.alt = "image";
-  image.src = `/api/thumbnails/${row}`;
-  return image;
+  const made = button("example", "", () => go(example));
+  const text = inWords(example);
+  made.append(...(example.row === null ? [text] : [picture(thumbnailOf(example.row), "image"), text.replace(/^image ?/, "")]));
+  return made;
 }
 
 function withLinks(text) {

@@ -1,16 +1,19 @@
 // The terms that are added and taken away: each a chip with its weight and a way to remove it, and a chip that is an
 // input while a new one is typed. Chips that stay are not drawn anew, so that focus stays where it was.
 
+import { button, element, picture, thumbnailOf, words } from "./elements.js";
 import { HEAVIEST, LIGHTEST, writeTerm } from "./language.js";
+import { addressOf } from "./uploads.js";
 
 const SIGNS = { plus: "+", minus: "−" };
 const STEP = 0.5;
 
 export class Chips {
   // `change(place, term)` is called with another term for the chip of that place, or with null to remove it;
-  // `add(kind, text)` with what was typed. Both return whether it was done. `next` gets the focus of a last chip.
-  constructor(list, { change, add, next }) {
-    Object.assign(this, { list, change, add, next });
+  // `add(kind, text)` with what was typed. Both return whether it was done. `addImages(kind, files)` is called with
+  // images that were chosen or pasted instead. `next` gets the focus of a last chip.
+  constructor(list, { change, add, addImages, next }) {
+    Object.assign(this, { list, change, add, addImages, next });
     this.drawn = new Map();
   }
 
@@ -36,7 +39,7 @@ export class Chips {
     if (hadFocus) (neighbours[Math.min(focused, neighbours.length - 1)]?.remove ?? this.next).focus();
   }
 
-  // An empty chip to type into: Enter or leaving it adds it, Escape gives it up.
+  // An empty chip to type into: Enter or leaving it adds it, Escape gives it up. It takes images in place of a text.
   start(kind, opener) {
     const chip = shell(kind);
     const input = document.createElement("input");
@@ -56,10 +59,22 @@ export class Chips {
     input.addEventListener("keydown", (event) => {
       if (event.key === "Enter") event.preventDefault();
       if (event.key === "Enter") end(input.value.trim(), opener);
-      if (event.key === "Escape") end("", opener);
     });
-    input.addEventListener("blur", () => end(input.value.trim()));
-    chip.append(input);
+    chip.addEventListener("keydown", (event) => event.key === "Escape" && end("", opener));
+    chip.addEventListener("focusout", ({ relatedTarget }) => {
+      if (chip.contains(relatedTarget) || !document.hasFocus()) return; // it has the focus still, or lent it to another window
+      end(input.value.trim());
+    });
+    const take = (files) => {
+      end("", opener);
+      this.addImages(kind, files);
+    };
+    input.addEventListener("paste", (event) => {
+      if (!event.clipboardData?.files.length) return;
+      event.preventDefault();
+      take([...event.clipboardData.files]);
+    });
+    chip.append(input, chooser(kind, take));
     this.list.append(chip);
     input.focus();
   }
@@ -94,40 +109,36 @@ function stepped(weight, isUp) {
 function draw(term) {
   const kind = term.minus ? "minus" : "plus";
   const chip = shell(kind);
-  const name = term.text ?? `image ${term.row}`;
-  const label = document.createElement("label");
+  const shown = shownOf(term);
+  const name = shown.alt ?? shown.textContent;
+  const label = element("label", "weight", "×");
   const weight = document.createElement("input");
-  const remove = document.createElement("button");
-  label.className = "weight";
+  const remove = button("", "×", () => null);
   weight.type = "number";
   Object.assign(weight, { min: LIGHTEST, max: HEAVIEST, step: "any" });
   weight.ariaLabel = `Weight of ${SIGNS[kind]} ${name}`;
-  label.append("×", weight);
-  remove.type = "button";
-  remove.textContent = "×";
+  label.append(weight);
   remove.ariaLabel = `Remove ${SIGNS[kind]} ${name}`;
-  chip.append(term.row === undefined ? words(term.text) : picture(term.row), label, remove);
+  chip.append(shown, label, remove);
   return { chip, weight, remove };
 }
 
-function words(text) {
-  const shown = document.createElement("span");
-  shown.className = "words";
-  shown.dir = "auto";
-  shown.textContent = text;
-  return shown;
+function shownOf({ text, row, image }) {
+  if (text !== undefined) return words(text);
+  return row === undefined ? picture(addressOf(image), "your image") : picture(thumbnailOf(row), `image ${row}`);
 }
 
-function picture(row) {
-  const image = new Image();
-  image.alt = `image ${row}`;
-  image.src = `/api/thumbnails/${row}`;
-  return image;
-}
+const shell = (kind) => element("li", `chip ${kind}`, SIGNS[kind]);
 
-function shell(kind) {
-  const chip = document.createElement("li");
-  chip.className = `chip ${kind}`;
-  chip.append(SIGNS[kind]);
-  return chip;
+// Opens the browser's choice of files; the text keeps the focus when it is clicked, so that the chip stays.
+function chooser(kind, take) {
+  const label = element("label", "choose");
+  const file = document.createElement("input");
+  Object.assign(file, { type: "file", accept: "image/*", multiple: true });
+  file.ariaLabel = kind === "plus" ? "Show more of an image" : "Show less of an image";
+  label.title = "Choose an image";
+  label.append(document.querySelector(".icon-button svg").cloneNode(true), file);
+  label.addEventListener("mousedown", (event) => event.preventDefault());
+  file.addEventListener("change", () => take([...file.files]));
+  return label;
 }

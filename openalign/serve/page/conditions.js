@@ -50,12 +50,15 @@ const after = (month) => monthOf(numberOf(month) + 1);
 
 export const monthInWords = (month) => `${MONTHS[Number(month.slice(5, 7)) - 1] ?? month} ${month.slice(0, 4)}`;
 
-// What the chips say: all conditions on months are one of them. Returns [{ words, conditions }].
+// What the chips say: all conditions on months are one of them. Returns [{ words, conditions }]; `row` is the picture whose
+// near-duplicates are asked for, if they are.
 export function described(where) {
   const dates = where.filter((each) => isRange(partsOf(each)));
-  const others = where.filter((each) => !dates.includes(each)).map((each) => ({ words: inWords(partsOf(each)), conditions: [each] }));
+  const others = where.filter((each) => !dates.includes(each)).map((each) => ({ words: inWords(partsOf(each)), conditions: [each], row: rowOf(partsOf(each)) }));
   return dates.length ? [{ words: rangeInWords(monthsOf(dates)), conditions: dates }, ...others] : others;
 }
+
+const rowOf = ({ column, value }) => (column === "alike" && /^\d+$/.test(value) ? value : null);
 
 export const isRange = ({ column, operator, value }) => column === "date" && [">=", "<", "="].includes(operator) && /^\d{4}(-\d\d)?$/.test(value);
 
@@ -72,6 +75,8 @@ function rangeInWords({ from, to }) {
 export const clusterNames = new Map();
 
 function inWords({ column, operator, value }) {
+  if (column === "alike") return "nearly the same";
+  if (column === "duplicates" && value === "*") return `${operator === "=" ? "with" : "without"} near-duplicates`;
   if (column === "region") return clusterNames.get(value) ?? "part of the map";
   const name = column.replace(/^fields\./, "");
   if (value === "*") return column === "near" ? (operator === "=" ? "with a place" : "without a place") : `${operator === "=" ? "with" : "without"} ${name}`;

@@ -1,6 +1,7 @@
 // The filters: a panel with what this index really has, and a chip for each that is set.
 
 import * as c from "./conditions.js";
+import { button, element, picture, thumbnailOf, words } from "./elements.js";
 import { Panel } from "./panel.js";
 
 const MANY = 10; // values from which on there is a field to find one
@@ -30,33 +31,30 @@ export class Filters {
 
   #showChips() {
     const had = [...this.chips.children].findIndex((chip) => chip.contains(document.activeElement));
-    this.chips.replaceChildren(...c.described(this.where).map(({ words, conditions }) => this.#chip(words, conditions)));
+    this.chips.replaceChildren(...c.described(this.where).map((each) => this.#chip(each)));
     this.chips.hidden = !this.where.length;
     if (had < 0) return;
     const chips = [...this.chips.children];
     (chips[Math.min(had, chips.length - 1)]?.querySelector("button") ?? this.opener).focus();
   }
 
-  #chip(words, conditions) {
+  #chip({ words: text, conditions, row = null }) {
     const chip = element("li", "chip filter");
-    const text = element("span", "words", words);
-    text.dir = "auto";
-    const remove = element("button", "", "×");
-    remove.type = "button";
-    remove.ariaLabel = `Remove the filter ${words}`;
-    remove.addEventListener("click", () => this.change(this.where.filter((each) => !conditions.includes(each))));
-    chip.append(text, remove);
+    const remove = button("", "×", () => this.change(this.where.filter((each) => !conditions.includes(each))));
+    remove.ariaLabel = `Remove the filter ${text}`;
+    chip.append(...(row === null ? [] : [picture(thumbnailOf(row), "")]), words(text), remove);
     return chip;
   }
 
   #fill() {
     const focused = document.activeElement?.dataset?.is;
-    const { columns, numbers, months, placed } = this.facets;
+    const { columns, numbers, months, placed, duplicates } = this.facets;
     const parts = [
       this.#head(),
       ...(months.length ? [this.#values("date", "Year", yearsOf(months))] : []),
       ...columns.map(({ column, values, more }) => this.#values(column, nameOf(column), values, more)),
-      ...(placed ? [this.#place(placed)] : []),
+      ...(placed ? [this.#known("Place", "near=*", "Where it was taken is known", placed)] : []),
+      ...(duplicates ? [this.#known("Near-duplicates", "duplicates=*", "Has near-duplicates", duplicates)] : []),
       ...numbers.map((range) => this.#range(range)),
       this.#own(),
     ];
@@ -69,8 +67,7 @@ export class Filters {
   #head() {
     const head = element("div", "panel-head");
     const title = element("h2", "", "Filters");
-    const clear = button("Clear all", () => this.change([]));
-    clear.className = "link";
+    const clear = button("link", "Clear all", () => this.change([]));
     clear.dataset.is = "clear";
     clear.hidden = !this.where.length;
     head.append(title, clear, this.panel.closer());
@@ -83,16 +80,7 @@ export class Filters {
     const list = element("div", "values");
     const chosen = c.valueOf(this.where, column);
     const known = chosen === null || chosen === "*" || values.some(({ value }) => value === chosen) ? values : [{ value: chosen, images: null }, ...values];
-    for (const { value, images } of known) {
-      const item = button("", () => this.#choose(column, value === chosen ? null : value));
-      item.className = "value";
-      item.ariaPressed = value === chosen;
-      item.dataset.is = `${column}=${value}`;
-      const words = element("span", "words", value);
-      words.dir = "auto";
-      item.append(words, ...(images === null ? [] : [element("span", "images", images.toLocaleString("en"))]));
-      list.append(item);
-    }
+    for (const { value, images } of known) list.append(this.#value(value, images, `${column}=${value}`, value === chosen, () => this.#choose(column, value === chosen ? null : value)));
     if (known.length > MANY) group.append(finder(list, name));
     group.append(list);
     if (more) group.append(element("p", "hint", `The ${values.length} most frequent.`));
@@ -104,16 +92,20 @@ export class Filters {
     this.change(c.replaced(this.where, isMine, value === null ? [] : [c.equals(column, value)]));
   }
 
-  #place(placed) {
-    const group = fieldset("Place");
-    const isOn = this.where.includes("near=*");
-    const item = button("", () => this.change(isOn ? this.where.filter((each) => each !== "near=*") : [...this.where, "near=*"]));
-    item.className = "value";
-    item.ariaPressed = isOn;
-    item.dataset.is = "place";
-    item.append(element("span", "words", "Where it was taken is known"), element("span", "images", placed.toLocaleString("en")));
+  #value(text, images, key, isChosen, act) {
+    const item = button("value", "", act);
+    item.ariaPressed = isChosen;
+    item.dataset.is = key;
+    item.append(words(text), ...(images === null ? [] : [element("span", "images", images.toLocaleString("en"))]));
+    return item;
+  }
+
+  // Whether something is known of an image: a condition that holds or is not asked for.
+  #known(name, condition, text, images) {
+    const group = fieldset(name);
+    const isOn = this.where.includes(condition);
     const list = element("div", "values");
-    list.append(item);
+    list.append(this.#value(text, images, condition, isOn, () => this.change(isOn ? this.where.filter((each) => each !== condition) : [...this.where, condition])));
     group.append(list);
     return group;
   }
@@ -190,18 +182,4 @@ function fieldset(name) {
   const group = document.createElement("fieldset");
   group.append(element("legend", "", name));
   return group;
-}
-
-function button(text, act) {
-  const made = element("button", "", text);
-  made.type = "button";
-  made.addEventListener("click", act);
-  return made;
-}
-
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
 }

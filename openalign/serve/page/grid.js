@@ -1,19 +1,16 @@
 // The grid of answers. Up to `ALL_DRAWN` tiles are all in the document, so that find-in-page and screen readers see
 // them; of more, those near the window are, and what is known of them is asked for as they come.
 
+import { Known } from "./known.js";
 import { lay, leftOf, MARK_HEIGHT, middleOf, rowAt, rowOf, shown, walked } from "./layout.js";
 import { fill, makeTile } from "./tile.js";
 
 const ALL_DRAWN = 300;
 const AHEAD = 0.75; // of the window's height, above and below it
 const AT_ONCE = 18; // pictures that are loaded before the others
-const MOST_KEPT = 4000; // pictures of which all is remembered
-const FETCHED = 120; // rows in one request
-const WAIT_MS = 60;
 
 export class Grid {
   #drawn = new Map(); // place -> item
-  #known = new Map(); // row -> all that is known
   #layout = { rows: [], markTop: null, total: 0 };
   #current = 0; // the tile that the keyboard is at
   rows = [];
@@ -21,15 +18,13 @@ export class Grid {
   scores = null;
   within = null;
   #middle = null; // where up and down keep to
-  #asking = false;
-  #timer = 0;
   #frame = 0;
   #width = 0;
 
   // `open(row, place, event)` is called for a click on a tile, `alike(row)` for its badge; `fetch(rows)` returns what is
   // known of some rows; `decorate(item, row)` is called for each tile that is drawn.
   constructor(list, { open, alike, fetch, decorate }) {
-    Object.assign(this, { list, open, alike, fetch, decorate });
+    Object.assign(this, { list, open, alike, decorate, known: new Known(fetch, () => this.#arrived()) });
     this.mark = document.createElement("li");
     this.mark.className = "mark";
     this.mark.textContent = "Matches end here";
@@ -49,30 +44,31 @@ export class Grid {
   }
 
   clear() {
-    this.show({ rows: [], ratios: [], scores: null, within: null, hits: [] });
+    this.show({ rows: [], ratios: [], scores: null, within: null, alike: [], hits: [] });
   }
 
-  // Answers as { rows, ratios, scores or null, within: how many lie before the mark or null, hits: what is known }.
+  // Answers as { rows, ratios, scores or null, within: how many lie before the mark or null,
+  // alike: how many near-duplicates are folded into each, or none, hits: what is known }.
   // More answers to the same query only append, so that nothing on the page moves.
-  show({ rows, ratios, scores, within, hits }) {
+  show({ rows, ratios, scores, within, alike, hits }) {
     const kept = this.rows.length <= rows.length && this.rows.every((row, place) => row === rows[place] && this.scores?.[place] === scores?.[place]);
     this.fresh = kept ? this.rows.length : 0;
-    Object.assign(this, { rows, ratios, scores, within });
+    Object.assign(this, { rows, ratios, scores, within, folded: alike });
     if (!kept) {
       for (const item of this.#drawn.values()) item.remove();
       this.#drawn.clear();
-      this.#known.clear();
+      this.known.clear();
       this.#current = 0;
     }
-    for (const hit of hits) this.#known.set(hit.row, hit);
+    this.known.add(hits);
     this.list.classList.toggle("long", rows.length > ALL_DRAWN);
     this.#place();
   }
 
   // What is known of the picture at a place; null if it must be asked for.
   at(place) {
-    const known = this.#known.get(this.rows[place]);
-    return known && this.scores ? { ...known, score: this.scores[place] } : (known ?? null);
+    const known = this.known.get(this.rows[place]);
+    return known && this.scores ? { ...known, score: this.scores[place] } : known;
   }
 
   placeOf(row) {
@@ -144,7 +140,7 @@ export class Grid {
     this.#insert(added);
     this.#showMark();
     if (last >= 0 && !this.#drawn.has(this.#current)) this.#setCurrent(this.#firstInView());
-    this.#fetchSoon(first, last);
+    this.known.want(this.rows.slice(first, last + 1));
   }
 
   // The first and the last tile to draw.
@@ -172,7 +168,7 @@ export class Grid {
   }
 
   #fill(item, place) {
-    fill(item, this.#known.get(this.rows[place]) ?? null, { place, score: this.scores?.[place], isEager: place < this.fresh + AT_ONCE || this.rows.length > ALL_DRAWN });
+    fill(item, this.known.get(this.rows[place]), { place, score: this.scores?.[place], alike: this.folded[place], isEager: place < this.fresh + AT_ONCE || this.rows.length > ALL_DRAWN });
     this.decorate(item, this.rows[place]);
   }
 
@@ -188,49 +184,17 @@ export class Grid {
 
   // In the order of their places, as they are read and tabbed through.
   #insert(items) {
-    if (!items.length) return;
-    const after = [...this.list.children].find((item) => item !== this.mark && Number(item.dataset.place) > Number(items[0].dataset.place)) ?? null;
-    const isRun = after === null || Number(after.dataset.place) > Number(items.at(-1).dataset.place);
-    if (isRun) {
-      const all = document.createDocumentFragment();
-      all.append(...items);
-      this.list.insertBefore(all, after);
-    } else {
-      for (const item of items) {
-        const next = [...this.list.children].find((other) => other !== this.mark && Number(other.dataset.place) > Number(item.dataset.place));
-        this.list.insertBefore(item, next ?? null);
-      }
+    const others = [...this.list.children].filter((item) => item !== this.mark);
+    let at = 0;
+    for (const item of items) {
+      while (at < others.length && Number(others[at].dataset.place) < Number(item.dataset.place)) at++;
+      this.list.insertBefore(item, others[at] ?? null);
     }
   }
 
-  #fetchSoon(first, last) {
-    clearTimeout(this.#timer);
-    const missing = [];
-    for (let place = first; place <= last && missing.length < FETCHED; place++) {
-      if (!this.#known.has(this.rows[place])) missing.push(this.rows[place]);
-    }
-    if (missing.length && !this.#asking) this.#timer = setTimeout(() => this.#ask(missing), WAIT_MS);
-  }
-
-  async #ask(missing) {
-    const { rows } = this;
-    this.#asking = true;
-    let known = [];
-    try {
-      known = await this.fetch(missing);
-    } catch {
-      // The page has said so; the tiles stay empty until they are asked for again.
-    }
-    this.#asking = false;
-    if (rows !== this.rows) return this.#drawSoon();
-    if (!known.length) return;
-    for (const hit of known) this.#known.set(hit.row, hit);
-    for (const [place, item] of this.#drawn) if (item.classList.contains("waiting") && this.#known.has(rows[place])) this.#fill(item, place);
-    for (const row of this.#known.keys()) {
-      if (this.#known.size <= MOST_KEPT) break;
-      this.#known.delete(row);
-    }
-    this.#drawSoon();
+  #arrived() {
+    for (const [place, item] of this.#drawn) if (item.classList.contains("waiting") && this.known.get(this.rows[place])) this.#fill(item, place);
+    this.#frame ||= requestAnimationFrame(() => this.#draw()); // there may be more to ask for
   }
 
   #placeOf(element) {

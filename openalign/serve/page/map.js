@@ -1,17 +1,17 @@
 // The map of the collection: moved by drag, wheel, pinch and keys; a lasso or a rectangle asks for what lies in it.
 
 import { clusterNames } from "./conditions.js";
+import { button, element } from "./elements.js";
 import { Drawing } from "./map_drawing.js";
+import { Gestures } from "./map_gestures.js";
 import { picture } from "./map_pictures.js";
 import { Points } from "./map_points.js";
 import * as service from "./service.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST_ZOOM = 400; // times that at which all is in view
-const STEP = 1.6; // of the zoom, for a key or a button
-const PAN = 80; // pixels, for a key
+const STEP = 1.6; // of the zoom, for a button
 const REACH = 14; // pixels from a point that count as the point
-const STILL = 4; // pixels that a click may move
 const MOST_CORNERS = 60; // a condition has at most 1,000 characters
 
 export class MapView {
@@ -20,7 +20,7 @@ export class MapView {
   #asked = null;
   #region = null;
   #marks = { hits: [], inside: null, corners: [], path: [] };
-  #fingers = new Map();
+  #hoveredRow;
   #lasso = false;
   #hitRows = [];
 
@@ -92,17 +92,12 @@ export class MapView {
   #button(number, isChosen) {
     const { name, images, parent } = this.#points.clusters[number];
     const item = document.createElement("li");
-    const button = document.createElement("button");
-    const count = document.createElement("small");
-    button.type = "button";
-    button.className = parent < 0 ? "cluster" : "cluster inner";
-    button.dataset.cluster = number;
-    button.setAttribute("aria-pressed", isChosen);
-    button.dir = "auto";
-    count.textContent = images.toLocaleString("en");
-    button.append(name, " ", count);
-    button.addEventListener("click", () => this.actions.choose(isChosen ? null : String(number)));
-    item.append(button);
+    const made = button(parent < 0 ? "cluster" : "cluster inner", `${name} `, () => this.actions.choose(isChosen ? null : String(number)));
+    made.dataset.cluster = number;
+    made.setAttribute("aria-pressed", isChosen);
+    made.dir = "auto";
+    made.append(element("small", "", images.toLocaleString("en")));
+    item.append(made);
     return item;
   }
 
@@ -124,20 +119,23 @@ export class MapView {
     return { x: most(this.#points.x) / 2, y: most(this.#points.y) / 2 };
   }
 
-  // Gestures
+  // What is done on it
 
   #listen() {
-    const { canvas } = this;
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.#zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), ...this.#position(event));
-    }, { passive: false });
-    canvas.addEventListener("pointerdown", (event) => this.#down(event));
-    canvas.addEventListener("pointermove", (event) => this.#move(event));
-    canvas.addEventListener("pointerup", (event) => this.#up(event));
-    canvas.addEventListener("pointercancel", (event) => this.#forget(event));
-    canvas.addEventListener("pointerleave", () => ($("map-hover").hidden = true));
-    canvas.addEventListener("keydown", (event) => this.#key(event));
+    const hasView = (act) => (...given) => this.#view && act(...given);
+    new Gestures(this.canvas, {
+      isLasso: () => this.#lasso,
+      pan: (x, y) => this.#pan(x, y),
+      zoom: (by, at) => this.#zoom(by, at),
+      all: () => this.#all(),
+      tapped: hasView((at) => this.#tapped(at)),
+      hovered: hasView((at) => this.#hovered(at)),
+      drawn: hasView((path) => {
+        this.#marks.path = path.map((at) => this.#onMap(at));
+        this.#draw();
+      }),
+      enclosed: hasView((path) => this.#enclosed(path)),
+    });
     $("show-map").addEventListener("click", () => this.actions.show(true));
     $("show-grid").addEventListener("click", () => this.actions.show(false));
     $("map-in").addEventListener("click", () => this.#zoom(STEP));
@@ -152,98 +150,36 @@ export class MapView {
     this.canvas.classList.toggle("lasso", isOn);
   }
 
-  #down(event) {
-    if (event.button !== 0 || !this.#view) return;
-    this.canvas.setPointerCapture(event.pointerId);
-    const at = this.#position(event);
-    this.#fingers.set(event.pointerId, at);
-    const isFirst = this.#fingers.size === 1;
-    this.drag = isFirst ? { from: at, far: 0, kind: event.shiftKey ? "rectangle" : this.#lasso ? "lasso" : "pan" } : { far: STILL + 1, kind: "pinch" };
-    this.#marks.path = [];
-    $("map-hover").hidden = true;
-  }
-
-  #move(event) {
-    if (!this.#view) return;
-    const at = this.#position(event);
-    const before = this.#fingers.get(event.pointerId);
-    if (!before) return event.pointerType === "mouse" ? this.#hover(at) : undefined;
-    const other = [...this.#fingers].find(([id]) => id !== event.pointerId)?.[1];
-    this.#fingers.set(event.pointerId, at);
-    this.drag.far = Math.max(this.drag.far, this.drag.from ? Math.hypot(at[0] - this.drag.from[0], at[1] - this.drag.from[1]) : 0);
-    if (this.drag.kind === "pinch") {
-      if (!other) return;
-      const away = (one) => Math.max(Math.hypot(one[0] - other[0], one[1] - other[1]), 1);
-      this.#pan((at[0] - before[0]) / 2, (at[1] - before[1]) / 2);
-      this.#zoom(away(at) / away(before), (at[0] + other[0]) / 2, (at[1] + other[1]) / 2);
-    } else if (this.drag.kind === "pan") {
-      this.#pan(at[0] - before[0], at[1] - before[1]);
-    } else {
-      const [[left, top], [right, bottom]] = [this.drag.from, at];
-      if (this.drag.kind === "lasso") this.#marks.path.push(this.#onMap(at));
-      else this.#marks.path = [[left, top], [right, top], [right, bottom], [left, bottom]].map((corner) => this.#onMap(corner));
-      this.#draw();
-    }
-  }
-
-  #up(event) {
-    const { drag } = this;
-    const at = this.#fingers.get(event.pointerId);
-    if (!at) return;
-    const { path } = this.#marks;
-    this.#forget(event);
-    if (drag.far <= STILL) {
-      const place = this.#at(at);
-      if (place >= 0) this.actions.open(this.#points.rows[place]);
-    } else if (path.length > 2) {
-      this.#setLasso(false);
-      const every = Math.ceil(path.length / MOST_CORNERS);
-      const corners = path.filter((_, number) => number % every === 0).map(this.#points.toService);
-      this.actions.choose(corners.flat().map((value) => Number(value.toFixed(2))).join(","));
-    }
-  }
-
-  #forget(event) {
-    this.#fingers.delete(event.pointerId);
-    this.#marks.path = [];
-    this.#draw();
-  }
-
-  #hover(at) {
+  #tapped(at) {
     const place = this.#at(at);
-    const box = $("map-hover");
-    box.hidden = place < 0;
-    this.canvas.classList.toggle("over", place >= 0);
-    if (place < 0) return;
+    if (place >= 0) this.actions.open(this.#points.rows[place]);
+  }
+
+  #enclosed(path) {
+    this.#setLasso(false);
+    const every = Math.ceil(path.length / MOST_CORNERS);
+    const corners = path.filter((_, number) => number % every === 0).map((at) => this.#points.toService(this.#onMap(at)));
+    this.actions.choose(corners.flat().map((value) => Number(value.toFixed(2))).join(","));
+  }
+
+  // A picture beside the pointer; `at` is null where it left.
+  #hovered(at) {
+    const place = at ? this.#at(at) : -1;
     const row = this.#points.rows[place];
-    const bitmap = picture(row, [row], () => this.hovered === row && this.#hover(at));
-    this.hovered = row;
-    const shown = box.querySelector("canvas");
+    const bitmap = place < 0 ? null : picture(row, [row], () => this.#hoveredRow === row && this.#hovered(at));
+    this.#hoveredRow = row;
+    this.canvas.classList.toggle("over", place >= 0);
+    const box = $("map-hover");
     box.hidden = !bitmap;
     if (!bitmap) return;
+    const shown = box.querySelector("canvas");
     [shown.width, shown.height] = [bitmap.width, bitmap.height];
     shown.getContext("2d").drawImage(bitmap, 0, 0);
     box.style.left = `${Math.min(Math.max(at[0] + 14, 0), this.canvas.clientWidth - bitmap.width - 12)}px`;
     box.style.top = `${at[1] + 14 + bitmap.height > this.canvas.clientHeight ? at[1] - bitmap.height - 20 : at[1] + 14}px`;
   }
 
-  #key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const moves = { ArrowLeft: [PAN, 0], ArrowRight: [-PAN, 0], ArrowUp: [0, PAN], ArrowDown: [0, -PAN] };
-    const zooms = { "+": STEP, "=": STEP, "-": 1 / STEP };
-    if (moves[event.key]) this.#pan(...moves[event.key]);
-    else if (zooms[event.key]) this.#zoom(zooms[event.key]);
-    else if (event.key === "0") this.#all();
-    else return;
-    event.preventDefault();
-  }
-
   // The view
-
-  #position(event) {
-    const { left, top } = this.canvas.getBoundingClientRect();
-    return [event.clientX - left, event.clientY - top];
-  }
 
   #onMap([x, y]) {
     const { clientWidth: width, clientHeight: height } = this.canvas;
@@ -265,7 +201,7 @@ export class MapView {
   }
 
   // What lies at (x, y) stays there.
-  #zoom(by, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
+  #zoom(by, [x, y] = [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2]) {
     if (!this.#view) return;
     const before = this.#onMap([x, y]);
     this.#view.zoom = Math.min(Math.max(this.#view.zoom * by, this.#view.fit * 0.8), this.#view.fit * MOST_ZOOM);

@@ -63,7 +63,7 @@ export class Drawing {
     const pixels = new Uint32Array(this.image.data.buffer);
     pixels.fill(this.paper);
     const [zoom, left, top] = [view.zoom * ratio, width / 2 - view.x * view.zoom * ratio, height / 2 - view.y * view.zoom * ratio];
-    const size = Math.min(Math.max(Math.round(ratio * (1.5 + Math.log2(view.zoom / view.fit + 1) + (points.count < 5000))), 2), 14);
+    const size = Math.min(Math.max(Math.round(ratio * (1.5 + Math.log2(view.zoom / view.fit + 1) + 2.5 * (points.count < 5000))), 2), 14);
     const visible = [];
     const isDim = (place) => (marks.inside ? !marks.inside[place] : marks.hits.length > 0);
     for (const dim of [true, false]) {

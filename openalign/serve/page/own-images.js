@@ -1,20 +1,27 @@
-// Images of one's own that are searched with: chosen, dropped, pasted.
+// Images of one's own that are searched with: chosen, dropped, pasted; several at once are several terms.
 
 import { refusal } from "./service.js";
 import { keepUpload } from "./uploads.js";
 
 const $ = (id) => document.getElementById(id);
 
-// `searchWith(number)` is called with the number of an image, `say` with what is wrong with one.
+// Keeps images and returns their numbers; says what is wrong with one, and then takes none.
+export async function taken(files, say) {
+  const problem = [...files].map(refusal).find(Boolean);
+  if (problem) say(problem);
+  const numbers = [];
+  for (const file of problem ? [] : files) numbers.push(await keepUpload(file));
+  return numbers;
+}
+
+// `searchWith(numbers)` is called with the numbers of images.
 export function takeImages({ searchWith, say }) {
-  const take = async (file) => {
-    const problem = refusal(file);
-    if (problem) say(problem);
-    else searchWith(await keepUpload(file));
+  const take = async (files) => {
+    const numbers = files.length ? await taken([...files], say) : [];
+    if (numbers.length) searchWith(numbers);
   };
   addEventListener("paste", (event) => {
-    const file = imageIn(event.clipboardData);
-    if (file) take(file);
+    if (!event.defaultPrevented) take(event.clipboardData?.files ?? []);
   });
   addEventListener("dragover", (event) => {
     if (!carriesFiles(event)) return;
@@ -28,14 +35,13 @@ export function takeImages({ searchWith, say }) {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     $("drop").hidden = true;
-    if (imageIn(event.dataTransfer)) take(imageIn(event.dataTransfer));
+    take(event.dataTransfer.files);
   });
   $("file").addEventListener("change", () => {
-    const [file] = $("file").files;
+    const files = [...$("file").files];
     $("file").value = "";
-    if (file) take(file);
+    take(files);
   });
 }
 
-const imageIn = (transfer) => [...(transfer?.files ?? [])][0];
 const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");

@@ -1,19 +1,21 @@
 // The page: an address says what is asked and open; every action goes to a new address, and the page follows it.
 
 import { showInfo } from "./about.js";
+import { fromAddress, memoryOf, toAddress } from "./address.js";
 import { Chips } from "./chips.js";
-import { betweenMonths, isOf, isRange, monthsOf, replaced, valueOf } from "./conditions.js";
+import { betweenMonths, described, equals, isOf, isRange, monthsOf, replaced, valueOf } from "./conditions.js";
 import { DateLine } from "./dates.js";
 import { Filters } from "./filters.js";
 import { Grid } from "./grid.js";
+import { thumbnailOf } from "./elements.js";
 import { MapView } from "./map.js";
-import { takeImages } from "./own-images.js";
+import { taken, takeImages } from "./own-images.js";
 import * as q from "./query.js";
 import { Results, say, tell } from "./results.js";
 import { Saved } from "./saved.js";
 import { Selection } from "./selection.js";
 import * as service from "./service.js";
-import { uploadOf } from "./uploads.js";
+import { addressOf } from "./uploads.js";
 import { Viewer } from "./viewer.js";
 
 const $ = (id) => document.getElementById(id);
@@ -23,13 +25,14 @@ const FACETS_MS = 150;
 let query = q.EMPTY;
 let typing = 0;
 let isKnown = false; // whether the service has said what it has
+let hasTexts = false; // whether queries can be compared with captions
 let late = null; // what the index can be filtered by, if that is not shown yet
 let viewed = null; // the row that was opened last
 let isTyped = false; // whether the address is of a text that is still being typed
 
 const grid = new Grid($("results"), {
   open: (row, place, event) => selection.clicked(row, place, event) || go({ ...query, view: row }),
-  alike: (row) => go({ ...query, alike: row, view: null }),
+  alike: (row) => filter(replaced(query.where, isOf("alike"), [equals("alike", row)])),
   fetch: service.pictures,
   decorate: (item, row) => selection.decorate(item, row),
 });
@@ -39,7 +42,7 @@ const results = new Results(grid, () => {
   if (!isKnown) learn().catch(() => null);
   if (query.view !== null) showViewer();
 });
-const chips = new Chips($("chips"), { change: changeChip, add: addChips, next: $("add-plus") });
+const chips = new Chips($("chips"), { change: changeChip, add: addChips, addImages: addImageChips, next: $("add-plus") });
 const filters = new Filters({ opener: $("filters"), panel: $("filters-panel"), chips: $("filter-chips"), change: filter });
 const dates = new DateLine($("dates"), (from, to) => filter(replaced(query.where, isRange, betweenMonths(from, to))));
 const map = new MapView({
@@ -54,7 +57,9 @@ const viewer = new Viewer({ close: closeViewer, step, likeThis: (row) => go({ ..
 new Saved({
   opener: $("saved"),
   panel: $("saved-panel"),
-  current: () => (q.isHome(query) || query.upload !== null ? null : { name: document.title.replace(/ · openalign$/, ""), address: q.toAddress({ ...query, view: null }) }),
+  current: toSave,
+  addressOf: (saved) => toAddress({ ...q.typed(q.EMPTY, saved.query), where: saved.where, sort: saved.sort, against: saved.against }),
+  say,
   go: (address) => {
     history.pushState({}, "", address);
     follow();
@@ -62,7 +67,7 @@ new Saved({
 });
 
 // What the form holds now, typed but not yet searched text included; throws where that is no query.
-const asked = () => ({ ...q.typed(query, $("text").value), mistake: null, top: q.PAGE, view: null, alike: null });
+const asked = () => ({ ...q.typed(query, $("text").value), mistake: null, top: q.PAGE, view: null, lost: 0 });
 
 // Goes to what `change` makes of the form and returns true, or says what is wrong with what was typed.
 function ask(change, options) {
@@ -81,9 +86,9 @@ function go(next, { replace = false } = {}) {
   clearTimeout(typing);
   isTyped = false;
   const opened = replace ? history.state?.opened : next.view !== null;
-  const memory = { upload: next.upload, opened: next.view !== null && opened };
+  const memory = { ...memoryOf(next), opened: next.view !== null && opened };
   rememberPlace();
-  history[replace ? "replaceState" : "pushState"](memory, "", q.toAddress(next));
+  history[replace ? "replaceState" : "pushState"](memory, "", toAddress(next));
   follow();
 }
 
@@ -91,27 +96,38 @@ function go(next, { replace = false } = {}) {
 const rememberPlace = () => history.replaceState({ ...history.state, y: scrollY }, "");
 
 function follow({ y = 0 } = {}) {
-  query = q.fromAddress();
+  query = fromAddress();
   document.body.classList.remove("starting", "learning");
   if (late) offer(late);
   const isEmpty = q.isHome(query);
-  $("ask").classList.toggle("asked", !isEmpty);
+  $("ask").classList.toggle("asked", !isEmpty || query.map);
+  document.body.classList.toggle("home", isEmpty);
   if ($("text").value.trim() !== q.boxOf(query)) $("text").value = q.boxOf(query);
   chips.show(query.chips, (term) => q.usualWeight(term, query));
   filters.show(query.where);
   dates.show(monthsOf(query.where));
   $("sort").value = query.sort;
   $("sort").options[0].text = q.asksNothing(query) ? "Unsorted" : "Best match";
-  $("alike-chip").hidden = query.alike === null;
+  $("against").value = query.against;
+  $("against").hidden = !hasTexts || q.asksNothing(query);
   showQueryImage();
   map.show(query.map);
   document.title = isEmpty ? "openalign" : `${titleOf(query)} · openalign`;
   if (query.mistake) results.refuse(query.mistake);
   else if (!q.sameAnswers(results.answered, query)) results.ask(query, y);
+  if (query.lost) say("An image of this query is not known here: choose, drop or paste it again.");
   showViewer();
 }
 
-const titleOf = (asked) => [q.inWords(asked), ...asked.where].filter(Boolean).join(", ") || "All images";
+const titleOf = (asked) => [q.inWords(asked), ...described(asked.where).map((each) => each.words)].filter(Boolean).join(", ") || "All images";
+
+// What is asked as a query to be saved, if it can be: an image of one's own cannot.
+function toSave() {
+  if (q.isHome(query) || q.uploadsOf(query).length || query.mistake) return null;
+  const text = q.textOf(query);
+  const { where, sort, against } = query;
+  return { name: titleOf(query), address: toAddress({ ...query, view: null, map: false }), query: text ? { query: text, where, sort, against } : null };
+}
 
 function changeChip(place, term) {
   const changed = (list) => (term === null ? list.toSpliced(place, 1) : list.with(place, term));
@@ -122,13 +138,25 @@ function addChips(kind, text) {
   return ask((now) => ({ ...now, chips: [...now.chips, ...q.chipsOf(text, kind === "minus")] }));
 }
 
+// Images as further terms.
+async function addImageChips(kind, files) {
+  const minus = kind === "minus";
+  const numbers = await taken(files, say);
+  if (numbers.length) ask((now) => withImages(now, numbers, minus));
+}
+
+function withImages(now, numbers, minus = false) {
+  if (q.uploadsOf(now).length + numbers.length > q.MOST_UPLOADS) throw new Error(`A query has at most ${q.MOST_UPLOADS} images of one's own.`);
+  return { ...now, chips: [...now.chips, ...numbers.map((image) => ({ image, weight: null, minus }))] };
+}
+
 function filter(where) {
   if (where.length > q.MOST_CONDITIONS) say(`At most ${q.MOST_CONDITIONS} filters can be set at once.`);
   else if (where.join("\n") !== query.where.join("\n")) ask((now) => ({ ...now, where }));
 }
 
 function showQueryImage() {
-  const address = uploadOf(query.upload)?.address ?? (query.row === null ? null : `/api/thumbnails/${query.row}`);
+  const address = addressOf(query.upload) ?? (query.row === null ? null : thumbnailOf(query.row));
   $("query-image").hidden = address === null;
   $("text").placeholder = address === null ? "Describe a picture" : "Add words, or search with the image alone";
   const image = $("query-image").querySelector("img");
@@ -168,7 +196,7 @@ function step(by) {
 
 // The controls
 
-takeImages({ searchWith: (upload) => ask((now) => ({ ...now, row: null, upload })), say });
+takeImages({ searchWith: ([upload, ...others]) => ask((now) => withImages({ ...now, row: null, upload }, others)), say });
 $("query-image").querySelector("button").addEventListener("click", (event) => {
   ask((now) => ({ ...now, row: null, upload: null }));
   if (event.detail === 0) $("text").focus(); // the button is gone; a finger wants no keyboard on its screen
@@ -186,10 +214,10 @@ for (const kind of ["plus", "minus"]) {
   button.addEventListener("click", () => chips.start(kind, button));
 }
 $("sort").addEventListener("change", () => ask((now) => ({ ...now, sort: $("sort").value })));
+$("against").addEventListener("change", () => ask((now) => ({ ...now, against: $("against").value })));
 $("more").addEventListener("click", () => go(q.withMore(query), { replace: true }));
 $("all").addEventListener("click", () => go({ ...query, all: true }));
 $("nothing-clear").addEventListener("click", () => filter([]));
-$("alike-chip").querySelector("button").addEventListener("click", () => go({ ...query, alike: null }));
 $("home").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
@@ -225,12 +253,14 @@ async function learn() {
   const info = await service.info();
   results.images = info.rows;
   showInfo(info, go);
+  hasTexts = info.has_texts;
   $("views").hidden = !info.has_map;
   isKnown = true;
 }
 
 // What is not known yet stands above the answers, and would move them: they wait for it, and what is late waits for others.
-$("ask").classList.toggle("asked", !q.isHome(q.fromAddress()));
+$("ask").classList.toggle("asked", !q.isHome(fromAddress()) || fromAddress().map);
+document.body.classList.toggle("home", q.isHome(fromAddress()));
 document.body.classList.replace("starting", "learning");
 const facets = service.facets().catch(() => null);
 await learn().catch((error) => error instanceof service.Offline || say(error.message));

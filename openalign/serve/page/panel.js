@@ -48,8 +48,10 @@ export class Panel {
       style.left = style.top = style.maxHeight = "";
       return;
     }
-    const { left, bottom } = this.opener.getBoundingClientRect();
-    style.left = `${Math.max(MARGIN, Math.min(left, document.documentElement.clientWidth - this.element.offsetWidth - MARGIN))}px`;
+    const { left, right, bottom } = this.opener.getBoundingClientRect();
+    const width = this.element.offsetWidth;
+    const isFitting = left + width + MARGIN <= document.documentElement.clientWidth;
+    style.left = `${Math.max(MARGIN, isFitting ? left : right - width)}px`;
     style.top = `${bottom + MARGIN}px`;
     style.maxHeight = `${Math.max(240, innerHeight - bottom - 2 * MARGIN)}px`;
   }

@@ -60,15 +60,14 @@ export class Results {
     this.shown();
   }
 
-  #sayHow(wanted, { milliseconds, within, rows }) {
+  #sayHow(wanted, { milliseconds, within, rows, note }) {
     const took = milliseconds === undefined ? "" : ` · ${Math.max(1, Math.round(milliseconds))} ms`;
     const [shown, all] = [rows.length, this.images].map((each) => each.toLocaleString("en"));
     const isUnmatched = within === 0 && rows.length > 0;
     if (q.isHome(wanted)) $("status").textContent = rows.length ? "A look around" : "";
-    else if (wanted.alike !== null) $("status").textContent = `${shown} nearly the same`;
-    else $("status").textContent = `${isUnmatched ? "Nothing matches. The most similar: " : ""}${shown} of ${all} images${q.asksNothing(wanted) ? "" : took}`;
+    else $("status").textContent = `${isUnmatched ? "Nothing matches. The most similar: " : ""}${shown} of ${all} images${q.asksNothing(wanted) ? "" : took}${note ? `. ${note}` : ""}`;
     $("more").hidden = !q.canShowMore(wanted, rows.length);
-    $("all").hidden = !(rows.length < this.images && !q.wantsAll(wanted) && wanted.alike === null && rows.length >= wanted.top);
+    $("all").hidden = !q.canShowAll(wanted, rows.length, this.images);
     $("nothing").hidden = rows.length > 0;
     $("nothing-said").textContent = this.images ? "No image meets these filters." : "This index has no images yet.";
     $("nothing-clear").hidden = !wanted.where.length;

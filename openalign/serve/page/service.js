@@ -1,6 +1,7 @@
 // The service's answers as promises; a failure is an Error with the service's own sentence.
 
-import { isHome, parametersOf, wantsAll } from "./query.js";
+import { parametersOf } from "./address.js";
+import { isHome, uploadsOf, wantsAll } from "./query.js";
 import { uploadOf } from "./uploads.js";
 
 const MOST_BYTES = 20 * 1024 * 1024;
@@ -12,7 +13,8 @@ export class Offline extends Error {}
 async function ask(address, options = {}, read = (response) => response.json()) {
   for (let tries = 1; ; tries++) {
     const key = sessionStorage.getItem(STORED_KEY);
-    const response = await answer(address, key === null ? options : { ...options, headers: { "X-Api-Key": key } });
+    const headers = { ...options.headers, ...(key === null ? {} : { "X-Api-Key": key }) };
+    const response = await answer(address, { ...options, headers });
     if (response.ok) return read(response);
     const reply = await response.json().catch(() => ({ error: `The service answered with status ${response.status}.` }));
     const again = tries < MOST_TRIES;
@@ -70,30 +72,21 @@ export async function pictures(rows) {
 
 // Answers in the form that `Grid.show` takes, with `milliseconds` where something was searched for.
 export async function answers(query, signal) {
-  if (query.alike !== null) return ofHits(await alike(query.alike, signal));
   if (isHome(query)) return ofHits((await ask(`/api/browse?count=${query.top}`, { signal })).images);
   const parameters = parametersOf(query);
   if (wantsAll(query)) {
-    parameters.set("sort", query.sort);
-    return { ...(await send("/api/listing", parameters, query, signal)), hits: [] };
+    return { ...(await send("/api/listing", parameters, query, signal)), hits: [], note: null };
   }
-  parameters.set("top", query.top);
-  const { hits, milliseconds } = await send("/api/search", parameters, query, signal);
-  return { ...ofHits(hits), milliseconds };
-}
-
-// A picture and its near-duplicates.
-async function alike(row, signal) {
-  const [one, others] = await Promise.all([ask(`/api/rows/${row}`, { signal }), ask(`/api/alike/${row}`, { signal })]);
-  return [one, ...others.images];
+  const { hits, milliseconds, note } = await send("/api/search", parameters, query, signal);
+  return { ...ofHits(hits), milliseconds, note };
 }
 
 function send(address, parameters, query, signal) {
-  const upload = uploadOf(query.upload);
-  if (upload === null) return ask(`${address}?${parameters}`, { signal });
+  const uploads = uploadsOf(query).map(uploadOf);
+  if (!uploads.length) return ask(`${address}?${parameters}`, { signal });
   const form = new FormData();
   for (const [name, value] of parameters) form.append(name, value);
-  form.append("image", upload.file);
+  for (const { file } of uploads) form.append("image", file);
   return ask(address, { method: "POST", body: form, signal });
 }
 
@@ -104,10 +97,20 @@ function ofHits(hits) {
     rows: hits.map((hit) => hit.row),
     ratios: hits.map((hit) => hit.width / hit.height),
     scores: isScored ? hits.map((hit) => hit.score) : null,
+    alike: hits.map((hit) => hit.alike ?? 0),
+    note: null,
     within: isScored ? (beyond < 0 ? hits.length : beyond) : null,
     hits,
   };
 }
+
+// Queries that the index has, and whether this service takes more.
+export const saved = () => ask("/api/saved");
+
+export const save = (name, query) =>
+  ask(`/api/saved/${encodeURIComponent(name)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(query) });
+
+export const forget = (name) => ask(`/api/saved/${encodeURIComponent(name)}`, { method: "DELETE" });
 
 export function labels(row, names, signal) {
   const form = new FormData();

@@ -1,5 +1,7 @@
 // One tile of the grid. Its picture is known at once for the first answers, and follows for those of a long list.
 
+import { element } from "./elements.js";
+
 const SHOWN_WORDS = 300; // characters; longer texts are for the viewer
 
 export const nameOf = (hit) => hit.image.split(/[\\/]/).filter(Boolean).at(-1) ?? hit.image;
@@ -14,7 +16,7 @@ export function makeTile() {
 }
 
 // Fills a tile with a picture: `hit` has all that is known, or is null while it is being asked for.
-export function fill(item, hit, { place, score, isEager }) {
+export function fill(item, hit, { place, score, alike = 0, isEager }) {
   const button = item.firstChild;
   button.replaceChildren();
   for (const other of item.querySelectorAll(".alike")) other.remove();
@@ -31,7 +33,7 @@ export function fill(item, hit, { place, score, isEager }) {
   check.className = "check";
   check.ariaHidden = "true";
   button.append(check);
-  if (hit.alike > 0) item.append(alike(hit.alike));
+  if (alike > 0) item.append(alikeBadge(alike));
 }
 
 function picture(hit, isEager) {
@@ -64,12 +66,11 @@ function badge(value) {
   return score;
 }
 
-function alike(count) {
+function alikeBadge(count) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "alike";
-  button.tabIndex = -1;
-  button.textContent = `+${count}`;
+  button.append(element("span", "", `+${count}`));
   button.title = button.ariaLabel = `${count} nearly the same as this picture: show ${count === 1 ? "it" : "them"}`;
   return button;
 }

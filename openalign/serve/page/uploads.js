@@ -4,13 +4,15 @@
 const SMALL_BYTES = 256 * 1024;
 const LONGEST = 768; // pixels
 const QUALITY = 0.9;
-const KEPT = 12;
+const KEPT = 16;
 const KEY = "openalign-upload-";
 const uploads = new Map(); // number -> { file, address }
 
 export const hasUpload = (number) => number !== null && (uploads.has(number) || restore(number));
 
 export const uploadOf = (number) => (hasUpload(number) ? uploads.get(number) : null);
+
+export const addressOf = (number) => uploadOf(number)?.address ?? null;
 
 // The number of an image, which history can remember.
 export async function keepUpload(file) {

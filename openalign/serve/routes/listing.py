@@ -88,6 +88,7 @@ def _listing(service: Service, asked: Asked) -> Listing:
         rows=found.rows.tolist(),
         ratios=[round(each, 3) for each in found.ratios.tolist()],
         scores=None if found.scores is None else [round(each, 4) for each in found.scores.tolist()],
+        alike=[] if found.alike is None else found.alike.tolist(),
         within=found.within,
         milliseconds=round(1000 * (time.perf_counter() - began), 1),
     )
