@@ -6,8 +6,9 @@ the process holds on the file (POSIX), those of SQLite as well.
 
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -43,6 +44,10 @@ CREATE TABLE texts (
 );
 CREATE TABLE problems (number INTEGER PRIMARY KEY, message TEXT NOT NULL);
 """
+STOP: ContextVar[Callable[[], bool] | None] = ContextVar("STOP", default=None)
+"""Asked now and then while SQLite looks for an answer in this context; if it returns True, the reading ends."""
+_ASKED_EVERY = 20_000
+"""Instructions of SQLite's virtual machine: a few for each row, a fraction of a millisecond in all."""
 _SAFELY = """
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
@@ -51,6 +56,10 @@ PRAGMA mmap_size = 0;
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 _WAIT_S = 20.0
 """How long to wait for another connection that recovers or closes the file; longer waits do not happen."""
+
+
+class Stopped(OpenAlignError):
+    """What was asked of an index was stopped (`STOP`) before it was answered."""
 
 
 class Snapshot:
@@ -78,18 +87,14 @@ class Snapshot:
 
     def one(self, sql: str, *parameters: object) -> tuple[Any, ...] | None:
         """The first row of an answer; raises DamagedIndex if SQLite cannot give it."""
-        try:
+        with self._readable_errors():
             found: tuple[Any, ...] | None = self._table.execute(sql, parameters).fetchone()
-        except sqlite3.Error as error:
-            raise self.damaged(str(error)) from None
         return found
 
     def all(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
-        """All rows of an answer; raises DamagedIndex if SQLite cannot give one."""
-        try:
+        """All rows of an answer; raises DamagedIndex if SQLite cannot give one, Stopped if `STOP` ends it."""
+        with self._readable_errors():
             yield from self._table.execute(sql, parameters)
-        except sqlite3.Error as error:
-            raise self.damaged(str(error)) from None
 
     def damaged(self, why: str) -> DamagedIndex:
         """The error for a file in which something is wrong."""
@@ -102,8 +107,18 @@ class Snapshot:
     def _begin(self) -> None:
         self._table.executescript(_SAFELY + "PRAGMA query_only = ON;")
         add_functions(self._table)
+        self._table.set_progress_handler(_is_stopped, _ASKED_EVERY)
         self._table.execute("BEGIN")
         self._table.execute("SELECT count(*) FROM sqlite_master").fetchone()  # this is what takes the snapshot
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise Stopped(f"A question to {self.path} was stopped.") from None
+            raise self.damaged(str(error)) from None
 
     def _check_tables(self) -> None:
         # In a forged file, a view with an endless query could take the name of a table.
@@ -171,6 +186,12 @@ def _opened(path: Path, *, immutable: bool) -> sqlite3.Connection:
         )
     except (OSError, sqlite3.Error) as error:
         raise DamagedIndex(f"{path} cannot be read ({error}): {ADVICE}") from None
+
+
+def _is_stopped() -> bool:
+    """Called in the thread that reads: a connection is shared by threads, each with a context of its own."""
+    stop = STOP.get()
+    return stop is not None and stop()
 
 
 def _has_content(path: Path) -> bool:

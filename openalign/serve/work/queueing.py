@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
+from time import thread_time
 from typing import TypeVar
 
 import anyio
@@ -15,6 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from openalign.errors import OpenAlignError
+from openalign.search.store.database import STOP, Stopped
 from openalign.serve.work.batching import GIVEN_UP, Abandoned, pixels_of
 
 T = TypeVar("T")
@@ -46,8 +48,14 @@ class QueueLimits:
     """At the measured rate."""
     items: int = 1000
     """Texts and images, whatever the rate."""
+    reading_seconds: float = 10
+    """Of a thread's own time in one request, after which SQLite goes through no further rows for it."""
     threads: int = 32
     """Requests that are worked on at once. Decoding is limited further (see `SharedModel.prepare`)."""
+
+
+class TooMuchWork(OpenAlignError):
+    """Conditions that take too long to compare with all images."""
 
 
 class WorkQueue:
@@ -75,6 +83,7 @@ class WorkQueue:
         Raises:
             Busy: too much waits already. An empty queue takes a request of any size.
             Abandoned: the client has gone away.
+            TooMuchWork: reading the table took longer than `QueueLimits.reading_seconds`.
         """
         if self.waiting and (self.waiting >= self.limits.items or self.seconds_waiting > self.limits.seconds):
             raise Busy(self.seconds_waiting)
@@ -97,7 +106,20 @@ class WorkQueue:
         GIVEN_UP.set(given_up)  # of this task and, through its context, of the thread
         if self._threads is None:
             self._threads = anyio.CapacityLimiter(self.limits.threads)
-        return await run_sync(work, limiter=self._threads)
+        return await run_sync(partial(self._worked, given_up, work), limiter=self._threads)
+
+    def _worked(self, given_up: Event, work: Callable[[], T]) -> T:
+        """`work()`, in its thread. Threads share a connection, so that all wait for one that SQLite keeps busy."""
+        began = thread_time()
+        STOP.set(lambda: given_up.is_set() or thread_time() - began > self.limits.reading_seconds)
+        try:
+            return work()
+        except Stopped:
+            if given_up.is_set():
+                raise Abandoned from None
+            raise TooMuchWork(
+                f"The conditions take longer than {self.limits.reading_seconds:g} s here; use fewer or simpler ones."
+            ) from None
 
     def _admit(self, running: "asyncio.Future[T]", items: int) -> None:
         if not self.waiting:
