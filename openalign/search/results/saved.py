@@ -145,7 +145,7 @@ class SavedQueries:
                 yield table
         except (sqlite3.OperationalError, OSError) as error:
             raise Unavailable(f"{self._path} cannot be opened or written ({error}).") from None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._damaged(error) from None
 
 

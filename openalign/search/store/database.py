@@ -74,7 +74,7 @@ class Snapshot:
         self._table = _opened(path, immutable=False)
         try:
             self._begin()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._table.close()
             # On a medium that cannot be written, no file for locks can be made; nobody can write the index either.
             if _has_content(path.with_name(f"{ROWS}-wal")):
@@ -115,7 +115,7 @@ class Snapshot:
     def _readable_errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter for names in a damaged schema
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
                 raise Stopped(f"A question to {self.path} was stopped.") from None
             raise self.damaged(str(error)) from None
@@ -135,7 +135,7 @@ class Snapshot:
             yield
         except BaseException as error:
             self._table.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 raise self.damaged(str(error)) from None
             raise
 
@@ -158,7 +158,7 @@ def opened_for_writing(path: Path) -> sqlite3.Connection:
         table.close()
         if isinstance(error, sqlite3.OperationalError) and is_new:
             raise cannot_write(path.parent, error) from None
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
             raise DamagedIndex(f"{path} cannot be read ({error}): {ADVICE}") from None
         raise
     return table
