@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -48,6 +49,7 @@ STOP: ContextVar[Callable[[], bool] | None] = ContextVar("STOP", default=None)
 """Asked now and then while SQLite looks for an answer in this context; if it returns True, the reading ends."""
 _ASKED_EVERY = 20_000
 """Instructions of SQLite's virtual machine: a few for each row, a fraction of a millisecond in all."""
+_ROWS_AT_ONCE = 1000
 _SAFELY = """
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
@@ -65,12 +67,16 @@ class Stopped(OpenAlignError):
 class Snapshot:
     """The tables as they are now, whatever a writer does meanwhile; safe to use from many threads.
 
+    One thread reads at a time. SQLite's own lock would not do: a thread that holds it and calls a function of Python's
+    waits for the interpreter, which another one may hold while it waits for SQLite.
+
     Raises:
         DamagedIndex: it is no SQLite file, or its tables are not those of an index.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._one_at_a_time = Lock()
         self._table = _opened(path, immutable=False)
         try:
             self._begin()
@@ -87,14 +93,20 @@ class Snapshot:
 
     def one(self, sql: str, *parameters: object) -> tuple[Any, ...] | None:
         """The first row of an answer; raises DamagedIndex if SQLite cannot give it."""
-        with self._readable_errors():
+        with self._readable_errors(), self._one_at_a_time:
             found: tuple[Any, ...] | None = self._table.execute(sql, parameters).fetchone()
         return found
 
     def all(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
         """All rows of an answer; raises DamagedIndex if SQLite cannot give one, Stopped if `STOP` ends it."""
         with self._readable_errors():
-            yield from self._table.execute(sql, parameters)
+            with self._one_at_a_time:
+                cursor = self._table.execute(sql, parameters)
+                some = cursor.fetchmany(_ROWS_AT_ONCE)
+            while some:
+                yield from some
+                with self._one_at_a_time:
+                    some = cursor.fetchmany(_ROWS_AT_ONCE)
 
     def damaged(self, why: str) -> DamagedIndex:
         """The error for a file in which something is wrong."""
