@@ -469,10 +469,8 @@ def test_saved_queries_have_a_bound_and_many_bodies_are_refused(client):
 def test_the_sum_of_uploads_is_limited(client):
     large = picture(64, 64) + bytes(2 * 2**20)
     files = [("image", (f"{number}.png", large)) for number in range(16)]
-    try:
+    with contextlib.suppress(httpx.WriteError):  # the service may stop reading before all is sent
         assert client.post("/search", files=files).status_code == 413
-    except httpx.WriteError:  # the service stopped reading before all was sent
-        pass
     small = [("image", (f"{number}.png", picture(64, 64))) for number in range(17)]
     assert refused(client.post("/search", files=small))
 
