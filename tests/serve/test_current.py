@@ -22,7 +22,7 @@ def grow(index, tmp_path, paint, paint_encoder):
         paint(tmp_path / "photos" / name, "blue", (900, 90), "rectangle")
         with (tmp_path / "photos" / "pairs.csv").open("a") as table:
             table.write(f"{name},a new blue,\n")
-        Index.build([tmp_path / "photos"], model=model, to=index.store.folder, **options)
+        Index.build([tmp_path / "photos"], model=model, to=index.store.folder, **options).store.close()
 
     return grow
 

@@ -101,7 +101,7 @@ class TextsWriter:
     def damaged(self, width: int) -> list[int]:
         """The numbers of the texts that are not as they were written."""
         found = self._table.execute("SELECT number, text, vector, crc FROM texts")
-        return [number for number, *written in found if not _is_as_written(*written, width)]
+        return [number for number, *row in found if not _is_as_written(row[0], row[1], row[2], width)]
 
     def remove(self, texts: Sequence[str]) -> None:
         """Remove texts."""
