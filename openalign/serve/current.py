@@ -32,7 +32,10 @@ class CurrentIndex:
         """Look at the folder until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            await asyncio.to_thread(self.look)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception as error:  # of a folder that is replaced while it is read; the next look finds another
+                self._complain(f"{type(error).__name__}: {error}")
 
     def look(self) -> bool:
         """Open the index again if a run into it has ended since; returns whether it was."""
@@ -53,7 +56,7 @@ class CurrentIndex:
                 raise OpenAlignError("another model has made it: restart the service to take it")
             opened = Index(store, self.index.model)
             info = info_of(opened)
-        except OpenAlignError:
+        except BaseException:
             store.close()
             raise
         # Requests may still read the state before: it is closed when the last of them has let go of it.

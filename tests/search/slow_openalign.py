@@ -43,6 +43,10 @@ class SlowEncoder(DualEncoder):
         return torch.nn.functional.normalize(torch.tensor(images - 100 + images.mean(axis=0)), dim=1)
 
     def _embed_text_batch(self, texts):
+        if texts[0].startswith("photo"):  # and not a caption that says where matches end
+            time.sleep(self.seconds)
+            with self.log.with_name("texts.log").open("a") as log:
+                log.write(hashlib.sha256("\n".join(texts).encode()).hexdigest() + "\n")
         return torch.eye(self.width)[[len(text) % self.width for text in texts]]
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from openalign.search import Index
+from openalign.search.results.saved import SavedQuery
 from tests import preloaded
 from tests.search.contents import contents_of
 
@@ -20,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parent / "slow_openalign.py"
 BATCHES = 6
+DERIVED = ("alike", "texts", "map")
+KILLS = 10
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +128,68 @@ def test_a_killed_run_that_adds_and_removes_goes_on(photos, left_alone, tmp_path
     kill_again_and_again(link, to, chance, 5)
     ours, theirs = contents_of(to, numbered=False), contents_of(alone, numbered=False)
     assert ours.keys() == theirs.keys()
-    for digest in ours.keys() - {"problems"}:
+    assert [ours[name] for name in DERIVED] == [theirs[name] for name in DERIVED]
+    for digest in ours.keys() - {"problems", *DERIVED}:
         assert [*ours[digest][:2], ours[digest][3]] == [*theirs[digest][:2], theirs[digest][3]]
+
+
+@pytest.fixture(scope="module")
+def with_texts(tmp_path_factory) -> tuple[Path, Path]:
+    """Photos with texts, some of which come again in another size, and a folder with the first half of them."""
+    whole, half = (tmp_path_factory.mktemp(name) for name in ("whole", "half"))
+    noise = np.random.default_rng(1)
+    for number in range(300):
+        image = Image.fromarray(noise.integers(0, 255, (7, 6, 3), np.uint8)).resize(
+            (140, 160), Image.Resampling.BICUBIC
+        )
+        if number in (40, 80, 200, 260):
+            image = Image.open(whole / f"{number // 2:04}.png").resize((120, 140))
+        image.save(whole / f"{number:04}.png")
+        (whole / f"{number:04}.txt").write_text(f"photo of {number % 270} things")
+    for path in sorted(whole.iterdir())[:300]:
+        (half / path.name).write_bytes(path.read_bytes())
+    return half, whole
+
+
+def test_ten_kills_at_random_moments_of_indexing_and_adding_change_nothing(with_texts, tmp_path):
+    """Embedding images and texts, near-duplicates, the map, the mark: all of it, twice, and with saved queries."""
+    chance, folder = random.Random(time.time_ns()), tmp_path / "photos"
+    to, alone = tmp_path / "photos.index", tmp_path / "alone" / "photos.index"
+    alone.parent.mkdir()
+    began = time.monotonic()
+    for photos in with_texts:
+        folder.unlink(missing_ok=True)
+        folder.symlink_to(photos)
+        assert start(folder, alone, 0.05, "--embed-texts").wait(timeout=120) == 0
+    seconds, kills = (time.monotonic() - began) / 2, 0
+    for photos in with_texts:
+        folder.unlink()
+        folder.symlink_to(photos)
+        while kills < KILLS // (1 + (photos == with_texts[0])):
+            process = start(folder, to, 0.05, "--embed-texts")
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=chance.uniform(0.1, 1) * seconds)
+            kills += process.poll() is None
+            process.kill()
+            process.wait()
+            if to.exists():
+                index = Index.open(to)
+                index.saved.put(f"after {kills}", SavedQuery("red"))
+                index.store.close()
+            if process.returncode == 0:
+                break
+        done = start(folder, to, 0, "--embed-texts")
+        assert done.wait(timeout=120) == 0, done.stderr.read()
+    assert Index.open(to).saved.names() or not kills
+    ours, theirs = contents_of(to), contents_of(alone)
+    assert len(ours["alike"]) == 3 and len(ours["texts"]) == 270 and len(ours["map"]) == 299
+    assert ours == theirs
+    for log in ("batches.log", "texts.log"):
+        again, once = (len((each.with_name(log)).read_text().splitlines()) for each in (to, alone))
+        assert once <= again <= once + kills  # what was embedded and not yet written is embedded once more
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "alone", "batches.log", "photos", "photos.index", "texts.log"
+    ]  # fmt: skip
 
 
 def test_a_stopped_run_reports_what_it_kept(photos, tmp_path):

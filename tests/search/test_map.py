@@ -133,7 +133,10 @@ def test_images_of_a_region_are_found_together_with_other_conditions(many, tmp_p
     assert len(inside) == index.map.clusters[number].images > 0
 
 
-@pytest.mark.parametrize("region", ["0,0,1,1", "0,0,1,1,2", "a", "", "nan,0,1,1,0,1", ",".join(["1"] * 402)])
+@pytest.mark.parametrize(
+    "region",
+    ["0,0,1,1", "0,0,1,1,2", "a", "", "nan,0,1,1,0,1", "1e308,-1e308,-1e308,-1e308,0,1", ",".join(["1"] * 402)],
+)
 def test_what_is_no_region_is_named(region):
     with pytest.raises(UsageError, match="a region of the map is the number of a cluster, or x1,y1"):
         map_of(np.zeros((3, 2), np.float32)).within(region)

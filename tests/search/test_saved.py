@@ -1,6 +1,10 @@
 import json
+import os
 import shlex
+import sqlite3
 import threading
+from contextlib import closing
+from pathlib import Path
 
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -16,6 +20,8 @@ from openalign.search import Index
 from openalign.search.results import saved as module
 from openalign.search.results.export import export
 from openalign.search.results.saved import NoSuchQuery, SavedQueries, SavedQuery
+from openalign.search.store.any_store import Unavailable
+from openalign.search.watched import DamagedIndex
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 names = st.from_regex(r"[a-zA-Zé][\w é.-]{0,20}[\wé]", fullmatch=True)
@@ -92,11 +98,74 @@ def test_many_may_save_at_once(tmp_path):
     assert len(SavedQueries(tmp_path).names()) == 8
 
 
+def each_is_refused(folder: Path, kind: type[OpenAlignError]) -> None:
+    """Reading and writing say which file is at fault."""
+    queries = SavedQueries(folder)
+    for ask in (queries.names, lambda: queries.get("x"), lambda: queries.put("x", SavedQuery("red"))):
+        with pytest.raises(kind, match=r"saved\.sqlite"):
+            ask()
+
+
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + bytes(100)])
 def test_a_damaged_file_is_named(tmp_path, content):
     (tmp_path / "saved.sqlite").write_bytes(content)
-    with pytest.raises(OpenAlignError, match=r"saved\.sqlite"):
-        SavedQueries(tmp_path).get("x")
+    each_is_refused(tmp_path, DamagedIndex)
+
+
+@pytest.mark.parametrize("how", ["pipe", "folder"])
+def test_what_is_no_file_is_refused_without_waiting(tmp_path, how):
+    os.mkfifo(tmp_path / "saved.sqlite") if how == "pipe" else (tmp_path / "saved.sqlite").mkdir()
+    each_is_refused(tmp_path, DamagedIndex)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE images (id INTEGER)",
+        "CREATE TABLE saved (name TEXT, content TEXT)",
+        "CREATE VIEW saved AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i name, i content "
+        "FROM n",
+    ],
+)
+def test_a_file_with_other_tables_is_refused(tmp_path, sql):
+    with closing(sqlite3.connect(tmp_path / "saved.sqlite")) as table:
+        table.executescript(sql)
+    each_is_refused(tmp_path, DamagedIndex)
+
+
+@pytest.mark.parametrize("values", ["x'ff', '{}'", "'x', 7", "'x', '{\"query\": 5}'", "'x', 'no JSON'"])
+def test_a_damaged_query_is_told(tmp_path, values):
+    SavedQueries(tmp_path).put("other", SavedQuery("red"))
+    with closing(sqlite3.connect(tmp_path / "saved.sqlite")) as table:
+        table.executescript(f"INSERT INTO saved VALUES ({values})")
+    with pytest.raises(DamagedIndex, match=r"saved\.sqlite"):
+        SavedQueries(tmp_path).all()
+    assert SavedQueries(tmp_path).get("other").query == "red"
+
+
+def test_a_kill_before_the_first_query_was_saved_does_no_harm(tmp_path):
+    (tmp_path / "saved.sqlite").touch()
+    queries = SavedQueries(tmp_path)
+    assert queries.names() == []
+    with pytest.raises(NoSuchQuery):
+        queries.get("x")
+    queries.put("x", SavedQuery("red"))
+    assert queries.names() == ["x"]
+
+
+def test_a_file_that_another_program_keeps_locked_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_WAIT_S", 0.01)
+    SavedQueries(tmp_path).put("x", SavedQuery("red"))
+    with closing(sqlite3.connect(tmp_path / "saved.sqlite", isolation_level=None)) as table:
+        table.execute("BEGIN EXCLUSIVE")
+        each_is_refused(tmp_path, Unavailable)
+    assert SavedQueries(tmp_path).names() == ["x"]
+
+
+def test_a_name_of_half_a_character_is_the_name_of_nothing(tmp_path):
+    SavedQueries(tmp_path).put("x", SavedQuery("red"))
+    with pytest.raises(NoSuchQuery):
+        SavedQueries(tmp_path).get("\ud800")
 
 
 def test_saved_queries_stay_when_the_index_is_built_again(index, photos, paint_encoder):

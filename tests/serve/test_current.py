@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -21,7 +22,7 @@ def grow(index, tmp_path, paint, paint_encoder):
         paint(tmp_path / "photos" / name, "blue", (900, 90), "rectangle")
         with (tmp_path / "photos" / "pairs.csv").open("a") as table:
             table.write(f"{name},a new blue,\n")
-        Index.build([tmp_path / "photos"], model=model, to=index.store.folder, **options)
+        Index.build([tmp_path / "photos"], model=model, to=index.store.folder, **options).store.close()
 
     return grow
 
@@ -90,3 +91,41 @@ def test_a_damaged_index_is_told_and_the_good_one_stays(index, grow, caplog):
     assert len(warnings(caplog)) == 1 and len(current.index) == 48
     database.write_bytes(good)
     assert current.look() and len(current.index) == 49
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+def test_files_of_earlier_states_are_closed_however_often_the_index_is_opened_again(index, grow):
+    current = CurrentIndex(index)
+    with TestClient(create_app(index)) as client:
+        held = []
+        for number in range(6):
+            grow(f"new-{number}.png")
+            assert current.look()
+            assert current.index.search("blue", top=3) and client.get("/facets").status_code == 200
+            held.append(open_files())
+        assert held[-1] <= held[0] + 1
+
+
+def test_following_goes_on_after_a_failure_of_any_kind(index, grow, monkeypatch, caplog):
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    opened_again, failures = Store.opened_again, iter([OSError("gone"), ValueError("odd"), RuntimeError("odder")])
+
+    def fails(store):
+        for error in failures:
+            raise error
+        return opened_again(store)
+
+    monkeypatch.setattr(Store, "opened_again", fails)
+    grow("new.png")
+    with caplog.at_level(logging.WARNING, "uvicorn.error"), TestClient(create_app(index)) as client:
+        for _ in range(500):
+            if client.get("/health").json()["rows"] == 49:
+                break
+            threading.Event().wait(0.02)
+        assert client.get("/health").json()["rows"] == 49
+    assert [message.partition("taken: ")[2] for message in warnings(caplog)] == [
+        "OSError: gone", "ValueError: odd", "RuntimeError: odder"
+    ]  # fmt: skip

@@ -409,12 +409,89 @@ def test_clients_that_leave_before_their_answer_cost_nothing_later(victim, clien
     assert client.get("/search?text=boat").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        ["text=" + "*a" * 490 + "b"] * 16, ["image=*" + "?" * 980 + "b*"] * 16, ["folder=" + "*é*/" * 240 + "b"] * 16,
+        ["region=" + "0,1," * 240 + "3"] * 16, ["region=" + "1,2," * 10_000 + "1"], ["region=nan"], ["region=inf,nan"],
+        ["region=1e308,-1e308,-1e308,-1e308,0,1e308"], ["region=" + "9" * 900], ["near=0,0,1e308km"], ["near=nan,0,1m"],
+        ["alike=99999999999999999999999"], ["duplicates>=1e400"], ["date=9999-99-99"], ["text=\0"], ["\0=\0"],
+        ["width=" + "9" * 990], ["bytes>9e300GB"], ["fields.x=1"], ["=" * 900], ["text=[" * 200], ["label=*"] * 17,
+        ["a" * 1001], ["text=*\u0301*"], ["'); DROP TABLE images; --=1"],
+    ],
+)  # fmt: skip
+def test_odd_conditions_are_compared_or_refused(client, where):
+    for path in ("/search", "/listing"):
+        replies = [client.post(path, data={"query": "boat", "where": where})]
+        if sum(map(len, where)) < 5000:
+            replies.append(client.get(path, params={"where": where, "query": "boat"}))
+        assert all(reply.status_code == 200 or refused(reply) for reply in replies), replies[0].text
+
+
+SAVED = {"query": "boat"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..%2f..%2fetc%2fpasswd", "%00", "a%00b", "..", "%2e%2e", "%ff", "%ed%a0%80", "x" * 101, "%e2%80%ae", "a%0ab",
+        "con:", "%20", "a%20", "%5c..%5cx", "\ud55c".encode().hex(), "%F0%9F%91%A9%E2%80%8D", "'%20OR%201=1",
+    ],
+)  # fmt: skip
+def test_names_of_saved_queries_are_names_or_refused(client, name):
+    for method, body in (("GET", None), ("PUT", SAVED), ("GET", None), ("DELETE", None), ("DELETE", None)):
+        reply = client.request(method, f"/saved/{name}", json=body)
+        assert reply.status_code in (200, 307) or refused(reply), reply.text
+    assert client.get("/saved").json()["saved"] == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}]
+)
+def test_pages_of_others_neither_save_nor_remove_queries(client, headers):
+    assert client.put("/saved/mine", json=SAVED).status_code == 200
+    for method, body in (("PUT", {"query": "theirs"}), ("DELETE", None)):
+        assert client.request(method, "/saved/mine", json=body, headers=headers).status_code == 403
+    # What a form of another page may send without being asked for leave.
+    assert refused(client.post("/saved/mine", data=SAVED))
+    assert client.get("/saved/mine").json()["query"] == "boat"
+    assert client.delete("/saved/mine").status_code == 200
+
+
+def test_saved_queries_have_a_bound_and_many_bodies_are_refused(client):
+    for body in (b"[" * 100_000, b"{}", b'{"query": "\\ud800"}', b'{"query": "a", "where": ' + b"[" * 9000, b"\xff"):
+        assert refused(client.put("/saved/x", content=body, headers={"content-type": "application/json"}))
+    assert refused(client.put("/saved/x", json={"query": "a", "where": ["width>1"] * 17}))
+    assert refused(client.put("/saved/x", json={"query": "img:/etc/passwd"}))
+    assert client.get("/saved").json()["saved"] == []
+
+
+def test_the_sum_of_uploads_is_limited(client):
+    large = picture(64, 64) + bytes(2 * 2**20)
+    files = [("image", (f"{number}.png", large)) for number in range(16)]
+    with contextlib.suppress(httpx.WriteError):  # the service may stop reading before all is sent
+        assert client.post("/search", files=files).status_code == 413
+    small = [("image", (f"{number}.png", picture(64, 64))) for number in range(17)]
+    assert refused(client.post("/search", files=small))
+
+
+@pytest.mark.parametrize("path", ["/facets", "/map", "/listing", "/saved", "/listing?query=boat&sort=-date"])
+def test_many_who_ask_for_the_whole_collection_at_once_are_answered(client, path):
+    with ThreadPoolExecutor(60) as threads:
+        asked = [
+            threads.submit(client.get, path, headers={"if-none-match": f'"{number}"' * 99}) for number in range(60)
+        ]
+        assert client.get("/health").status_code == 200
+        assert {each.result(timeout=LONG).status_code for each in asked} <= {200, 404, 503}
+
+
 def test_no_request_that_the_description_allows_or_forbids_fails(victim):
     """Requests made from `/openapi.json`, within its limits and beyond them."""
     schema = schemathesis.openapi.from_url(f"{victim.url}/openapi.json")
     operations = [each.ok() for each in schema.get_all_operations()]
     operations = [each for each in operations if not each.path.startswith("/api/")]  # the same once more
     assert len(operations) >= 10
+    assert {"/listing", "/facets", "/map", "/saved", "/saved/{name}", "/rows"} <= {each.path for each in operations}
     for operation in operations:
 
         @given(case=operation.as_strategy())

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from openalign.search import Index
+from openalign.search.store import database
 from openalign.serve.app import create_app
 from openalign.serve.work import queueing
 from openalign.serve.work.batching import Abandoned
@@ -42,6 +44,7 @@ class Client:
 
     def __init__(self) -> None:
         self.leave = asyncio.Event()
+        self.began = threading.Event()
 
     async def receive(self):
         await self.leave.wait()
@@ -215,3 +218,52 @@ def test_the_place_of_abandoned_and_failed_requests_is_free_again():
         assert await queue.run(Client(), 5, lambda: "done") == "done"
 
     asyncio.run(ask())
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+class LeavesAtOnce(Client):
+    """Its client leaves when the work has begun."""
+
+    async def receive(self):
+        await asyncio.to_thread(self.began.wait, LONG)
+        return {"type": "http.disconnect"}
+
+
+def read_until_stopped(index, limits, client) -> None:
+    """Read from an index without end; the thread must be free again afterwards."""
+    ended = threading.Event()
+
+    def read() -> None:
+        client.began.set()
+        try:
+            list(index.store.select(ENDLESS))
+        finally:
+            ended.set()
+
+    try:
+        asyncio.run(WorkQueue(limits).run(client, 1, read))
+    finally:
+        assert ended.wait(LONG)
+        assert len(index.search("red")) == 10  # the connection serves others again
+
+
+def test_a_reading_without_end_is_stopped_and_said_to_be_too_much(index):
+    with pytest.raises(queueing.TooMuchWork, match=r"take longer than 0\.05 s"):
+        read_until_stopped(index, QueueLimits(reading_seconds=0.05), Client())
+
+
+def test_a_reading_stops_when_its_client_leaves(index):
+    with pytest.raises(Abandoned):
+        read_until_stopped(index, QueueLimits(), LeavesAtOnce())
+
+
+def test_conditions_that_take_too_long_are_refused_and_others_answered(index, paint_encoder, monkeypatch):
+    monkeypatch.setattr(database, "_ASKED_EVERY", 1)
+    opened = Index.open(index.store.folder, paint_encoder)
+    with TestClient(create_app(opened, limits=QueueLimits(reading_seconds=0))) as client:
+        for path in ("/search?text=red&where=text=*é*b", "/listing?where=folder=*é*"):
+            reply = client.get(path)
+            assert reply.status_code == 400 and "use fewer or simpler ones" in reply.json()["error"]
+        assert client.get("/rows?row=3").status_code == 200

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from openalign.model.dual_encoder import DualEncoder, NotFinite
-from openalign.progress import bar
+from openalign.progress import bar, say
 from openalign.search.store.writer import IndexWriter
 
 _AT_ONCE = 256
@@ -13,6 +13,7 @@ _AT_ONCE = 256
 
 def embed_new_texts(writer: IndexWriter, model: DualEncoder) -> None:
     """Embed the texts that have no vector yet, each batch in a transaction, and forget those that no image has."""
+    _forget_damaged(writer)
     with writer.readable_errors():
         missing, unused = writer.texts.missing(), writer.texts.unused()
     if missing:
@@ -31,4 +32,15 @@ def embed_new_texts(writer: IndexWriter, model: DualEncoder) -> None:
     if unused:
         with writer.transaction():
             writer.texts.remove(unused)
+            writer.meta = replace(writer.meta, texts=writer.texts.count())
+
+
+def _forget_damaged(writer: IndexWriter) -> None:
+    """Forget vectors that are not as they were written, so that they are made again."""
+    with writer.readable_errors():
+        damaged = writer.texts.damaged(writer.meta.width)
+    if damaged:
+        say(f"The vectors of {len(damaged):,} texts in the index are damaged, and are made again")
+        with writer.transaction():
+            writer.texts.remove_damaged(damaged)
             writer.meta = replace(writer.meta, texts=writer.texts.count())

@@ -3,7 +3,6 @@
 Shapes: N images on the map.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from openalign.options import option
 from openalign.search.map.file import Cluster, MapContent, read_content
 
 MOST_CORNERS = 200
+_FARTHEST = 1e9
+"""Largest coordinate of a corner: products of larger ones could be more than a float holds."""
 _REGION = re.compile(r"\s*region\s*={1,2}\s*([^=].*?)\s*", re.IGNORECASE | re.DOTALL)
 
 
@@ -88,7 +89,8 @@ def _not_a(region: str) -> str:
 
 def _corners(region: str, numbers: Sequence[float]) -> NDArray[np.float64]:
     """(corners, 2)."""
-    if len(numbers) < 6 or len(numbers) % 2 or len(numbers) > 2 * MOST_CORNERS or not all(map(math.isfinite, numbers)):
+    near = all(abs(number) <= _FARTHEST for number in numbers)  # not so of NaN
+    if len(numbers) < 6 or len(numbers) % 2 or len(numbers) > 2 * MOST_CORNERS or not near:
         raise UsageError(_not_a(region))
     return np.array(numbers, np.float64).reshape(-1, 2)
 

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -16,6 +17,8 @@ from openalign.search.query.conditions import parse_conditions
 from openalign.search.query.language import parse_query
 from openalign.search.results.against import Against
 from openalign.search.results.order import Sort
+from openalign.search.store.any_store import Unavailable
+from openalign.search.watched import DamagedIndex
 from openalign.validation import requirement
 
 FILE = "saved.sqlite"
@@ -25,7 +28,9 @@ LONGEST = 10_000
 """Characters of a query with its conditions."""
 _NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,98}[^\s/\\\x00-\x1f\x7f])?")
 _WAIT_S = 5.0
-_SCHEMA = "CREATE TABLE IF NOT EXISTS saved (name TEXT PRIMARY KEY, content TEXT NOT NULL)"
+_SCHEMA = "CREATE TABLE saved (name TEXT PRIMARY KEY, content TEXT NOT NULL)"
+_SAFELY = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
+_TABLES = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ class SavedQueries:
     """The saved queries of an index folder; safe to use from many threads and processes.
 
     Raises:
-        OpenAlignError: there is no query of a name, or the file cannot be read or written.
+        NoSuchQuery: there is no query of a name.
+        DamagedIndex: the file is none that was written here.
+        Unavailable: the file cannot be opened or written now.
     """
 
     def __init__(self, folder: Path, columns: Sequence[str] = ()) -> None:
@@ -61,22 +68,17 @@ class SavedQueries:
 
     def all(self) -> dict[str, SavedQuery]:
         """All saved queries by their names, in alphabetical order."""
-        if not self._path.exists():
-            return {}
-        with self._opened() as table:
-            found = table.execute("SELECT name, content FROM saved ORDER BY name COLLATE NOCASE, name").fetchall()
+        found = self._select("SELECT name, content FROM saved ORDER BY name COLLATE NOCASE, name")
         return {name: self._read(name, content) for name, content in found}
 
     def get(self, name: str) -> SavedQuery:
         """The query of this name."""
-        found = None
-        if self._path.exists():
-            with self._opened() as table:
-                found = table.execute("SELECT content FROM saved WHERE name = ?", (name,)).fetchone()
-        if found is None:
-            near = get_close_matches(name, self.names(), 1)
+        written = name.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is in no name
+        found = self._select("SELECT content FROM saved WHERE name = ?", written)
+        if not found:
+            near = get_close_matches(written, self.names(), 1)
             raise NoSuchQuery(f"No query is saved as {name!r}" + (f"; the nearest is {near[0]!r}." if near else "."))
-        return self._read(name, found[0])
+        return self._read(name, found[0][0])
 
     def put(self, name: str, saved: SavedQuery) -> None:
         """Save a query, in place of one of this name.
@@ -92,8 +94,9 @@ class SavedQueries:
             raise UsageError("The query is empty: give a text or an image to search for.")
         parse_conditions(saved.where, self._columns)
         with self._opened() as table:
-            table.execute(_SCHEMA)
             table.execute("BEGIN IMMEDIATE")
+            if self._is_empty(table):
+                table.execute(_SCHEMA)
             known = table.execute("SELECT 1 FROM saved WHERE name = ?", (name,)).fetchone()
             if not known and table.execute("SELECT count(*) FROM saved").fetchone()[0] >= MOST:
                 table.execute("ROLLBACK")
@@ -108,25 +111,44 @@ class SavedQueries:
         with self._opened() as table:
             table.execute("DELETE FROM saved WHERE name = ?", (name,))
 
-    def _read(self, name: str, content: str) -> SavedQuery:
+    def _read(self, name: object, content: str) -> SavedQuery:
+        if not isinstance(name, str):
+            raise self._damaged("a name is no text")
         try:
             return _READER.validate_json(content)
         except ValidationError as error:
-            raise OpenAlignError(
+            raise DamagedIndex(
                 f"{self._path}: the query {name!r} is damaged ({requirement(error.errors()[0])}): save it again."
             ) from None
 
+    def _select(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
+        if not self._path.exists():
+            return []
+        with self._opened() as table:
+            return [] if self._is_empty(table) else table.execute(sql, parameters).fetchall()
+
+    def _is_empty(self, table: sqlite3.Connection) -> bool:
+        """Whether nothing was ever saved, as after a kill before the first query was."""
+        found = table.execute(_TABLES).fetchall()
+        if found not in ([], [(_SCHEMA,)]):  # in a forged file, an endless view could take the name of the table
+            raise self._damaged("its tables are not those of saved queries")
+        return not found
+
+    def _damaged(self, why: object) -> DamagedIndex:
+        return DamagedIndex(f"{self._path} is damaged ({why}): remove it, and save your queries again.")
+
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
+        if self._path.exists() and not self._path.is_file():  # SQLite would wait for the writer of a pipe
+            raise self._damaged("it is not a regular file")
         try:
             with closing(sqlite3.connect(self._path, timeout=_WAIT_S, isolation_level=None)) as table:
+                table.executescript(_SAFELY)
                 yield table
-        except sqlite3.OperationalError as error:
-            raise OpenAlignError(f"{self._path} cannot be opened or written ({error}).") from None
-        except sqlite3.Error as error:
-            raise OpenAlignError(
-                f"{self._path} is damaged ({error}): remove it, and save your queries again."
-            ) from None
+        except (sqlite3.OperationalError, OSError) as error:
+            raise Unavailable(f"{self._path} cannot be opened or written ({error}).") from None
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._damaged(error) from None
 
 
 class NoSuchQuery(OpenAlignError):

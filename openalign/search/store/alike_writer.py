@@ -14,6 +14,8 @@ from openalign.search.store.changes import Sketch
 from openalign.search.store.checks import check_of_rows
 
 LEADERS = "SELECT id, leader FROM alike ORDER BY id"
+_USABLE = "typeof(hash) = 'integer' AND typeof(grey) = 'blob' AND length(grey) = 64 AND id IN (SELECT id FROM images)"
+"""A sketch that is damaged may miss a near-duplicate; it confirms none, which thumbnails do."""
 
 
 class AlikeWriter:
@@ -29,7 +31,8 @@ class AlikeWriter:
 
     def hashes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ids (N,), sorted, and the hashes (N,) of all images that have one."""
-        found = np.array(self._table.execute("SELECT id, hash FROM sketches ORDER BY id").fetchall(), np.int64)
+        sql = f"SELECT id, hash FROM sketches WHERE {_USABLE} ORDER BY id"
+        found = np.array(self._table.execute(sql).fetchall(), np.int64)
         return found.reshape(-1, 2)[:, 0].copy(), found.reshape(-1, 2)[:, 1].copy()
 
     def grey(self, image: int) -> bytes:
@@ -66,11 +69,17 @@ class AlikeWriter:
         found = self._table.execute("SELECT max(id) FROM images").fetchone()
         return found[0] or 0
 
+    def clear(self) -> None:
+        """Forget all groups, to make them anew."""
+        self._table.execute("DELETE FROM alike")
+
     def check(self) -> int:
         """The check value of the groups."""
         return check_of_groups(self._table.execute(LEADERS).fetchall())
 
 
 def check_of_groups(leaders: Sequence[tuple[int, int]]) -> int:
-    """The check value of (id, leader), by id."""
+    """The check value of (id, leader), by id; of values that are no integers, one that nothing has."""
+    if not all(isinstance(value, int) for each in leaders for value in each):
+        return -1
     return check_of_rows(np.array(leaders, np.int64).ravel())

@@ -6,9 +6,11 @@ the process holds on the file (POSIX), those of SQLite as well.
 
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -43,6 +45,11 @@ CREATE TABLE texts (
 );
 CREATE TABLE problems (number INTEGER PRIMARY KEY, message TEXT NOT NULL);
 """
+STOP: ContextVar[Callable[[], bool] | None] = ContextVar("STOP", default=None)
+"""Asked now and then while SQLite looks for an answer in this context; if it returns True, the reading ends."""
+_ASKED_EVERY = 20_000
+"""Instructions of SQLite's virtual machine: a few for each row, a fraction of a millisecond in all."""
+_ROWS_AT_ONCE = 1000
 _SAFELY = """
 PRAGMA trusted_schema = OFF;
 PRAGMA cell_size_check = ON;
@@ -53,8 +60,15 @@ _WAIT_S = 20.0
 """How long to wait for another connection that recovers or closes the file; longer waits do not happen."""
 
 
+class Stopped(OpenAlignError):
+    """What was asked of an index was stopped (`STOP`) before it was answered."""
+
+
 class Snapshot:
     """The tables as they are now, whatever a writer does meanwhile; safe to use from many threads.
+
+    One thread reads at a time. SQLite's own lock would not do: a thread that holds it and calls a function of Python's
+    waits for the interpreter, which another one may hold while it waits for SQLite.
 
     Raises:
         DamagedIndex: it is no SQLite file, or its tables are not those of an index.
@@ -62,10 +76,11 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._one_at_a_time = Lock()
         self._table = _opened(path, immutable=False)
         try:
             self._begin()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._table.close()
             # On a medium that cannot be written, no file for locks can be made; nobody can write the index either.
             if _has_content(path.with_name(f"{ROWS}-wal")):
@@ -78,18 +93,20 @@ class Snapshot:
 
     def one(self, sql: str, *parameters: object) -> tuple[Any, ...] | None:
         """The first row of an answer; raises DamagedIndex if SQLite cannot give it."""
-        try:
+        with self._readable_errors(), self._one_at_a_time:
             found: tuple[Any, ...] | None = self._table.execute(sql, parameters).fetchone()
-        except sqlite3.Error as error:
-            raise self.damaged(str(error)) from None
         return found
 
     def all(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
-        """All rows of an answer; raises DamagedIndex if SQLite cannot give one."""
-        try:
-            yield from self._table.execute(sql, parameters)
-        except sqlite3.Error as error:
-            raise self.damaged(str(error)) from None
+        """All rows of an answer; raises DamagedIndex if SQLite cannot give one, Stopped if `STOP` ends it."""
+        with self._readable_errors():
+            with self._one_at_a_time:
+                cursor = self._table.execute(sql, parameters)
+                some = cursor.fetchmany(_ROWS_AT_ONCE)
+            while some:
+                yield from some
+                with self._one_at_a_time:
+                    some = cursor.fetchmany(_ROWS_AT_ONCE)
 
     def damaged(self, why: str) -> DamagedIndex:
         """The error for a file in which something is wrong."""
@@ -102,8 +119,18 @@ class Snapshot:
     def _begin(self) -> None:
         self._table.executescript(_SAFELY + "PRAGMA query_only = ON;")
         add_functions(self._table)
+        self._table.set_progress_handler(_is_stopped, _ASKED_EVERY)
         self._table.execute("BEGIN")
         self._table.execute("SELECT count(*) FROM sqlite_master").fetchone()  # this is what takes the snapshot
+
+    @contextmanager
+    def _readable_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter for names in a damaged schema
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
+                raise Stopped(f"A question to {self.path} was stopped.") from None
+            raise self.damaged(str(error)) from None
 
     def _check_tables(self) -> None:
         # In a forged file, a view with an endless query could take the name of a table.
@@ -120,7 +147,7 @@ class Snapshot:
             yield
         except BaseException as error:
             self._table.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error | UnicodeDecodeError):
                 raise self.damaged(str(error)) from None
             raise
 
@@ -143,7 +170,7 @@ def opened_for_writing(path: Path) -> sqlite3.Connection:
         table.close()
         if isinstance(error, sqlite3.OperationalError) and is_new:
             raise cannot_write(path.parent, error) from None
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
             raise DamagedIndex(f"{path} cannot be read ({error}): {ADVICE}") from None
         raise
     return table
@@ -171,6 +198,12 @@ def _opened(path: Path, *, immutable: bool) -> sqlite3.Connection:
         )
     except (OSError, sqlite3.Error) as error:
         raise DamagedIndex(f"{path} cannot be read ({error}): {ADVICE}") from None
+
+
+def _is_stopped() -> bool:
+    """Called in the thread that reads: a connection is shared by threads, each with a context of its own."""
+    stop = STOP.get()
+    return stop is not None and stop()
 
 
 def _has_content(path: Path) -> bool:

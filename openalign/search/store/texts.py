@@ -57,12 +57,16 @@ def texts_of(found: Iterable[tuple[str, bytes, int]], width: int) -> tuple[list[
     """The texts and vectors of rows of the table; None if a row is not as it was written."""
     texts, vectors = [], []
     for text, vector, check in found:
-        if check_of(text, vector) != check or len(vector) != 2 * width:
+        if not _is_as_written(text, vector, check, width):
             return None
         texts.append(text)
         vectors.append(vector)
     vectors_TD = np.frombuffer(b"".join(vectors), np.float16).reshape(-1, width)
     return (texts, vectors_TD) if np.isfinite(vectors_TD).all() else None
+
+
+def _is_as_written(text: object, vector: object, check: object, width: int) -> bool:
+    return isinstance(vector, bytes) and len(vector) == 2 * width and check_of(text, vector) == check
 
 
 class TextsWriter:
@@ -89,6 +93,15 @@ class TextsWriter:
         found = self._table.execute("SELECT text FROM images WHERE text IS NOT NULL")
         used = {line for (text,) in found for line in text.split("\n")}
         return [text for (text,) in self._table.execute("SELECT text FROM texts") if text not in used]
+
+    def remove_damaged(self, numbers: Sequence[int]) -> None:
+        """Remove the texts with these numbers."""
+        self._table.executemany("DELETE FROM texts WHERE number = ?", [(number,) for number in numbers])
+
+    def damaged(self, width: int) -> list[int]:
+        """The numbers of the texts that are not as they were written."""
+        found = self._table.execute("SELECT number, text, vector, crc FROM texts")
+        return [number for number, *row in found if not _is_as_written(row[0], row[1], row[2], width)]
 
     def remove(self, texts: Sequence[str]) -> None:
         """Remove texts."""

@@ -105,12 +105,14 @@ class IndexWriter:
         """Remove the images that no source has any more; returns their number."""
         before = self.meta.deleted
         with self.transaction():
+            were_right = self.alike.check() == self.meta.alike_check
             rows = self._rows.remove_nameless()
             deleted_check = check_of_rows(np.array(rows, np.int64))
             # The largest ids may be given again.
             compared = min(self.meta.compared, self.alike.last())
             self.meta = replace(self.meta, deleted=len(rows), deleted_check=deleted_check, compared=compared)
-            self.meta = replace(self.meta, alike_check=self.alike.check())
+            if were_right:  # else `note_duplicates` makes them anew
+                self.meta = replace(self.meta, alike_check=self.alike.check())
         return self.meta.deleted - before
 
     def forget_graph(self) -> None:
@@ -305,7 +307,7 @@ class IndexWriter:
         """Remove the files of other generations, and graphs that were replaced; readers keep what they opened."""
         kept = {self.meta.vectors_file, self.meta.graph_file, self.meta.map_file}
         for path in self.folder.iterdir():
-            if path.name not in kept and _OWN.fullmatch(path.name):
+            if path.name not in kept and _OWN.fullmatch(path.name) and not path.is_dir():
                 path.unlink(missing_ok=True)
 
     @contextmanager
@@ -315,7 +317,7 @@ class IndexWriter:
             yield
         except sqlite3.OperationalError as error:
             raise cannot_write(self.folder, error) from None
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise DamagedIndex(f"{self.folder / ROWS} cannot be read ({error}): {ADVICE}") from None
         except RuntimeError as error:
             raise cannot_write(self.folder, error) from None

@@ -1,10 +1,10 @@
 """The route that says what the indexed images can be filtered by."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import PurePath
-from threading import Lock
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
 
@@ -16,22 +16,22 @@ from openalign.serve.service import FAILURES, PREFIXES, Service
 
 def add_facets(app: FastAPI, service: Service) -> None:
     """They are counted at the first request for an opened index, which stays as it is."""
-    one_at_a_time = Lock()
+    known: WeakKeyDictionary[Index, asyncio.Future[Facets]] = WeakKeyDictionary()
 
-    @lru_cache(maxsize=1)
-    def counted(index: Index) -> Facets:
-        found = facets_of(in_folder(index.store, "Counting what images can be filtered by"))
-        if service.links.whole_paths:
-            return found
-        return replace(found, columns=[_without_paths(each) for each in found.columns])
-
-    def facets() -> Facets:
+    async def facets() -> Facets:
         """What images can be filtered by (`where`): months, columns with few values, ranges of numbers; with counts."""
-        with one_at_a_time:
-            return counted(service.index)
+        index = service.index
+        if index not in known or (known[index].done() and known[index].exception() is not None):
+            known[index] = asyncio.ensure_future(asyncio.to_thread(_counted, index, service.links.whole_paths))
+        return await asyncio.shield(known[index])  # others may wait for it when this client has left
 
     for prefix in PREFIXES:
         app.get(f"{prefix}/facets", responses=FAILURES)(facets)
+
+
+def _counted(index: Index, whole_paths: bool) -> Facets:
+    found = facets_of(in_folder(index.store, "Counting what images can be filtered by"))
+    return found if whole_paths else replace(found, columns=[_without_paths(each) for each in found.columns])
 
 
 def _without_paths(values: Values) -> Values:

@@ -4,7 +4,7 @@ import time
 from functools import partial
 from typing import Annotated
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request, Response
 
 from openalign.serve.asked import Asked, How
 from openalign.serve.service import (
@@ -40,10 +40,10 @@ def add_listing(app: FastAPI, service: Service) -> None:
         row: Row = None,
         fold: Fold = True,
         sort: SortBy = "score",
-    ) -> Listing:
+    ) -> Response:
         """All images in order: the row, the shape and the score of each, without a query as well."""
         asked = Asked("", query, plus, minus, How(where, fold=fold, sort=sort), row=row)
-        return await service.queue.run(request, asked.items, partial(_listing, service, asked))
+        return await service.queue.run(request, asked.items, partial(_listing, service, asked), large=True)
 
     async def listing_by_image(
         request: Request,
@@ -54,10 +54,10 @@ def add_listing(app: FastAPI, service: Service) -> None:
         query: QueryField = "",
         fold: FoldField = True,
         sort: SortField = "score",
-    ) -> Listing:
+    ) -> Response:
         """As GET, with uploaded images, as `/search` takes them."""
         asked = Asked("", query, plus, minus, How(where, fold=fold, sort=sort), images=image)
-        return await service.queue.run(request, asked.items, partial(_listing, service, asked))
+        return await service.queue.run(request, asked.items, partial(_listing, service, asked), large=True)
 
     def rows(row: Rows) -> Pictures:
         """Several indexed images."""
@@ -66,12 +66,13 @@ def add_listing(app: FastAPI, service: Service) -> None:
         return Pictures(images=[Picture.of(each, service.links) for each in service.index.store.rows(row)])
 
     for prefix in PREFIXES:
-        app.get(f"{prefix}/listing", responses=FAILURES)(listing)
-        app.post(f"{prefix}/listing", responses=FAILURES)(listing_by_image)
+        app.get(f"{prefix}/listing", responses=FAILURES, response_model=Listing)(listing)
+        app.post(f"{prefix}/listing", responses=FAILURES, response_model=Listing)(listing_by_image)
         app.get(f"{prefix}/rows", responses=FAILURES)(rows)
 
 
-def _listing(service: Service, asked: Asked) -> Listing:
+def _listing(service: Service, asked: Asked) -> Response:
+    """Written out here, in a thread: the event loop would be busy with it for a tenth of a second."""
     began = time.perf_counter()
     for row in asked.rows:
         service.check(row)
@@ -84,7 +85,7 @@ def _listing(service: Service, asked: Asked) -> Listing:
         fold=asked.how.fold,
         sort=asked.how.sort,
     )
-    return Listing(
+    answer = Listing.model_construct(
         rows=found.rows.tolist(),
         ratios=[round(each, 3) for each in found.ratios.tolist()],
         scores=None if found.scores is None else [round(each, 4) for each in found.scores.tolist()],
@@ -92,3 +93,4 @@ def _listing(service: Service, asked: Asked) -> Listing:
         within=found.within,
         milliseconds=round(1000 * (time.perf_counter() - began), 1),
     )
+    return Response(answer.model_dump_json(), media_type="application/json")

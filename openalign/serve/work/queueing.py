@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
+from time import thread_time
 from typing import TypeVar
 
 import anyio
@@ -15,6 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from openalign.errors import OpenAlignError
+from openalign.search.store.database import STOP, Stopped
 from openalign.serve.work.batching import GIVEN_UP, Abandoned, pixels_of
 
 T = TypeVar("T")
@@ -46,8 +48,16 @@ class QueueLimits:
     """At the measured rate."""
     items: int = 1000
     """Texts and images, whatever the rate."""
+    reading_seconds: float = 10
+    """Of a thread's own time in one request, after which SQLite goes through no further rows for it."""
     threads: int = 32
     """Requests that are worked on at once. Decoding is limited further (see `SharedModel.prepare`)."""
+    large_threads: int = 2
+    """Of these, requests whose answers are large: 200,000 images in order take 40 MB on the way."""
+
+
+class TooMuchWork(OpenAlignError):
+    """Conditions that take too long to compare with all images."""
 
 
 class WorkQueue:
@@ -57,7 +67,7 @@ class WorkQueue:
         self.limits = limits or QueueLimits()
         self.waiting = 0
         """Items (texts and images) of requests that are not answered yet."""
-        self._threads: anyio.CapacityLimiter | None = None  # it belongs to an event loop
+        self._threads: dict[bool, anyio.CapacityLimiter] = {}  # they belong to an event loop
         self._items = float(_GUESSED_ITEMS)
         self._seconds = _GUESSED_ITEMS * _GUESSED_SECONDS
         self._since = 0.0
@@ -67,19 +77,20 @@ class WorkQueue:
         """Seconds until all that waits is done, at the measured rate."""
         return self.waiting * self._seconds / self._items
 
-    async def run(self, request: Request, items: int, work: Callable[[], T]) -> T:
-        """`work()`, which embeds `items` texts and images, in a thread.
+    async def run(self, request: Request, items: int, work: Callable[[], T], *, large: bool = False) -> T:
+        """`work()`, which embeds `items` texts and images, in a thread; `large` says that its answer is.
 
         If the client goes away first, the work is dropped where it stands in the queue.
 
         Raises:
             Busy: too much waits already. An empty queue takes a request of any size.
             Abandoned: the client has gone away.
+            TooMuchWork: reading the table took longer than `QueueLimits.reading_seconds`.
         """
         if self.waiting and (self.waiting >= self.limits.items or self.seconds_waiting > self.limits.seconds):
             raise Busy(self.seconds_waiting)
         given_up = Event()
-        running = asyncio.ensure_future(self._in_thread(given_up, work))
+        running = asyncio.ensure_future(self._in_thread(given_up, work, large))
         self._admit(running, items)
         leaving = asyncio.ensure_future(_left(request))
         try:
@@ -93,11 +104,24 @@ class WorkQueue:
             running.cancel()
             leaving.cancel()
 
-    async def _in_thread(self, given_up: Event, work: Callable[[], T]) -> T:
+    async def _in_thread(self, given_up: Event, work: Callable[[], T], large: bool) -> T:
         GIVEN_UP.set(given_up)  # of this task and, through its context, of the thread
-        if self._threads is None:
-            self._threads = anyio.CapacityLimiter(self.limits.threads)
-        return await run_sync(work, limiter=self._threads)
+        if large not in self._threads:
+            self._threads[large] = anyio.CapacityLimiter(self.limits.large_threads if large else self.limits.threads)
+        return await run_sync(partial(self._worked, given_up, work), limiter=self._threads[large])
+
+    def _worked(self, given_up: Event, work: Callable[[], T]) -> T:
+        """`work()`, in its thread. Threads share a connection, so that all wait for one that SQLite keeps busy."""
+        began = thread_time()
+        STOP.set(lambda: given_up.is_set() or thread_time() - began > self.limits.reading_seconds)
+        try:
+            return work()
+        except Stopped:
+            if given_up.is_set():
+                raise Abandoned from None
+            raise TooMuchWork(
+                f"The conditions take longer than {self.limits.reading_seconds:g} s here; use fewer or simpler ones."
+            ) from None
 
     def _admit(self, running: "asyncio.Future[T]", items: int) -> None:
         if not self.waiting:
