@@ -18,7 +18,7 @@ from openalign.files import recover_folder
 from openalign.search.graph import Graph
 from openalign.search.map.opened import OpenedMap, opened, split_regions
 from openalign.search.query.conditions import Condition, parse_conditions
-from openalign.search.query.remembered import Remembered
+from openalign.search.query.remembered import RowsOfConditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
 from openalign.search.store.groups import Groups
@@ -90,7 +90,7 @@ class Store:
         self.meta, self._vectors, self._table, self._opened_copy = placed(meta, folder), vectors, table, copied
         self.models = list(dict.fromkeys([self.meta.model, meta.model]))
         """Where the model may be: beside the index, or where it was."""
-        self._conditions = Remembered(meta.rows)
+        self._conditions = RowsOfConditions(meta.rows)
         self._nearest = Nearest(vectors, graph, graph_rows, table.deleted)
 
     def _open_graph(self, folder: Path, meta: Meta, opened: ExitStack) -> Graph | None:
