@@ -36,8 +36,8 @@ _GROWTH = 1.3
 """How much deeper a search goes than the share of allowed rows found so far asks for."""
 _NOTHING_FOUND = 8
 """How many times deeper it goes if none was found."""
-_IN_MEMORY = 2**31
-"""Largest graph in bytes that is read into memory (2 million rows of 640); a larger one is memory-mapped."""
+_IN_MEMORY = 2**28
+"""Largest graph in bytes that is read into memory (300,000 rows of 640); a larger one is memory-mapped."""
 
 
 def build_graph(vectors: Path, to: Path, rows: int, width: int) -> None:
@@ -70,7 +70,9 @@ class Graph:
         self._mapped = file.size > _IN_MEMORY
         self._buffer = b"" if self._mapped else file.read(0, file.size)  # the library keeps no reference to it
         try:
-            graph = usearch.index.Index.restore(file.path if self._mapped else self._buffer, view=True)
+            # Without a table from keys to nodes, which nothing here asks for: it would read the whole graph.
+            content = file.path if self._mapped else self._buffer
+            graph = usearch.index.Index.restore(content, view=True, enable_key_lookups=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise DamagedIndex(f"{file.path} is not a graph ({error}): {ADVICE}") from None
         if graph is None or (len(graph), graph.ndim) != (rows, width):

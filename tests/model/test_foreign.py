@@ -114,6 +114,15 @@ def test_naflex_sees_images_of_any_shape_in_one_batch(folders: dict[str, Path]) 
     np.testing.assert_allclose(together_ND, alone_ND, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["clip", "naflex"])
+def test_an_image_has_the_same_vector_alone_and_in_a_large_batch(name: str, folders: dict[str, Path]) -> None:
+    model = load(folders[name])
+    pictures = [np.random.default_rng(seed).integers(0, 256, (24, 32, 3), np.uint8) for seed in range(19)]
+    together = model.embed_images(pictures)
+    for place in (0, 8, 18):
+        np.testing.assert_allclose(together[place], model.embed_images([pictures[place]])[0], atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["altclip", "roberta", "clip", "flava", "blip"])
 def test_a_text_longer_than_the_positions_is_cut(name: str, folders: dict[str, Path]) -> None:
     encoder = load(folders[name])

@@ -16,12 +16,15 @@ from openalign.data.files.library_errors import library_errors
 from openalign.data.images.read import ImageInput, read_image
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder
+from openalign.model.foreign.packed import pack_layers
 from openalign.model.foreign.text_inputs import TextInputs
 from openalign.model.limits import MOST_SIDE
 from openalign.model.pretrained import load_model, load_processor, load_tokenizer, model_class
 
 _ROUNDING = 1e-4
 """Largest difference of a component that is due to another order of additions."""
+_AT_ONCE = 8
+"""Images of a batch that go through the tower together: what its layers pass on stays in the processor's cache."""
 _IMAGES, _TEXTS = "get_image_features", "get_text_features"
 _NO_COMMON_SPACE = {
     "blip-2": "its language model gives a vector for each word piece, and none in the space of the images",
@@ -42,6 +45,7 @@ class TransformersEncoder(DualEncoder):
         with library_errors(f"{name}: cannot be loaded by transformers"):  # a class may stand for a missing library
             _check_dual(model_class(AutoModel, folder), name)
         self.model = load_model(AutoModel, folder)
+        pack_layers(self.model)
         self.processor = load_processor(folder)
         tokenizer = load_tokenizer(folder)
         with library_errors(f"{name}: cannot be used as a dual encoder"):
@@ -112,6 +116,10 @@ class TransformersEncoder(DualEncoder):
         return out
 
     def _embed_prepared(self, images: NDArray[Any]) -> torch.Tensor:
+        some = range(0, len(images), _AT_ONCE)
+        return torch.cat([self._embed_some(images[start : start + _AT_ONCE]) for start in some])
+
+    def _embed_some(self, images: NDArray[Any]) -> torch.Tensor:
         parts = {name: images[name] for name in images.dtype.names} if images.dtype.names else {"pixel_values": images}
         inputs = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in parts.items()}
         return _unit_rows(self.model.get_image_features(**inputs))
