@@ -51,7 +51,7 @@ def build_graph(vectors: Path, to: Path, rows: int, width: int) -> None:
     with vectors.open("rb") as file:
         for start in range(0, rows, _CHUNK):
             chunk = np.fromfile(file, np.float16, min(_CHUNK, rows - start) * width).reshape(-1, width)
-            graph.add(np.arange(start, start + len(chunk)), _int8(chunk.astype(np.float32)))
+            graph.add(np.arange(start, start + len(chunk)), as_int8(chunk.astype(np.float32)))
     graph.save(to)
 
 
@@ -111,19 +111,13 @@ class Graph:
             depth = round(depth * (max(2, _GROWTH * needed / len(found)) if len(found) else _NOTHING_FOUND))
         return np.arange(self._rows) if among is None else among
 
-    def vectors(self, rows_N: Rows) -> NDArray[np.int8]:
-        """The vectors (N, D) of rows of this graph, each scaled by its own largest entry; raises as `candidates`."""
-        if self._mapped:
-            self._file.check()
-        return np.asarray(self._graph.get(rows_N, dtype="i8"), np.int8)
-
     def _nearest(self, query_D: NDArray[np.float32], depth: int) -> Rows:
         """`depth` rows, probably the most similar ones by int8, best first.
 
         The library keeps as many nodes in view as rows are asked for: so the depth belongs to the search alone, while
         its property `expansion_search` would change for other threads too.
         """
-        keys = self._graph.search(_int8(query_D), depth, threads=1).keys
+        keys = self._graph.search(as_int8(query_D), depth, threads=1).keys
         found = np.asarray(keys, dtype=np.int64)
         if len(found) and not 0 <= found.min() <= found.max() < self._rows:
             raise DamagedIndex(f"{self._file.path} names a row that does not exist: {ADVICE}")
@@ -143,7 +137,7 @@ def candidates_for(count: int) -> int:
     return round(_SCORED * class_of(count))
 
 
-def _int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
+def as_int8(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
     """`vectors` (..., D), each scaled by its own largest entry and rounded; a zero row stays zero."""
     largest = np.maximum(np.abs(vectors).max(axis=-1, keepdims=True), np.finfo(np.float32).tiny)
     scaled: NDArray[np.int8] = np.rint(vectors / largest * 127).astype(np.int8)

@@ -1,7 +1,7 @@
 """The rows most similar to a query: by the graph, by comparison with the rows behind it, or with all rows.
 
 Where a condition allows few of the rows of a graph, the graph would look at many more than it finds: then all allowed
-rows are compared, first in int8, as the graph has them, and the likely ones exactly.
+rows are compared, first in int8, and the likely ones exactly.
 
 Shapes: D width of the embeddings, N rows.
 """
@@ -14,7 +14,7 @@ import usearch.index
 from numpy.typing import NDArray
 from usearch.compiled import MetricKind
 
-from openalign.search.graph import Graph, candidates_for, class_of
+from openalign.search.graph import Graph, as_int8, candidates_for, class_of
 from openalign.search.query.compose import unit
 from openalign.search.query.remembered import Latest
 from openalign.search.store.vectors import Vectors, Vectors16
@@ -51,7 +51,7 @@ class Nearest:
         self._answers = Latest(_MOST_ANSWER_BYTES)
         self._allowed = np.setdiff1d(rows, deleted, assume_unique=True) if len(deleted) else None
         """The rows of the graph without deleted ones; None for all."""
-        self._filters = _Filters(graph, graph_rows, vectors.width) if graph is not None else None
+        self._filters = _Filters(vectors, graph_rows) if graph is not None else None
 
     def find(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> tuple[Rows, Scores]:
         """The `count` rows that are most similar to a unit vector (D,), best first, and their cosine similarities.
@@ -128,13 +128,13 @@ class Nearest:
 class _Filters:
     """Compares a query with all rows that a filter allows; keeps the vectors of the last filters, for many threads.
 
-    To get a row's vector from the graph takes five times as long as to compare it, and queries follow each other under
-    the same filter.
+    To read the vector of a row takes many times as long as to compare it, and queries follow each other under the same
+    filter.
     """
 
-    def __init__(self, graph: Graph, rows: int, width: int) -> None:
-        self._graph = graph
-        self._most = min(max(int(_FEW * rows), int((_WORTH * rows) ** 0.5)), _MOST_BYTES // width)
+    def __init__(self, vectors: Vectors, rows: int) -> None:
+        self._stored = vectors
+        self._most = min(max(int(_FEW * rows), int((_WORTH * rows) ** 0.5)), _MOST_BYTES // vectors.width)
         self._kept = Latest(_MOST_BYTES)
 
     def takes(self, allowed: int) -> bool:
@@ -146,13 +146,15 @@ class _Filters:
         vectors_ND, lengths_N = self._vectors(rows_N)
         pieces = (vectors_ND[start : start + _AT_ONCE].astype(np.float32) for start in range(0, len(rows_N), _AT_ONCE))
         scores_N = np.concatenate([piece_ND @ query_D for piece_ND in pieces]) / lengths_N
-        return np.asarray(rows_N[np.argpartition(scores_N, -count)[-count:]], np.int64)
+        best: NDArray[np.intp] = np.argpartition(scores_N, -count)[-count:]
+        return rows_N[best]
 
     def _vectors(self, rows_N: Rows) -> tuple[NDArray[Any], ...]:
         key = blake2b(rows_N.tobytes(), digest_size=16).digest()
         found = self._kept.get(key)
         if found is None:
-            vectors_ND = self._graph.vectors(rows_N)
+            pieces = [rows_N[start : start + _AT_ONCE] for start in range(0, len(rows_N), _AT_ONCE)]
+            vectors_ND = np.concatenate([as_int8(self._stored.take(piece).astype(np.float32)) for piece in pieces])
             squares_N = np.einsum("nd,nd->n", vectors_ND, vectors_ND, dtype=np.float32)
             found = vectors_ND, np.sqrt(np.maximum(squares_N, 1))
             self._kept.put(key, found)
