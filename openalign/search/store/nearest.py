@@ -166,7 +166,8 @@ def _without(rows: Rows, deleted: Rows) -> Rows:
     if not len(deleted) or not len(rows):
         return rows
     at = np.minimum(np.searchsorted(deleted, rows), len(deleted) - 1)
-    return rows[deleted[at] != rows]
+    left: Rows = rows[deleted[at] != rows]
+    return left
 
 
 def _scores(vectors_ND: Vectors16, query_D: NDArray[np.float32]) -> Scores:
