@@ -71,6 +71,8 @@ class Nearest:
         if found is None:
             found = self._found(query_D, depth, None)
             self._answers.put(key, found)
+        else:
+            self._vectors.take(found[0][:count])  # raises if they were changed since
         return found[0][:count], found[1][:count]
 
     def _found(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> tuple[Rows, Scores]:
