@@ -95,8 +95,7 @@ class Graph:
             DamagedIndex: the file was changed. A mapped file truncated during the search ends the process; one that
                 was truncated before raises this.
         """
-        if self._mapped:
-            self._file.check()
+        self.check()
         allowed = self._rows if among is None else len(among)
         wanted, needed = class_of(count), candidates_for(count)
         if allowed <= needed:
@@ -110,6 +109,11 @@ class Graph:
                 return found[:needed]
             depth = round(depth * (max(2, _GROWTH * needed / len(found)) if len(found) else _NOTHING_FOUND))
         return np.arange(self._rows) if among is None else among
+
+    def check(self) -> None:
+        """Raise DamagedIndex if the file of a mapped graph was changed."""
+        if self._mapped:
+            self._file.check()
 
     def _nearest(self, query_D: NDArray[np.float32], depth: int) -> Rows:
         """`depth` rows, probably the most similar ones by int8, best first.

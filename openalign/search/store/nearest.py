@@ -73,6 +73,8 @@ class Nearest:
             self._answers.put(key, found)
         else:
             self._vectors.take(found[0][:count])  # raises if they were changed since
+            if self._graph is not None:
+                self._graph.check()
         return found[0][:count], found[1][:count]
 
     def _found(self, query_D: NDArray[np.float32], count: int, among: Rows | None) -> tuple[Rows, Scores]:
