@@ -88,11 +88,13 @@ def ours(
         Image.new("RGB", (1, 1), colour).save(photos / f"{row:06}.png")
         table.append(f"{row:06}.png,{part}")
     (photos / "pairs.csv").write_text("\n".join(table) + "\n", encoding="utf-8")
-    index = Index.build(photos, model=Given(rows_ND), to=folder / "rows.index")
+    index = Index.build(photos, model=Given(rows_ND), to=folder / "rows.index", map_=False)
     names = [int(row.image.rpartition("/")[2].partition(".")[0]) for row in index.store.rows(index.store.numbers)]
     told = []
     for most in MOST:
         where = [f"part<{most}"] if most < PARTS else []
+        # It remembers the rows of conditions, which are kept on, but also queries, which are to be new.
+        index = Index.open(folder / "rows.index", Given(rows_ND))
         found, seconds = [], []
         for query_D in queries_QD:
             began = time.perf_counter()

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from openalign.options import typed_options
 from openalign.search.query.comparison import LONGEST_CONDITION, MOST_CONDITIONS
 from openalign.search.query.conditions import parse_conditions
 from openalign.search.query.matching import add_functions
+from openalign.search.query.remembered import Latest, RowsOfConditions
 
 TABLE = """
 CREATE TABLE images (
@@ -169,6 +171,32 @@ def test_columns_of_the_table_compare_numbers_dates_and_texts_each_with_their_ki
     assert found(rows, "price=*") == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     assert found(rows, "price!=*") == [5, 10, 11]
     assert found(rows, "price>=tw") == [4]
+
+
+def test_numbers_and_dates_of_any_form_are_compared_as_what_they_are():
+    prices = [
+        "007",
+        "7",
+        "+7",
+        "7.0",
+        "-7",
+        "7e0",
+        "7" * 16,
+        "７",
+        "7\u0301",
+        "2024-05-17 08:30:00",
+        "2024-05-17T08",
+        "2024",
+    ]
+    rows = [{"fields": {"price": price, 'a"b': price}} for price in prices]
+    for column in ("price", 'a"b'):
+        assert found(rows, f"{column}=7") == found(rows, f"{column}<=7", f"{column}>=7") == [0, 1, 2, 3, 5]
+        assert found(rows, f"{column}<0") == [4]
+        assert found(rows, f"{column}>{'7' * 16}") == []
+        assert found(rows, f"{column}>={'7' * 16}") == [6]
+        assert found(rows, f"{column}<=2024-05-17T08:30") == found(rows, f"{column}=2024-05-17T08") == [9, 10]
+        assert found(rows, f"{column}>2024-05-17T08:29") == [9]
+        assert found(rows, f"{column}>z") == [7]
 
 
 def test_columns_of_any_name_are_found():
@@ -449,3 +477,28 @@ def direction(latitude: float, longitude: float) -> tuple[float, float, float]:
 def cross(one: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
     (a, b, c), (d, e, f) = one, other
     return b * f - c * e, c * d - a * f, a * e - b * d
+
+
+@given(st.integers(1, 300), st.data())
+def test_remembered_rows_are_those_that_were_put(count, data):
+    remembered = RowsOfConditions(count)
+    put = {name: sorted(data.draw(st.sets(st.integers(0, count - 1)))) for name in ("a", "b")}
+    for name, rows in put.items():
+        remembered.put([name], np.array(rows, np.int64))
+    for name, rows in put.items():
+        found = remembered.get([name])
+        assert found is not None and found.dtype == np.int64 and found.tolist() == rows
+    assert remembered.get(["a", "b"]) is None
+
+
+def test_what_is_remembered_is_bounded_and_forgets_what_was_asked_for_longest_ago():
+    latest = Latest(100)
+    for key in "abc":
+        latest.put(key, (np.zeros(40, np.uint8),))
+        assert latest.get("a") is not None
+    assert latest.get("b") is None and latest.get("c") is not None
+    latest.put("d", (np.zeros(1000, np.uint8),))
+    assert latest.get("a") is latest.get("c") is None and latest.get("d") is not None
+    latest.put("d", (np.zeros(50, np.uint8),))
+    latest.put("e", (np.zeros(50, np.uint8),))
+    assert latest.get("d") is not None and latest.get("e") is not None

@@ -301,3 +301,21 @@ def test_a_filter_of_many_rows_finds_what_comparing_each_of_them_finds(tmp_path,
         exact = stored_ND[among] @ query_D
         assert rows.tolist() == among[np.argsort(-exact, kind="stable")[:50]].tolist()
         np.testing.assert_allclose(scores, np.sort(exact)[::-1][:50], atol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.15, 0.3])
+def test_a_filter_of_a_graph_is_compared_row_by_row_as_often_as_it_is_asked_for(tmp_path, share):
+    random = np.random.default_rng(6)
+    vectors_ND = unit(random.standard_normal((5000, 64)).astype(np.float32))
+    writer = begin(tmp_path / "i", 64)
+    add(writer, vectors_ND)
+    writer.make_graph()
+    store = finish(writer)
+    stored_ND = unit(store.vectors.astype(np.float32))
+    filters = [np.sort(random.choice(5000, int(share * 5000), replace=False)) for _ in range(2)]
+    for query_D in unit(random.standard_normal((5, 64)).astype(np.float32)):
+        for among in (*filters, filters[0]):
+            exact = among[np.argsort(-(stored_ND[among] @ query_D), kind="stable")]
+            assert store.nearest(query_D, 30, among)[0].tolist() == exact[:30].tolist()
+        longer = store.nearest(query_D, 60)[0].tolist()
+        assert store.nearest(query_D, 7)[0].tolist() == longer[:7] == store.nearest(query_D, 60)[0].tolist()[:7]

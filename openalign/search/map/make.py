@@ -20,7 +20,7 @@ from openalign.search.map import regions
 from openalign.search.map.file import Cluster, MapContent, read_content, write_content
 from openalign.search.map.layout import NEIGHBOURS, first_positions, layout
 from openalign.search.map.names import Vectors, names_of
-from openalign.search.map.neighbours import nearest_of, neighbours
+from openalign.search.map.neighbours import neighbours
 from openalign.search.mark import captions
 
 FEWEST = 10
@@ -31,6 +31,8 @@ _CHANGED = 0.1
 """Part of the images that may have come or gone since the map was laid out, before it is laid out anew."""
 _FIRST_STEP = 0.3
 """Of a layout that begins with the older map: people know where things are."""
+_AT_ONCE = 2**24
+"""Scores that are in memory while new images are placed."""
 _BESIDE = 5
 """Neighbours by which a new image is placed."""
 _SAME_PLACE = 0.03
@@ -88,26 +90,26 @@ def bring_map_up_to_date(writer: Writer, embed_captions: Callable[[], Vectors], 
     if before is not None and np.array_equal(before.ids_N, np.sort(ids)):
         return
     order = np.argsort(ids)
-    vectors_ND = _unit_vectors(writer.sample(len(ids)), order)
+    stored_ND = _in_order(writer.sample(len(ids)), order)
     if before is not None:
-        placed = _with_new(before, ids[order], vectors_ND)
+        placed = _with_new(before, ids[order], stored_ND)
         laid = writer.laid
         here = int(placed.laid_N.sum())
         if len(ids) - here + laid - here <= _CHANGED * laid:
             _write(writer, placed.counted(), laid)
             return
         before = placed
+    vectors_ND = torch.from_numpy(stored_ND.astype(np.float32))
+    vectors_ND.div_(vectors_ND.norm(dim=1, keepdim=True).clamp_(min=1e-12))
     texts = writer.shown_texts()
     content = _laid_out(ids[order], vectors_ND, before)
     named = _named(content, [texts[each] for each in ids[order].tolist()], vectors_ND.numpy(), embed_captions)
     _write(writer, named, len(ids))
 
 
-def _unit_vectors(stored_ND: NDArray[np.float16], order: NDArray[np.int64]) -> Tensor:
-    """The vectors in another order, as float32 of length 1; mostly they are in order already, which saves a copy."""
-    in_order = np.array_equal(order, np.arange(len(order)))
-    vectors_ND = torch.from_numpy((stored_ND if in_order else stored_ND[order]).astype(np.float32))
-    return vectors_ND.div_(vectors_ND.norm(dim=1, keepdim=True).clamp_(min=1e-12))
+def _in_order(stored_ND: NDArray[np.float16], order: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Mostly they are in order already, which saves a copy."""
+    return stored_ND if np.array_equal(order, np.arange(len(order))) else stored_ND[order]
 
 
 def _read(writer: Writer) -> MapContent | None:
@@ -154,7 +156,7 @@ def _named(
     return replace(content, clusters=tuple(clusters))
 
 
-def _with_new(before: MapContent, ids_N: NDArray[np.int64], vectors_ND: Tensor) -> MapContent:
+def _with_new(before: MapContent, ids_N: NDArray[np.int64], stored_ND: NDArray[np.float16]) -> MapContent:
     """The map of `ids_N`, sorted, of which those that it does not have lie beside the neighbours that it has."""
     before = before.only(np.isin(before.ids_N, ids_N))
     known_N = np.isin(ids_N, before.ids_N)
@@ -164,11 +166,32 @@ def _with_new(before: MapContent, ids_N: NDArray[np.int64], vectors_ND: Tensor) 
     new = np.flatnonzero(~known_N)
     if len(new) and len(before.ids_N):
         count = min(_BESIDE, len(before.ids_N))
-        near_MK = nearest_of(vectors_ND[new], vectors_ND[known_N], count).numpy()
+        near_MK = _nearest_known(stored_ND, new, known_N, count)
         extent = float(np.ptp(before.at_N2, axis=0).max())
-        at_N2[new] = _beside(before.at_N2[near_MK], ids_N[new], extent)
-        cluster_N[new] = before.cluster_N[near_MK[:, 0]]
+        at_N2[new] = _beside(at_N2[near_MK], ids_N[new], extent)
+        cluster_N[new] = cluster_N[near_MK[:, 0]]
     return replace(before, ids_N=ids_N, at_N2=at_N2, cluster_N=cluster_N, laid_N=laid_N)
+
+
+def _nearest_known(
+    stored_ND: NDArray[np.float16], new_M: NDArray[np.int64], known_N: NDArray[np.bool_], count: int
+) -> NDArray[np.int64]:
+    """The known rows (M, count) most similar to each new one, best first. Float32 is made of few rows at a time.
+
+    Stored vectors have unit length to three digits.
+    """
+    new_MD = torch.from_numpy(stored_ND[new_M].astype(np.float32))
+    best_MK, rows_MK = torch.full((len(new_M), count), -2.0), torch.zeros((len(new_M), count), dtype=torch.long)
+    step = max(256, min(8192, _AT_ONCE // len(new_M)))
+    for start in range(0, len(stored_ND), step):
+        piece_PD = torch.from_numpy(stored_ND[start : start + step].astype(np.float32))
+        scores_MP = new_MD @ piece_PD.T
+        scores_MP[:, torch.from_numpy(~known_N[start : start + step])] = -2.0
+        scores, places = scores_MP.topk(min(count, len(piece_PD)), dim=1)
+        best_MK, kept = torch.cat([best_MK, scores], dim=1).topk(count, dim=1)
+        rows_MK = torch.cat([rows_MK, places + start], dim=1).gather(1, kept)
+    found: NDArray[np.int64] = rows_MK.numpy()
+    return found
 
 
 def _beside(near_MK2: NDArray[np.float32], ids_M: NDArray[np.int64], extent: float) -> NDArray[np.float32]:

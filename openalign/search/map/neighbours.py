@@ -50,12 +50,6 @@ def neighbours(vectors_ND: Tensor, count: int, seed: int = 0) -> tuple[Tensor, T
     return rows_NK, distances_NK
 
 
-def nearest_of(queries_MD: Tensor, vectors_ND: Tensor, count: int) -> Tensor:
-    """The `count` rows of `vectors_ND` most similar to each query, best first (M, K), by comparison with all."""
-    parts = [(part @ vectors_ND.T).topk(count, dim=1).indices for part in _parts(queries_MD, _AT_ONCE)]
-    return torch.cat(parts)
-
-
 def _nearest(vectors_ND: Tensor, ours: Tensor, theirs: Tensor, count: int) -> tuple[Tensor, Tensor]:
     scores = vectors_ND[ours] @ vectors_ND[theirs].T
     scores[ours[:, None] == theirs[None, :]] = -torch.inf

@@ -34,10 +34,17 @@ from openalign.search.query.comparison import (
     number_in,
     parse_comparisons,
 )
-from openalign.search.query.matching import AFTER_ALL, Number, date_of, folded, number_of
+from openalign.search.query.matching import AFTER_ALL, Number, folded, number_of, wanted_of
 
 SHORTEST_DEGREE_KM = 111.0
 """A little less than a degree of latitude on the sphere, so that the band of latitudes holds the whole circle."""
+_PLAIN_NAME = re.compile(r"[ !#-\[\]-~]+")
+"""A key that JSON writes as it is, so that a path can name it, which is faster than a look at all keys."""
+_DIGIT = "[0-9.+-]*"
+"""How each text begins that is a number or a date (GLOB)."""
+_DATE_FORM = "-".join(("[0-9]" * 4, "[0-9]" * 2, "[0-9]" * 2))
+_TIME_FORM = ":".join(("[0-9]" * 2,) * 3)
+_IS_DATE = f"(value GLOB '{_DATE_FORM}' OR value GLOB '{_DATE_FORM}[T ]{_TIME_FORM}')"
 
 
 @dataclass(frozen=True)
@@ -96,13 +103,16 @@ def _number(comparison: Comparison) -> Condition:
 
 
 def _date(comparison: Comparison) -> Condition:
-    """Dates in ISO 8601 sort as texts, and all of a month begins with the month."""
-    value = date_in(comparison)
-    if comparison.operator == "=":
-        return Condition("date >= ? AND date < ?", (value, value + AFTER_ALL))
-    if comparison.operator in ("<=", ">"):
-        return Condition(f"date {'<' if comparison.operator == '<=' else '>='} ?", (value + AFTER_ALL,))
-    return Condition(f"date {comparison.operator} ?", (value,))
+    return _in_time(comparison.operator, "date", date_in(comparison))
+
+
+def _in_time(operator: str, date: str, wanted: str) -> Condition:
+    """`matching.date_compares` in SQL: dates in ISO 8601 sort as texts, and all of a month begins with the month."""
+    if operator == "=":
+        return Condition(f"{date} >= ? AND {date} < ?", (wanted, wanted + AFTER_ALL))
+    if operator in ("<=", ">"):
+        return Condition(f"{date} {'<' if operator == '<=' else '>='} ?", (wanted + AFTER_ALL,))
+    return Condition(f"{date} {operator} ?", (wanted,))
 
 
 def _near(comparison: Comparison) -> Condition:
@@ -171,21 +181,43 @@ def _is_ascii(column: str) -> str:
     return f"length({column}) = length(CAST({column} AS BLOB))"
 
 
+_IS_WHOLE = f"value NOT GLOB '*[^0-9]*' AND length(value) <= 15 AND {_is_ascii('value')}"
+"""Digits only, of which SQLite makes the number that Python does."""
+
+
 def _field(comparison: Comparison) -> Condition:
-    """Numbers and most texts are compared by SQLite, others and dates by a function."""
+    """SQLite compares numbers, whole numbers among texts, dates and most texts; a function does what is left."""
     operator, value = comparison.operator, comparison.value
     compares = f"openalign_compares('{operator}', ?, type, value)"
-    number, like = number_of(value), _like(value)
+    number, date, like = number_of(value), wanted_of(value).date, _like(value)
     if number is not None:
-        test = f"CASE WHEN type IN ('integer', 'real') THEN value {operator} ? ELSE {compares} END"
-        return _any_field(comparison.column, test, number, value)
-    if operator == "=" and like is not None and date_of(value) is None:
-        is_plain = f"type = 'text' AND {_is_ascii('value')}"
+        whole = f"WHEN type <> 'text' OR value NOT GLOB '{_DIGIT}' THEN 0 WHEN {_IS_WHOLE} THEN CAST(value AS INTEGER)"
+        test = f"CASE WHEN type IN ('integer', 'real') THEN value {operator} ? {whole} {operator} ? ELSE {compares} END"
+        return _any_field(comparison.column, test, number, number, value)
+    if date is not None:
+        in_time = _in_time(operator, "replace(value, ' ', 'T')", date)
+        test = f"WHEN {_IS_DATE} THEN {in_time.sql} ELSE {compares} END"
+        test = f"CASE WHEN type <> 'text' OR value NOT GLOB '{_DIGIT}' THEN 0 {test}"
+        return _any_field(comparison.column, test, *in_time.parameters, value)
+    is_plain = f"type = 'text' AND {_is_ascii('value')}"
+    if operator == "=" and like is not None:
         test = f"CASE WHEN {is_plain} THEN value LIKE ? ESCAPE '\\' ELSE {compares} END"
         return _any_field(comparison.column, test, like, value)
+    if operator != "=":
+        is_plain += f" AND value NOT GLOB '{_DIGIT}'"
+        test = f"CASE WHEN {is_plain} THEN lower(value) {operator} ? ELSE {compares} END"
+        return _any_field(comparison.column, test, folded(value), value)
     return _any_field(comparison.column, compares, value)
 
 
 def _any_field(column: str, test: str, *parameters: str | Number) -> Condition:
+    """A test of the `type` and the `value` that a column of the user's table has in a row, where it has one."""
+    name = column.removeprefix(OWN)
+    if _PLAIN_NAME.fullmatch(name):
+        path = f'$."{name}"'
+        # Otherwise SQLite takes the value out of the JSON wherever the test names it.
+        one = "AS MATERIALIZED (SELECT json_type(fields, ?) AS type, json_extract(fields, ?) AS value)"
+        sql = f"EXISTS (WITH one {one} SELECT 1 FROM one WHERE type <> 'null' AND {test})"
+        return Condition(sql, (path, path, *parameters))
     sql = f"EXISTS (SELECT 1 FROM json_each(fields) WHERE key = ? AND type <> 'null' AND {test})"
-    return Condition(sql, (column.removeprefix(OWN), *parameters))
+    return Condition(sql, (name, *parameters))

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from openalign.files import recover_folder
 from openalign.search.graph import Graph
 from openalign.search.map.opened import OpenedMap, opened, split_regions
 from openalign.search.query.conditions import Condition, parse_conditions
+from openalign.search.query.remembered import RowsOfConditions
 from openalign.search.rows import Row
 from openalign.search.store.database import ROWS, Snapshot
 from openalign.search.store.groups import Groups
@@ -89,6 +90,7 @@ class Store:
         self.meta, self._vectors, self._table, self._opened_copy = placed(meta, folder), vectors, table, copied
         self.models = list(dict.fromkeys([self.meta.model, meta.model]))
         """Where the model may be: beside the index, or where it was."""
+        self._conditions = RowsOfConditions(meta.rows)
         self._nearest = Nearest(vectors, graph, graph_rows, table.deleted)
 
     def _open_graph(self, folder: Path, meta: Meta, opened: ExitStack) -> Graph | None:
@@ -189,7 +191,16 @@ class Store:
         Raises:
             UsageError: a condition is malformed, or of a column that there is not.
         """
-        return self._table.matching(self.condition(conditions))
+        found = self._conditions.get(conditions)
+        if found is None:
+            regions, others = split_regions(conditions)
+            condition = parse_conditions(others, self.meta.columns)
+            sets = [self._required_map().within(region) for region in regions]
+            if others or not sets:
+                sets.append(self._table.matching(condition))
+            found = reduce(np.intersect1d, sets)
+            self._conditions.put(conditions, found)
+        return found
 
     def condition(self, conditions: Sequence[str]) -> Condition:
         """The condition on `images` that all of these hold; `region=...` are regions of the map (`OpenedMap.within`).

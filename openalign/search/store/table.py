@@ -77,8 +77,12 @@ class RowTable:
 
     def matching(self, condition: Condition) -> NDArray[np.int64]:
         """The rows for which a condition holds, sorted."""
-        sql = f"SELECT row FROM images WHERE {condition.sql} ORDER BY row"
-        return np.array([row for (row,) in self._snapshot.all(sql, *condition.parameters)], np.int64)
+        # Rows are sorted here: SQLite would follow its index of rows, and look up each of them.
+        found = self._snapshot.all(f"SELECT row FROM images WHERE {condition.sql}", *condition.parameters)
+        rows_N = np.sort(np.fromiter((row for (row,) in found), np.int64))
+        if len(rows_N) and not 0 <= rows_N[0] <= rows_N[-1] < self.meta.rows:
+            raise self._snapshot.damaged("it has rows that do not exist")
+        return rows_N
 
     def ids(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ids of all images, sorted, and their rows."""

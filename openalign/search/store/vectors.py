@@ -36,7 +36,7 @@ class Vectors:
     ) -> None:
         self._file = file
         self.rows = rows
-        self._width = width
+        self.width = width
         self._row_bytes = 2 * width
         if file.size < rows * self._row_bytes:
             raise DamagedIndex(f"{file.path} has {file.size:,} bytes instead of {rows * self._row_bytes:,}: {ADVICE}")
@@ -54,7 +54,7 @@ class Vectors:
         if kept_N.all():
             taken_ND = self._in_memory[rows_N - self._in_memory_from]
         else:
-            taken_ND = np.empty((len(rows_N), self._width), np.float16)
+            taken_ND = np.empty((len(rows_N), self.width), np.float16)
             taken_ND[kept_N] = self._in_memory[rows_N[kept_N] - self._in_memory_from]
             taken_ND[~kept_N] = self._from_file(rows_N[~kept_N])
         self._check_finite(taken_ND, rows_N)
@@ -75,7 +75,7 @@ class Vectors:
         """All vectors as one array (rows, D): in memory, else memory-mapped."""
         if self._in_memory_from == 0:
             return self._in_memory
-        return np.memmap(self._file.path, np.float16, "r", shape=(self.rows, self._width))
+        return np.memmap(self._file.path, np.float16, "r", shape=(self.rows, self.width))
 
     def check_thoroughly(self) -> None:
         """Read all vectors; raises DamagedIndex if one is not finite or differs from what was written."""
@@ -87,11 +87,11 @@ class Vectors:
         """The vectors of rows that are not in memory; blocks that were not compared before are read whole."""
         if self._file.changed():  # most probably only longer
             self._verified[:] = False
-        taken_ND = np.empty((len(rows_N), self._width), np.float16)
+        taken_ND = np.empty((len(rows_N), self.width), np.float16)
         verified_N = self._verified[rows_N // BLOCK_ROWS]
         self._fill_from_blocks(taken_ND, rows_N, ~verified_N)
         data = self._file.read_ranges((int(row) * self._row_bytes, self._row_bytes) for row in rows_N[verified_N])
-        taken_ND[verified_N] = np.frombuffer(data, np.float16).reshape(-1, self._width)
+        taken_ND[verified_N] = np.frombuffer(data, np.float16).reshape(-1, self.width)
         if self._file.changed():
             self._verified[:] = False
             self._fill_from_blocks(taken_ND, rows_N, verified_N)
@@ -115,7 +115,7 @@ class Vectors:
                     f"{self._file.path} has changed since it was written (rows {start} to {start + rows - 1}): {ADVICE}"
                 )
             self._verified[start // BLOCK_ROWS] = True
-        return np.frombuffer(data, np.float16).reshape(stop - first, self._width)
+        return np.frombuffer(data, np.float16).reshape(stop - first, self.width)
 
     def _check_finite(self, vectors_ND: Vectors16, rows_N: NDArray[np.int64]) -> None:
         # Ten times as fast as `np.isfinite` of float16: infinity and NaN have all bits of the exponent set
