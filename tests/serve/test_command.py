@@ -15,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from openalign.model import hub
+from openalign.model.onnx import faster
 from openalign.model.onnx.export import export
 from openalign.search import Index
 from openalign.serve.app import create_app
@@ -85,6 +86,7 @@ def test_an_export_in_the_model_folder_is_used(index_folder, monkeypatch):
     opened = Index.open(index_folder)
     model = Path(opened.store.meta.model)
     export(model, model / "onnx")
+    monkeypatch.setattr(faster, "_recall", lambda key: {"torch": 2.0, "onnx": 1.0})
     monkeypatch.setattr(hub, "load", lambda source: pytest.fail(f"{source} was loaded although it is exported"))
     with TestClient(create_app(Index.open(index_folder))) as client:
         assert len(client.get("/api/search?text=a+blue+boat").json()["hits"]) == 2

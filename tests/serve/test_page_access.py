@@ -93,9 +93,20 @@ def test_file_and_folder_of_a_picture_are_shown_copied_and_opened(open_photos, p
     no_sideways_scroll(page)
 
 
+def tell_of_all(page, **fields):
+    """Say this of every picture, whether it is asked for alone or is one of the first that are shown."""
+    page.route("**/api/rows/*", lambda route: route.fulfill(json={**route.fetch().json(), **fields}))
+
+    def first(route):
+        images = route.fetch().json()["images"]
+        route.fulfill(json={"images": [{**image, **fields} for image in images]})
+
+    page.route("**/api/browse*", first)
+
+
 def test_a_service_for_others_tells_no_path_and_opens_no_file(open_photos):
     page = open_photos()
-    page.route("**/api/rows/6", lambda route: route.fulfill(json={**route.fetch().json(), "image": "rome/06.jpg"}))
+    tell_of_all(page, image="rome/06.jpg")
     page.goto(page.url + "?view=6")
     expect(page.get_by_role("dialog").locator("#viewer-facts")).to_contain_text("06.jpg")
     expect(page.get_by_role("dialog").get_by_role("link", name="Open file")).to_be_hidden()
@@ -123,7 +134,7 @@ def test_a_choice_is_seen_in_forced_colours(open_photos):
 def test_a_long_text_from_right_to_left_is_shown_whole_in_its_direction(open_photos):
     page = open_photos()
     text = "שלום " * 400
-    page.route("**/api/rows/6", lambda route: route.fulfill(json={**route.fetch().json(), "text": text}))
+    tell_of_all(page, text=text)
     page.goto(page.url + "?view=6")
     caption = page.locator("#viewer-text")
     expect(caption).to_contain_text("שלום")

@@ -179,7 +179,7 @@ def test_near_duplicates_are_not_known(both, condition):
 def test_queries_are_not_saved_and_texts_have_no_vectors(both, lite, folder_for_both):
     with pytest.raises(OpenAlignError, match="no queries can be saved with it"):
         both[1].saved.names()
-    with pytest.raises(UsageError, match="have no vectors, so a query cannot be compared with them"):
+    with pytest.raises(UsageError, match="has no vectors of texts; only an index folder can have them"):
         both[1].search("a query", against="text")
     with pytest.raises(UsageError, match="a collection has no vectors of texts"):
         Index.build(folder_for_both / "vectors", to=lite, embed_texts=True)
