@@ -2,6 +2,8 @@
 
 import os
 import stat
+import sys
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +20,13 @@ _OF_OTHER_PROGRAMS = frozenset(
 """Names, in lower case, that file managers, network drives and package managers give to files of their own."""
 
 
-def files_below(folder: Path | str, problems: list[str] | None = None) -> list[str]:
+def files_below(folder: Path | str, problems: list[str] | None = None, most: int = sys.maxsize) -> list[str]:
     """All files below a folder (a path, or a URL as a string): sorted relative paths with slashes.
 
     Skipped are hidden files and folders, those of other programs (thumbnails of a NAS, `Thumbs.db`, `node_modules`),
     links that lead nowhere or back, folders that cannot be opened, pipes and devices, and names that are not UTF-8.
     Links to folders outside are followed. `problems` gets a message for each kind that was skipped, with their number.
+    A walk on this machine ends when it has `most` files or a few more, those of upper folders first.
     """
     if isinstance(folder, str):
         walk = _Walk(folder)
@@ -33,7 +36,7 @@ def files_below(folder: Path | str, problems: list[str] | None = None) -> list[s
             else:
                 walk.files.append(name)
     else:
-        walk = _Walk(str(folder))
+        walk = _Walk(str(folder), most)
         walk.go()
     if problems is not None:
         problems += walk.messages()
@@ -68,6 +71,7 @@ class _Walk:
     """A walk through the folders below `root`, each of which is read once, whatever links there are."""
 
     root: str
+    most: int = sys.maxsize
     files: list[str] = field(default_factory=list)
     _skipped: dict[Kind, tuple[int, str]] = field(default_factory=dict)
     """The number of skipped things of each kind, and the first of them."""
@@ -88,7 +92,7 @@ class _Walk:
 
     def go(self) -> None:
         self._read("")
-        while self._links:
+        while self._links and len(self.files) < self.most:
             links, self._links = sorted(self._links), []
             for link in links:
                 target = os.path.realpath(self._path(link))
@@ -106,9 +110,9 @@ class _Walk:
 
     def _read(self, top: str) -> None:
         """Read a folder and those below it, but for links."""
-        folders = [top]
-        while folders:
-            folder = folders.pop()
+        folders = deque([top])
+        while folders and len(self.files) < self.most:
+            folder = folders.popleft()
             try:
                 status = os.stat(self._path(folder))  # noqa: PTH116
                 if (status.st_dev, status.st_ino) in self._seen:

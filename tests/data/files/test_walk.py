@@ -138,3 +138,12 @@ def test_pipes_odd_names_and_closed_folders_are_counted(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "scandir", refused)
     assert files_below(tmp_path) == ["a.jpg"]
     assert skipped(tmp_path) == {Kind.NAME_NOT_UTF8: 2, Kind.FILE_NOT_READ: 1, Kind.FOLDER_NOT_READ: 1}
+
+
+def test_a_bounded_walk_reads_upper_folders_first_and_ends(tmp_path):
+    for name in ("a/deep/1.jpg", "a/deep/2.jpg", "b/3.jpg", "4.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert files_below(tmp_path, most=1) == ["4.jpg"]
+    assert files_below(tmp_path, most=2) == ["4.jpg", "b/3.jpg"]
+    assert len(files_below(tmp_path, most=3)) == 4

@@ -24,6 +24,9 @@ from openalign.data.split_names import standard_split_of
 from openalign.data.tables.suffixes import JSON, PACKINGS, TABLE_SUFFIXES, TEXTS, table_suffix
 from openalign.errors import OpenAlignError
 
+_MOST_BESIDE = 200_000
+"""Files below the folder of a table; walking over them takes a second or two."""
+
 
 class TableFile:
     """A table: CSV, TSV, JSON Lines, JSON or Parquet."""
@@ -52,7 +55,12 @@ class TableFile:
 
 
 def _images_beside(folder: Path) -> NamedImages:
-    return NamedImages(folder, files_below(folder), split_of=standard_split_of)
+    """The images that a table may name by less than their paths: none in a folder of more files than a data set has.
+
+    A table may lie among all files of a person or of a project.
+    """
+    files = files_below(folder, most=_MOST_BESIDE)
+    return NamedImages(folder, files if len(files) < _MOST_BESIDE else [], split_of=standard_split_of)
 
 
 def _with_unnamed(pairs: Pairs, table: Path, folder: Path) -> Pairs:
