@@ -27,6 +27,7 @@ _OTHER_DATA = frozenset(
         *("pdf", "zip", "7z", "rar", "tgz", "xz", "bz2", "npy", "npz", "pkl", "h5", "hdf5", "mdb", "lmdb", "tfrecord"),
         *("xlsx", "xls", "ods", "docx", "db", "sqlite", "feather", "avro", "orc"),
         *("xml", "xmp", "mat", "pt", "pth", "safetensors", "idx", "rec", "beton"),
+        *("en", "de", "fr", "cs", "es", "it", "ru", "zh", "ja"),  # lines of texts in a language, as Multi30k's
     }
 )
 """Suffixes of files that may well be data, and are not read."""

@@ -239,3 +239,14 @@ def test_texts_elsewhere_than_the_folders_of_splits_are_told(tmp_path: Path) -> 
     (tmp_path / "pics").rename(tmp_path / "images")
     (tmp_path / "words").rename(tmp_path / "captions")
     assert open_pairs(tmp_path, split="train").texts() == ["a wall"]
+
+
+@pytest.mark.parametrize("names", [["train.en", "train.de"], ["lists/val.cs", "lists/val.zh"]])
+def test_lines_of_texts_in_languages_beside_images_are_told(tmp_path, paint, names):
+    paint(tmp_path / "images" / "a.jpg", "red")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a red wall\n")
+    problems = open_pairs(tmp_path, need_text=False).problems
+    assert counted(problems)["files of a kind that is not read"] == 2
+    assert all(any(name in problem for problem in problems) for name in names)
