@@ -138,3 +138,10 @@ def test_without_texts_and_model_a_cluster_has_a_number():
         raise OpenAlignError("no model")
 
     assert names([None] * 4, [[0, 1], [2, 3]], embed=fails) == ["Cluster 1", "Cluster 2"]
+
+
+def test_two_clusters_with_the_same_first_words_have_different_names():
+    texts = [*["a boat at sea"] * 20, "a boat at sea by night", *["grass"] * 20]
+    one, other = names(texts, [range(10), range(10, 21)])
+    assert one != other
+    assert one.startswith("boat") and other.startswith("boat")

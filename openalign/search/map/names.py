@@ -6,7 +6,7 @@ Shapes: N images, D width, C captions.
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
@@ -55,7 +55,9 @@ def names_of(
     terms = [set(_terms(text)) if text else set() for text in texts]
     overall = Counter(term for each in terms for term in each)
     have = sum(1 for each in terms if each)
-    found = [_by_words([terms[place] for place in rows if terms[place]], len(rows), overall, have) for rows in members]
+    found: list[str] = []
+    for rows in members:
+        found.append(_by_words([terms[place] for place in rows if terms[place]], len(rows), overall, have, found))
     if "" in found:
         with suppress(OpenAlignError):
             means_KD = np.stack([vectors_ND[rows].mean(0) for rows in members])
@@ -76,17 +78,23 @@ def _captions_that_fit(scores_CK: Vectors) -> list[int]:
     return best_K
 
 
-def _by_words(terms: list[set[str]], images: int, overall: Counter[str], have: int) -> str:
-    """One term, or two that share no word; "" if there is none that is often enough and distinct."""
+def _by_words(terms: list[set[str]], images: int, overall: Counter[str], have: int, taken: Collection[str] = ()) -> str:
+    """One term, or two that share no word; "" if there is none that is often enough and distinct.
+
+    A name that is taken by another cluster gets the next term that makes it another one, if there is any.
+    """
     if len(terms) < max(_WITH_TEXTS * images, 1):
         return ""
     counts = Counter(term for each in terms for term in each)
     strict, loose = (_best_terms(counts, len(terms), overall, have, distinct) for distinct in (_DISTINCT, 1.0))
-    return strict or loose
+    names = [*strict, *loose]
+    return next((name for name in names if name not in taken), names[0] if names else "")
 
 
-def _best_terms(counts: Counter[str], inside: int, overall: Counter[str], have: int, distinct: float) -> str:
-    """One term, or two; "" if none is more than `distinct` times as frequent as in all texts."""
+def _best_terms(counts: Counter[str], inside: int, overall: Counter[str], have: int, distinct: float) -> list[str]:
+    """One term, or two, and then the first with each of the others; none if no term is more than `distinct` times as
+    frequent as in all texts.
+    """
     scores: dict[str, float] = {}
     for term, count in counts.items():
         often, both = count / inside, " " in term
@@ -95,11 +103,11 @@ def _best_terms(counts: Counter[str], inside: int, overall: Counter[str], have: 
         if often >= _OFTEN and is_distinct and not _JOINING & {parts[-1], term.split()[0]}:
             scores[term] = often * math.log(_lift(term, counts, overall, inside, have)) * (_BOTH if both else 1)
     if not scores:
-        return ""
+        return []
     best = sorted(scores, key=lambda term: (-scores[term], term))
     others = [term for term in best if not set(term.split()) & set(best[0].split())]
     second = [term for term in others[:1] if scores[term] >= _SECOND * scores[best[0]]]
-    return ", ".join([best[0], *second])
+    return [", ".join([best[0], *second]), *(f"{best[0]}, {other}" for other in others)]
 
 
 def _lift(word: str, counts: Counter[str], overall: Counter[str], inside: int, have: int) -> float:
