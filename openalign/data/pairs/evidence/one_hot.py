@@ -69,7 +69,7 @@ def _marks(column: pa.ChunkedArray) -> NDArray[np.bool_] | None:
     """(N,) whether each value stands for yes; None if some stand for neither."""
     try:
         values = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    except (pa.ArrowException, NotImplementedError):
+    except (pa.ArrowException, NotImplementedError):  # lists, objects and the like are no marks
         return None
     known = pc.fill_null(pc.is_in(values, pa.array([*_YES, *_NO])), False)
     if not pc.all(pc.or_(known, pc.is_null(values))).as_py():
