@@ -53,6 +53,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return ALL_SLOW in collection_path.read_text(encoding="utf-8").splitlines() or None
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a test with bytes by their length: packed bytes hold the second in which they were packed.
+
+    Workers that collect in different seconds would otherwise find different tests, which ends the run.
+    """
+    return f"{argname}-{len(val)}" if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Collect with Python's garbage collector off, and let it skip what stays afterwards: that halves the time."""
