@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from openalign.data.tables.dialect import Dialect
 from openalign.data.tables.suffixes import DELIMITED, table_suffix
 
 LARGE_BYTES = 64 << 20
@@ -66,13 +67,18 @@ def _write_text_head(table: Path, head: Path) -> None:
         out.write(whole)
 
 
-def count_rows(table: Path, text: str | None, names: list[str] | None = None) -> Counts:
-    """The rows of a table whose text column is `text`; `names` are its columns where it has no header."""
+def count_rows(
+    table: Path, text: str | None, names: list[str] | None = None, *, has_whole_texts: bool = False
+) -> Counts:
+    """The rows of a table whose text column is `text`; `names` are its columns where it has no header.
+
+    `has_whole_texts`: its texts hold the delimiter, without quotation marks.
+    """
     try:
         if table_suffix(table) == ".parquet":
             return _count_parquet(table, text)
         if table_suffix(table) in DELIMITED:
-            return _count_delimited(table, text, names)
+            return _count_delimited(table, text, names, has_whole_texts)
         return _count_lines(table)
     except (pa.ArrowException, UnicodeDecodeError):
         return _count_lines(table, exact=False)
@@ -96,20 +102,23 @@ def _count_parquet(table: Path, text: str | None) -> Counts:
     return Counts(rows, without)
 
 
-def _count_delimited(table: Path, text: str | None, names: list[str] | None) -> Counts:
-    invalid = 0
+def _count_delimited(table: Path, text: str | None, names: list[str] | None, has_whole_texts: bool) -> Counts:
+    invalid = longer = 0
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
-        nonlocal invalid
-        invalid += 1
+        nonlocal invalid, longer
+        is_read = has_whole_texts and dialect.with_whole_text(row.text.encode()) is not None
+        longer, invalid = longer + is_read, invalid + (not is_read)
         return "skip"
 
     with pa.input_stream(str(table)) as stream:
         first = stream.read(1 << 16).splitlines()[0].decode("utf-8-sig")
     delimiter = "\t" if ".tsv" in table.name else max(",\t;|", key=first.count)
+    dialect = Dialect(delimiter, names or [], bool(names))
+    has_quotes = not (has_whole_texts or (names and delimiter == "\t"))
     parse = pyarrow.csv.ParseOptions(
         delimiter=delimiter,
-        quote_char=False if names and delimiter == "\t" else '"',
+        quote_char='"' if has_quotes else False,
         newlines_in_values=True,
         invalid_row_handler=skip,
     )
@@ -120,7 +129,7 @@ def _count_delimited(table: Path, text: str | None, names: list[str] | None) -> 
         for batch in batches:
             rows += len(batch)
             without += _blank(batch.column(0)) if text else 0
-    return Counts(rows, without, invalid)
+    return Counts(rows + longer, without, invalid)
 
 
 def _count_lines(table: Path, *, exact: bool = True) -> Counts:

@@ -16,6 +16,7 @@ from openalign.data.pairs.open import with_texts
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.shards.index import index_path
+from openalign.data.tables.delimited import WHOLE_TEXTS
 from openalign.data.tables.suffixes import table_suffix
 from openalign.errors import OpenAlignError
 from openalign.inspection.counts import LARGE_BYTES, count_rows, head_of
@@ -99,7 +100,8 @@ def _large_tables(layout: Layout, name: str, parts: Sequence[PathOrUrl], options
             images = FileImages(tables[0].parent, pairs.table["image"])
             pairs = replace(pairs, images=images)
     text = pairs.columns.get("text")
-    counts = [count_rows(table, text) for table in tables]
+    has_whole_texts = any(WHOLE_TEXTS in problem for problem in problems)
+    counts = [count_rows(table, text, has_whole_texts=has_whole_texts) for table in tables]
     lost: list[str] = [problem for problem in problems if not isinstance(problem, LeftOut)]
     for kind, number in (
         (Kind.ROW_WITHOUT_TEXT, sum(each.without_text for each in counts)),

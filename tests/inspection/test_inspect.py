@@ -245,3 +245,14 @@ def test_pictures_in_a_terminal_have_the_colours_of_the_image():
     colours = [span.style for span in shown.spans]
     assert "250" in str(colours[0].color.triplet) and str(colours[0].color.triplet.red) == "250"
     assert colours[-1].bgcolor.triplet.blue == 250
+
+
+def test_large_tables_of_unquoted_captions_are_counted_as_they_are_read(tmp_path, monkeypatch):
+    file = tmp_path / "t.csv"
+    rows = ["1.jpg,a dog", "1.jpg,a dog, in the park", '1.jpg,a sign, it says "stay"', "1,5.jpg,a cat"] * 50
+    file.write_text("image,caption\n" + "".join(f"{row}\n" for row in rows))
+    whole = openalign.inspect(file)
+    monkeypatch.setattr(reading, "LARGE_BYTES", 1_000)
+    large = openalign.inspect(file)
+    assert large.rows == whole.rows == 150
+    assert large.lost["rows that cannot be parsed"] == whole.lost["rows that cannot be parsed"] == 50

@@ -1,6 +1,7 @@
 """Tables of delimited text (CSV, TSV), with or without a header line."""
 
 import codecs
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -15,7 +16,13 @@ from openalign.data.left_out import Kind, Listing, listing
 from openalign.data.tables.dialect import Dialect, image_like, path_kind
 from openalign.errors import OpenAlignError
 
+WHOLE_TEXTS = "all after the first one are read as part of the text"
+"""In the note on a table whose texts hold the delimiter, without quotation marks."""
 _BLOCK_BYTES = 1 << 20
+_ENOUGH_BLANKS = 0.5
+"""Share of the delimiters in texts that a blank follows."""
+_MOST_BLANKS = 64
+"""Between a delimiter and a quotation mark."""
 
 
 def read_delimited(
@@ -23,10 +30,15 @@ def read_delimited(
 ) -> pa.Table:
     """Read a CSV or TSV table, all columns as strings; rows with too many or too few fields are left out.
 
-    A quotation mark that encloses no field is part of the text. Raises what pyarrow does, or `UnicodeDecodeError`.
+    A quotation mark that encloses no field is part of the text. In a table of images and texts of which no field is
+    enclosed in quotation marks, so are the delimiters after the first of a row.
+    Raises what pyarrow does, or `UnicodeDecodeError`.
     """
     with listing(problems, source.path) as left_out:
         has_quotes = _has_quotes(source)
+        if dialect.ends_with_text and not (has_quotes and _has_enclosed(source, dialect)):
+            table = _with_whole_texts(source, dialect, problems, left_out, block_bytes)
+            return _finished(source, table, dialect, left_out)
         if has_quotes and has_stray_quotes(_blocks(source), dialect.delimiter):
             source = _repaired(source, dialect, problems)
             return _finished(source, _parsed(source, dialect, left_out, True, block_bytes), dialect, left_out)
@@ -109,6 +121,58 @@ def _parsed(source: TableSource, dialect: Dialect, left_out: Listing, has_quotes
         return read(None)
     except pa.ArrowInvalid:  # at the first invalid row
         return read(skip)
+
+
+def _with_whole_texts(
+    source: TableSource, dialect: Dialect, problems: list[str], left_out: Listing, block_bytes: int
+) -> pa.Table:
+    """The rows of a file without enclosed fields, whose texts may hold the delimiter.
+
+    Where no row has two fields, the header lacks a column instead.
+    """
+    first = Listing(source.path)
+    table = _parsed(source, dialect, first, False, block_bytes)
+    whole, changed = _with_texts_enclosed(source, dialect) if first.messages and len(table) else (source, [])
+    if not changed:
+        left_out.include(first)
+        return table
+    problems.append(
+        f"{source.path}: {len(changed):,} rows have more {dialect.delimiter!r} than columns, the first in line "
+        f"{changed[0]}: {WHOLE_TEXTS}"
+    )
+    return _parsed(whole, dialect, left_out, True, block_bytes)
+
+
+def _with_texts_enclosed(source: TableSource, dialect: Dialect) -> tuple[TableSource, list[int]]:
+    """The source as a strict parser reads it, its texts enclosed where they hold a delimiter, and where that is.
+
+    In prose a blank follows most commas and semicolons; where none does, they stand between columns.
+    """
+    separator = dialect.delimiter.encode()
+    found, changed, further, with_blank = bytearray(), list[int](), 0, 0
+    for number, line, is_whole in source.lines():
+        content = line.rstrip(b"\r\n")
+        whole = dialect.with_whole_text(content) if is_whole and content.count(separator) > 1 else None
+        if whole is not None:
+            changed.append(number)
+            further += content.count(separator) - 1
+            with_blank += content.count(separator + b" ") - content.partition(separator)[2].startswith(b" ")
+        elif b'"' in content:
+            whole = separator.join(b'"' + field.replace(b'"', b'""') + b'"' for field in content.split(separator))
+        found += line if whole is None else whole + line[len(content) :]
+    is_prose = with_blank >= _ENOUGH_BLANKS * further
+    return replace(source, content=bytes(found), packing=None, skipped=0), changed if is_prose else []
+
+
+def _has_enclosed(source: TableSource, dialect: Dialect) -> bool:
+    """Whether a field begins with a quotation mark."""
+    begins = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\r\n" + re.escape(dialect.delimiter.encode()) + rb']) *"')
+    before = b""
+    for block in _blocks(source):
+        if begins.search(before + block):
+            return True
+        before = block[-_MOST_BLANKS:]
+    return False
 
 
 def _has_quotes(source: TableSource) -> bool:

@@ -54,6 +54,8 @@ class Dialect:
     """What the user should know about the columns."""
     image: str | None = None
     """The image column; None: the first with a usual name."""
+    text: str | None = None
+    """The text column; None: the first with a usual name."""
     written: tuple[str, ...] = ()
     """The fields of the header with the blanks around them."""
 
@@ -70,7 +72,8 @@ class Dialect:
         has_blanks = _has_blanks(lines, fields, delimiter)
         names = _names(lines[0], fields, delimiter, has_blanks) if lines else []
         if image_column in names or text_column in names or not _is_data(names):
-            return cls(delimiter, names, False, has_blanks, image=image_column, written=tuple(fields))
+            written = tuple(fields)
+            return cls(delimiter, names, False, has_blanks, image=image_column, text=text_column, written=written)
         rows = [row for line in lines if len(row := _fields(line, delimiter)) == len(fields)]
         found = names_without_header(rows, str(source.path))
         note = (
@@ -84,6 +87,27 @@ class Dialect:
         """The number of the image column, from 0, if it has a usual name."""
         found = self.image if self.image in self.names else usual_name(self.names, IMAGE_NAMES)
         return None if found is None else self.names.index(found)
+
+    @property
+    def ends_with_text(self) -> bool:
+        """Whether a row is an image and its text, so that further delimiters can only be those of the text.
+
+        Not tabs, which are rare in prose and common between columns that a header forgets.
+        """
+        if len(self.names) != 2 or self.image_at != 0 or self.delimiter == "\t":
+            return False
+        return self.names[1] in (self.text, usual_name(self.names[1:], TEXT_NAMES))
+
+    def with_whole_text(self, line: bytes) -> bytes | None:
+        """A line of more than two fields as one of two, its text enclosed; None if it may be meant otherwise.
+
+        That is, unless it begins with the name of an image file and names no other one.
+        """
+        fields = line.split(self.delimiter.encode())
+        if len(fields) < 3 or not _IMAGE_FILE.fullmatch(fields[0].strip()) or any(map(image_like, fields[1:])):
+            return None
+        text = line[len(fields[0]) + 1 :].lstrip(b" " if self.has_blanks else b"")
+        return fields[0] + self.delimiter.encode() + b'"' + text.replace(b'"', b'""') + b'"'
 
     def without_blanks(self, line: bytes) -> bytes:
         """A line without the blanks that follow its delimiters."""

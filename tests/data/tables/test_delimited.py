@@ -216,3 +216,62 @@ def test_lines_are_numbered_with_the_comments(tmp_path: Path) -> None:
 def test_an_image_whose_name_begins_with_a_hash_is_a_row(tmp_path: Path, first: str) -> None:
     (tmp_path / "t.csv").write_text(f"{first}\nb.jpg,more\n")
     assert len(read_table(tmp_path / "t.csv")) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        (
+            "captions.txt",
+            "image,caption\n1.jpg,A dog , running\n1.jpg,Two dogs\n2.jpg,red, white, and blue\n",
+            [("1.jpg", "A dog , running"), ("1.jpg", "Two dogs"), ("2.jpg", "red, white, and blue")],
+        ),
+        (
+            "t.csv",
+            'file_name;text\r\nsub/a.png;a sign says "stay"; a man waits\r\nb.PNG;6" nails\r\n',
+            [("sub/a.png", 'a sign says "stay"; a man waits'), ("b.PNG", '6" nails')],
+        ),
+        (
+            "h.csv",
+            "https://a.test/1.jpg,a cat\nhttps://a.test/2.jpg?w=3,a cat, asleep\n",
+            [("https://a.test/1.jpg", "a cat"), ("https://a.test/2.jpg?w=3", "a cat, asleep")],
+        ),
+        (
+            "own.csv",
+            "image, words\na.jpg, one\nb.jpg, one, two\n",
+            [("a.jpg", "one"), ("b.jpg", "one, two")],
+        ),
+    ],
+)
+def test_unquoted_delimiters_after_the_image_are_part_of_the_text(
+    tmp_path: Path, name: str, content: str, rows: list[tuple[str, str]]
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, newline="")
+    problems: list[str] = []
+    table = read_table(path, text_column="words" if name == "own.csv" else None, problems=problems)
+    assert [(row["image"], row["text"]) for row in table.to_pylist()] == rows
+    assert counted(problems) == {}
+    assert "are read as part of the text" in problems[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ('image,caption\na.jpg,"one, two"\nb.jpg,one, two\n', ["one, two"]),  # others are quoted
+        ("image,caption\na.jpg,one\nb.jpg,c.jpg,two\n", ["one"]),  # two images
+        ("image,caption\na.jpg,one\nb,2.jpg,two\n", ["one"]),  # a comma in the name
+        ("image,label\na.jpg,cat\nb.jpg,cat, dog\n", ["cat"]),  # not a text
+        ("image,caption\na.jpg,one\nb.jpg,two,en\n", ["one"]),  # no comma of prose
+        ("image\tcaption\na.jpg\tone\nb.jpg\ttwo\tdog\n", ["one"]),  # tabs are no part of prose
+        ("image,caption,source\na.jpg,one,web\nb.jpg,one, two,web\n", ["one"]),  # the text is not last
+    ],
+)
+def test_delimiters_that_may_not_be_of_the_text_cost_the_row(tmp_path: Path, content: str, kept: list[str]) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    problems: list[str] = []
+    column = "label" if "label" in content else None
+    table = read_table(path, text_column=None, need_text=column is None, problems=problems)
+    assert table[column or "text"].to_pylist() == kept
+    assert counted(problems) == {Kind.ROW_NOT_PARSED.value: 1}
