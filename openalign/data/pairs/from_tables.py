@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,13 @@ def pairs_of_table(
     """
     problems: list[str] = []
     check_recorded([path], "make or fetch it again; if you changed it yourself, delete checksums.json")
-    table = read_raw_table(path, options.image_column, options.text_column, problems)
+    beside = None if beside is None else cache(beside)
+
+    def are_images(values: Sequence[str]) -> Sequence[bool]:
+        images = named if named is not None or beside is None else beside()
+        return images.are_ids_of(values, path) if images is not None else []
+
+    table = read_raw_table(path, options.image_column, options.text_column, problems, are_images)
     table = table if only is None else only(table)
     is_asked = options.image_column is not None
     for column in [name for name in table.column_names if usual_name([name], IMAGE_NAMES)]:

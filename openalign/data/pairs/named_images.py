@@ -2,25 +2,20 @@
 
 import os
 import posixpath
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from openalign.data.files.image_value import Form, form_of, local_path
 from openalign.data.images.formats import is_image_name
-from openalign.data.images.maps import IMAGE_FOLDERS, maps_among
+from openalign.data.images.maps import maps_among
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.evidence.numbered import NumberedImages
+from openalign.data.pairs.evidence.paths import PathRule, as_path, folded
 from openalign.data.pairs.folder_files import image_files
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
-
-_CAPTION_NUMBER = re.compile(r"(?<=\.\w{3})#\d+$|(?<=\.\w{4})#\d+$")
-"""`1000.jpg#0`: the number of the caption, as in Flickr8k's token files."""
 
 _SAMPLE = 2000
 """Rows by which is told how values become paths."""
@@ -53,11 +48,11 @@ class NamedImages:
             path = PurePosixPath(image)
             for name in (path.name, path.stem):
                 self._by_name.setdefault(name, []).append(image)
-        folded: dict[str, list[str]] = {}
+        alike: dict[str, list[str]] = {}
         for image in self.images:
-            folded.setdefault(_folded(image), []).append(image)
+            alike.setdefault(folded(image), []).append(image)
         self._numbered: NumberedImages | None = None
-        self._alike = {each: images[0] for each, images in folded.items() if len(images) == 1}
+        self._alike = {each: images[0] for each, images in alike.items() if len(images) == 1}
 
     def files_of(self, values: Sequence[str | None], table: Path) -> list[str | None]:
         """The path below `folder` that each value names, whether or not a file is there; None for no name, or a URL.
@@ -65,7 +60,7 @@ class NamedImages:
         Values are relative to the folder of the table, or to another folder of images, or begin with a path of another
         machine; which of these is told by the images that are there.
         """
-        written = [None if value is None else _as_path(value) for value in values]
+        written = [None if value is None else as_path(value) for value in values]
         rule = self._rules(written[:_SAMPLE], table)[0]
         split = self._split_of(table.name)
         found: list[str | None] = []
@@ -79,7 +74,7 @@ class NamedImages:
             if file not in self.files:
                 only = None if "/" in path else self._only(path, split)
                 is_spread = is_spread or bool(only and not rule.from_table)
-                file = self._alike.get(_folded(file)) or only or file
+                file = self._alike.get(folded(file)) or only or file
             found.append(file if file in self.files else self._with_number(file, path, split))
         return self._without_doubtful(written, found, split) if is_spread else found
 
@@ -94,7 +89,7 @@ class NamedImages:
 
     def absence(self, value: str, table: Path) -> str:
         """Why `files_of` finds no image for a value, as the end of a sentence."""
-        folders = sorted(self._folders_with(_as_path(value) or "", self._split_of(table.name)))
+        folders = sorted(self._folders_with(as_path(value) or "", self._split_of(table.name)))
         return f"which is in {folders[0]} and in {folders[1]}" if len(folders) > 1 else "which is not there"
 
     def _folders_with(self, name: str, split: str) -> set[str]:
@@ -113,7 +108,7 @@ class NamedImages:
 
     def check_sure(self, values: Sequence[str | None], table: Path) -> None:
         """Raise `OpenAlignError` if images of these names are in several folders, and nothing tells which are meant."""
-        written = [None if value is None else _as_path(value) for value in values[:_SAMPLE]]
+        written = [None if value is None else as_path(value) for value in values[:_SAMPLE]]
         first, *others = self._rules(written, table)
         if not first.found:
             return
@@ -124,7 +119,7 @@ class NamedImages:
                     f"{self.folder / other.prefix}: give one of these folders with the names in the table"
                 )
 
-    def _is_in_both(self, path: str | None, one: "_Rule", other: "_Rule") -> bool:
+    def _is_in_both(self, path: str | None, one: PathRule, other: PathRule) -> bool:
         """Whether two rules find different images for a path, and not parts of a data set in a folder each."""
         if path is None:
             return False
@@ -143,6 +138,12 @@ class NamedImages:
             return any(found) and sum(found) >= _ENOUGH * filled
         return any(found) and sum(found) >= _ENOUGH_WITHOUT_SUFFIX * filled and self._are_ids(values, table)
 
+    def are_ids_of(self, values: Sequence[str | None], table: Path) -> list[bool]:
+        """Which of some values name an image that is there; none if they may do so by chance (see `are_named_by`)."""
+        if not self.are_named_by(values, table):
+            return []
+        return [file in self.images for file in self.files_of(values, table)]
+
     def number_named(self, values: Sequence[str | None], table: Path) -> int:
         """How many of the images that are there are named by these values."""
         return len({file for file in self.files_of(values, table) if file in self.images})
@@ -160,7 +161,7 @@ class NamedImages:
         message = f"{self.folder}: {len(unnamed):,} images are not named by the table, the first: {unnamed[0]}"
         return replace(pairs, problems=(*pairs.problems, LeftOut(Kind.IMAGE_NOT_NAMED, message, len(unnamed))))
 
-    def _rules(self, written: Sequence[str | None], table: Path) -> list["_Rule"]:
+    def _rules(self, written: Sequence[str | None], table: Path) -> list[PathRule]:
         """How values become paths, the best rule first; at least the one that they are relative to the table."""
         below = os.path.relpath(table.parent, self.folder)
         here = "" if below == "." else f"{below}/"
@@ -171,7 +172,7 @@ class NamedImages:
                 counts.update(set(self._rules_of(path, here, split)))
         counts[("", here, True)] += 0
         rules = [
-            _Rule(lead, prefix, whole, count, prefix == here and not lead)
+            PathRule(lead, prefix, whole, count, prefix == here and not lead)
             for (lead, prefix, whole), count in counts.items()
         ]
         return sorted(rules, key=lambda rule: (rule.strength, -len(rule.prefix), rule.prefix), reverse=True)
@@ -229,45 +230,9 @@ class NamedImages:
         return images[0] if len(images) == 1 else None
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """Values that begin with `lead` are paths that begin with `prefix` instead."""
-
-    lead: str
-    prefix: str
-    with_suffix: bool
-    found: int
-    """Images found by it, of those that a sample of the rows names."""
-    from_table: bool
-    """Whether values are relative to the folder of the table."""
-
-    def file_of(self, path: str) -> str:
-        """What a path that begins with `lead` is below the folder of the images, maybe without a suffix."""
-        return posixpath.normpath(self.prefix + path[len(self.lead) :])
-
-    @property
-    def strength(self) -> tuple[int, bool, bool, bool, int]:
-        is_for_images = PurePosixPath(self.prefix).name.lower() in IMAGE_FOLDERS
-        return self.found, self.with_suffix, self.from_table, is_for_images, -len(self.lead)
-
-
 def folders_up_to(source: str, folder: Path) -> list[Path]:
     """A folder, and those above it as far as the DATA argument `source`, if that is a folder around it."""
     top = Path(source.removeprefix("file://"))
     if not folder.is_relative_to(top):
         return [folder]
     return [folder, *(each for each in folder.parents if each.is_relative_to(top))]
-
-
-def _folded(path: str) -> str:
-    """The path as file systems compare it that know no case, or write accents as characters of their own."""
-    return path if path.isascii() and path.islower() else unicodedata.normalize("NFC", path).casefold()
-
-
-def _as_path(value: str) -> str | None:
-    """The path in a cell, with slashes; None if it is empty or a URL."""
-    value = _CAPTION_NUMBER.sub("", value.strip())
-    if not value or form_of(value) not in (Form.PATH, Form.FILE_URL):
-        return None
-    path = local_path(value)
-    return posixpath.normpath(path.replace("\\", "/") if "/" not in path else path)

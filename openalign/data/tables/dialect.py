@@ -3,14 +3,14 @@
 import codecs
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from openalign.data.files.text_source import TableSource
-from openalign.data.tables.columns import IMAGE_NAMES, TEXT_NAMES, usual_name
+from openalign.data.tables.columns import IMAGE_NAMES, LABEL_NAMES, TEXT_NAMES, usual_name
 from openalign.data.tables.suffixes import table_suffix
 from openalign.errors import OpenAlignError
 
@@ -21,6 +21,8 @@ _URL = re.compile(rb"(?:https?|s3|gs|file|ftp)://\S+|data:image/", re.IGNORECASE
 _CAPTION_NUMBER = r"^(.*\.\w{3,4})#\d+$"
 """An image's name with the number of its caption, as Flickr8k.token.txt writes it: `1000268201.jpg#0`."""
 _ROWS_TRIED = 200
+AreImages = Callable[[Sequence[str]], Sequence[bool]]
+"""Tells of each value whether it names an image that is there; of none where they may do so by chance."""
 _MOST_COMMENT_BYTES = 1 << 16
 _SEPARATORS = re.compile(rb"[,;|\t]")
 
@@ -60,22 +62,32 @@ class Dialect:
     """The fields of the header with the blanks around them."""
 
     @classmethod
-    def of(cls, source: TableSource, image_column: str | None, text_column: str | None) -> "Dialect":
+    def of(
+        cls,
+        source: TableSource,
+        image_column: str | None,
+        text_column: str | None,
+        are_images: AreImages | None = None,
+    ) -> "Dialect":
         """The dialect of a file by its name and first lines; a header holds at least one of the columns wanted.
 
-        A `.csv` or `.txt` may be separated by commas, tabs, semicolons or `|`. Raises `OpenAlignError` if the file has
-        no header line and more than one column could be the text.
+        A `.csv` or `.txt` may be separated by commas, tabs, semicolons or `|`. `are_images` tells which values name an
+        image that is there, as ids of images do without a suffix. Raises `OpenAlignError` if the file has no header
+        line and more than one column could be the text.
         """
         lines = _first_lines(source)
         delimiter = source.separator or _delimiter(lines, table_suffix(source.path, named=True) == ".tsv")
         fields = _fields(lines[0], delimiter) if lines else []
         has_blanks = _has_blanks(lines, fields, delimiter)
         names = _names(lines[0], fields, delimiter, has_blanks) if lines else []
-        if image_column in names or text_column in names or not _is_data(names):
+        is_named, ids = image_column in names or text_column in names, None
+        if not is_named and not _is_data(names) and are_images is not None:
+            ids = _column_of_ids(lines, names, delimiter, are_images)
+        if is_named or (ids is None and not _is_data(names)):
             written = tuple(fields)
             return cls(delimiter, names, False, has_blanks, image=image_column, text=text_column, written=written)
         rows = [row for line in lines if len(row := _fields(line, delimiter)) == len(fields)]
-        found = names_without_header(rows, str(source.path))
+        found = names_without_header(rows, str(source.path), ids)
         note = (
             f"{source.path} has no header line: its first line is read as data, column {found.index('image') + 1} as "
             f"`image` and column {found.index('text') + 1} as `text`"
@@ -157,13 +169,12 @@ def _names(header: str, fields: list[str], delimiter: str, has_blanks: bool) -> 
 
 
 def _are_numbered(names: pa.ChunkedArray) -> bool:
-    first = names.slice(0, _ROWS_TRIED)
-    return all(pc.all(pc.match_substring_regex(each, _CAPTION_NUMBER)).as_py() for each in (first, names))
+    some = (names.slice(0, _ROWS_TRIED), names)
+    return all(pc.all(pc.match_substring_regex(each, _CAPTION_NUMBER)).as_py() for each in some)
 
 
 def _first_lines(source: TableSource) -> list[str]:
-    start = source.start()
-    lines = start.splitlines()[:_ROWS_TRIED]
+    lines = source.start().splitlines()[:_ROWS_TRIED]
     return [line.decode(errors="replace").removeprefix("\ufeff") for line in lines]
 
 
@@ -210,13 +221,25 @@ def _is_data(first: Sequence[str]) -> bool:
     return len(first) > 1 and any(image_like(field.encode()) for field in first)
 
 
-def names_without_header(rows: Sequence[Sequence[str]], where: str) -> list[str]:
+def _column_of_ids(lines: Sequence[str], names: Sequence[str], delimiter: str, are_images: AreImages) -> int | None:
+    """The column whose values name images from the first line on, which is no header then; None if there is none."""
+    rows = [row for line in lines if len(row := _fields(line, delimiter)) == len(names)]
+    if len(rows) < 2 or len(names) < 2 or usual_name(names, (*IMAGE_NAMES, *TEXT_NAMES, *LABEL_NAMES)) is not None:
+        return None
+    for place in range(len(names)):
+        if next(iter(are_images([row[place] for row in rows])), False):
+            return place
+    return None
+
+
+def names_without_header(rows: Sequence[Sequence[str]], where: str, image: int | None = None) -> list[str]:
     """`image` and `text` in their places, and `column_3` and so on.
 
     The image is the first column that names an image file, else the first URL; the text is the one with most words.
     """
     kinds = [path_kind(field.encode()) for field in rows[0]]
-    image = kinds.index("file") if "file" in kinds else kinds.index("url")
+    if image is None:
+        image = kinds.index("file") if "file" in kinds else kinds.index("url")
     words = {
         place: sum(len(row[place].split()) for row in rows) / len(rows) for place in range(len(kinds)) if place != image
     }

@@ -1,5 +1,7 @@
 """Tables of images and texts: CSV, TSV, JSON, Parquet, read by pyarrow, columns found by what they hold and names."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +13,7 @@ from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.class_names import class_names, with_class_names
 from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.delimited import read_delimited, read_delimited_by_line
-from openalign.data.tables.dialect import Dialect, without_comments
+from openalign.data.tables.dialect import AreImages, Dialect, without_comments
 from openalign.data.tables.json_lines import read_json_lines
 from openalign.data.tables.json_tables import read_json_table, starts_with_list
 from openalign.data.tables.parquet import partition_values, read_unvalidated, with_partition_columns, with_valid_texts
@@ -44,12 +46,16 @@ def read_table(
 
 
 def read_raw_table(
-    path: Path | str, image_column: str | None, text_column: str | None, problems: list[str]
+    path: Path | str,
+    image_column: str | None,
+    text_column: str | None,
+    problems: list[str],
+    are_images: AreImages | None = None,
 ) -> pa.Table:
     """Read a table with its columns as they are; `problems` and errors are those of `read_table`.
 
     Numbers of classes are replaced by names where the data set has them, and the values of partitions (`lang=en/`)
-    are columns.
+    are columns. `are_images` tells ids of images from the names of columns (see `Dialect.of`).
     """
     noted: list[str] = []
     try:
@@ -58,7 +64,14 @@ def read_raw_table(
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
         if what := what_it_is(source.stored_start()):
             raise OpenAlignError(f"{path} cannot be read as a table: {what}")
-        table = with_captions(_read(source, image_column, text_column, noted), str(path), noted)
+        table = _read(
+            source,
+            partial(Dialect.of, image_column=image_column, text_column=text_column, are_images=are_images),
+            image_column,
+            text_column,
+            noted,
+        )
+        table = with_captions(table, str(path), noted)
         problems += noted
     except OpenAlignError:
         raise
@@ -70,7 +83,13 @@ def read_raw_table(
     return table
 
 
-def _read(source: TableSource, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+def _read(
+    source: TableSource,
+    dialect_of: Callable[[TableSource], Dialect],
+    image_column: str | None,
+    text_column: str | None,
+    problems: list[str],
+) -> pa.Table:
     suffix = table_suffix(source.path, named=True)
     if suffix == ".parquet":
         return _read_parquet(source, problems)
@@ -84,24 +103,30 @@ def _read(source: TableSource, image_column: str | None, text_column: str | None
             return table
     found: list[str] = []
     try:
-        table = _read_text(source, image_column, text_column, found)
+        table = _read_text(source, dialect_of, image_column, text_column, found)
         problems += found
         return table
     except (pa.ArrowException, UnicodeError):
         source, converted = source.converted_to_utf8()
         problems += converted
     if suffix in (*DELIMITED, *TEXTS):
-        dialect = Dialect.of(source, image_column, text_column)
+        dialect = dialect_of(source)
         problems += [dialect.note] if dialect.note else []
         return read_delimited_by_line(source, dialect, problems)
     return read_json_lines(source, image_column, text_column, problems)
 
 
-def _read_text(source: TableSource, image_column: str | None, text_column: str | None, problems: list[str]) -> pa.Table:
+def _read_text(
+    source: TableSource,
+    dialect_of: Callable[[TableSource], Dialect],
+    image_column: str | None,
+    text_column: str | None,
+    problems: list[str],
+) -> pa.Table:
     """The table of a file that is UTF-8. Raises what pyarrow does, or `UnicodeDecodeError`, if it is not."""
     if table_suffix(source.path, named=True) in (*JSON_LINES, JSON):
         return read_json_lines(source, image_column, text_column, problems)
-    dialect = Dialect.of(source, image_column, text_column)
+    dialect = dialect_of(source)
     if any("\ufffd" in name for name in dialect.names):
         raise UnicodeError("the header is not UTF-8")
     problems += [dialect.note] if dialect.note else []

@@ -165,3 +165,40 @@ def test_a_name_that_no_file_can_have_is_no_reason_to_end(tmp_path: Path, name: 
     images(tmp_path, "1.jpg")
     (tmp_path / "t.jsonl").write_text(f'{{"image": "{name}", "text": "one"}}\n{{"image": "2", "text": "two"}}\n')
     assert open_pairs(tmp_path / "t.jsonl").texts() == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "ids"),
+    [
+        ("captions.txt", "{}\t CT of the chest, number {}\n", ["ROCO_00001", "ROCO_00002", "ROCO_00003"]),
+        ("radiology/captions.txt", "{}\tnumber {}\n", ["PMC28_f1", "PMC29_f1", "PMC30_f2"]),
+        ("list.csv", '{},"a photo, number {}"\n', ["dsc-1", "dsc-2", "x"]),
+        ("list.tsv", "a photo of number {1}\t{0}\n", ["0017", "0018", "0021"]),
+    ],
+)
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_first_line_that_names_an_image_by_its_id_is_no_header(
+    tmp_path: Path, file: str, row: str, ids: list[str], is_file: bool
+) -> None:
+    images(tmp_path / file.rpartition("/")[0], *(f"images/{each}.jpg" for each in ids))
+    (tmp_path / file).write_text("".join(row.format(each, number) for number, each in enumerate([*ids, "lost"])))
+    pairs = open_pairs(tmp_path / file if is_file else tmp_path)
+    assert [Path(image).stem for image in pairs.table["image"].to_pylist()] == ids
+    assert [text[-8:] for text in pairs.texts()] == ["number 0", "number 1", "number 2"]
+    assert counted(pairs.problems) == {Kind.FILE_MISSING.value: 1}
+    assert any("has no header line" in problem for problem in pairs.problems)
+
+
+@pytest.mark.parametrize("header", ["id,words", "image,caption", "a,text"])
+def test_a_header_stays_one_where_ids_name_images(tmp_path: Path, header: str) -> None:
+    images(tmp_path, "a.jpg", "b.jpg", "image.jpg")
+    (tmp_path / "t.csv").write_text(f"{header}\na,one thing\nb,two things\nimage,three things\n")
+    pairs = open_pairs(tmp_path, text_column=header.partition(",")[2])
+    assert pairs.texts() == ["one thing", "two things", "three things"]
+
+
+def test_a_first_line_that_names_images_in_two_folders_is_refused(tmp_path: Path) -> None:
+    images(tmp_path, *(f"{folder}/{each}.jpg" for folder in ("x", "y") for each in ("a1", "a2")))
+    (tmp_path / "t.csv").write_text("a1,one thing\na2,two things\n")
+    with pytest.raises(OpenAlignError):
+        open_pairs(tmp_path / "t.csv")
