@@ -28,6 +28,7 @@ class Kind(StrEnum):
     MEMBER_REPEATED = "tar members of a name that comes more than once"
     SAMPLE_WITHOUT_IMAGE = "samples without an image"
     EXTRA_IMAGE = "further images of a sample"
+    FURTHER_FRAME = "further pages or frames of images"
     SAMPLE_CUT_OFF = "samples lost where a file is cut off"
     RECORD_NOT_READ = "WARC records that cannot be read"
     PAGE_NOT_READ = "pages that cannot be read"

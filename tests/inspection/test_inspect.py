@@ -16,7 +16,7 @@ import openalign
 from openalign.commands.cli import app
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError, UsageError
-from openalign.inspection import counts, reading
+from openalign.inspection import counts, reading, samples
 from openalign.inspection.page import render_page
 
 
@@ -256,3 +256,23 @@ def test_large_tables_of_unquoted_captions_are_counted_as_they_are_read(tmp_path
     large = openalign.inspect(file)
     assert large.rows == whole.rows == 150
     assert large.lost["rows that cannot be parsed"] == whole.lost["rows that cannot be parsed"] == 50
+
+
+def test_further_pages_and_frames_are_counted_once_for_each_image(tmp_path, monkeypatch):
+    pages = [Image.new("RGB", (40, 30), (50 * number, 9, 9)) for number in range(4)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "wave.gif", save_all=True, append_images=pages[1:3])
+    pages[0].save(tmp_path / "still.png")
+    (tmp_path / "captions.csv").write_text(
+        "image,caption\nscan.tif,a form\nscan.tif,a letter\nwave.gif,a wave\nstill.png,a stone\n"
+    )
+    found = openalign.inspect(tmp_path)
+    assert found.rows == 4
+    assert found.lost == {"further pages or frames of images": 5}
+    (message,) = [each for each in found.problems if "pages or frames" in each]
+    assert "2 images have several pages or frames" in message
+    assert "1 of 4 in the first such image: scan.tif" in message
+    monkeypatch.setattr(samples, "IMAGES", 3)
+    found = openalign.inspect(tmp_path)
+    assert found.lost == {}
+    assert any("of 3 sampled rows have several pages or frames" in note for note in found.notes)
