@@ -23,7 +23,7 @@ TEXT_NAMES = (
 )
 LABEL_NAMES = (
     *("label", "labels", "fine_label", "class", "category", "class_name", "label_name", "category_name"),
-    *("class_id", "label_id", "category_id", "class_idx", "label_idx", "target"),
+    *("class_id", "classid", "label_id", "category_id", "class_idx", "label_idx", "wnid", "target"),
 )
 TEXT_FIELDS = ("raw", "text", "caption", "phrase")
 """Fields of an object whose text is the caption: Karpathy's splits write `raw`, Visual Genome's regions `phrase`."""

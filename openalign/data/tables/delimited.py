@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from openalign.data.files.fields import image_like, path_kind
 from openalign.data.files.quotes import QuoteRepair, has_stray_quotes
 from openalign.data.files.text_source import MOST_LINE_BYTES, TableSource
 from openalign.data.left_out import Kind, Listing, listing
-from openalign.data.tables.dialect import Dialect, image_like, path_kind
+from openalign.data.tables.dialect import Dialect
 from openalign.errors import OpenAlignError
 
 WHOLE_TEXTS = "all after the first one are read as part of the text"

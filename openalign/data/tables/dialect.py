@@ -9,37 +9,21 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from openalign.data.files.fields import image_like, names_image_file, path_kind
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.columns import IMAGE_NAMES, LABEL_NAMES, TEXT_NAMES, usual_name
 from openalign.data.tables.suffixes import table_suffix
 from openalign.errors import OpenAlignError
 
-_IMAGE_FILE = re.compile(
-    rb"(?:.*[^\s/\\.])?\.(?:jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|heic|jxl|svg)(?:[?#]\S*)?", re.IGNORECASE | re.DOTALL
-)
-_URL = re.compile(rb"(?:https?|s3|gs|file|ftp)://\S+|data:image/", re.IGNORECASE)
 _CAPTION_NUMBER = r"^(.*\.\w{3,4})#\d+$"
 """An image's name with the number of its caption, as Flickr8k.token.txt writes it: `1000268201.jpg#0`."""
 _ROWS_TRIED = 200
 AreImages = Callable[[Sequence[str]], Sequence[bool]]
 """Tells of each value whether it names an image that is there; of none where they may do so by chance."""
+_CLASS_ID = re.compile(r"\d+|n\d{8}")
+"""The number of a class, or its id in WordNet."""
 _MOST_COMMENT_BYTES = 1 << 16
 _SEPARATORS = re.compile(rb"[,;|\t]")
-
-
-def image_like(field: bytes) -> bool:
-    """Whether a field looks like the path or the URL of an image."""
-    return path_kind(field) in ("file", "url")
-
-
-def path_kind(field: bytes) -> str:
-    """What the form of a field tells about it: `file`, `url`, `number`, or "" for anything else."""
-    value = field.strip().strip(b'"').strip()
-    if _URL.match(value):
-        return "url"
-    if _IMAGE_FILE.fullmatch(value) and len(value) < 1024:
-        return "file"
-    return "number" if value.isdigit() else ""
 
 
 @dataclass(frozen=True)
@@ -88,9 +72,10 @@ class Dialect:
             return cls(delimiter, names, False, has_blanks, image=image_column, text=text_column, written=written)
         rows = [row for line in lines if len(row := _fields(line, delimiter)) == len(fields)]
         found = names_without_header(rows, str(source.path), ids)
+        says = "text" if "text" in found else "label"
         note = (
             f"{source.path} has no header line: its first line is read as data, column {found.index('image') + 1} as "
-            f"`image` and column {found.index('text') + 1} as `text`"
+            f"`image` and column {found.index(says) + 1} as `{says}`"
         )
         return cls(delimiter, found, True, has_blanks, note)
 
@@ -116,7 +101,7 @@ class Dialect:
         That is, unless it begins with the name of an image file and names no other one.
         """
         fields = line.split(self.delimiter.encode())
-        if len(fields) < 3 or not _IMAGE_FILE.fullmatch(fields[0].strip()) or any(map(image_like, fields[1:])):
+        if len(fields) < 3 or not names_image_file(fields[0]) or any(map(image_like, fields[1:])):
             return None
         text = line[len(fields[0]) + 1 :].lstrip(b" " if self.has_blanks else b"")
         return fields[0] + self.delimiter.encode() + b'"' + text.replace(b'"', b'""') + b'"'
@@ -233,7 +218,7 @@ def _column_of_ids(lines: Sequence[str], names: Sequence[str], delimiter: str, a
 
 
 def names_without_header(rows: Sequence[Sequence[str]], where: str, image: int | None = None) -> list[str]:
-    """`image` and `text` in their places, and `column_3` and so on.
+    """`image` and `text` in their places, `label` if that is the id of a class, and `column_3` and so on.
 
     The image is the first column that names an image file, else the first URL; the text is the one with most words.
     """
@@ -244,10 +229,11 @@ def names_without_header(rows: Sequence[Sequence[str]], where: str, image: int |
         place: sum(len(row[place].split()) for row in rows) / len(rows) for place in range(len(kinds)) if place != image
     }
     text, *others = sorted(words, key=lambda place: -words[place])
+    says = "label" if all(_CLASS_ID.fullmatch(row[text].strip()) for row in rows) else "text"
     rivals = [place for place in others if words[place] > 1.5 and 3 * words[place] > words[text]]
     if rivals:
         raise OpenAlignError(
             f"{where} has no header line, and columns {text + 1} and {rivals[0] + 1} could both be its texts: "
             "add a line with the names of the columns"
         )
-    return ["image" if at == image else "text" if at == text else f"column_{at + 1}" for at in range(len(kinds))]
+    return ["image" if at == image else says if at == text else f"column_{at + 1}" for at in range(len(kinds))]

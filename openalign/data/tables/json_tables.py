@@ -8,13 +8,14 @@ from typing import Any
 import pyarrow as pa
 
 from openalign.data.files.damage import reason_of
+from openalign.data.files.fields import image_like
 from openalign.data.files.text_source import TableSource, is_utf8
 from openalign.data.left_out import Kind, listing
 from openalign.data.split_names import split_of
 from openalign.data.tables.coco import captions_table, is_captions
 from openalign.data.tables.columns import IMAGE_NAMES, TEXT_NAMES, usual_name
 from openalign.data.tables.combine import table_of, with_utf8
-from openalign.data.tables.dialect import image_like, names_without_header
+from openalign.data.tables.dialect import names_without_header
 from openalign.data.tables.json_lines import objects_in
 from openalign.errors import OpenAlignError
 

@@ -134,3 +134,50 @@ def test_other_columns_of_numbers_are_no_classes(tmp_path: Path, header: str) ->
     (tmp_path / "t.csv").write_text(f"{header}\na.jpg,1,12\nb.jpg,0,11\n")
     pairs = open_pairs(tmp_path, need_text=False)
     assert set(pairs.texts()) <= {"", "12", "11"} and not any("classes" in each for each in pairs.problems)
+
+
+WORDNET = {"n01443537": "goldfish, Carassius auratus", "n01629819": "fire salamander", "n02123045": "tabby, tabby cat"}
+
+
+@pytest.mark.parametrize("folder", [".", ".."])
+@pytest.mark.parametrize("has_header", [True, False])
+def test_wordnet_ids_are_named_by_words_beside_or_above(tmp_path: Path, folder: str, has_header: bool) -> None:
+    val = tmp_path / "val"
+    put(val / "images", **{f"val_{number}": None for number in range(4)})
+    ids = [*WORDNET, "n01629819"]
+    head = "file\twnid\tx\ty\n" if has_header else ""
+    rows = "".join(f"val_{number}.jpg\t{each}\t0\t3{number}\n" for number, each in enumerate(ids))
+    (val / ("notes.tsv" if has_header else "val_annotations.txt")).write_text(head + rows)
+    words = "".join(f"{each}\t{name}\n" for each, name in {**WORDNET, "n00001740": "entity"}.items())
+    (val / folder / "words.txt").write_text(words)
+    pairs = open_pairs(val)
+    assert pairs.texts() == [WORDNET[each] for each in ids]
+    assert [Path(image).name for image in pairs.table["image"].to_pylist()] == [f"val_{n}.jpg" for n in range(4)]
+    assert counted(pairs.problems) == {}
+
+
+@pytest.mark.parametrize("rows", ["i0.jpg,n01443537\ni1.jpg,n01629819\n", "i0.jpg,3\ni1.jpg,14\n"])
+@pytest.mark.parametrize("head", ["", "image,label\n"])
+def test_ids_that_nothing_names_are_no_texts(tmp_path: Path, rows: str, head: str) -> None:
+    put(tmp_path, i0=None, i1=None)
+    path = tmp_path / "t.csv"
+    path.write_text(head + rows)
+    with pytest.raises(OpenAlignError, match=r"its only texts are the .* in `label`"):
+        open_pairs(path)
+    assert len(open_pairs(path, text_column="label", need_text=False)) == 2
+
+
+@pytest.mark.parametrize("column", ["ClassId", "class_id"])
+def test_a_table_in_each_folder_of_a_class_is_named_from_the_folder_above(tmp_path: Path, column: str) -> None:
+    for number in range(3):
+        put(tmp_path / f"{number:05d}", a=None, b=None)
+        rows = f"Filename;Width;{column}\na.jpg;30;{number}\nb.jpg;31;{number}\n"
+        (tmp_path / f"{number:05d}" / f"GT-{number:05d}.csv").write_text(rows)
+    pairs = open_pairs(tmp_path, need_text=False)
+    assert any(f"only ids of classes, in `{column}`" in problem for problem in pairs.problems)
+    (tmp_path / "classes.csv").write_text("ClassId,SignName\n0,Speed limit (20km/h)\n1,No passing\n2,Yield\n")
+    pairs = open_pairs(tmp_path)
+    texts = dict(zip(pairs.table["image"].to_pylist(), pairs.texts(), strict=True))
+    assert texts["00000/a.jpg"] == "Speed limit (20km/h)"
+    assert texts["00002/b.jpg"] == "Yield"
+    assert len(texts) == 6

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from openalign.data.files.charset import decode_detected, decode_marked
+from openalign.data.files.fields import image_like
 from openalign.data.files.text_source import TableSource
 from openalign.data.images.formats import is_image_name
-from openalign.data.tables.dialect import image_like, without_comments
+from openalign.data.tables.dialect import without_comments
 from openalign.data.tables.json_lines import objects_in
 from openalign.data.tables.json_tables import read_json_table
 from openalign.data.tables.suffixes import packing_of, table_suffix
@@ -26,6 +27,8 @@ _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*\{')
 _JSON_KEY_OF_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*["\[]')
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
+UNNAMED_COLUMN = "column "
+"""How the columns of a table without a header are called, with their numbers."""
 Columns = dict[str, list[str | None]]
 
 
@@ -69,7 +72,7 @@ def _delimited(lines: Sequence[str], separator: str | None) -> Columns:
     has_header = len(rows) > 1 and not any(image_like(cell.encode(errors="replace")) for cell in rows[0])
     names = rows[0] if has_header else []
     widest = max(map(len, rows))
-    names = [names[place] if place < len(names) else f"column {place + 1}" for place in range(widest)]
+    names = [names[place] if place < len(names) else f"{UNNAMED_COLUMN}{place + 1}" for place in range(widest)]
     places = {name: place for place, name in reversed(list(enumerate(names)))}
     rows = rows[1:] if has_header else rows
     found = {

@@ -13,9 +13,9 @@ from openalign.data.files.damage import reason_of
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.class_names import are_ids, tables_of_names
 from openalign.data.pairs.combine import combined
-from openalign.data.pairs.evidence.labels import are_numbers
+from openalign.data.pairs.evidence.labels import are_ids_of_classes
 from openalign.data.pairs.evidence.one_hot import classes_in
-from openalign.data.pairs.evidence.peek import Columns, first_columns, is_image_file
+from openalign.data.pairs.evidence.peek import UNNAMED_COLUMN, Columns, first_columns, is_image_file
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_each
 from openalign.data.pairs.layouts.layout import Finding
@@ -182,14 +182,27 @@ def _why_not(table: Path, named: NamedImages) -> str:
         return ""
     if classes_in(list(columns), list(columns.values())) or _are_named_labels(others, table):
         return ""
+    if (label := _column_of_ids(others)) is not None:
+        some = _some([each for each in others[label] if each])
+        return (
+            f"names images that are there, but has only ids of classes, in `{label}` ({some}), and no file names them; "
+            "classes.csv beside it or in the folder above, with an id and a name in each row, would"
+        )
     return f"names images that are there, but has no texts: {_shown(others) or 'it has no other columns'}"
 
 
 def _are_named_labels(columns: Columns, table: Path) -> bool:
-    """Whether there is a column of numbers of classes, and a file beside the table that may name them."""
-    label = usual_name(list(columns), LABEL_NAMES)
+    """Whether there is a column of ids of classes, and a file beside the table that may name them."""
     around = [table.absolute().parent, table.absolute().parent.parent]
-    return label is not None and are_numbers(columns[label]) and bool(tables_of_names(around))
+    return _column_of_ids(columns) is not None and bool(tables_of_names(around))
+
+
+def _column_of_ids(columns: Columns) -> str | None:
+    """The column of ids of classes: of a usual name, or the first where there is no header; None if there is none."""
+    label = usual_name(list(columns), LABEL_NAMES)
+    if label is None and (first := next(iter(columns), "")).startswith(UNNAMED_COLUMN):
+        label = first
+    return label if label is not None and are_ids_of_classes(columns[label]) else None
 
 
 def _shown(columns: Columns) -> str:
