@@ -4,12 +4,12 @@ import codecs
 import csv
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from openalign.data.files.fields import image_like, names_image_file, path_kind
+from openalign.data.files.fields import image_like, names_image_file, path_kind, separated_by_blanks, with_tab
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.columns import IMAGE_NAMES, LABEL_NAMES, TEXT_NAMES, usual_name
 from openalign.data.tables.suffixes import table_suffix
@@ -133,6 +133,17 @@ def without_comments(source: TableSource) -> TableSource:
     if _has_usual_names(lines[commented[-1]]) and not _has_usual_names(lines[ends]):
         ends = commented[-1]
     return source.after(b"".join(lines[:ends]), ends)
+
+
+def with_tabs(source: TableSource) -> TableSource:
+    """The same source, with tabs where a blank separates names of images from the rest, as in lists of labels."""
+    if not separated_by_blanks(source.start().splitlines()[:_ROWS_TRIED]):
+        return source
+    content = bytearray()
+    for _, line, is_whole in source.lines():
+        tabbed = with_tab(line) if is_whole else None
+        content += line if tabbed is None else tabbed + b"\n"
+    return replace(source, content=bytes(content), packing=None, skipped=0)
 
 
 def _is_comment(line: bytes) -> bool:

@@ -13,7 +13,7 @@ from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.class_names import class_names, with_class_names
 from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.delimited import read_delimited, read_delimited_by_line
-from openalign.data.tables.dialect import AreImages, Dialect, without_comments
+from openalign.data.tables.dialect import AreImages, Dialect, with_tabs, without_comments
 from openalign.data.tables.json_lines import read_json_lines
 from openalign.data.tables.json_tables import read_json_table, starts_with_list
 from openalign.data.tables.parquet import partition_values, read_unvalidated, with_partition_columns, with_valid_texts
@@ -97,6 +97,8 @@ def _read(
         source, problems[:] = source.converted_to_utf8()
     if suffix in (*DELIMITED, *TEXTS):
         source = without_comments(source.after_separator_line())
+    if suffix in TEXTS:
+        source = with_tabs(source)
     if suffix not in (*DELIMITED, *TEXTS) and (suffix == JSON or starts_with_list(source)):
         table = read_json_table(source, problems)
         if table is not None:

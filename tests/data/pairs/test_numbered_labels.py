@@ -181,3 +181,31 @@ def test_a_table_in_each_folder_of_a_class_is_named_from_the_folder_above(tmp_pa
     assert texts["00000/a.jpg"] == "Speed limit (20km/h)"
     assert texts["00002/b.jpg"] == "Yield"
     assert len(texts) == 6
+
+
+@pytest.mark.parametrize(
+    ("rows", "texts"),
+    [
+        ("i0.jpg 0\ni1.jpg 2\ni2.jpg 1\n", ["heron", "egret", "spoonbill"]),
+        ("images/i0.jpg night heron\nimages/i1.jpg  an egret, wading\ni2.jpg x y\n", None),
+    ],
+)
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_blank_may_separate_images_from_labels_and_texts(
+    tmp_path: Path, rows: str, texts: list[str] | None, is_file: bool
+) -> None:
+    put(tmp_path / "images", i0=None, i1=None, i2=None)
+    (tmp_path / "list.txt").write_text(rows)
+    (tmp_path / "classes.txt").write_text("heron\nspoonbill\negret\n")
+    pairs = open_pairs(tmp_path / "list.txt" if is_file else tmp_path)
+    assert pairs.texts() == (texts or ["night heron", "an egret, wading", "x y"])
+    assert [Path(image).name for image in pairs.table["image"].to_pylist()] == ["i0.jpg", "i1.jpg", "i2.jpg"]
+
+
+@pytest.mark.parametrize("rows", ["i0.jpg 1 2 30 40\ni1.jpg 3 4 50 60\n", "i0.jpg i1.jpg\ni1.jpg i0.jpg\n"])
+def test_boxes_and_pairs_of_images_are_no_texts(tmp_path: Path, rows: str) -> None:
+    put(tmp_path, i0=None, i1=None)
+    (tmp_path / "list.txt").write_text(rows)
+    for source in (tmp_path, tmp_path / "list.txt"):
+        with pytest.raises(OpenAlignError):
+            open_pairs(source)

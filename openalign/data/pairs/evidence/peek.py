@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from openalign.data.files.charset import decode_detected, decode_marked
-from openalign.data.files.fields import image_like
+from openalign.data.files.fields import image_like, separated_by_blanks
 from openalign.data.files.text_source import TableSource
 from openalign.data.images.formats import is_image_name
 from openalign.data.tables.dialect import without_comments
 from openalign.data.tables.json_lines import objects_in
 from openalign.data.tables.json_tables import read_json_table
-from openalign.data.tables.suffixes import packing_of, table_suffix
+from openalign.data.tables.suffixes import TEXTS, packing_of, table_suffix
 from openalign.errors import OpenAlignError
 
 _BYTES = 1 << 16
@@ -56,6 +56,8 @@ def first_columns(table: Path) -> Columns:
     start = source.start(_BYTES)
     lines = [line for line in _decoded(start).splitlines() if line.strip()]
     lines = lines[: _ROWS + 1] if len(start) < _BYTES else lines[:-1][: _ROWS + 1]  # the last one is cut off
+    if table_suffix(table, named=True) in TEXTS and separated_by_blanks(line.encode() for line in lines):
+        lines = ["\t".join(line.strip().split(maxsplit=1)) for line in lines]
     return _delimited(lines, source.separator)
 
 
