@@ -12,7 +12,7 @@ from openalign.data.images.read import ImageInput
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
-from openalign.model.onnx.faster import known_faster
+from openalign.model.onnx.faster import export_instead
 from openalign.options import option
 from openalign.progress import say
 from openalign.search.map import OpenedMap
@@ -283,8 +283,8 @@ def _given(**options: str | None) -> dict[str, str]:
 
 
 def _model_of(store: AnyStore, given: DualEncoder | str | Path) -> DualEncoder:
-    """The model of an index, or an export of it that is known to be faster; raises OpenAlignError if it is another."""
-    export = known_faster(given, store.meta.fingerprint) if isinstance(given, str | Path) else None
+    """The model of an index, or its export where that saves time; raises OpenAlignError if it is another."""
+    export = export_instead(given, store.meta.fingerprint) if isinstance(given, str | Path) else None
     if export is not None:
         return export
     meta, model = store.meta, given_model(given)

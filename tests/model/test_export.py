@@ -246,9 +246,9 @@ def test_an_index_is_made_by_the_faster_one_and_says_the_same(model, tmp_path, m
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_a_text_is_searched_by_a_faster_export_without_torch(model, tmp_path, monkeypatch, named):
+def test_a_text_is_searched_by_an_export_without_torch(model, tmp_path, monkeypatch, named):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(faster_module, "seconds_of", lambda each: 1.0 if isinstance(each, OnnxEncoder) else 2.0)
+    monkeypatch.setattr(faster_module, "seconds_of", lambda each: 2.0 if isinstance(each, OnnxEncoder) else 1.0)
     for name, colour in (("a", "red"), ("b", "blue")):
         Image.new("RGB", (50, 40), colour).save(tmp_path / f"{name}.png")
     index = Index.build(tmp_path, model=model, to=tmp_path / "x.index")

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,17 +47,22 @@ def faster_of(export: OnnxEncoder, load: Callable[[], DualEncoder]) -> DualEncod
     return export if seconds["onnx"] < seconds["torch"] else load()
 
 
-def known_faster(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
-    """The export in the folder `model`, if it is whole and was measured here before to be faster; loads no torch.
+def export_instead(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
+    """The export in the folder `model`, if it is whole and saves time; loads no torch.
+
+    It does before torch is imported, which takes seconds; after that where it was measured here to be faster.
 
     A damaged export, or one without ONNX Runtime, is passed over: the model itself gives the same vectors.
     """
     with suppress(OpenAlignError):
-        if not has_export(model):
-            return None
-        seconds = _recall(_key(fingerprint))
-        return exported(model, fingerprint) if seconds and seconds["onnx"] < seconds["torch"] else None
+        if has_export(model) and ("torch" not in sys.modules or _is_known_faster(fingerprint)):
+            return exported(model, fingerprint)
     return None
+
+
+def _is_known_faster(fingerprint: str) -> bool:
+    seconds = _recall(_key(fingerprint))
+    return seconds is not None and seconds["onnx"] < seconds["torch"]
 
 
 def seconds_of(model: DualEncoder) -> float:
