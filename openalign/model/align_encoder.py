@@ -51,9 +51,11 @@ class AlignEncoder(DualEncoder):
         side = self.model.settings.resize_size
         return centre_crop(read_image(image), resize_size=side, image_size=self.image_size, resized=self._resized)
 
+    @torch.inference_mode()
     def _embed_prepared(self, images: NDArray[Any]) -> torch.Tensor:
         return self.model.embed_images(torch.from_numpy(images).to(self._device))
 
+    @torch.inference_mode()
     def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
         ids_BT, mask_BT = self.tokenizer(texts, self.max_pieces)
         device = self._device

@@ -8,18 +8,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from openalign.data.images.decode import resize
 from openalign.data.images.read import ImageInput
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
 from openalign.progress import bar
+
+if TYPE_CHECKING:  # an exported model needs no torch, whose import takes seconds
+    import torch
+
+    from openalign.data.pairs.pairs import Pairs
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -27,6 +30,9 @@ U = TypeVar("U")
 Pixels = NDArray[Any]
 """A prepared image: uint8 (H, W, 3) for ALIGN; for models with their own image processor float32 (3, H, W), or one
 element of a structured array where the processor makes several arrays of an image."""
+
+Rows: TypeAlias = "torch.Tensor | NDArray[Any]"
+"""Vectors (B, D) as a tower returns them."""
 
 Resize = Callable[[NDArray[np.uint8], int, int], NDArray[np.uint8]]
 """An image (H, W, 3), height and width -> the image resampled to these."""
@@ -66,11 +72,11 @@ class DualEncoder(ABC):
         """
 
     @abstractmethod
-    def _embed_prepared(self, images: Pixels) -> torch.Tensor:
+    def _embed_prepared(self, images: Pixels) -> Rows:
         """Prepared images, stacked -> (B, D), unit rows."""
 
     @abstractmethod
-    def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
+    def _embed_text_batch(self, texts: Sequence[str]) -> Rows:
         """Texts -> (B, D), unit rows."""
 
     def embed_images(
@@ -98,8 +104,7 @@ class DualEncoder(ABC):
         Raises:
             NotFinite: the model returns NaN or infinity.
         """
-        with torch.inference_mode():
-            return self._checked(self._embed_prepared(images), len(images))
+        return self._checked(self._embed_prepared(images), len(images))
 
     def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> NDArray[np.float32]:
         """Embed texts -> float32 of shape (N, D), unit rows, in the order given.
@@ -110,15 +115,15 @@ class DualEncoder(ABC):
         out_ND = np.empty((len(texts), self.width), dtype=np.float32)
         # A batch is padded to its longest text: group texts of similar length.
         order = np.argsort([len(text) for text in texts], kind="stable")
-        with torch.inference_mode():
-            for start in range(0, len(texts), batch_size):
-                rows = order[start : start + batch_size]
-                out_ND[rows] = self._checked(self._embed_text_batch([texts[row] for row in rows]), len(rows))
+        for start in range(0, len(texts), batch_size):
+            rows = order[start : start + batch_size]
+            out_ND[rows] = self._checked(self._embed_text_batch([texts[row] for row in rows]), len(rows))
         return out_ND
 
-    def _checked(self, rows_BD: torch.Tensor, count: int) -> NDArray[np.float32]:
+    def _checked(self, rows_BD: Rows, count: int) -> NDArray[np.float32]:
         """Check shape and values: a NaN embedding would be found by no search, or by every one."""
-        vectors_BD: NDArray[np.float32] = rows_BD.float().cpu().numpy()
+        array_BD = rows_BD if isinstance(rows_BD, np.ndarray) else rows_BD.float().cpu().numpy()
+        vectors_BD = array_BD.astype(np.float32, copy=False)
         if vectors_BD.shape != (count, self.width):
             raise OpenAlignError(
                 f"{self.name}: gives embeddings of shape {vectors_BD.shape} instead of {(count, self.width)}; its "
@@ -130,7 +135,7 @@ class DualEncoder(ABC):
 
 
 def embed_pairs_images(
-    model: DualEncoder, pairs: Pairs, batch_size: int = 64
+    model: DualEncoder, pairs: "Pairs", batch_size: int = 64
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
     """Embed the images of `pairs`, except those that cannot be read.
 

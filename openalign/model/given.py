@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from openalign.errors import UsageError
-from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 
 
@@ -17,6 +16,8 @@ def given_model(model: DualEncoder | str | Path) -> DualEncoder:
     if isinstance(model, DualEncoder):
         return model
     if isinstance(model, str | Path):
+        from openalign.model import hub  # torch and transformers, which a loaded model may do without
+
         return hub.load(model)
     raise UsageError(
         "a model is what openalign.load returns, a model folder, or a name on the Hugging Face hub, not an object of "

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from openalign.data.images.read import ImageInput
 from openalign.errors import OpenAlignError
-from openalign.model import hub
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
+from openalign.model.onnx.faster import export_instead
 from openalign.options import option
 from openalign.progress import say
 from openalign.search.map import OpenedMap
@@ -102,8 +102,7 @@ class Index:
             )
         if model is None:
             return cls(store)
-        loaded = given_model(model)
-        return cls(store, _same_model(store, loaded))
+        return cls(store, _model_of(store, model))
 
     @cached_property
     def model(self) -> DualEncoder:
@@ -111,7 +110,7 @@ class Index:
         problems: list[OpenAlignError] = []
         for source in self.store.models:
             try:
-                return _same_model(self.store, hub.load(source))
+                return _model_of(self.store, source)
             except OpenAlignError as error:
                 problems.append(error)
         if isinstance(problems[0], _OtherModel):
@@ -283,8 +282,12 @@ def _given(**options: str | None) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
 
 
-def _same_model(store: AnyStore, model: DualEncoder) -> DualEncoder:
-    meta = store.meta
+def _model_of(store: AnyStore, given: DualEncoder | str | Path) -> DualEncoder:
+    """The model of an index, or its export where that saves time; raises OpenAlignError if it is another."""
+    export = export_instead(given, store.meta.fingerprint) if isinstance(given, str | Path) else None
+    if export is not None:
+        return export
+    meta, model = store.meta, given_model(given)
     if model.fingerprint != meta.fingerprint:
         raise _OtherModel(
             f"{store.name} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "

@@ -7,7 +7,7 @@ from openalign.data.pairs.file_images import read_image_file
 from openalign.embedding.sources import open_source
 from openalign.errors import OpenAlignError
 from openalign.search.listing import SourceListing
-from openalign.search.prepare import digest_of
+from openalign.search.rows import digest_of
 from openalign.search.store.any_store import AnyStore
 
 

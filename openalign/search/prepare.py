@@ -1,6 +1,5 @@
 """Read the images that are new or changed in threads, look them up, and preprocess the new ones for the model."""
 
-import hashlib
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder, Pixels
 from openalign.search.derived.grouping import sketch_of
 from openalign.search.listing import SourceListing
-from openalign.search.rows import DIGEST_BYTES
+from openalign.search.rows import digest_of
 from openalign.search.store.changes import Facts, Listed, Sketch
 
 THUMBNAIL_SIDE = 256
@@ -100,11 +99,6 @@ def prepared_images(sources: Sequence[SourceListing], model: DualEncoder, known:
             yield _result(waiting.popleft())
     finally:
         threads.shutdown(cancel_futures=True)
-
-
-def digest_of(data: bytes) -> bytes:
-    """The identity of an image file: BLAKE2b of its bytes."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
 
 
 def _result(item: Future[Item] | Item) -> Item:

@@ -1,5 +1,6 @@
 """A row of an index: one image, with its texts and all that is known of it."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -49,3 +50,8 @@ class Row:
     def columns(self) -> dict[str, Any]:
         """The other columns of its table, by name."""
         return dict(json.loads(self.fields)) if self.fields else {}
+
+
+def digest_of(data: bytes) -> bytes:
+    """The identity of an image file: BLAKE2b of its bytes."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()

@@ -2,24 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openalign.embedding.manifest import is_vectors_folder
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model.dual_encoder import DualEncoder
 from openalign.options import option
-from openalign.search.build import build, build_from_vectors
-from openalign.search.from_vectors import GivenImages, open_all
 from openalign.search.milvus.address import is_milvus, parse_address
-from openalign.search.milvus.build import index_vectors
-from openalign.search.milvus.store import MilvusStore
 from openalign.search.options import IndexOptions
 from openalign.search.store import Store
 from openalign.search.store.any_store import AnyStore
 
+if TYPE_CHECKING:
+    from openalign.search.from_vectors import GivenImages
+
 
 def open_store(name: str | Path) -> AnyStore:
     """An index opened for reading; raises OpenAlignError if there is none."""
-    return MilvusStore(parse_address(str(name))) if is_milvus(name) else Store(_folder(name))
+    if not is_milvus(name):
+        return Store(_folder(name))
+    from openalign.search.milvus.store import MilvusStore  # torch, which the search in a folder may do without
+
+    return MilvusStore(parse_address(str(name)))
 
 
 def bring_up_to_date(
@@ -30,6 +34,9 @@ def bring_up_to_date(
     how: IndexOptions,
 ) -> None:
     """Make the index `to` hold exactly the images, or the vectors, of `paths`; see `Index.build`."""
+    from openalign.search.build import build  # torch, which a search may do without
+    from openalign.search.from_vectors import open_all
+
     if not paths:
         raise OpenAlignError("Nothing to index: name a folder or table of images.")
     vectors = [path for path in paths if is_vectors_folder(path)]
@@ -48,7 +55,10 @@ def bring_up_to_date(
     build(paths, model, folder, options, how)
 
 
-def _write_vectors(images: GivenImages, to: str | Path, how: IndexOptions) -> None:
+def _write_vectors(images: "GivenImages", to: str | Path, how: IndexOptions) -> None:
+    from openalign.search.build import build_from_vectors
+    from openalign.search.milvus.build import index_vectors
+
     if not is_milvus(to):
         build_from_vectors(images, _folder(to), how)
         return

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +243,25 @@ def test_an_index_is_made_by_the_faster_one_and_says_the_same(model, tmp_path, m
     assert index.store.meta.model_name == str(model)
     expected = hub.load(model).embed_images([tmp_path / "a.png", tmp_path / "b.png"])
     np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_text_is_searched_by_an_export_without_torch(model, tmp_path, monkeypatch, named):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(faster_module, "seconds_of", lambda each: 2.0 if isinstance(each, OnnxEncoder) else 1.0)
+    for name, colour in (("a", "red"), ("b", "blue")):
+        Image.new("RGB", (50, 40), colour).save(tmp_path / f"{name}.png")
+    index = Index.build(tmp_path, model=model, to=tmp_path / "x.index")
+    code = (
+        "import json, sys\nfrom openalign.commands.cli import main\n"
+        "try:\n    main()\nfinally:\n    print(json.dumps([*sys.modules]), file=sys.stderr)"
+    )
+    options = ["--json", *(["--model", str(model)] if named else [])]
+    command = [sys.executable, "-c", code, "search", str(tmp_path / "x.index"), "a red apple", *options]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = json.loads(found.stderr.splitlines()[-1])
+    assert "onnxruntime" in loaded
+    assert not {"torch", "transformers", "pandas", "scipy", "sklearn", "pymilvus", "sympy"}.intersection(loaded)
+    scores = [hit["score"] for hit in json.loads(found.stdout)["hits"]]
+    expected = [hit.score for hit in Index(index.store, hub.load(model)).search("a red apple")]
+    np.testing.assert_allclose(scores, expected, atol=1e-3)

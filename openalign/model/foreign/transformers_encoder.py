@@ -60,8 +60,7 @@ class TransformersEncoder(DualEncoder):
         blank = self.prepare(np.zeros((64, 64, 3), np.uint8))
         self._prepared = blank.dtype, blank.shape
         self.image_size = self._side(blank)
-        with torch.inference_mode():
-            vectors_1D = self._embed_prepared(blank[None])
+        vectors_1D = self._embed_prepared(blank[None])
         self.width = vectors_1D.shape[-1]
         self._checked(vectors_1D, 1)
         if self._differs_beside_others("a", "a red apple"):
@@ -115,6 +114,7 @@ class TransformersEncoder(DualEncoder):
             )
         return out
 
+    @torch.inference_mode()
     def _embed_prepared(self, images: NDArray[Any]) -> torch.Tensor:
         some = range(0, len(images), _AT_ONCE)
         return torch.cat([self._embed_some(images[start : start + _AT_ONCE]) for start in some])
@@ -124,6 +124,7 @@ class TransformersEncoder(DualEncoder):
         inputs = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in parts.items()}
         return _unit_rows(self.model.get_image_features(**inputs))
 
+    @torch.inference_mode()
     def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
         tokens = self._texts(texts)
         with library_errors(f"{self.name}: its text tower failed"):

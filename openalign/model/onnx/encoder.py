@@ -5,7 +5,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Self
 
-import torch
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
@@ -74,26 +74,35 @@ class OnnxEncoder(DualEncoder):
         pixels = read_image(image)
         return centre_crop(pixels, resize_size=self._resize_size, image_size=self.image_size)
 
-    def _embed_prepared(self, images: NDArray[Any]) -> torch.Tensor:
+    def _embed_prepared(self, images: NDArray[Any]) -> NDArray[np.float32]:
         return self._run(self._image, {"pixels": images})
 
-    def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
+    def _embed_text_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
         ids_BT, mask_BT = self._tokenizer(texts, self._max_pieces)
         return self._run(self._text, {"ids": ids_BT, "mask": mask_BT})
 
-    def _run(self, session: Any, inputs: dict[str, NDArray[Any]]) -> torch.Tensor:
+    def _run(self, session: Any, inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         # With another model's tokenizer, an id beyond the vocabulary makes the runtime fail.
         with library_errors(f"{self.name}: does not fit its tokenizer or onnx.json; {_ADVICE}"):
-            return torch.from_numpy(session.run(["vectors"], inputs)[0])
+            vectors_BD: NDArray[np.float32] = session.run(["vectors"], inputs)[0]
+            return vectors_BD
 
 
 def exported(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
     """The export in `model`/onnx (or a run's `model/onnx`), if it is of the model with this fingerprint."""
-    for folder in (Path(model, "onnx"), Path(model, "model", "onnx")):
-        if (folder / ABOUT).is_file():
-            encoder = OnnxEncoder(folder)
-            return encoder if encoder.fingerprint == fingerprint else None
-    return None
+    folder = _export_folder(model)
+    encoder = OnnxEncoder(folder) if folder else None
+    return encoder if encoder and encoder.fingerprint == fingerprint else None
+
+
+def has_export(model: str | Path) -> bool:
+    """Whether there is an export where `exported` looks for one."""
+    return _export_folder(model) is not None
+
+
+def _export_folder(model: str | Path) -> Path | None:
+    folders = Path(model, "onnx"), Path(model, "model", "onnx")
+    return next((folder for folder in folders if (folder / ABOUT).is_file()), None)
 
 
 def runtime_session(path: Path) -> Any:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,14 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from openalign.data.files.json_files import read_object
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
-from openalign.model.align_encoder import AlignEncoder
 from openalign.model.dual_encoder import DualEncoder
-from openalign.model.onnx.encoder import OnnxEncoder, exported
+from openalign.model.onnx.encoder import OnnxEncoder, exported, has_export
 
 _BATCH = 8
 _ROUNDS = 3
@@ -30,6 +29,8 @@ def faster(model: DualEncoder) -> DualEncoder:
 
     Models on a GPU, of other kinds, and those whose export is of other weights, are returned as they are.
     """
+    from openalign.model.align_encoder import AlignEncoder  # torch, which an export does without
+
     if not isinstance(model, AlignEncoder) or model.model.log_temperature.device.type != "cpu":
         return model
     export = exported(model.name, model.fingerprint)
@@ -38,12 +39,30 @@ def faster(model: DualEncoder) -> DualEncoder:
 
 def faster_of(export: OnnxEncoder, load: Callable[[], DualEncoder]) -> DualEncoder:
     """`export`, or the model that `load` gives, which is called only if it is needed: to be measured, or used."""
-    key = "; ".join([export.fingerprint, *_machine()])
+    key = _key(export.fingerprint)
     seconds = _recall(key)
     if seconds is None:
         seconds = {"torch": seconds_of(load()), "onnx": seconds_of(export)}
         _remember(key, seconds)
     return export if seconds["onnx"] < seconds["torch"] else load()
+
+
+def export_instead(model: str | Path, fingerprint: str) -> OnnxEncoder | None:
+    """The export in the folder `model`, if it is whole and saves time; loads no torch.
+
+    It does before torch is imported, which takes seconds; after that where it was measured here to be faster.
+
+    A damaged export, or one without ONNX Runtime, is passed over: the model itself gives the same vectors.
+    """
+    with suppress(OpenAlignError):
+        if has_export(model) and ("torch" not in sys.modules or _is_known_faster(fingerprint)):
+            return exported(model, fingerprint)
+    return None
+
+
+def _is_known_faster(fingerprint: str) -> bool:
+    seconds = _recall(_key(fingerprint))
+    return seconds is not None and seconds["onnx"] < seconds["torch"]
 
 
 def seconds_of(model: DualEncoder) -> float:
@@ -59,10 +78,15 @@ def seconds_of(model: DualEncoder) -> float:
     return min(rounds[1:])
 
 
+def _key(fingerprint: str) -> str:
+    return "; ".join([fingerprint, *_machine()])
+
+
 def _machine() -> list[str]:
     """What the result depends on, besides the model."""
     libraries = [f"{name} {version(name)}" for name in ("torch", "onnxruntime")]
-    return [f"{torch.get_num_threads()} threads of {os.cpu_count()} x {_processor()}", *libraries]
+    threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))  # without loading torch to ask it
+    return [f"{threads} threads of {os.cpu_count()} x {_processor()}", *libraries]
 
 
 def _processor() -> str:

@@ -154,7 +154,7 @@ class SharedModel(DualEncoder):
         else:
             vectors_ND = self._model._embed_text_batch([text for job in group for text in job.texts])
         self._observe("image" if images else "text", sum(map(len, group)), time.perf_counter() - began)
-        return vectors_ND
+        return torch.as_tensor(vectors_ND)  # an exported model gives an array
 
 
 def _still_wanted(job: _Job) -> bool:
