@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,11 @@ ALL_SLOW = "pytestmark = pytest.mark.slow"
 # For this process and those that tests start: their models are too small for threads, and they import this checkout.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+# Spark of a test lives for seconds: compiled once and quickly, its Java takes half of the processor time.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Under `nohup` programs that tests start would inherit that a terminal which goes away is ignored.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 # How long an example takes depends on what else the machine does.
@@ -42,7 +48,7 @@ settings.load_profile("without deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rounds", type=int, default=6, help="How much each of tests/torture tries.")
+    parser.addoption("--rounds", type=int, default=4, help="How much each of tests/torture tries.")
     parser.addoption("--torture-seed", type=int, default=0, help="For other random choices there.")
 
 
@@ -162,7 +168,7 @@ def paint_encoder() -> PaintEncoder:
     return PaintEncoder()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paint() -> Callable[..., Path]:
     """Paint an image of one colour with a small darker shape on it; the format follows the suffix."""
 

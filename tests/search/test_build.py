@@ -11,6 +11,11 @@ from openalign.errors import OpenAlignError
 from openalign.search import Index
 
 
+@pytest.fixture
+def index(photos: Path, tmp_path: Path, paint_encoder) -> Index:
+    return Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+
+
 def shown(index: Index) -> dict[str, object]:
     """All images by name, with texts, sizes, vectors and thumbnails."""
     rows = index.store.rows(index.store.numbers)

@@ -18,15 +18,25 @@ from openalign.search import Index, graph, run
 from openalign.search.query.compose import unit
 from openalign.search.store import checks, reader, vectors
 from openalign.search.watched import DamagedIndex
+from tests.conftest import PaintEncoder
 
 FILES = ("meta.json", "vectors.1.f16", "rows.sqlite", "graph.1.8.usearch")
 
 
+@pytest.fixture(scope="module")
+def with_a_problem(indexed_photos, tmp_path_factory) -> Path:
+    """A folder with photos, one of them unreadable, and their index, which has no graph."""
+    folder = tmp_path_factory.mktemp("problem")
+    shutil.copytree(indexed_photos / "photos", folder / "photos")
+    (folder / "photos" / "9-none.png").write_bytes(b"no image")
+    Index.build([folder / "photos"], model=PaintEncoder(), to=folder / "photos.index").store.close()
+    return folder
+
+
 @pytest.fixture
-def folder(photos, tmp_path, paint_encoder) -> Path:
-    """An index with a problem and without a graph."""
-    (photos / "9-none.png").write_bytes(b"no image")
-    Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+def folder(with_a_problem, tmp_path) -> Path:
+    """A copy of the index of `with_a_problem`, beside its photos."""
+    shutil.copytree(with_a_problem, tmp_path, dirs_exist_ok=True)
     return tmp_path / "photos.index"
 
 
@@ -35,6 +45,14 @@ def with_graph(photos, tmp_path, paint_encoder, monkeypatch) -> Path:
     monkeypatch.setattr(run, "EXACT_BELOW", 4)
     Index.build([photos], model=paint_encoder, to=tmp_path / "graph.index")
     return tmp_path / "graph.index"
+
+
+@pytest.fixture
+def built_here(photos, tmp_path, paint_encoder) -> Path:
+    """The same, built where it is, so that a rebuild writes the same paths."""
+    (photos / "9-none.png").write_bytes(b"no image")
+    Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index")
+    return tmp_path / "photos.index"
 
 
 def damage(path: Path, how: str) -> None:
@@ -75,28 +93,28 @@ def told_or_right(folder: Path, expected: list[Any]) -> bool:
 @pytest.mark.parametrize("how", ["flip", "cut", "append", "empty", "delete", "folder", "pipe"])
 @pytest.mark.parametrize("name", FILES[:3])
 def test_damage_to_any_file_is_told_and_a_rebuild_makes_a_fresh_index(
-    folder, photos, tmp_path, paint_encoder, name, how
+    built_here, photos, tmp_path, paint_encoder, name, how
 ):
-    expected = everything(folder)
-    damage(folder / name, how)
-    told = told_or_right(folder, expected)
+    expected = everything(built_here)
+    damage(built_here / name, how)
+    told = told_or_right(built_here, expected)
     assert told or how in ("append", "cut") or (how, name) == ("flip", "rows.sqlite")  # maybe where nothing is
     paint_encoder.images_embedded = 0
-    Index.build([photos], model=paint_encoder, to=folder, re_embed=True)
+    Index.build([photos], model=paint_encoder, to=built_here, re_embed=True)
     assert paint_encoder.images_embedded == 8
-    assert everything(folder) == expected
+    assert everything(built_here) == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.index"]
 
 
 @pytest.mark.parametrize("how", ["empty", "delete", "folder", "pipe"])
 @pytest.mark.parametrize("name", FILES[:3])
-def test_an_index_that_cannot_be_opened_is_built_anew_by_the_next_run(folder, photos, paint_encoder, name, how):
-    expected = everything(folder)
-    damage(folder / name, how)
+def test_an_index_that_cannot_be_opened_is_built_anew_by_the_next_run(built_here, photos, paint_encoder, name, how):
+    expected = everything(built_here)
+    damage(built_here / name, how)
     with pytest.raises(OpenAlignError, match=r"build .* again|is not an index"):
-        everything(folder)
-    Index.build([photos], model=paint_encoder, to=folder)
-    assert everything(folder) == expected
+        everything(built_here)
+    Index.build([photos], model=paint_encoder, to=built_here)
+    assert everything(built_here) == expected
 
 
 @pytest.mark.parametrize("how", ["flip", "cut", "append", "empty", "delete"])

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,28 +12,38 @@ from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.efficientnet.settings import ImageTowerSettings
 from openalign.search import Index
-from tests.conftest import COLOURS
+from tests.conftest import COLOURS, PaintEncoder
 
 NAMES = ["red", "green", "blue", "yellow", "violet", "white"]
 
 
-@pytest.fixture
-def index(tmp_path: Path, paint_encoder) -> Index:
-    """48 painted images in a table, with texts, and the page of a hostile url on row 1."""
-    (tmp_path / "photos").mkdir()
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 painted images in a table, with texts, and the page of a hostile url on row 1, with their index."""
+    folder = tmp_path_factory.mktemp("painted")
+    (folder / "photos").mkdir()
     rows = ["file,text,page"]
     for number in range(48):
         colour = NAMES[number % len(NAMES)]
         name = f"{number:02}-{colour}.png"
         size = (120 + 10 * (number % 7), 150 - 9 * (number % 5))
-        _patches(number, COLOURS[colour], size).save(tmp_path / "photos" / name)
+        _patches(number, COLOURS[colour], size).save(folder / "photos" / name)
         page = "javascript:alert(1)" if number == 1 else f"https://example.org/{number}"
         rows.append(f"{name},{colour} paint {number},{page}")
-    (tmp_path / "photos" / "pairs.csv").write_text("\n".join(rows) + "\n")
-    index = Index.build([tmp_path / "photos"], model=paint_encoder, to=tmp_path / "paint.index", map_=False)
-    (index.store.folder / "CREDITS").write_text("Painted here, https://example.org/licence")
-    (index.store.folder / "examples.json").write_text(json.dumps(["a red wall", {"text": "white", "minus": ["red"]}]))
-    return index
+    (folder / "photos" / "pairs.csv").write_text("\n".join(rows) + "\n")
+    built = Index.build([folder / "photos"], model=PaintEncoder(), to=folder / "paint.index", map_=False)
+    built.store.close()
+    (folder / "paint.index" / "CREDITS").write_text("Painted here, https://example.org/licence")
+    examples = ["a red wall", {"text": "white", "minus": ["red"]}]
+    (folder / "paint.index" / "examples.json").write_text(json.dumps(examples))
+    return folder
+
+
+@pytest.fixture
+def index(painted: Path, tmp_path: Path, paint_encoder: PaintEncoder) -> Index:
+    """A copy of `painted`, which the test may change."""
+    shutil.copytree(painted, tmp_path, dirs_exist_ok=True)
+    return Index.open(tmp_path / "paint.index", model=paint_encoder)
 
 
 def _patches(seed: int, colour: tuple[int, int, int], size: tuple[int, int]) -> Image.Image:

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
 from openalign.search import Index
 from openalign.serve.app import create_app
+from tests.conftest import PaintEncoder
 from tests.serve.opened_page import served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")
@@ -21,9 +23,10 @@ SIZES = pytest.mark.parametrize("viewport", [DESKTOP, TABLET, PHONE], ids=["desk
 DRAWN = "zoom => Number(document.querySelector('#map-canvas').dataset.zoom) > zoom"
 
 
-@pytest.fixture
-def url(index, tmp_path, paint_encoder):
-    mapped = Index.build(tmp_path / "photos", model=paint_encoder, to=tmp_path / "paint.index")
+@pytest.fixture(scope="module")
+def url(painted, tmp_path_factory):
+    folder = shutil.copytree(painted, tmp_path_factory.mktemp("mapped"), dirs_exist_ok=True)
+    mapped = Index.build(folder / "photos", model=PaintEncoder(), to=folder / "paint.index")
     with served(create_app(mapped)) as url:
         yield url
 

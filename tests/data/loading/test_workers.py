@@ -27,7 +27,7 @@ from tests.data.loading.batches import SETTINGS, batches
 def test_workers_outlive_a_sigterm_to_the_whole_process_group(pairs: Pairs, tokenizer: Tokenizer) -> None:
     loader = BatchLoader(pairs, tokenizer, replace(SETTINGS, workers=2), first_step=0, last_step=40)
     running = iter(loader)
-    met = [next(running)]
+    met = [next(running), next(running)]  # one of each worker: both have begun
     workers = multiprocessing.active_children()
     assert len(workers) == 2
     for worker in workers:
