@@ -5,6 +5,8 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,11 +38,20 @@ def files_below(folder: Path | str, problems: list[str] | None = None, most: int
             else:
                 walk.files.append(name)
     else:
-        walk = _Walk(str(folder), most)
-        walk.go()
+        walk = _walked(str(folder), most)
     if problems is not None:
         problems += walk.messages()
     return sorted(walk.files)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Inside, each folder on this machine is walked once; `files_below` then gives what it held at that time."""
+    token = _LOOKED_AT.set({})
+    try:
+        yield
+    finally:
+        _LOOKED_AT.reset(token)
 
 
 def file_states(source: Path | str) -> Iterator[str]:
@@ -157,6 +168,21 @@ class _Walk:
             self.files.append(name)
         else:  # reading a pipe or device might never end
             self.skip(Kind.FILE_NOT_READ, name)
+
+
+_LOOKED_AT: ContextVar[dict[str, _Walk] | None] = ContextVar("looked_at", default=None)
+"""The whole walks of `one_look`, by their folders."""
+
+
+def _walked(root: str, most: int) -> _Walk:
+    known = _LOOKED_AT.get()
+    if known is not None and most == sys.maxsize and root in known:
+        return known[root]
+    walk = _Walk(root, most)
+    walk.go()
+    if known is not None and most == sys.maxsize:
+        known[root] = walk
+    return walk
 
 
 def _lies_in(path: str, folder: str) -> bool:

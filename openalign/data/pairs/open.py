@@ -8,6 +8,7 @@ import numpy as np
 
 from openalign.data.files import remote
 from openalign.data.files.damage import start_of, what_it_is
+from openalign.data.files.walk import one_look
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
@@ -55,11 +56,12 @@ def open_pairs(
         UsageError: there is no such layout or split.
     """
     options = ReadOptions(image_column, text_column, need_text, split, layout)
-    opened = Source.of(source)
-    recognised = recognise(opened, layout)
-    if recognised is None:
-        raise unknown(opened)
-    pairs = _read(opened, recognised, options, by_rows=split_column(list(where or {})) is None)
+    with one_look():
+        opened = Source.of(source)
+        recognised = recognise(opened, layout)
+        if recognised is None:
+            raise unknown(opened)
+        pairs = _read(opened, recognised, options, by_rows=split_column(list(where or {})) is None)
     pairs = with_texts(pairs) if need_text else pairs
     if strict:
         refuse_left_out(pairs.name, pairs.problems)

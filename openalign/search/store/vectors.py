@@ -98,11 +98,13 @@ class Vectors:
         return taken_ND
 
     def _fill_from_blocks(self, taken_ND: Vectors16, rows_N: NDArray[np.int64], wanted_N: NDArray[np.bool_]) -> None:
-        for block in np.unique(rows_N[wanted_N] // BLOCK_ROWS).tolist():
+        places = np.flatnonzero(wanted_N)
+        places = places[np.argsort(rows_N[places], kind="stable")]
+        blocks, starts = np.unique(rows_N[places] // BLOCK_ROWS, return_index=True)
+        for block, here in zip(blocks.tolist(), np.split(places, starts[1:]), strict=False):
             first = block * BLOCK_ROWS
             vectors_ND = self._checked(first, min(first + BLOCK_ROWS, self.rows))
-            here_N = wanted_N & (rows_N // BLOCK_ROWS == block)
-            taken_ND[here_N] = vectors_ND[rows_N[here_N] - first]
+            taken_ND[here] = vectors_ND[rows_N[here] - first]
 
     def _checked(self, first: int, stop: int) -> Vectors16:
         """The vectors of the blocks from row `first` to `stop`, compared with their check values."""

@@ -138,11 +138,15 @@ def _check_apart(name: str, read: Sequence[Pairs]) -> None:
 
 def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
-    images = {image.rpartition(".")[0] for image in source.images} | set(source.images)
+    images = set(source.images)
+    others = [file for file in source.files if file not in images]
+    if not others:
+        return []
+    images |= {image.rpartition(".")[0] for image in source.images}
     every = set(source.files)
     of_images = {file for texts in source.beside.texts.values() for file in texts.values()}
     found = []
-    for file in source.files:
+    for file in others:
         if file.count("/") > _DEEPEST or file in images or file.rpartition(".")[0] in images or file in of_images:
             continue
         own = _stem(file) in _OWN_STEMS and table_suffix(file) is not None
