@@ -85,8 +85,14 @@ def _key(fingerprint: str) -> str:
 def _machine() -> list[str]:
     """What the result depends on, besides the model."""
     libraries = [f"{name} {version(name)}" for name in ("torch", "onnxruntime")]
-    threads = os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))  # without loading torch to ask it
-    return [f"{threads} threads of {os.cpu_count()} x {_processor()}", *libraries]
+    return [f"{_threads()} threads of {os.cpu_count()} x {_processor()}", *libraries]
+
+
+def _threads() -> int | str | None:
+    """As many as torch takes, without loading it to ask."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return os.environ["OMP_NUM_THREADS"]
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # Linux has the first
 
 
 def _processor() -> str:
