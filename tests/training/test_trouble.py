@@ -127,7 +127,8 @@ def test_a_process_killed_under_torchrun_is_an_error_of_the_other_that_names_the
     run, logs = tmp_path / "run", tmp_path / "logs"
     changes = LONG | {"checkpoint_every_steps": "2", "workers": "0"}
     # torchrun looks at its processes rarely: what the other says for itself comes before torchrun's SIGTERM
-    command = [*TORCHRUN, "--monitor-interval=5", "--redirects=2", f"--log-dir={logs}", "-m", "openalign", *typed(recipe, run, changes)]
+    torchrun = [*TORCHRUN, "--monitor-interval=5", "--redirects=2", f"--log-dir={logs}"]
+    command = [*torchrun, "-m", "openalign", *typed(recipe, run, changes)]
     process = start(command)
     wait_for(lambda: checkpoints_of(run), process)
     os.kill({rank_of(child): child for child in children(process.pid)}["1"], signal.SIGKILL)
