@@ -73,6 +73,7 @@ def step(name: str, *arguments: str) -> dict[str, Any]:
     import numpy as np
     import torch
 
+    import openalign.model.hub  # noqa: F401 - loaded when a model is needed
     from openalign.model.dual_encoder import DualEncoder
     from openalign.search import Index
 
