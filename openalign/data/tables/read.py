@@ -1,7 +1,6 @@
 """Tables of images and texts: CSV, TSV, JSON, Parquet, read by pyarrow, columns found by what they hold and names."""
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,13 +63,7 @@ def read_raw_table(
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
         if what := what_it_is(source.stored_start()):
             raise OpenAlignError(f"{path} cannot be read as a table: {what}")
-        table = _read(
-            source,
-            partial(Dialect.of, image_column=image_column, text_column=text_column, are_images=are_images),
-            image_column,
-            text_column,
-            noted,
-        )
+        table = _read(source, _Asked(image_column, text_column, are_images), noted)
         table = with_captions(table, str(path), noted)
         problems += noted
     except OpenAlignError:
@@ -83,13 +76,19 @@ def read_raw_table(
     return table
 
 
-def _read(
-    source: TableSource,
-    dialect_of: Callable[[TableSource], Dialect],
-    image_column: str | None,
-    text_column: str | None,
-    problems: list[str],
-) -> pa.Table:
+@dataclass(frozen=True)
+class _Asked:
+    """What the caller of `read_raw_table` says about the columns."""
+
+    image_column: str | None
+    text_column: str | None
+    are_images: AreImages | None
+
+    def dialect(self, source: TableSource) -> Dialect:
+        return Dialect.of(source, self.image_column, self.text_column, are_images=self.are_images)
+
+
+def _read(source: TableSource, asked: _Asked, problems: list[str]) -> pa.Table:
     suffix = table_suffix(source.path, named=True)
     if suffix == ".parquet":
         return _read_parquet(source, problems)
@@ -105,30 +104,24 @@ def _read(
             return table
     found: list[str] = []
     try:
-        table = _read_text(source, dialect_of, image_column, text_column, found)
+        table = _read_text(source, asked, found)
         problems += found
         return table
     except (pa.ArrowException, UnicodeError):
         source, converted = source.converted_to_utf8()
         problems += converted
     if suffix in (*DELIMITED, *TEXTS):
-        dialect = dialect_of(source)
+        dialect = asked.dialect(source)
         problems += [dialect.note] if dialect.note else []
         return read_delimited_by_line(source, dialect, problems)
-    return read_json_lines(source, image_column, text_column, problems)
+    return read_json_lines(source, asked.image_column, asked.text_column, problems)
 
 
-def _read_text(
-    source: TableSource,
-    dialect_of: Callable[[TableSource], Dialect],
-    image_column: str | None,
-    text_column: str | None,
-    problems: list[str],
-) -> pa.Table:
+def _read_text(source: TableSource, asked: _Asked, problems: list[str]) -> pa.Table:
     """The table of a file that is UTF-8. Raises what pyarrow does, or `UnicodeDecodeError`, if it is not."""
     if table_suffix(source.path, named=True) in (*JSON_LINES, JSON):
-        return read_json_lines(source, image_column, text_column, problems)
-    dialect = dialect_of(source)
+        return read_json_lines(source, asked.image_column, asked.text_column, problems)
+    dialect = asked.dialect(source)
     if any("\ufffd" in name for name in dialect.names):
         raise UnicodeError("the header is not UTF-8")
     problems += [dialect.note] if dialect.note else []
