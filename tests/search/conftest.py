@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from openalign.search import Index
+from openalign.search import Index, run
 from tests.conftest import PaintEncoder
 
 
@@ -30,3 +30,27 @@ def index(indexed_photos: Path, photos: Path, tmp_path: Path, paint_encoder: Pai
     """A copy of the index of `indexed_photos`, beside `photos`."""
     shutil.copytree(indexed_photos / "photos.index", tmp_path / "photos.index")
     return Index.open(tmp_path / "photos.index", model=paint_encoder)
+
+
+@pytest.fixture(scope="module")
+def with_a_problem(indexed_photos, tmp_path_factory) -> Path:
+    """A folder with photos, one of them unreadable, and their index, which has no graph."""
+    folder = tmp_path_factory.mktemp("problem")
+    shutil.copytree(indexed_photos / "photos", folder / "photos")
+    (folder / "photos" / "9-none.png").write_bytes(b"no image")
+    Index.build([folder / "photos"], model=PaintEncoder(), to=folder / "photos.index").store.close()
+    return folder
+
+
+@pytest.fixture
+def folder(with_a_problem, tmp_path) -> Path:
+    """A copy of the index of `with_a_problem`, beside its photos."""
+    shutil.copytree(with_a_problem, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "photos.index"
+
+
+@pytest.fixture
+def with_graph(photos, tmp_path, paint_encoder, monkeypatch) -> Path:
+    monkeypatch.setattr(run, "EXACT_BELOW", 4)
+    Index.build([photos], model=paint_encoder, to=tmp_path / "graph.index")
+    return tmp_path / "graph.index"
