@@ -110,7 +110,8 @@ def _workers(asked: int | None) -> int:
 def _embed_into(folder: Path, request: _Request, making: Making, start: Callable[[Path], Engine]) -> Manifest:
     check_apart(folder, request.sources, "embed")
     with unfinished(folder) as work, start(work) as engine:
-        sources = [open_source(source, request.options, announced=True) for source in request.sources]
+        names = map(permanent_name, request.sources)  # Spark's processes may have another working directory
+        sources = [open_source(name, request.options, announced=True) for name in names]
         told = [problem for pairs in sources for problem in pairs.problems]
         if request.strict:
             refuse_left_out(", ".join(map(str, request.sources)), told)

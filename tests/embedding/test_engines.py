@@ -57,7 +57,9 @@ def session(monkeypatch):
 
 
 @needs_java
-def test_spark_gives_the_same_bytes_takes_what_is_done_and_tells_a_failure(photos, model, tmp_path, session):
+def test_spark_gives_the_same_bytes_takes_what_is_done_and_tells_a_failure(
+    photos, model, tmp_path, session, monkeypatch
+):
     """One test, since a session takes seconds to start; few partitions, since each takes a moment."""
     embed(photos, model=model, to=tmp_path / "expected", workers=1, rows=16)
     expected, spark = contents(tmp_path / "expected"), {"engine": "spark", "workers": 2, "rows": 16}
@@ -67,7 +69,8 @@ def test_spark_gives_the_same_bytes_takes_what_is_done_and_tells_a_failure(photo
     lost = next(name for name in sorted(expected) if name.startswith("part-"))
     times = times_of(tmp_path / "vectors")
     (tmp_path / "vectors" / lost).unlink()
-    embed(photos, model=model, to=tmp_path / "vectors", **spark)
+    monkeypatch.chdir(photos.parent)  # not where Spark was started
+    embed(photos.name, model=model, to=tmp_path / "vectors", **spark)
     assert contents(tmp_path / "vectors") == expected
     assert {name for name, time in times_of(tmp_path / "vectors").items() if time != times[name]} == {lost}
 
