@@ -86,6 +86,7 @@ def test_the_url_holds_the_query_and_back_undoes_it(open_page, url):
     assert names(page)[0] == "blue"
     page.get_by_role("button", name="Remove − yellow").click()
     expect(page).to_have_url(f"{url}/?query=white+-+red")
+    expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^white"))  # the answers have come
     page.locator(".tile").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
     page.go_back()
