@@ -35,8 +35,12 @@ ALL_SLOW = "pytestmark = pytest.mark.slow"
 # For this process and those that tests start: their models are too small for threads, and they import this checkout.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
-# Spark of a test lives for seconds: compiled once and quickly, its Java takes half of the processor time.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Spark of a test lives for seconds: its Java is compiled once and quickly, and is not verified.
+os.environ.setdefault(
+    "SPARK_SUBMIT_OPTS",
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
+)
+os.environ.setdefault("SPARK_CONF_DIR", str(ROOT / "tests" / "spark"))
 # Under `nohup` programs that tests start would inherit that a terminal which goes away is ignored.
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

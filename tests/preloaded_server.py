@@ -23,6 +23,7 @@ PR_SET_PDEATHSIG = 1
 LOADED = (
     "torch", "torch.distributed.run", "torch.profiler", "transformers", "onnxruntime", "tensorboard", "usearch.index",
     "pandas", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.substrait", "ibis.backends.duckdb",
+    "ibis.formats.pyarrow", "ibis.expr.types.groupby", "typer.rich_utils", "rich.markdown",
     "openalign.commands.cli", "openalign.curation.pipeline", "openalign.training.loop", "openalign.evaluation.run",
     "openalign.search.index", "openalign.serve.app", "openalign.model.onnx.export",
 )  # fmt: skip
@@ -118,10 +119,11 @@ def end(status: int) -> NoReturn:
 
 
 def load(names: Sequence[str] = LOADED) -> None:
-    """Import modules, and let forks share their memory."""
+    """Import modules, read the model that curation guesses languages with, and let forks share their memory."""
     gc.disable()  # imports take a third less time
     for name in names:
         importlib.import_module(name)
+    importlib.import_module("openalign.curation.text.languages").likely_languages("a red apple")
     gc.freeze()  # so that a forked process does not copy what it never changes
     gc.enable()
 

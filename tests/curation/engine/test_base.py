@@ -41,10 +41,9 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="needs Java
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One session for all tests of this file; engines opened meanwhile use it."""
-    # Compiling for speed and collecting in parallel do not pay within a minute.
-    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-    with open_engine("spark", tmp_path_factory.mktemp("spark"), workers=2, memory="1GB") as engine:
+    """One session for all tests of this file, which engines opened meanwhile use; of one worker, so that tables are cut
+    into few parts. `tests/embedding/test_engines.py` has one of two."""
+    with open_engine("spark", tmp_path_factory.mktemp("spark"), workers=1, memory="1GB") as engine:
         yield engine
 
 
@@ -118,7 +117,7 @@ def test_unigrams_and_bigrams_are_the_same_on_every_engine(spark: Engine, texts:
 @pytest.mark.slow
 def test_every_character_is_in_a_word_or_not_on_every_engine_alike(engine: Engine) -> None:
     codes = [code for code in range(1, 0x110000) if not 0xD800 <= code < 0xE000]
-    texts = [" ".join(f"a{chr(code)}b" for code in codes[at : at + 300]) for at in range(0, len(codes), 300)]
+    texts = ["".join(f"a{chr(code)}" for code in codes[at : at + 300]) for at in range(0, len(codes), 300)]
     given = engine.from_arrow("every_character", pa.table({"number": range(len(texts)), "text": texts}))
     found = given.select("number", words=in_words(given.text)).to_pyarrow().sort_by("number")["words"].to_pylist()
     assert found == [" ".join(split_spaced(text)) for text in texts]
