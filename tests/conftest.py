@@ -52,7 +52,7 @@ settings.load_profile("without deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rounds", type=int, default=4, help="How much each of tests/torture tries.")
+    parser.addoption("--rounds", type=int, default=3, help="How much each of tests/torture tries.")
     parser.addoption("--torture-seed", type=int, default=0, help="For other random choices there.")
 
 

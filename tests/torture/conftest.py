@@ -109,8 +109,8 @@ def material(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Ma
     made = Material(
         folder,
         [_write_crawl(folder / f"crawl-{number}.warc.gz", number) for number in range(4)],
-        _paint_photos(folder / "photos", range(320)),
-        _paint_photos(folder / "more", range(320, 480)),
+        _paint_photos(folder / "photos", range(200)),
+        _paint_photos(folder / "more", range(200, 300)),
         folder / "tiny.toml",
         folder / "run" / "model",
         folder / "photos.index",

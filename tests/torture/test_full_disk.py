@@ -31,13 +31,14 @@ def test_a_full_disk(commands, material, small_disk, tmp_path, chance, rounds, n
     expected = result(tmp_path / "alone")
     needed = sum(path.stat().st_size for path in (tmp_path / "alone").rglob("*") if path.is_file())
     ends = []
-    for _ in range(max(rounds // 2, 3)):
+    for number in range(max(rounds // 2, 2)):
         folder, filler = small_disk / "out", small_disk / "filler"
         if name == "add_to_index":
             shutil.copytree(material.index, folder)
         before = result(folder) if folder.exists() else None
         free = shutil.disk_usage(small_disk).free
-        filler.write_bytes(bytes(max(0, free - chance.randrange(int(1.5 * needed)))))
+        most = int(1.5 * needed) if number else needed  # at first there is too little room, whatever the chance
+        filler.write_bytes(bytes(max(0, free - chance.randrange(most))))
         ended = commands.run(*arguments, folder).check((0, 1))
         ends.append(ended.status)
         if ended.status == 1 and before is not None:
