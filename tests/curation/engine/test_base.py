@@ -2,9 +2,7 @@
 
 import hashlib
 import itertools
-import os
 import shutil
-import subprocess
 import sys
 import zlib
 from collections import Counter
@@ -32,6 +30,7 @@ from openalign.curation.rules.table import rules_that_run
 from openalign.curation.text.languages import classify_batch
 from openalign.curation.text.words import bigrams, in_words, is_unspaced, spaced, unigrams
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.curation.crawl import drawing, encoded, write_crawl
 from tests.curation.plain_words import split_spaced, split_unigrams
 from tests.curation.site import Server
@@ -251,8 +250,7 @@ def test_a_script_needs_no_guard_around_its_main_part(tmp_path: Path) -> None:
         lines.append(f"{number}.jpg,drawing number {number}")
     (tmp_path / "list.csv").write_text("\n".join(lines))
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, tmp_path / "script.py", tmp_path / "list.csv", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(Path.cwd())})
+    done = preloaded.run([sys.executable, tmp_path / "script.py", tmp_path / "list.csv", tmp_path / "out"])
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["once"]
 
