@@ -20,12 +20,11 @@ from openalign.training.run_folder.checkpoint import checkpoints_of, save_checkp
 from openalign.training.run_folder.log_file import LogFile, Record, read_records
 from openalign.training.run_folder.plan import newest_whole
 from tests import preloaded
-from tests.training.two_processes import end_of_two, start_two
+from tests.training.two_processes import end_of_two, start_two, torchrun
 
 pytestmark = pytest.mark.slow
 
 OPENALIGN = (sys.executable, "-m", "openalign")
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 LONG = {"steps": "5000", "checkpoint_every_steps": "5000"}
 WITH_A_TERMINAL = """
 import fcntl, sys, termios
@@ -49,7 +48,7 @@ def typed(recipe: Path, run: Path, changes: Mapping[str, str], *more: str) -> li
     return ["train", str(recipe), "--to", str(run), *settings, *more]
 
 
-def start(command: list[str]) -> "subprocess.Popen[str]":
+def start(command: list[Any]) -> "subprocess.Popen[str]":
     return preloaded.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
 
 
@@ -127,9 +126,8 @@ def test_a_process_killed_under_torchrun_is_an_error_of_the_other_that_names_the
     run, logs = tmp_path / "run", tmp_path / "logs"
     changes = LONG | {"checkpoint_every_steps": "2", "workers": "0"}
     # torchrun looks at its processes rarely: what the other says for itself comes before torchrun's SIGTERM
-    torchrun = [*TORCHRUN, "--monitor-interval=5", "--redirects=2", f"--log-dir={logs}"]
-    command = [*torchrun, "-m", "openalign", *typed(recipe, run, changes)]
-    process = start(command)
+    options = ["--monitor-interval=5", "--redirects=2", f"--log-dir={logs}"]
+    process = start(torchrun(*options, "-m", "openalign", *typed(recipe, run, changes)))
     wait_for(lambda: checkpoints_of(run), process)
     os.kill({rank_of(child): child for child in children(process.pid)}["1"], signal.SIGKILL)
     end(process)
@@ -146,8 +144,8 @@ def assert_names_the_last_checkpoint(output: str, run: Path, process: int) -> No
 
 
 def rank_of(process: int) -> str:
-    variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-    return next((each[5:].decode() for each in variables if each.startswith(b"RANK=")), "")
+    """Of a process of torchrun, by the folder of its log; of another, something else."""
+    return Path(f"/proc/{process}/fd/2").readlink().parent.name
 
 
 def test_a_terminal_that_goes_away_leaves_a_checkpoint(recipe: Path, tmp_path: Path) -> None:

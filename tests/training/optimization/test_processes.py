@@ -13,7 +13,7 @@ from openalign.errors import OpenAlignError
 from openalign.training.loop import train
 from openalign.training.optimization.processes import processes
 from tests import preloaded
-from tests.training.two_processes import end_of_two, start_two
+from tests.training.two_processes import end_of_two, start_two, torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +39,9 @@ def no_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_by_torchrun(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Train in two processes on this machine."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = run.with_suffix(".py")
     script.write_text(COMMAND)
-    return preloaded.run([*torchrun, script, recipe, run, json.dumps(changes)], timeout=240)
+    return preloaded.run(torchrun(script, recipe, run, json.dumps(changes)), timeout=240)
 
 
 def run_on_two(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
