@@ -154,6 +154,7 @@ def test_no_folder_is_crowded():
     assert not crowded
 
 
+@pytest.mark.slow
 def test_no_function_is_long():
     long = [
         f"{module}.{node.name}"
@@ -183,6 +184,7 @@ def test_training_needs_no_library_of_curation_search_or_service():
     assert not loaded_by("import openalign.training.loop") & others
 
 
+@pytest.mark.slow
 def test_the_package_and_its_command_line_load_no_torch():
     heavy = {"torch", "transformers", "numpy", "pyarrow", "ibis", "duckdb", "fastapi", "pydantic"}
     assert not loaded_by("import openalign, openalign.commands.cli") & heavy

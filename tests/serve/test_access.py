@@ -78,6 +78,7 @@ def test_a_star_allows_every_name_and_every_page(index):
     assert client.get("/api/info", headers=headers).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

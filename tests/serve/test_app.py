@@ -174,6 +174,7 @@ def test_an_upload_that_is_not_an_image_is_refused(client, upload, message):
         assert message in reply.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_large_upload_is_refused_with_and_without_content_length(client):
     large = b"x" * (MAX_BODY + 1)
     announced = client.post("/api/search", files={"image": ("x.png", large)})

@@ -43,6 +43,7 @@ def test_an_uploaded_image_orders_a_listing(client, index):
     assert found["scores"][0] == pytest.approx(1, abs=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "params", "status"),
     [

@@ -28,6 +28,7 @@ def test_a_query_that_is_not_saved_is_404(client, method):
     assert reply.status_code == 404 and "No query is saved as 'none'" in reply.json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "status"),
     [

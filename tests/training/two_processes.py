@@ -10,7 +10,6 @@ from typing import Any
 
 from tests import preloaded
 
-
 TORCHRUN = """
 import sys
 from tests import preloaded
