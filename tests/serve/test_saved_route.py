@@ -7,9 +7,9 @@ from openalign.serve.protection.access import Access
 QUERY = {"query": "2*red - blue", "where": ["width>=10"], "sort": "-date", "against": "image", "fold": False}
 
 
-@pytest.fixture
-def client(index):
-    return TestClient(create_app(index, whole_paths=True), raise_server_exceptions=False)
+@pytest.fixture(scope="module")
+def client(shared_index):
+    return TestClient(create_app(shared_index, whole_paths=True), raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
@@ -28,7 +28,6 @@ def test_a_query_that_is_not_saved_is_404(client, method):
     assert reply.status_code == 404 and "No query is saved as 'none'" in reply.json()["error"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes", "status"),
     [

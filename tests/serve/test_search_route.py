@@ -11,9 +11,9 @@ from openalign.search import Index
 from openalign.serve.app import create_app
 
 
-@pytest.fixture
-def client(index):
-    with TestClient(create_app(index), raise_server_exceptions=False) as client:
+@pytest.fixture(scope="module")
+def client(shared_index):
+    with TestClient(create_app(shared_index), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -41,7 +41,6 @@ def test_uploads_that_the_query_does_not_name_are_added(client):
     assert words(client.post("/search", files=files, data={"query": "img:2", "top": 1})) == ["violet"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("query", ["img:3", "img:0", "img:/etc/passwd", "img:01", "img:http://10.0.0.1/x.png"])
 def test_an_image_that_was_not_sent_is_refused(client, query):
     reply = client.post("/search", files=[("image", colour("red"))], data={"query": query})

@@ -42,7 +42,6 @@ NAMES = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "name"),
     [*((names, "t.csv") for names in NAMES), ("classes.txt", "t.jsonl"), ("id2label.json", "t.parquet")],
