@@ -46,9 +46,10 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
-# How long an example takes depends on what else the machine does.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
+# How long an example takes depends on what else the machine does. `--hypothesis-profile thorough` tries many more.
+settings.register_profile("short", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile("short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

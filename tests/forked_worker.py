@@ -87,12 +87,7 @@ def serve_forks(listener: socket.socket) -> None:
 
 def work() -> NoReturn:
     """Fork the server of `preloaded`, and run what pytest-xdist sends."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if os.fork() == 0:
-        ours.close()
-        preloaded_server.main(theirs)
-    theirs.close()
-    preloaded.use(ours)
+    preloaded.fork_server()
     command = [argument for argument in sys.argv[1:] if argument != "-u"]
     preloaded_server.end(preloaded_server.status_of(command))
 

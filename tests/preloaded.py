@@ -75,9 +75,16 @@ def fork(job: dict[str, Any], streams: list[int]) -> int:
 _given: list[socket.socket] = []
 
 
-def use(connection: socket.socket) -> None:
-    """Take a server that runs already, which ends with this process."""
-    _given.append(connection)
+def fork_server() -> None:
+    """Take a fork of this process, before it has threads, as the server; it ends with this process."""
+    from tests import preloaded_server
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        ours.close()
+        preloaded_server.main(theirs)
+    theirs.close()
+    _given.append(ours)
 
 
 @cache

@@ -66,6 +66,7 @@ def test_damaged_checksums_are_an_error_or_without_effect(folder, data):
         (folder / CHECKSUMS).write_bytes(whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"[" * 100_000, json.dumps({"files": 3}).encode()])
 def test_checksums_with_any_content_are_an_error(folder, content):
     (folder / CHECKSUMS).write_bytes(content)

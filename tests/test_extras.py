@@ -61,6 +61,7 @@ def declared(*extras: str) -> set[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", sorted(path.name for path in PACKAGE.iterdir() if path.suffix in ("", ".py")))
 def test_every_import_of_a_room_is_of_a_package_that_its_install_brings(room):
     path = PACKAGE / room
@@ -79,6 +80,7 @@ def test_the_modules_of_an_extra_are_those_of_its_packages(extra):
     assert brought == packages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "typed"),
     [

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -91,9 +92,16 @@ def module_of(path: Path) -> str:
 SOURCES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The imports and functions of a file, anywhere in it."""
+    kinds = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, kinds)]
+
+
 def imports_of(path: Path) -> Iterator[tuple[str, int]]:
-    """The modules of openalign that a file imports, anywhere in it, with the line."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """The modules that a file imports, anywhere in it, with the line."""
+    for node in nodes_of(path):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
             for alias in node.names:
@@ -146,11 +154,12 @@ def test_no_folder_is_crowded():
     assert not crowded
 
 
+@pytest.mark.slow
 def test_no_function_is_long():
     long = [
         f"{module}.{node.name}"
         for module, path in SOURCES.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= MOST_LINES
     ]
     assert not long
@@ -175,6 +184,7 @@ def test_training_needs_no_library_of_curation_search_or_service():
     assert not loaded_by("import openalign.training.loop") & others
 
 
+@pytest.mark.slow
 def test_the_package_and_its_command_line_load_no_torch():
     heavy = {"torch", "transformers", "numpy", "pyarrow", "ibis", "duckdb", "fastapi", "pydantic"}
     assert not loaded_by("import openalign, openalign.commands.cli") & heavy

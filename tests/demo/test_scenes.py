@@ -49,6 +49,7 @@ def test_streams_of_a_seed_are_independent() -> None:
     assert len(first) == 50 * len(Stream)
 
 
+@pytest.mark.slow
 def test_training_scenes_have_no_combination_that_is_kept_out() -> None:
     shown = {(kind, scene.background) for scene in scenes() for kind in scene.kinds}
     assert not shown & kept_out(0)

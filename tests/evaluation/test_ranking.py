@@ -4,7 +4,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.errors import OpenAlignError
@@ -32,7 +32,6 @@ def problems(draw):
 
 @pytest.mark.slow
 @given(problems(), st.integers(1, 40))
-@settings(max_examples=200, deadline=None)
 def test_blocked_ranks_equal_ranks_by_sorting(problem, block_scores):
     queries, candidates, matches = problem
     pairs = np.array([(query, candidate) for query, several in enumerate(matches) for candidate in several])

@@ -21,32 +21,36 @@ from openalign.model import hub
 from openalign.model.align import Align, AlignSettings, TextTowerSettings
 from openalign.model.align_encoder import AlignEncoder
 from openalign.model.efficientnet.settings import ImageTowerSettings
+from openalign.model.onnx import export as export_module
 from openalign.model.onnx import faster as faster_module
 from openalign.model.onnx.encoder import OnnxEncoder, exported
 from openalign.model.onnx.export import export
 from openalign.search import Index
+from tests.model import plain_graphs
+from tests.model.among_others import TEXTS, assert_same_image_vectors, assert_same_text_vectors
 from tests.model.folders import clip_folder, put
+from tests.model.foreign_folders import moved
 
 pytestmark = pytest.mark.slow
 
-TEXTS = ["a red apple", "two cats in the snow", "dog", "a b c d e f g h i j k l m n o p q r s"]
+SENTENCES = ["a red apple", "two cats in the snow", "dog", "a b c d e f g h i j k l m n o p q r s"]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     """A folder of ours with its export in `onnx`; sides that SAME padding treats unevenly."""
     folder = tmp_path_factory.mktemp("exported")
-    tokenizer = Tokenizer.load(train_tokenizer(TEXTS, folder / "tokenizer.json", size=60))
+    tokenizer = Tokenizer.load(train_tokenizer([*SENTENCES, *TEXTS], folder / "tokenizer.json", size=60))
     settings = AlignSettings(
         image_tower=ImageTowerSettings(
             width_multiplier=0.25, kernels=(3, 5), strides=(1, 2), channels=(32, 64), repeats=(1, 2), expansions=(1, 4)
         ),
-        text_tower=TextTowerSettings(width=16, layers=1, heads=2, inner_width=32, max_pieces=12),
+        text_tower=TextTowerSettings(width=16, layers=2, heads=2, inner_width=32, max_pieces=12),
         vocabulary=tokenizer.size,
         image_size=33,
         resize_size=40,
     )
-    hub.save(Align(settings), tokenizer, folder / "model", card="# untrained\n")
+    hub.save(moved(Align(settings)), tokenizer, folder / "model", card="# untrained\n")
     export(folder / "model", folder / "model" / "onnx")
     return folder / "model"
 
@@ -57,9 +61,14 @@ def test_the_export_gives_the_models_vectors_for_any_number_of_images_and_texts(
     images = [random.integers(0, 256, (50 + 7 * n, 90 - 5 * n, 3), dtype=np.uint8) for n in range(5)]
     for count in (1, 5):
         np.testing.assert_allclose(onnx.embed_images(images[:count]), ours.embed_images(images[:count]), atol=1e-5)
-    for texts in (TEXTS, TEXTS[:1], ["dog " * 40]):
+    for texts in (SENTENCES, SENTENCES[:1], ["dog " * 40]):
         np.testing.assert_allclose(onnx.embed_texts(texts), ours.embed_texts(texts), atol=1e-5)
     assert (onnx.fingerprint, onnx.width, onnx.temperature) == (ours.fingerprint, ours.width, ours.temperature)
+
+
+def test_a_vector_is_the_same_alone_and_among_31_others(model):
+    assert_same_image_vectors(OnnxEncoder(model / "onnx"))
+    assert_same_text_vectors(OnnxEncoder(model / "onnx"))
 
 
 def test_any_runtime_can_use_the_files(model):
@@ -110,7 +119,8 @@ def test_a_folder_with_one_file_named_as_in_an_export_is_none(model, tmp_path, n
     assert all((tmp_path / name).read_text() == "mine" for name in names)
 
 
-def test_an_export_is_replaced_even_where_one_file_is_lost(model, tmp_path):
+def test_an_export_is_replaced_even_where_one_file_is_lost(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_write", plain_graphs.write)
     folder = copied(model, tmp_path)
     (folder / "onnx.json").unlink()
     (folder / "text.onnx").write_bytes(b"")
@@ -191,10 +201,12 @@ class InferenceSessionOfImagesOnly(onnxruntime.InferenceSession):
 def test_swapped_towers_and_tokens_beyond_the_vocabulary_are_refused(model, tmp_path):
     folder = copied(model, tmp_path)
     (folder / "checksums.json").unlink()
-    larger = train_tokenizer([*TEXTS, "quick brown foxes jump over"], tmp_path / "t.json", size=200)
+    larger = train_tokenizer(
+        [*SENTENCES, *TEXTS, "a zebra of the zoo", "quick brown foxes jump over"], tmp_path / "t.json", size=200
+    )
     (folder / "tokenizer.json").write_bytes(larger.read_bytes())
     with pytest.raises(OpenAlignError, match="does not fit its tokenizer"):
-        OnnxEncoder(folder).embed_texts(["quick brown foxes jump over"])
+        OnnxEncoder(folder).embed_texts(["a zebra jumps over"])
     (folder / "text.onnx").write_bytes((folder / "image.onnx").read_bytes())
     with pytest.raises(OpenAlignError, match=r"text\.onnx is of another kind"):
         OnnxEncoder(folder)
@@ -220,7 +232,8 @@ def test_every_kind_of_model_crops_a_picture_alike_in_whatever_form_it_comes(mod
                 np.testing.assert_array_equal(encoder.prepare(form), expected)
 
 
-def test_the_export_stands_in_the_models_folder_unless_told_otherwise(model, tmp_path):
+def test_the_export_stands_in_the_models_folder_unless_told_otherwise(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "_write", plain_graphs.write)
     copied = shutil.copytree(model, tmp_path / "model", ignore=shutil.ignore_patterns("onnx"))
     assert export(copied) == copied / "onnx"
     assert exported(copied, hub.load(copied).fingerprint) is not None

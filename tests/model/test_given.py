@@ -27,6 +27,7 @@ def calls_with(model, road, folder):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["classify", "evaluate", "build", "open"])
 def test_a_model_may_be_loaded_or_a_folder_or_its_name(road, tmp_path, call):
     model = shutil.copytree(road.run / "model", tmp_path / "model")

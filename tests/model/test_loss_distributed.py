@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from openalign.errors import OpenAlignError
+from openalign.model.loss import tiles
 from openalign.model.loss.contrastive import contrastive_loss
 from tests import preloaded
 from tests.model.dense_loss import dense_gradients, unit_rows
@@ -21,6 +22,7 @@ from tests.model.dense_loss import dense_gradients, unit_rows
 pytestmark = pytest.mark.slow
 
 WIDTH = 16
+TILE = 128  # smaller than ours, so that batches of several tiles are soon compared
 TIMEOUT = timedelta(seconds=60)  # what waits for ever is an error after this
 COMPUTE = """
 import sys
@@ -53,6 +55,7 @@ def compute(processes: int, folder: Path, rank: int) -> None:
     """One process: of each case the loss and its gradients in its own rows, or the error it raised, into a file."""
     cases: list[Case] = pickle.loads((folder / "cases.pickle").read_bytes())
     torch.set_num_threads(1)
+    tiles.TILE = TILE
     dist.init_process_group("gloo", f"file://{folder}/meeting", timeout=TIMEOUT, rank=rank, world_size=processes)
     torch.save([computed(rank, processes, case) for case in cases], folder / f"{rank}.pt")
     dist.destroy_process_group()
@@ -102,7 +105,7 @@ def narrowed(rows: torch.Tensor) -> torch.Tensor:
 def test_processes_together_compute_the_loss_of_the_whole_batch(processes: int, tmp_path: Path) -> None:
     cases = [
         Case(count, temperature, with_ids)
-        for count in (6, 1038, 2304)  # a few pairs, a tile and a few, and several tiles
+        for count in (6, 132, 288)  # a few pairs, a tile and a few, and several tiles
         for temperature in (0.005, 0.07, 2.0)
         for with_ids in (False, True)
     ]

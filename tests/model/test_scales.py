@@ -60,6 +60,7 @@ def test_compound_scaling_of_l2() -> None:
     assert (tower.width_multiplier, tower.depth_multiplier, tower.width) == (4.3, 5.3, 1376)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["same", "hf"])
 @pytest.mark.parametrize("side", [224, 289, 37])
 def test_image_multiply_adds_equal_those_of_a_counter(side: int, padding: str) -> None:
@@ -96,6 +97,7 @@ def test_a_pair_costs_both_towers_and_their_projections(embedding_width: int | N
     assert pair_multiply_adds(settings, 20) == counted(model, images_BHWC, ids_BT, torch.ones_like(ids_BT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED_BILLIONS)
 def test_image_multiply_adds_are_the_published_ones_with_the_head(name: str) -> None:
     native = IMAGE_TOWERS[name][2]

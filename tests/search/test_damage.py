@@ -65,6 +65,7 @@ def told_or_right(folder: Path, expected: list[Any]) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["flip", "cut", "append", "empty", "delete", "folder", "pipe"])
 @pytest.mark.parametrize("name", FILES[:3])
 def test_damage_to_any_file_is_told_and_a_rebuild_makes_a_fresh_index(
@@ -81,6 +82,7 @@ def test_damage_to_any_file_is_told_and_a_rebuild_makes_a_fresh_index(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.index"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["empty", "delete", "folder", "pipe"])
 @pytest.mark.parametrize("name", FILES[:3])
 def test_an_index_that_cannot_be_opened_is_built_anew_by_the_next_run(built_here, photos, paint_encoder, name, how):
@@ -92,6 +94,7 @@ def test_an_index_that_cannot_be_opened_is_built_anew_by_the_next_run(built_here
     assert everything(built_here) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["flip", "cut", "append", "empty", "delete"])
 def test_a_damaged_graph_is_refused_before_the_library_sees_it_and_made_again(with_graph, photos, paint_encoder, how):
     damage(with_graph / "graph.1.8.usearch", how)
@@ -102,6 +105,7 @@ def test_a_damaged_graph_is_refused_before_the_library_sees_it_and_made_again(wi
     assert again.store.meta.graph is not None and len(again.search("red", top=8)) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_no_changed_byte_changes_an_answer_in_silence(with_graph, name):
     expected = everything(with_graph)

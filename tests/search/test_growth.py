@@ -293,7 +293,7 @@ def apply(folder: Path, change: tuple[str, str, str], paint) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(changes, min_size=1, max_size=4))
 def test_an_index_that_follows_a_folder_equals_one_made_anew(tmp_path_factory, paint, paint_encoder, rounds):
     top = tmp_path_factory.mktemp("followed")

@@ -61,6 +61,7 @@ def test_a_new_image_lies_beside_its_neighbours_and_nothing_else_moves(many, tmp
         assert away[nearest] > 0, "it covers no other image"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["added", "removed"])
 def test_a_map_is_laid_out_again_when_a_tenth_has_changed(many, tmp_path, paint, paint_encoder, change):
     first = positions(Index.build(many, model=paint_encoder, to=tmp_path / "i"))

@@ -287,6 +287,7 @@ def test_evenly_spaced_rows_are_distinct_and_reach_both_ends():
     assert evenly_spaced(101, 3) == [0, 50, 100]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.04, 0.3, 0.9])
 def test_a_filter_of_many_rows_finds_what_comparing_each_of_them_finds(tmp_path, share):
     random = np.random.default_rng(5)
@@ -303,6 +304,7 @@ def test_a_filter_of_many_rows_finds_what_comparing_each_of_them_finds(tmp_path,
         np.testing.assert_allclose(scores, np.sort(exact)[::-1][:50], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.15, 0.3])
 def test_a_filter_of_a_graph_is_compared_row_by_row_as_often_as_it_is_asked_for(tmp_path, share):
     random = np.random.default_rng(6)

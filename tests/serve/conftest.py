@@ -46,6 +46,13 @@ def index(painted: Path, tmp_path: Path, paint_encoder: PaintEncoder) -> Index:
     return Index.open(tmp_path / "paint.index", model=paint_encoder)
 
 
+@pytest.fixture(scope="module")
+def shared_index(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    """A copy of `painted` for all tests of a file: making a service for each takes longer than what it is asked."""
+    folder = shutil.copytree(painted, tmp_path_factory.mktemp("shared"), dirs_exist_ok=True)
+    return Index.open(folder / "paint.index", model=PaintEncoder())
+
+
 def _patches(seed: int, colour: tuple[int, int, int], size: tuple[int, int]) -> Image.Image:
     """Patches around a colour, so that no image is a near-duplicate of another."""
     shades_55 = np.random.default_rng(seed).uniform(-30, 30, (5, 5))

@@ -1,6 +1,7 @@
 """Who is answered: names, origins, keys, rates."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from fastapi.testclient import TestClient
@@ -17,6 +18,20 @@ def client_of(index, given: Access, base: str = "http://localhost:8000") -> Test
     return TestClient(create_app(index, access=given), base_url=base, raise_server_exceptions=False)
 
 
+@pytest.fixture(scope="module")
+def asked(shared_index) -> Callable[..., TestClient]:
+    """`asked(hosts, **options)`: a client of the service with that `Access`, which keeps nothing between requests."""
+    made: dict[str, TestClient] = {}
+
+    def client(hosts=None, **options) -> TestClient:
+        asked_for = str((hosts and sorted(hosts), options))
+        if asked_for not in made:
+            made[asked_for] = client_of(shared_index, Access(hosts, **options))
+        return made[asked_for]
+
+    return client
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -30,16 +45,16 @@ def client_of(index, given: Access, base: str = "http://localhost:8000") -> Test
         ("", 421),
     ],
 )
-def test_the_names_of_allow_host_are_accepted_beside_the_local_ones(index, host, status):
-    client = client_of(index, Access(_hosts("127.0.0.1", ["Photos.example"], local=True)))
+def test_the_names_of_allow_host_are_accepted_beside_the_local_ones(asked, host, status):
+    client = asked(_hosts("127.0.0.1", ["Photos.example"], local=True))
     assert client.get("/api/info", headers={"host": host}).status_code == status
 
 
 @pytest.mark.parametrize(
     ("host", "status"), [("192.0.2.7:8000", 200), ("[2001:db8::1]:80", 200), ("rebound.example", 421), ("1.2.3", 421)]
 )
-def test_a_service_of_the_network_is_asked_by_address_but_by_no_unknown_name(index, host, status):
-    client = client_of(index, Access(_hosts("0.0.0.0", [], local=False), addresses=True))
+def test_a_service_of_the_network_is_asked_by_address_but_by_no_unknown_name(asked, host, status):
+    client = asked(_hosts("0.0.0.0", [], local=False), addresses=True)
     assert client.get("/api/info", headers={"host": host}).status_code == status
 
 
@@ -47,8 +62,8 @@ def test_a_service_of_the_network_is_asked_by_address_but_by_no_unknown_name(ind
     ("origin", "status"),
     [("http://192.0.2.7:8000", 200), ("http://192.0.2.8:8000", 403), ("https://a.example", 403), ("null", 403)],
 )
-def test_only_the_page_of_the_same_address_may_ask_a_service_of_the_network(index, origin, status):
-    client = client_of(index, Access(_hosts("0.0.0.0", [], local=False), addresses=True))
+def test_only_the_page_of_the_same_address_may_ask_a_service_of_the_network(asked, origin, status):
+    client = asked(_hosts("0.0.0.0", [], local=False), addresses=True)
     headers = {"host": "192.0.2.7:8000", "origin": origin}
     assert client.get("/api/search?text=red", headers=headers).status_code == status
 
@@ -65,8 +80,8 @@ def test_only_the_page_of_the_same_address_may_ask_a_service_of_the_network(inde
         ("/api/images/3", "none", 200),
     ],
 )
-def test_pages_of_other_sites_load_nothing_but_may_link_to_the_page(index, path, site, status):
-    reply = client_of(index, Access(LOCAL_NAMES)).get(path, headers={"sec-fetch-site": site})
+def test_pages_of_other_sites_load_nothing_but_may_link_to_the_page(asked, path, site, status):
+    reply = asked(LOCAL_NAMES).get(path, headers={"sec-fetch-site": site})
     assert reply.status_code == status
     assert reply.headers["cross-origin-resource-policy"] == "same-origin"
     assert reply.headers["cross-origin-opener-policy"] == "same-origin"
@@ -96,8 +111,8 @@ def test_a_star_allows_every_name_and_every_page(index):
         ({"x-api-key": "wrong", "authorization": f"Bearer {KEY}"}, 401),
     ],
 )
-def test_with_a_key_only_requests_that_have_it_are_answered(index, headers, status):
-    client = client_of(index, Access(key=KEY))
+def test_with_a_key_only_requests_that_have_it_are_answered(asked, headers, status):
+    client = asked(key=KEY)
     for path in ("/api/search?text=red", "/search?text=red", "/metrics", "/openapi.json", "/api/rows/3", "/v1/models"):
         reply = client.get(path, headers=headers)
         assert reply.status_code == status, path

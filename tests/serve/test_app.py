@@ -15,8 +15,14 @@ from openalign.serve.protection.access import LOCAL_NAMES, Access
 from openalign.serve.protection.guard import MAX_BODY
 
 
+@pytest.fixture(scope="module")
+def client(shared_index):
+    with TestClient(create_app(shared_index), raise_server_exceptions=False) as client:
+        yield client
+
+
 @pytest.fixture
-def client(index):
+def own_client(index):
     with TestClient(create_app(index), raise_server_exceptions=False) as client:
         yield client
 
@@ -41,11 +47,11 @@ def test_a_text_query_returns_images_and_scores(client):
     assert client.get(hit["original"]).headers["content-type"] == "image/png"
 
 
-def test_a_search_reads_each_row_of_the_index_once(client, index, monkeypatch):
+def test_a_search_reads_each_row_of_the_index_once(own_client, index, monkeypatch):
     read = []
     rows = index.store.rows
     monkeypatch.setattr(index.store, "rows", lambda numbers: read.extend(numbers) or rows(numbers))
-    reply = client.get("/api/search", params={"text": "blue", "top": 5})
+    reply = own_client.get("/api/search", params={"text": "blue", "top": 5})
     assert read == [hit["row"] for hit in reply.json()["hits"]] and len(read) == 5
 
 
@@ -174,6 +180,7 @@ def test_an_upload_that_is_not_an_image_is_refused(client, upload, message):
         assert message in reply.json()["error"]
 
 
+@pytest.mark.slow
 def test_a_large_upload_is_refused_with_and_without_content_length(client):
     large = b"x" * (MAX_BODY + 1)
     announced = client.post("/api/search", files={"image": ("x.png", large)})
@@ -192,12 +199,12 @@ def test_classify_needs_one_image_and_at_least_one_label(client):
     assert [each["label"] for each in twice] == ["red", "red"]
 
 
-def test_a_missing_image_is_reported_and_keeps_its_thumbnail(client, index, tmp_path):
+def test_a_missing_image_is_reported_and_keeps_its_thumbnail(own_client, tmp_path):
     (tmp_path / "photos" / "00-red.png").unlink()
-    reply = client.get("/api/images/0")
+    reply = own_client.get("/api/images/0")
     assert reply.status_code == 400
     assert "00-red.png" in reply.json()["error"]
-    assert Image.open(io.BytesIO(client.get("/api/thumbnails/0").content)).format == "JPEG"
+    assert Image.open(io.BytesIO(own_client.get("/api/thumbnails/0").content)).format == "JPEG"
 
 
 def test_a_failing_model_gives_an_error_message_not_a_traceback(client):

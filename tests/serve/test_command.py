@@ -15,11 +15,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from openalign.model import hub
-from openalign.model.onnx import faster
-from openalign.model.onnx.export import export
+from openalign.model.onnx import export, faster
 from openalign.search import Index
 from openalign.serve.app import create_app
 from tests import preloaded
+from tests.model import plain_graphs
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,8 @@ def test_an_opened_index_loads_its_model(index_folder):
 def test_an_export_in_the_model_folder_is_used(index_folder, monkeypatch):
     opened = Index.open(index_folder)
     model = Path(opened.store.meta.model)
-    export(model, model / "onnx")
+    monkeypatch.setattr(export, "_write", plain_graphs.write)
+    export.export(model, model / "onnx")
     monkeypatch.setattr(faster, "_recall", lambda key: {"torch": 2.0, "onnx": 1.0})
     monkeypatch.setattr(hub, "load", lambda source: pytest.fail(f"{source} was loaded although it is exported"))
     with TestClient(create_app(Index.open(index_folder))) as client:

@@ -31,6 +31,7 @@ def warnings(caplog) -> list[str]:
     return [record.message for record in caplog.records if record.name == "uvicorn.error"]
 
 
+@pytest.mark.slow
 def test_a_running_service_answers_from_what_was_added(index, grow, monkeypatch):
     monkeypatch.setattr(module, "LOOK_S", 0.02)
     with TestClient(create_app(index)) as client:
@@ -97,6 +98,7 @@ def open_files() -> int:
     return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
+@pytest.mark.slow
 def test_files_of_earlier_states_are_closed_however_often_the_index_is_opened_again(index, grow):
     current = CurrentIndex(index)
     with TestClient(create_app(index)) as client:

@@ -56,6 +56,7 @@ def test_a_graph_truncated_under_the_service_changes_nothing(with_graph, paint_e
         assert client.get("/api/search?text=red").json()["hits"] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 10, 4096, 5000])
 def test_a_table_truncated_under_the_service_gives_an_error(index, paint_encoder, size):
     folder = index.store.folder
@@ -110,6 +111,7 @@ def test_search_works_without_the_sources(index, paint_encoder, tmp_path):
         assert client.get("/api/thumbnails/3").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", [MemoryError(), OSError(28, "No space left on device"), RecursionError()])
 def test_a_failed_request_does_not_affect_the_next(index, paint_encoder, failure, monkeypatch):
     with serve(index.store.folder, paint_encoder) as client:

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 SECRETS = "http://127.0.0.1:9/secret.png"
 
 
-@pytest.fixture
-def client(index):
-    with TestClient(create_app(index), raise_server_exceptions=False) as client:
+@pytest.fixture(scope="module")
+def client(shared_index):
+    with TestClient(create_app(shared_index), raise_server_exceptions=False) as client:
         yield client
 
 

@@ -117,6 +117,7 @@ def test_a_query_stands_alone(index, beside):
         assert "either `query`" in reply.json()["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "status", "message"),
     [

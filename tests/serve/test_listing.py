@@ -7,9 +7,9 @@ from openalign.search import Index
 from openalign.serve.app import create_app
 
 
-@pytest.fixture
-def client(index):
-    with TestClient(create_app(index)) as client:
+@pytest.fixture(scope="module")
+def client(shared_index):
+    with TestClient(create_app(shared_index)) as client:
         yield client
 
 
@@ -59,10 +59,10 @@ def test_what_cannot_be_listed_is_told(client, path, params, status):
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
 
 
-def test_facets_name_folders_of_the_source_only(client, tmp_path):
+def test_facets_name_folders_of_the_source_only(client, shared_index):
     facets = client.get("/facets").json()
     assert facets["images"] == 48
-    assert str(tmp_path) not in str(facets)
+    assert str(shared_index.store.folder.parent) not in str(facets)
     assert {each["column"] for each in facets["numbers"]} == {"width", "height", "bytes"}
 
 

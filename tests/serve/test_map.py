@@ -51,6 +51,7 @@ def test_a_hundred_thousand_points_are_at_most_a_megabyte_and_a_half():
     assert len(encoded(OpenedMap(rows, at, cluster, (), "v", content))) < 1_500_000
 
 
+@pytest.mark.slow
 def test_a_client_that_has_the_map_gets_it_again_only_when_it_changed(mapped, tmp_path, paint, paint_encoder):
     app = create_app(mapped)
     with TestClient(app, base_url="http://localhost") as client:
@@ -76,6 +77,7 @@ def test_an_index_without_a_map_says_so(index):
         assert client.get("/listing", params={"where": "region=0"}).status_code == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/search?query=red&top=60&fold=false&", "/listing?fold=false&"])
 def test_answers_within_a_region_are_the_images_there(mapped, path):
     x, y = np.median(mapped.map.at_N2, axis=0).tolist()

@@ -77,6 +77,7 @@ def queued(client) -> int:
     return int(line.split()[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [

@@ -7,9 +7,9 @@ from openalign.serve.protection.access import Access
 QUERY = {"query": "2*red - blue", "where": ["width>=10"], "sort": "-date", "against": "image", "fold": False}
 
 
-@pytest.fixture
-def client(index):
-    return TestClient(create_app(index, whole_paths=True), raise_server_exceptions=False)
+@pytest.fixture(scope="module")
+def client(shared_index):
+    return TestClient(create_app(shared_index, whole_paths=True), raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])

@@ -11,9 +11,9 @@ from openalign.search import Index
 from openalign.serve.app import create_app
 
 
-@pytest.fixture
-def client(index):
-    with TestClient(create_app(index), raise_server_exceptions=False) as client:
+@pytest.fixture(scope="module")
+def client(shared_index):
+    with TestClient(create_app(shared_index), raise_server_exceptions=False) as client:
         yield client
 
 

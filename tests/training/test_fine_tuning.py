@@ -1,6 +1,7 @@
 """Starting from a trained model: three lines of TOML, and the model brings the rest."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,22 @@ from openalign.model.hub import load
 from openalign.training.loop import train
 from openalign.training.recipe.recipe import read_recipe
 from tests.model.port_folder import align_base_folder
+from tests.training.conftest import write_set
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder of a finished run, for copies only."""
+    folder = tmp_path_factory.mktemp("first")
+    return train(write_set(folder), set={"resize_size": "20"}, to=folder / "run").model
+
+
 @pytest.fixture
-def trained(recipe: Path, tmp_path: Path) -> Path:
-    """The model folder of a finished run."""
-    return train(recipe, set={"resize_size": "20"}, to=tmp_path / "first").model
+def trained(first: Path, tmp_path: Path) -> Path:
+    """A copy of that folder."""
+    return shutil.copytree(first, tmp_path / "first" / "model")
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_pairs_left_out_of_the_held_out_data_are_reported(
 
 
 def test_a_short_run_learns_its_pairs(recipe: Path, tmp_path: Path) -> None:
-    changes = {"steps": "60", "batch_size": "36", "checkpoint_every_steps": "60", "loss.label_smoothing": "0.0"}
+    changes = {"steps": "40", "batch_size": "36", "checkpoint_every_steps": "40", "loss.label_smoothing": "0.0"}
     changes |= {
         "optimizer.name": "adamw",
         "image_tower.drop_path": "0.0",
@@ -106,7 +106,7 @@ def test_cached_images_change_nothing(recipe: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_a_killed_run_resumes_to_the_same_bits(recipe: Path, tmp_path: Path, seed: int) -> None:
     changes = {"seed": str(seed), "steps": "24"}
     train(recipe, set=changes, to=tmp_path / "whole")

@@ -20,12 +20,12 @@ from openalign.training.run_folder.checkpoint import checkpoints_of, save_checkp
 from openalign.training.run_folder.log_file import LogFile, Record, read_records
 from openalign.training.run_folder.plan import newest_whole
 from tests import preloaded
-from tests.training.two_processes import end_of_two, start_two
+from tests.training.conftest import write_set
+from tests.training.two_processes import end_of_two, start_two, torchrun
 
 pytestmark = pytest.mark.slow
 
 OPENALIGN = (sys.executable, "-m", "openalign")
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 LONG = {"steps": "5000", "checkpoint_every_steps": "5000"}
 WITH_A_TERMINAL = """
 import fcntl, sys, termios
@@ -49,7 +49,7 @@ def typed(recipe: Path, run: Path, changes: Mapping[str, str], *more: str) -> li
     return ["train", str(recipe), "--to", str(run), *settings, *more]
 
 
-def start(command: list[str]) -> "subprocess.Popen[str]":
+def start(command: list[Any]) -> "subprocess.Popen[str]":
     return preloaded.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
 
 
@@ -127,9 +127,8 @@ def test_a_process_killed_under_torchrun_is_an_error_of_the_other_that_names_the
     run, logs = tmp_path / "run", tmp_path / "logs"
     changes = LONG | {"checkpoint_every_steps": "2", "workers": "0"}
     # torchrun looks at its processes rarely: what the other says for itself comes before torchrun's SIGTERM
-    torchrun = [*TORCHRUN, "--monitor-interval=5", "--redirects=2", f"--log-dir={logs}"]
-    command = [*torchrun, "-m", "openalign", *typed(recipe, run, changes)]
-    process = start(command)
+    options = ["--monitor-interval=5", "--redirects=2", f"--log-dir={logs}"]
+    process = start(torchrun(*options, "-m", "openalign", *typed(recipe, run, changes)))
     wait_for(lambda: checkpoints_of(run), process)
     os.kill({rank_of(child): child for child in children(process.pid)}["1"], signal.SIGKILL)
     end(process)
@@ -146,8 +145,8 @@ def assert_names_the_last_checkpoint(output: str, run: Path, process: int) -> No
 
 
 def rank_of(process: int) -> str:
-    variables = Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-    return next((each[5:].decode() for each in variables if each.startswith(b"RANK=")), "")
+    """Of a process of torchrun, by the folder of its log; of another, something else."""
+    return Path(f"/proc/{process}/fd/2").readlink().parent.name
 
 
 def test_a_terminal_that_goes_away_leaves_a_checkpoint(recipe: Path, tmp_path: Path) -> None:
@@ -233,9 +232,15 @@ def test_a_disk_that_is_full_from_the_start_is_an_error(recipe: Path, tmp_path: 
     assert "File too large" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def weights_of_a_whole_run(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("whole")
+    return (train(write_set(folder), to=folder / "run").model / "model.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize("step", [1, 3, 8])
 def test_a_log_that_cannot_be_written_ends_the_run_with_a_checkpoint(
-    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    recipe: Path, tmp_path: Path, weights_of_a_whole_run: bytes, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     plain = LogFile.write
 
@@ -250,6 +255,4 @@ def test_a_log_that_cannot_be_written_ends_the_run_with_a_checkpoint(
     assert checkpoints_of(tmp_path / "run")[-1].name == f"step-{step:08d}"
     monkeypatch.undo()
     train(to=tmp_path / "run", resume=True)
-    train(recipe, to=tmp_path / "whole")
-    one, other = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("run", "whole"))
-    assert one == other
+    assert (tmp_path / "run" / "model" / "model.safetensors").read_bytes() == weights_of_a_whole_run

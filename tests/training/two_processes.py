@@ -1,13 +1,32 @@
-"""A command in two processes, with the environment that torchrun gives them but preloaded, which torchrun cannot do."""
+"""A command in two processes: preloaded with the environment that torchrun gives them, or by torchrun itself."""
 
 import os
 import random
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from typing import Any
 
 from tests import preloaded
+
+TORCHRUN = """
+import sys
+from tests import preloaded
+preloaded.fork_server()
+from torch.distributed import run
+from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
+def start(args, **options):
+    return preloaded.Popen([part for part in args if part != "-u"], **options)
+subprocess_handler.Popen = start
+run.main(sys.argv[1:])
+"""
+"""torchrun as it is, except that its processes are forks of the preloaded one, as it is itself."""
+
+
+def torchrun(*arguments: object) -> list[object]:
+    """The command of torchrun for two processes of this machine, for `preloaded`."""
+    return [sys.executable, "-c", TORCHRUN, "--standalone", "--nproc-per-node=2", *arguments]
 
 
 def start_two(command: list[Any]) -> list[preloaded.Popen]:

@@ -18,7 +18,8 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=VALUES)
 def test_every_object_comes_back_and_everything_else_is_refused(content: object, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
@@ -37,7 +38,7 @@ def floats_in(content: object) -> list[float]:
     return [content] if isinstance(content, float) else []
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=40))
 def test_any_bytes_are_an_object_or_an_error_message(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.json"

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.data.files.quotes import has_stray_quotes
@@ -16,7 +16,6 @@ TEXTS = st.text(st.sampled_from(list('ab ",\t;|\n\\é')), max_size=12)
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(
     texts=st.lists(TEXTS, min_size=1, max_size=6),
     delimiter=st.sampled_from(",\t;|"),
@@ -34,7 +33,6 @@ def test_a_well_formed_table_is_read_as_it_was_written(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
 @given(
     texts=st.lists(st.text(st.sampled_from(list('ab "é')), min_size=1, max_size=12), min_size=1, max_size=8),
     swapped=st.booleans(),

@@ -124,6 +124,7 @@ def test_without_its_sidecar_a_shard_is_indexed_by_one_pass(folder: Path, memory
     assert some.table["image"].to_pylist()[5] == "shard-00001.tar/5.jpg"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_over_http_are_those_of_the_files(folder: Path, server: str, tmp_path: Path, workers: int) -> None:
     local, remote = open_pairs(folder), open_pairs(f"{server}/shards/")

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 import simplejpeg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -192,7 +192,6 @@ def test_an_image_too_long_for_a_jpeg_is_an_error() -> None:
         encode_jpeg(np.zeros((1, 65_501, 3), np.uint8))
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     format=st.sampled_from(FORMATS),
     start=st.integers(0, 2000),

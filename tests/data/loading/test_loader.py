@@ -49,6 +49,7 @@ def assert_cropped(batch: Batch, pairs: Pairs, settings: LoaderSettings) -> None
         assert np.array_equal(batch.images_BHWC[i], crop[:, ::-1] if mirrored_B[i] else crop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_number_of_workers_changes_nothing(pairs: Pairs, tokenizer: Tokenizer, workers: int) -> None:
     assert_equal(batches(pairs, tokenizer), batches(pairs, tokenizer, workers=workers))

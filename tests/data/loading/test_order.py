@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.data.loading.order import BLOCKS_IN_WINDOW, permute, permute_blocks, samples_of_step
 
 
-@settings(max_examples=100, deadline=None)
 @given(count=st.integers(1, 5000), seed=st.integers(0, 2**63 - 1), epoch=st.integers(0, 1000))
 def test_an_epoch_holds_every_sample_once(count: int, seed: int, epoch: int) -> None:
     order = permute(np.arange(count, dtype=np.uint64), count, seed, epoch)
@@ -16,7 +15,6 @@ def test_an_epoch_holds_every_sample_once(count: int, seed: int, epoch: int) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=50, deadline=None)
 @given(count=st.integers(1, 300), batch_size=st.integers(1, 400), seed=st.integers(0, 10))
 def test_steps_walk_through_the_epochs_without_a_gap(count: int, batch_size: int, seed: int) -> None:
     steps = 3 * count // batch_size + 1
@@ -27,7 +25,6 @@ def test_steps_walk_through_the_epochs_without_a_gap(count: int, batch_size: int
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
 @given(count=st.integers(1, 3000), block=st.integers(1, 200), batch_size=st.integers(10, 500), seed=st.integers(0, 99))
 def test_with_blocks_an_epoch_still_holds_every_sample_once(count: int, block: int, batch_size: int, seed: int) -> None:
     steps = 2 * count // batch_size + 1
@@ -37,7 +34,6 @@ def test_with_blocks_an_epoch_still_holds_every_sample_once(count: int, block: i
 
 
 @pytest.mark.slow
-@settings(max_examples=50, deadline=None)
 @given(count=st.integers(1, 3000), block=st.integers(2, 200), seed=st.integers(0, 99))
 def test_any_part_of_a_block_shuffle_is_that_part_of_the_whole(count: int, block: int, seed: int) -> None:
     everything = np.arange(count, dtype=np.uint64)

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from openalign.data.loading.loader import Batch, BatchLoader
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tokenizer.wordpiece import Tokenizer
 from openalign.errors import OpenAlignError
+from tests import preloaded
 from tests.data.loading.batches import SETTINGS, batches
 
 
@@ -67,7 +67,7 @@ held = [running]
 held.append(held)
 raise KeyboardInterrupt
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = preloaded.run([sys.executable, "-c", program])
     assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
@@ -77,7 +77,7 @@ def test_a_worker_killed_at_any_moment_is_one_error_and_leaves_no_process(
     pairs: Pairs, tokenizer: Tokenizer, workers: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = replace(SETTINGS, workers=workers, batch_size=2)
-    for after in np.random.default_rng(workers).uniform(0, 0.05, 20):
+    for after in np.random.default_rng(workers).uniform(0, 0.05, 8):
         running = iter(BatchLoader(pairs, tokenizer, settings, first_step=0, last_step=100_000))
         next(running)
         killed = multiprocessing.active_children()[-1]

@@ -42,8 +42,10 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("names", NAMES)
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+@pytest.mark.parametrize(
+    ("names", "name"),
+    [*((names, "t.csv") for names in NAMES), ("classes.txt", "t.jsonl"), ("id2label.json", "t.parquet")],
+)
 def test_numbers_are_named_by_the_file_beside_the_table(tmp_path: Path, names: str, name: str) -> None:
     path = table(tmp_path, [2, 0, 0, 1], name=name)
     (tmp_path / names).write_text(NAMES[names])

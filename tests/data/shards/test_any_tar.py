@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.data.left_out import counted
@@ -84,7 +84,6 @@ def pairs_in(source: Path) -> Counter[Pair]:
     return Counter(zip(numbers, pairs.texts(), strict=True))
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     draw=st.randoms(use_true_random=False),
     counts=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 4)), min_size=1, max_size=3),
@@ -115,7 +114,6 @@ def test_pairs_are_right_and_losses_counted_in_any_order_of_members(
     assert counted(open_pairs(folder).problems) == lost
 
 
-@settings(max_examples=150, deadline=None)
 @given(draw=st.randoms(use_true_random=False), count=st.integers(2, 6), share=st.floats(0, 1), shuffled=st.booleans())
 def test_of_a_cut_off_tar_the_whole_samples_are_kept(
     tmp_path_factory: pytest.TempPathFactory, draw: random.Random, count: int, share: float, shuffled: bool

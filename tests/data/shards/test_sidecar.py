@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.checksums import write_checksums
@@ -168,7 +168,6 @@ def test_a_list_of_pairs_is_compared_with_the_checksums_of_its_folder(tmp_path: 
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_a_changed_byte_anywhere_in_an_index_never_gives_other_rows_in_silence(
     tmp_path_factory: pytest.TempPathFactory, seed: int

@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.data.left_out import counted
@@ -198,7 +198,6 @@ def test_a_field_that_is_a_number_in_one_tar_and_a_text_in_another_is_text(tmp_p
     assert pairs.image_bytes(1) == bytes([1]) * 700
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     changes=st.lists(st.tuples(st.integers(0, 16 * BLOCK), st.binary(min_size=1, max_size=12)), min_size=1, max_size=4),
     end=st.integers(0, 40 * BLOCK),

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openalign.data.left_out import counted
@@ -100,7 +100,6 @@ def test_a_dataset_that_cannot_be_opened_is_an_error_with_advice(tmp_path: Path)
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
 @example(position=196, bit=3)  # two columns of which pyarrow finds neither by its name
 @example(position=180, bit=7)  # a name of a field of objects that is not UTF-8
 @example(position=384, bit=0)  # a buffer of offsets that is one byte longer

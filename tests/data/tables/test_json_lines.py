@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.data.files import text_source
@@ -72,7 +72,6 @@ def test_brackets_in_a_text_do_not_count_as_nesting(tmp_path: Path) -> None:
     assert problems == []
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.text(st.characters(codec="utf-8"), max_size=8) | st.integers(),

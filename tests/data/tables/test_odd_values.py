@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from openalign.data.left_out import counted
@@ -49,7 +49,6 @@ def opened(path: Path, **options: Any) -> Pairs | None:
     return pairs
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     rows=st.lists(st.dictionaries(NAME, VALUE, max_size=4) | VALUE, min_size=1, max_size=4),
     suffix=st.sampled_from([".jsonl", ".json"]),
@@ -65,7 +64,6 @@ def test_any_json_is_read_or_refused(
     opened(path, need_text=need_text)
 
 
-@settings(max_examples=200, deadline=None)
 @given(values=st.lists(VALUE, min_size=1, max_size=4))
 def test_a_column_of_any_values_keeps_the_rows_of_the_others(
     tmp_path_factory: pytest.TempPathFactory, values: list[Any]
@@ -78,7 +76,6 @@ def test_a_column_of_any_values_keeps_the_rows_of_the_others(
     assert pairs.texts() == [f"text {number}" for number in range(len(values))]
 
 
-@settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=80) | st.text(st.sampled_from(list('a,\t"\n\r|;é0.jpg')), max_size=60).map(str.encode))
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt"])
 def test_any_delimited_bytes_are_read_or_refused(
@@ -90,7 +87,6 @@ def test_any_delimited_bytes_are_read_or_refused(
         opened(path)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     texts=st.lists(
         st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1), min_size=2, max_size=8

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.data.tables.read import read_table
@@ -21,7 +21,6 @@ def test_a_row_of_a_parquet_file_that_is_not_utf8_is_left_out_and_listed(tmp_pat
     assert problems == [f"{tmp_path}/t.parquet row 2 is not UTF-8, and is left out"]
 
 
-@settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_damage_anywhere_in_a_parquet_file_is_refused_or_without_effect(
     tmp_path_factory: pytest.TempPathFactory, seed: int

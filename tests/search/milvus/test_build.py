@@ -18,6 +18,7 @@ pytest.importorskip("milvus_lite", reason="Milvus Lite is not installed")
 
 from openalign.search.milvus.address import parse_address
 from openalign.search.milvus.client import Collection
+from tests import preloaded
 from tests.search.milvus.conftest import Written
 
 pytestmark = pytest.mark.slow
@@ -198,9 +199,9 @@ Index.build(sys.argv[1], to=sys.argv[2])
 
 def test_a_killed_run_goes_on_and_doubles_nothing(some, lite, write_vectors, tmp_path, count_written):
     vectors = write_vectors(tmp_path / "a", [*some, Written("copy.jpg", "again", "unlike 3.jpg")])
-    child = subprocess.Popen([sys.executable, "-c", KILLED, vectors, lite], stdout=subprocess.PIPE)
+    child = preloaded.Popen([sys.executable, "-c", KILLED, vectors, lite], stdout=subprocess.PIPE)
     for _ in range(3):
-        assert child.stdout.readline() == b"written\n"
+        assert child.stdout.readline() == "written\n"
     child.send_signal(signal.SIGKILL)
     child.wait(20)
     built = Index.build(vectors, to=lite)

@@ -79,7 +79,7 @@ def both(made, write_vectors, texts_are_embedded):
 def test_a_condition_holds_for_the_same_images(both):
     folder, collection = both
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(conditions())
     def same(condition):
         assert holding(collection, [condition]) == holding(folder, [condition])

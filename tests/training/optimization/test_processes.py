@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from openalign.errors import OpenAlignError
 from openalign.training.loop import train
 from openalign.training.optimization.processes import processes
 from tests import preloaded
-from tests.training.two_processes import end_of_two, start_two
+from tests.training.conftest import write_set
+from tests.training.two_processes import end_of_two, start_two, torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +41,9 @@ def no_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_by_torchrun(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Train in two processes on this machine."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     script = run.with_suffix(".py")
     script.write_text(COMMAND)
-    return preloaded.run([*torchrun, script, recipe, run, json.dumps(changes)], timeout=240)
+    return preloaded.run(torchrun(script, recipe, run, json.dumps(changes)), timeout=240)
 
 
 def run_on_two(recipe: Path, run: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -63,16 +64,30 @@ def assert_close_weights(one: Path, other: Path) -> None:
         torch.testing.assert_close(tensor, theirs[name], rtol=1e-5, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The run of one process with BASE and a size of micro-batches, made once; not to be changed."""
+    folder = tmp_path_factory.mktemp("alone")
+    recipe = write_set(folder)
+
+    def trained(micro_batch_size: str) -> Path:
+        run = folder / micro_batch_size
+        if not run.exists():
+            train(recipe, set=BASE | {"micro_batch_size": micro_batch_size}, to=run)
+        return run
+
+    return trained
+
+
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 @pytest.mark.parametrize("micro_batch_size", ["6", "3"])
 def test_two_processes_equal_one_with_the_same_batch(
-    recipe: Path, tmp_path: Path, parallel: str, micro_batch_size: str
+    recipe: Path, tmp_path: Path, alone: Callable[[str], Path], parallel: str, micro_batch_size: str
 ) -> None:
     changes = BASE | {"micro_batch_size": micro_batch_size, "parallel": f'"{parallel}"'}
-    train(recipe, set=changes, to=tmp_path / "one")
     done = run_on_two(recipe, tmp_path / "two", changes)
     assert done.returncode == 0, done.stderr
-    assert_close_weights(tmp_path / "one", tmp_path / "two")
+    assert_close_weights(alone(micro_batch_size), tmp_path / "two")
 
 
 def test_a_run_resumed_on_two_processes_sees_the_same_samples(recipe: Path, tmp_path: Path) -> None:
@@ -105,13 +120,16 @@ def test_another_recipe_is_refused_by_one_process_for_all(recipe: Path, tmp_path
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_bfloat16_arithmetic_stays_near_float32(recipe: Path, tmp_path: Path, parallel: str) -> None:
-    changes = BASE | {"parallel": f'"{parallel}"'}
-    train(recipe, set=changes, to=tmp_path / "float32")
-    done = run_on_two(recipe, tmp_path / "bfloat16", changes | {"precision": '"bfloat16"'})
+def test_bfloat16_arithmetic_stays_near_float32(
+    recipe: Path, tmp_path: Path, alone: Callable[[str], Path], parallel: str
+) -> None:
+    changes = BASE | {"parallel": f'"{parallel}"', "precision": '"bfloat16"'}
+    done = run_on_two(recipe, tmp_path / "bfloat16", changes)
     assert done.returncode == 0, done.stderr
-    for name, tensor in weights(tmp_path / "float32").items():
-        torch.testing.assert_close(weights(tmp_path / "bfloat16")[name], tensor, rtol=0.1, atol=0.1)
+    float32, bfloat16 = weights(alone("6")), weights(tmp_path / "bfloat16")
+    assert any(not torch.equal(bfloat16[name], tensor) for name, tensor in float32.items())
+    for name, tensor in float32.items():
+        torch.testing.assert_close(bfloat16[name], tensor, rtol=0.1, atol=0.1)
 
 
 def test_a_model_cut_across_processes_is_measured_as_a_whole_one(recipe: Path, tmp_path: Path) -> None:
