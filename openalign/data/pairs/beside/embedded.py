@@ -1,0 +1,43 @@
+"""Captions in the image files of a folder, which are read where the user asks for them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from openalign.data.images.embedded import embedded_caption
+from openalign.data.pairs.file_images import read_image_file
+from openalign.errors import OpenAlignError
+from openalign.options import option
+
+EMBEDDED = "embedded"
+"""The text column that stands for the captions in the image files."""
+_SAMPLE = 32
+"""Images that are looked into where nobody asks for their captions."""
+_LONGEST_SHOWN = 60
+
+
+def embedded_captions(folder: Path, images: Sequence[str]) -> list[str | None]:
+    """The caption in each image file; None for none, also where a file cannot be read."""
+    return [_caption_in(folder / image) for image in images]
+
+
+def embedded_note(folder: Path, images: Sequence[str], where: str, **choice: str) -> list[str]:
+    """A note if some of the images hold captions, which `choice` takes; nothing if none of the sampled ones does."""
+    some = [images[len(images) * number // _SAMPLE] for number in range(_SAMPLE)] if len(images) > _SAMPLE else images
+    found = {image: caption for image in some if (caption := _caption_in(folder / image)) is not None}
+    if not found:
+        return []
+    first, caption = next(iter(found.items()))
+    shown = " ".join(caption.split())
+    shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
+    of = f"{len(found):,} of {len(some):,}{' sampled' if len(some) < len(images) else ''}"
+    return [
+        f"{where}: {of} images hold a caption in the file itself, the first: {first} ({shown!r}); "
+        f"{option(**choice, text_column=EMBEDDED)} takes these for the texts"
+    ]
+
+
+def _caption_in(file: Path) -> str | None:
+    try:
+        return embedded_caption(read_image_file(file))
+    except OpenAlignError:  # it is told when its pixels are read
+        return None
