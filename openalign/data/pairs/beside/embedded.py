@@ -12,18 +12,25 @@ EMBEDDED = "embedded"
 """The text column that stands for the captions in the image files."""
 _SAMPLE = 32
 """Images that are looked into where nobody asks for their captions."""
+_START_BYTES = 1 << 18
 _LONGEST_SHOWN = 60
 
 
 def embedded_captions(folder: Path, images: Sequence[str]) -> list[str | None]:
     """The caption in each image file; None for none, also where a file cannot be read."""
-    return [_caption_in(folder / image) for image in images]
+    captions: list[str | None] = []
+    for image in images:
+        try:
+            captions.append(embedded_caption(read_image_file(folder / image)))
+        except OpenAlignError:  # it is told when its pixels are read
+            captions.append(None)
+    return captions
 
 
 def embedded_note(folder: Path, images: Sequence[str], where: str, **choice: str) -> list[str]:
     """A note if some of the images hold captions, which `choice` takes; nothing if none of the sampled ones does."""
     some = [images[len(images) * number // _SAMPLE] for number in range(_SAMPLE)] if len(images) > _SAMPLE else images
-    found = {image: caption for image in some if (caption := _caption_in(folder / image)) is not None}
+    found = {image: caption for image in some if (caption := _caption_at_start(folder / image)) is not None}
     if not found:
         return []
     first, caption = next(iter(found.items()))
@@ -36,8 +43,10 @@ def embedded_note(folder: Path, images: Sequence[str], where: str, **choice: str
     ]
 
 
-def _caption_in(file: Path) -> str | None:
+def _caption_at_start(file: Path) -> str | None:
+    """The caption in the first bytes of a file, where most formats have it."""
     try:
-        return embedded_caption(read_image_file(file))
-    except OpenAlignError:  # it is told when its pixels are read
+        with file.open("rb") as stream:
+            return embedded_caption(stream.read(_START_BYTES))
+    except OSError:
         return None

@@ -4,7 +4,7 @@ So are published Indiana University's chest X-rays (`uid`), and exports of datab
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ _MOST_BESIDE = 20
 _MOST_BYTES = 256 << 20
 _ENOUGH = 0.5
 """Share of the keys of each table that the other one must have."""
+NameImages = Callable[[Sequence[str | None], Path], bool]
+"""Whether values, of a table in this file, name images that are there."""
 _ID = "id"
 _OF_IMAGES = ("image_id", "img_id", "imageid", "photo_id", "picture_id")
 """What the key of the other table is called in one of texts that have numbers of their own."""
@@ -64,12 +66,9 @@ class Partner:
         return table
 
 
-def partner_of(table: Path, names_none: Callable[[Path], bool], columns: Columns | None = None) -> Partner | None:
-    """The only table beside `table`, which names images, with texts for these; None if there is not one.
-
-    `names_none` tells of a table that it names no image that is there.
-    """
-    columns = _peeked(table) if columns is None else columns
+def partner_of(table: Path, are_images: NameImages) -> Partner | None:
+    """The only table beside `table`, which names images, with texts for these; None if there is not one."""
+    columns = _peeked(table)
     if table_suffix(table) is None or not _has_header(columns) or usual_name(list(columns), TEXT_NAMES) is not None:
         return None
     beside = [each for each in sorted(table.parent.iterdir()) if table_suffix(each) and each.name != table.name]
@@ -78,9 +77,24 @@ def partner_of(table: Path, names_none: Callable[[Path], bool], columns: Columns
     found = [
         partner
         for each in beside[:_MOST_BESIDE]
-        if each.name not in names and names_none(each) and (partner := _joinable(table, columns, each)) is not None
+        if each.name not in names and (partner := _joinable(table, columns, each, are_images)) is not None
     ]
     return found[0] if len(found) == 1 else None
+
+
+def why_not_joined(table: Path, naming: Sequence[Path]) -> str:
+    """What to do with a table that names no image, and has a column of one of `naming`, which do; "" if it has none."""
+    if table_suffix(table) is None or not _has_header(columns := _peeked(table)):
+        return ""
+    for other in naming:
+        others = _peeked(other) if table_suffix(other) and other.parent == table.parent else {}
+        if _has_header(others) and (shared := shared_columns(others, columns)):
+            names = ", ".join(f"`{theirs}`" for _, theirs in shared[:3])
+            return (
+                f"; its {names} may tell rows of {other.name}, which names images, but not surely: for these texts, "
+                "make one table of both"
+            )
+    return ""
 
 
 def shared_columns(columns: Columns, others: Columns) -> list[tuple[str, str]]:
@@ -94,23 +108,33 @@ def shared_columns(columns: Columns, others: Columns) -> list[tuple[str, str]]:
     return [(ours[name], theirs[name]) for name in ours if name in theirs]
 
 
-def _joinable(table: Path, columns: Columns, other: Path) -> Partner | None:
+def _joinable(table: Path, columns: Columns, other: Path, are_images: NameImages) -> Partner | None:
     others = _peeked(other)
     keys = shared_columns(columns, others) if _has_header(others) else []
     if len(keys) != 1 or not any(map(could_be_texts, (others[name] for name in others if name != keys[0][1]))):
         return None
     key, other_key = keys[0]
+    naming = [name for name in others if are_images(others[name], other)]
+    if naming and not (naming == [other_key] and _names_files(columns, key) and not _names_files(others, "")):
+        return None  # unless an id happens to be the number of an image, of which the first table tells the file
     try:
         if max(table.stat().st_size, other.stat().st_size) > _MOST_BYTES:
             return None
-        ours = _keys(read_raw_table(table, None, None, [])[key])
-        found = read_raw_table(other, None, None, [])
+        first, found = (read_raw_table(each, None, None, []) for each in (table, other))
+        if any(len(set(each.column_names)) < each.num_columns for each in (first, found)):
+            return None
+        ours = _keys(first[key])
         theirs = _keys(found[other_key])
     except (OSError, KeyError, OpenAlignError, pa.ArrowException):
         return None
     agree = [pc.mean(pc.is_in(pc.unique(one), two).cast(pa.int8())).as_py() or 0 for one, two in _both(ours, theirs)]
     is_key = _are_distinct(ours) or _are_distinct(theirs)
     return Partner(other, key, other_key, found) if is_key and min(agree) >= _ENOUGH else None
+
+
+def _names_files(columns: Columns, besides: str) -> bool:
+    """Whether a column other than `besides` has the names of image files."""
+    return any(is_image_file(value) for name, values in columns.items() if name != besides for value in values)
 
 
 def _both(ours: pa.Array, theirs: pa.Array) -> list[tuple[pa.Array, pa.Array]]:

@@ -83,7 +83,7 @@ class ClassFolders:
         levels, class_of = _classes(name, every, [part.relative_to(folder).as_posix() for part in local], options)
         _tell_texts(name, folder, every, files, {image.rpartition("/")[0] for image in class_of}, options, problems)
         images = sorted(class_of, key=lambda image: (by_number(class_of[image] or ""), image))
-        problems += embedded_note(folder, images, name, layout="images")
+        problems += embedded_note(folder, images, name, layout="images") if options.layout is None else []
         names, read_from = _names(name, {each for each in class_of.values() if each}, folder, problems)
         named = [names.get(class_of[image] or "") for image in images]
         texts = [None if each is None else in_words(each.replace("/", " ")) for each in named]

@@ -4,7 +4,6 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ from openalign.checksums import CHECKSUMS
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.class_names import tables_of_names
 from openalign.data.pairs.combine import combined
-from openalign.data.pairs.evidence.joined import partner_of
+from openalign.data.pairs.evidence.joined import partner_of, why_not_joined
 from openalign.data.pairs.evidence.peek import first_columns, is_image_file
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_each
@@ -52,7 +51,7 @@ class TableBeside:
         reasons = why_not(source, found)
         for file, partner in _partners(source, reasons).items():
             reasons[file] = ""
-            del reasons[partner]
+            reasons.pop(partner, None)
         tables = [file for file, reason in reasons.items() if not reason]
         if not tables:
             return None
@@ -72,8 +71,7 @@ class TableBeside:
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         tables = [part for part in parts if isinstance(part, Path)]
         named = _images_of(name, tables)
-        names_none = partial(_names_none, named=named)
-        partners = {table: found for table in tables if (found := partner_of(table, names_none)) is not None}
+        partners = {table: found for table in tables if (found := partner_of(table, named.are_named_by)) is not None}
         read, problems = pairs_of_each(tables, options, named, partners)
         apart = _why_not_together(name, read)
         if options.need_text and apart:
@@ -93,16 +91,11 @@ class TableBeside:
 def _partners(source: Source, reasons: Mapping[str, str]) -> dict[str, str]:
     """Tables that name images, each with the one beside it that has their texts."""
     assert isinstance(source.at, Path)
-    names_none = partial(_names_none, named=source.named_images)
     naming = [file for file, reason in reasons.items() if not reason or reason.startswith(NAMES_IMAGES)]
-    found = {file: partner_of(source.at / file, names_none) for file in naming}
+    found = {file: partner_of(source.at / file, source.named_images.are_named_by) for file in naming}
     return {
         file: partner.path.relative_to(source.at).as_posix() for file, partner in found.items() if partner is not None
     }
-
-
-def _names_none(table: Path, named: NamedImages) -> bool:
-    return why_not_read(table, named).startswith(NAMES_NONE)
 
 
 def _check_headers(name: str, read: Sequence[Pairs], problems: Sequence[str]) -> None:
@@ -195,7 +188,12 @@ def _stem(file: str) -> str:
 
 def why_not(source: Source, tables: Sequence[str]) -> dict[str, str]:
     """Why each of some `candidates` is not read, as the end of a sentence; "" if it names images and may give texts."""
-    return {file: why_not_read(Path(source.child(file)), source.named_images) for file in tables}
+    reasons = {file: why_not_read(Path(source.child(file)), source.named_images) for file in tables}
+    naming = [Path(source.child(file)) for file, reason in reasons.items() if not reason.startswith(NAMES_NONE)]
+    return {
+        file: reason + why_not_joined(Path(source.child(file)), naming) if reason.startswith(NAMES_NONE) else reason
+        for file, reason in reasons.items()
+    }
 
 
 def _images_of(source: str, tables: Sequence[Path]) -> NamedImages:
