@@ -17,7 +17,7 @@ def aircraft(folder: Path, *kinds: str) -> Path:
     images(folder, *(f"data/images/{each}.jpg" for each in IDS))
     names = {
         "variant": ("707-320", "Boeing 737-200", "DC-10", "Fokker 50"),
-        "family": ("707", "737", "DC-10", "Fokker 50"),
+        "family": ("Boeing 707", "Boeing 737", "DC-10", "Fokker 50"),
     }
     for kind in kinds:
         rows = [f"{each} {name}" for each, name in zip(IDS, names[kind], strict=True)]
