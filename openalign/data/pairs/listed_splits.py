@@ -4,6 +4,8 @@ Sources: the lists of Food-101, Flickr8k and FGVC-Aircraft, and `train_test_spli
 which an id of `images.txt` is followed by 1 in the training set, else by 0.
 """
 
+import os
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -42,9 +44,11 @@ def with_listed_splits(name: str, pairs: Pairs) -> Pairs:
     if not lists:
         return pairs
     split_of_image, used, note = _splits(NamedImages(top, files_below(top)), lists)
-    folder = pairs.images.folder.absolute()
-    known = {str(top.absolute() / image): split for image, split in split_of_image.items()}
-    found = [known.get(str(folder / (image or ""))) for image in pairs.table["image"].to_pylist()]
+    prefix = os.path.relpath(pairs.images.folder, top)
+    prefix = "" if prefix == "." else f"{prefix}/"
+    found = [
+        split_of_image.get(posixpath.normpath(prefix + (image or ""))) for image in pairs.table["image"].to_pylist()
+    ]
     told = [f"{name}: {note}"] if note else []
     if len({each for each in found if each}) > 1:
         pairs = replace(pairs, table=pairs.table.append_column(_COLUMN, pa.array(found, pa.string())))
@@ -75,7 +79,7 @@ def _splits(named: NamedImages, lists: Sequence[str]) -> tuple[dict[str, str], l
         for image, split in _images_in(named.folder / file, named).items():
             used.setdefault(file, split)
             if splits.setdefault(image, split) != split:
-                other = next(each for each, its in used.items() if its == splits[image])
+                other = next((each for each, its in used.items() if its == splits[image]), file)
                 return {}, [], f"{other} and {file} both name {image}, so that they tell no splits"
     return splits, list(used), ""
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from openalign.data.files.json_files import check_file
 from openalign.data.images.embedded import embedded_caption
-from openalign.data.pairs.file_images import read_image_file
+from openalign.data.images.read import MOST_IMAGE_BYTES
 from openalign.errors import OpenAlignError
 from openalign.options import option
 
@@ -21,8 +22,9 @@ def embedded_captions(folder: Path, images: Sequence[str]) -> list[str | None]:
     captions: list[str | None] = []
     for image in images:
         try:
-            captions.append(embedded_caption(read_image_file(folder / image)))
-        except OpenAlignError:  # it is told when its pixels are read
+            check_file(folder / image, MOST_IMAGE_BYTES)
+            captions.append(embedded_caption((folder / image).read_bytes()))
+        except (OSError, OpenAlignError):  # it is told when its pixels are read
             captions.append(None)
     return captions
 

@@ -72,7 +72,7 @@ class ClassFolders:
         texts = [file for file in source.beside.alone if tops and not file.startswith(tops) and file not in known]
         if texts:
             message = f"{source.name}: {len(texts):,} text files are of no single image, the first: {texts[0]}"
-            problems.append(LeftOut(Kind.FILE_NOT_USED, message, len(texts)))
+            problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(texts)))
         return Finding(why, source.parts(splits), problems, gives_texts=False)
 
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
