@@ -39,14 +39,14 @@ def why_not_read(table: Path, named: NamedImages) -> str:
     others = {name: values for name, values in columns.items() if name and name not in taken}
     if "" in naming or any(
         map(could_be_texts, others.values())
-    ):  # names anywhere in JSON: of its form nothing is known
+    ):  # "": anywhere in JSON, of whose form nothing is known
         return ""
     if classes_in(list(columns), list(columns.values())) or _are_named_labels(others, table):
         return ""
     if (label := _column_of_ids(others)) is not None:
         some = _some([each for each in others[label] if each])
         return (
-            f"names images that are there, but has only ids of classes, in `{label}` ({some}), and no file names them; "
+            f"{NAMES_IMAGES}, but has only ids of classes, in `{label}` ({some}), and no file names them; "
             "classes.csv beside it or in the folder above, with an id and a name in each row, would"
         )
     return f"{NAMES_IMAGES}, but has no texts: {_shown(others) or 'it has no other columns'}"

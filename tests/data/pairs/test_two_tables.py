@@ -100,3 +100,14 @@ def test_a_table_with_texts_is_joined_with_nothing(tmp_path: Path) -> None:
     write(tmp_path / "list.csv", "id,file,caption", "1,a.jpg,one", "2,b.jpg,two")
     write(tmp_path / "prices.csv", "id,shop name", "1,corner shop", "2,market hall")
     assert pairs_in(tmp_path) == [("a.jpg", "one"), ("b.jpg", "two")]
+
+
+def test_texts_of_all_splits_are_joined_with_the_images_of_each(tmp_path: Path) -> None:
+    images(tmp_path, *(f"img/{letter}.jpg" for letter in "abcdef"))
+    write(tmp_path / "train.csv", "key,file", "k1,img/a.jpg", "k2,img/b.jpg", "k3,img/c.jpg", "k4,img/d.jpg")
+    write(tmp_path / "test.csv", "key,file", "k5,img/e.jpg", "k6,img/f.jpg")
+    write(tmp_path / "captions.csv", "key,caption", *(f"k{number},text {number}" for number in range(6, 0, -1)))
+    test = open_pairs(tmp_path, split="test")
+    assert test.texts() == ["text 5", "text 6"]
+    assert counted(test.problems) == {}
+    assert open_pairs(tmp_path, split="train").texts() == [f"text {number}" for number in (1, 2, 3, 4)]

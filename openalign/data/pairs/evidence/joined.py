@@ -24,8 +24,8 @@ from openalign.errors import OpenAlignError
 _MOST_BESIDE = 20
 """Tables in a folder that are compared with one that names images."""
 _MOST_BYTES = 256 << 20
-_ENOUGH = 0.5
-"""Share of the keys of each table that the other one must have."""
+_ENOUGH, _NEARLY_ALL = 0.5, 0.9
+"""Share of the keys of each table that the other one must have; of those of a split in a table of all splits."""
 NameImages = Callable[[Sequence[str | None], Path], bool]
 """Whether values, of a table in this file, name images that are there."""
 _ID = "id"
@@ -42,6 +42,8 @@ class Partner:
     """The column of both, as the table of the images calls it."""
     other_key: str
     table: pa.Table
+    is_of_all: bool
+    """Whether it has the texts of all splits, and the other table is of one."""
 
     @property
     def shown(self) -> str:
@@ -51,7 +53,8 @@ class Partner:
     def joined(self, table: pa.Table, problems: list[str]) -> pa.Table:
         """The table of the images with the columns of this one; lists of texts, where several rows are of an image."""
         ours, theirs = _keys(table[self.key]), _keys(self.table[self.other_key])
-        if lost := np.flatnonzero(~pc.is_in(theirs, ours).to_numpy(zero_copy_only=False)).tolist():
+        lost = np.flatnonzero(~pc.is_in(theirs, ours).to_numpy(zero_copy_only=False)).tolist()
+        if lost and not self.is_of_all:
             first = f"row {lost[0] + 1} ({self.other_key} {theirs[lost[0]].as_py()})"
             message = f"{self.path}: {len(lost):,} rows are of images that no table names, the first: {first}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(lost)))
@@ -127,9 +130,12 @@ def _joinable(table: Path, columns: Columns, other: Path, are_images: NameImages
         theirs = _keys(found[other_key])
     except (OSError, KeyError, OpenAlignError, pa.ArrowException):
         return None
-    agree = [pc.mean(pc.is_in(pc.unique(one), two).cast(pa.int8())).as_py() or 0 for one, two in _both(ours, theirs)]
+    is_of_all = bool(split_of(table.name)) and not split_of(other.name)
+    agree = (
+        _share(ours, theirs) >= _NEARLY_ALL if is_of_all else min(_share(ours, theirs), _share(theirs, ours)) >= _ENOUGH
+    )
     is_key = _are_distinct(ours) or _are_distinct(theirs)
-    return Partner(other, key, other_key, found) if is_key and min(agree) >= _ENOUGH else None
+    return Partner(other, key, other_key, found, is_of_all) if is_key and agree else None
 
 
 def _names_files(columns: Columns, besides: str) -> bool:
@@ -137,8 +143,9 @@ def _names_files(columns: Columns, besides: str) -> bool:
     return any(is_image_file(value) for name, values in columns.items() if name != besides for value in values)
 
 
-def _both(ours: pa.Array, theirs: pa.Array) -> list[tuple[pa.Array, pa.Array]]:
-    return [(ours, theirs), (theirs, ours)]
+def _share(some: pa.Array, others: pa.Array) -> float:
+    """The share of the keys of a table that another one has."""
+    return float(pc.mean(pc.is_in(pc.unique(some.drop_null()), others).cast(pa.int8())).as_py() or 0)
 
 
 def _peeked(table: Path) -> Columns:
