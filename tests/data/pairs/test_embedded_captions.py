@@ -53,6 +53,8 @@ def test_folders_that_could_be_classes_tell_of_them_as_well(tmp_path: Path) -> N
     with typed_options():
         told = open_pairs(tmp_path).problems
     assert any("--layout images --text-column embedded takes these" in each for each in told)
+    with typed_options(), pytest.raises(OpenAlignError, match="add --layout images"):
+        open_pairs(tmp_path, text_column="embedded")
     pairs = open_pairs(tmp_path, layout="images", text_column="embedded")
     assert pairs.texts() == ["Paris in spring", "Rome in spring"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.beside.embedded import embedded_note
+from openalign.data.pairs.beside.embedded import EMBEDDED, embedded_note
 from openalign.data.pairs.beside.fields import read_fields
 from openalign.data.pairs.beside.maps import without_maps
 from openalign.data.pairs.beside.texts import texts_beside
@@ -106,6 +106,10 @@ def _classes(
     Raises `OpenAlignError` if the text column is none of folders, or no image has so many.
     """
     column = options.text_column
+    if column == EMBEDDED:
+        raise OpenAlignError(
+            f"{source} is read as a folder for each class: add {option(layout='images')} for the captions in its files"
+        )
     if column is not None and column not in ("text", "label") and not is_column_of_folders(column):
         raise OpenAlignError(
             f"{source} has no texts {column!r}: they are the names of folders. `folders` takes all of those of an "
