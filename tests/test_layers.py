@@ -45,6 +45,7 @@ ROOMS = {
         "class_names",
         "evidence",
         "file_images named_images",
+        "listed_splits not_read",
         "class_levels",
         "named_rows",
         "combine",

@@ -11,7 +11,10 @@ from openalign.progress import list_notes, say, warn
 
 MUCH = 0.1
 """A larger share of the data that is left out is told in colour."""
-_NEVER_DATA = (Kind.HIDDEN, Kind.FILE_NOT_USED, Kind.MEMBER_NOT_USED, Kind.METADATA_NOT_READ, Kind.EXTRA_IMAGE)
+_NEVER_DATA = (
+    *(Kind.HIDDEN, Kind.FILE_NOT_USED, Kind.MEMBER_NOT_USED, Kind.METADATA_NOT_READ),
+    *(Kind.EXTRA_IMAGE, Kind.FURTHER_FRAME),
+)
 """Kinds of which no row or image would have been read: they do not count as a share of the data."""
 _SHOWN = 3
 """Messages of a kind that are logged."""

@@ -43,6 +43,8 @@ class Kind(StrEnum):
     LABEL_WITHOUT_NAME = "labels that no class name belongs to"
 
 
+ALLOWED = (Kind.HIDDEN, Kind.FURTHER_FRAME)
+"""Kinds that `--strict` allows: files that other programs put there, and frames of images of which one is read."""
 MOST_SINGLE = 20
 """Messages on single things of a kind that one file gets; one more says how many others there are."""
 
@@ -90,8 +92,8 @@ def counted(problems: Iterable[str]) -> dict[str, int]:
 
 
 def refuse_left_out(name: str, problems: Iterable[str]) -> None:
-    """Raise `OpenAlignError` if anything was left out but files that other programs put there, for `--strict`."""
-    lost = [problem for problem in problems if isinstance(problem, LeftOut) and problem.kind != Kind.HIDDEN]
+    """Raise `OpenAlignError` if anything was left out that `--strict` forbids: all but `ALLOWED`."""
+    lost = [problem for problem in problems if isinstance(problem, LeftOut) and problem.kind not in ALLOWED]
     if lost:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in counted(lost).items())
         raise OpenAlignError(

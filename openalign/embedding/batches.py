@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openalign.data.images.decode import decode, encode_jpeg, shrink
+from openalign.data.images.frames import frames_in
 from openalign.data.images.photo import photo_facts
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
@@ -34,10 +35,17 @@ class _Prepared:
     """Its name in messages."""
     row: Embedded
     pixels: Pixels
+    frames: int
+    """Pages or frames in it, of which the first is embedded."""
 
 
-def embedded_batches(planned: Planned, model: DualEncoder, making: Making) -> Iterator[list[Embedded | LeftOut]]:
-    """All images of a partition in order, in batches; a message in place of each image that is left out."""
+def embedded_batches(
+    planned: Planned, model: DualEncoder, making: Making, frames: dict[str, int]
+) -> Iterator[list[Embedded | LeftOut]]:
+    """All images of a partition in order, in batches; a message in place of each image that is left out.
+
+    `frames` gets the number of pages or frames of each image that has several, by its name in messages.
+    """
     rows = range(len(planned))
     pending: deque[list[Future[_Prepared | LeftOut]]] = deque()
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -45,9 +53,9 @@ def embedded_batches(planned: Planned, model: DualEncoder, making: Making) -> It
             batch = rows[start : start + BATCH]
             pending.append([threads.submit(_prepare, planned, row, model, making.thumbnails) for row in batch])
             if len(pending) > 1:
-                yield _embedded([future.result() for future in pending.popleft()], model, making)
+                yield _embedded([future.result() for future in pending.popleft()], model, making, frames)
         while pending:
-            yield _embedded([future.result() for future in pending.popleft()], model, making)
+            yield _embedded([future.result() for future in pending.popleft()], model, making, frames)
 
 
 def _prepare(planned: Planned, row: int, model: DualEncoder, thumbnails: bool) -> _Prepared | LeftOut:
@@ -83,7 +91,7 @@ def _prepare(planned: Planned, row: int, model: DualEncoder, thumbnails: bool) -
         fields=fields_of(pairs.table.slice(row, 1).select(further_columns(pairs.table)))[0],
         thumbnail=thumbnail,
     )
-    return _Prepared(name, made, pixels)
+    return _Prepared(name, made, pixels, frames_in(data))
 
 
 def _cell(pairs: Pairs, column: str, row: int) -> str | None:
@@ -91,9 +99,12 @@ def _cell(pairs: Pairs, column: str, row: int) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _embedded(items: Sequence[_Prepared | LeftOut], model: DualEncoder, making: Making) -> list[Embedded | LeftOut]:
+def _embedded(
+    items: Sequence[_Prepared | LeftOut], model: DualEncoder, making: Making, frames: dict[str, int]
+) -> list[Embedded | LeftOut]:
     """The same items with their vectors; those whose vector is not finite are left out."""
     readable = [item for item in items if isinstance(item, _Prepared)]
+    frames |= {item.row.key: item.frames for item in readable if item.frames > 1}
     if not readable:
         return [item for item in items if isinstance(item, LeftOut)]
     try:

@@ -11,6 +11,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from openalign.checksums import checksum_of
+from openalign.data.images.frames import further_frames
 from openalign.data.left_out import Kind, LeftOut, as_json, listing
 from openalign.embedding.batches import embedded_batches
 from openalign.embedding.columns import Embedded, parquet_writer, schema_of, table_of
@@ -57,9 +58,10 @@ def _write(path: Path, planned: Planned, making: Making, model: DualEncoder) -> 
     schema = schema_of(model.width, thumbnails=making.thumbnails, texts=making.texts)
     problems: list[str] = []
     waiting: list[Embedded] = []
+    frames: dict[str, int] = {}
     rows = 0
     with parquet_writer(path, schema) as writer, listing(problems, planned.pairs.name) as found:
-        for batch in embedded_batches(planned, model, making):
+        for batch in embedded_batches(planned, model, making, frames):
             for item in batch:
                 if isinstance(item, LeftOut):
                     found.add(Kind.IMAGE_NOT_READ, item)
@@ -71,7 +73,7 @@ def _write(path: Path, planned: Planned, making: Making, model: DualEncoder) -> 
                 waiting.clear()
         if waiting:
             writer.write_table(table_of(waiting, schema))
-    return rows + len(waiting), problems
+    return rows + len(waiting), [*problems, *further_frames(frames, planned.pairs.name)]
 
 
 def record_file(folder: Path, name: str) -> Path:

@@ -1,7 +1,7 @@
 """What some images and texts of a data set are like: sizes, languages, examples."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from openalign.data.images.decode import decode, encode_jpeg
-from openalign.data.images.header import frames_in, read_header
+from openalign.data.images.frames import frames_in, further_frames
+from openalign.data.images.header import read_header
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.pairs import Pairs
 from openalign.errors import OpenAlignError
@@ -86,7 +87,7 @@ def sample_images(pairs: Pairs) -> Sampled:
             header = read_header(data)
             found.append((header.format, header.width, header.height, len(data)))
             if (number := frames_in(data)) > 1:
-                frames[str(pairs.table["image"][row].as_py()) if pairs.image_key else pairs.row_name(row)] = number
+                frames[pairs.image_name(row)] = number
         except OpenAlignError as error:
             name = pairs.row_name(row)
             unread.append(str(error) if name in str(error) else f"{name}: {error}")
@@ -95,20 +96,11 @@ def sample_images(pairs: Pairs) -> Sampled:
         problems = [LeftOut(Kind.IMAGE_NOT_READ, message) for message in unread]
     elif unread:
         notes.append(f"{len(unread):,} of {len(rows):,} sampled images cannot be read, the first: {unread[0]}")
-    if frames:
-        told = _of_frames(frames, pairs.name, "" if len(rows) == len(pairs) else f" of {len(rows):,} sampled rows")
-        (problems if len(rows) == len(pairs) else notes).append(told if len(rows) == len(pairs) else str(told))
+    if len(rows) == len(pairs):
+        problems += further_frames(frames, pairs.name)
+    else:
+        notes += map(str, further_frames(frames, pairs.name, f" of {len(rows):,} sampled rows"))
     return Sampled(_sizes(found), _examples(pairs, rows or evenly(len(pairs), _EXAMPLES)), problems, notes)
-
-
-def _of_frames(frames: Mapping[str, int], where: str, of: str) -> LeftOut:
-    """A message on images of which one page or frame is read, given the number of all of each."""
-    first, number = next(iter(frames.items()))
-    message = (
-        f"{where}: {len(frames):,} images{of} have several pages or frames, of which the first is read, 1 of "
-        f"{number:,} in the first such image: {first}"
-    )
-    return LeftOut(Kind.FURTHER_FRAME, message, sum(frames.values()) - len(frames))
 
 
 def _sizes(found: Sequence[tuple[str, int, int, int]]) -> Sizes | None:

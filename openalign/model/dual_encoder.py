@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.images.decode import resize
+from openalign.data.images.frames import frames_in, further_frames
 from openalign.data.images.read import ImageInput
 from openalign.data.left_out import Kind, LeftOut
 from openalign.errors import OpenAlignError
@@ -140,12 +141,18 @@ def embed_pairs_images(
     """Embed the images of `pairs`, except those that cannot be read.
 
     Returns:
-        The embeddings (M, D), the row of each (M,), and a message for each image that was left out.
+        The embeddings (M, D), the row of each (M,), and a message for each image that was left out, and for all further
+        pages and frames.
     """
+    frames: dict[int, int] = {}
 
     def prepare(row: int) -> Pixels | str:
         try:
-            return model.prepare(pairs.image_bytes(row))
+            data = pairs.image_bytes(row)
+            pixels = model.prepare(data)
+            if (number := frames_in(data)) > 1:
+                frames[row] = number
+            return pixels
         except OpenAlignError as error:
             message, name = str(error), pairs.row_name(row)
             return message if name in message else f"{name}: {message}"
@@ -162,6 +169,7 @@ def embed_pairs_images(
                 vectors.append(model.embed_prepared(np.stack([item for _, item in readable])))
                 kept.extend(row for row, _ in readable)
             start += len(prepared)
+    problems += further_frames({pairs.image_name(row): frames[row] for row in sorted(frames)}, pairs.name)
     out_MD = np.concatenate(vectors) if vectors else np.empty((0, model.width), np.float32)
     return out_MD, np.array(kept, dtype=np.int64), problems
 

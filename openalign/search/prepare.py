@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from openalign.data.images.decode import decode, encode_jpeg, shrink
+from openalign.data.images.frames import frames_in
 from openalign.data.images.photo import photo_facts
 from openalign.data.left_out import Kind, LeftOut
 from openalign.errors import OpenAlignError
@@ -62,6 +63,8 @@ class Prepared:
     thumbnail: bytes
     sketch: Sketch | None
     pixels: Pixels
+    frames: int = 1
+    """Pages or frames in it, of which the first is shown."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,8 @@ def _prepare(source: SourceListing, row: int, listed: Listed, model: DualEncoder
         taken = (photo.date, photo.latitude, photo.longitude)
         facts = Facts(pixels.shape[1], pixels.shape[0], len(data), *taken)
         thumbnail = encode_jpeg(shrink(pixels, THUMBNAIL_SIDE), THUMBNAIL_QUALITY)
-        return Prepared(listed, where, digest, facts, thumbnail, sketch_of(thumbnail), model.prepare(pixels))
+        sketch, frames = sketch_of(thumbnail), frames_in(data)
+        return Prepared(listed, where, digest, facts, thumbnail, sketch, model.prepare(pixels), frames)
     except OpenAlignError as error:
         message = str(error)
         return Unreadable(listed, LeftOut(Kind.IMAGE_NOT_READ, message if where in message else f"{where}: {message}"))

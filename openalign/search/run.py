@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.data.announce import tell_left_out
+from openalign.data.images.frames import further_frames
 from openalign.data.left_out import Kind, LeftOut, counted, refuse_left_out
 from openalign.data.pairs.pairs import Pairs
 from openalign.embedding.sources import permanent_name
@@ -70,6 +71,7 @@ class Run:
         self._new: dict[bytes, tuple[Prepared, list[Listed]]] = {}
         self._names: list[tuple[Listed, int]] = []
         self._unread: list[Unreadable] = []
+        self._frames: dict[str, int] = {}
         self._seen: Counter[int] = Counter()
         if self._strict:
             self._refuse([problem for source in sources for problem in source.problems])
@@ -79,7 +81,7 @@ class Run:
                 running.advance(item.count if isinstance(item, Unchanged) else 1)
             self._write_new()
             self._write_names()
-        problems = [*(each for source in sources for each in source.problems), *(u.problem for u in self._unread)]
+        problems = [*(each for source in sources for each in source.problems), *self._lost_images()]
         if self._strict:
             self._refuse(problems)
         if not self._seen.total():
@@ -96,6 +98,8 @@ class Run:
             self._seen[item.source] += item.count
             return
         if isinstance(item, Prepared):
+            if item.frames > 1:
+                self._frames[item.where] = item.frames
             if item.digest in self._new:
                 self._new[item.digest][1].append(item.listed)
             elif (image := self._place.known(item.digest)) is not None:  # since it was read
@@ -213,7 +217,7 @@ class Run:
     def _tell(self, removed: int) -> None:
         meta = self._place.writer.meta
         names = sum(self._seen.values())
-        told = [names - meta.images, removed, [each.problem for each in self._unread]]
+        told = [names - meta.images, removed, self._lost_images()]
         if told == self._told:  # as by the last look at the sources
             return
         self._told = told
@@ -221,7 +225,14 @@ class Run:
             say(f"{names - meta.images:,} images are byte for byte equal to others and share their rows")
         if removed:
             say(f"{removed:,} images are no longer in the sources and were removed")
-        tell_left_out([each.problem for each in self._unread], meta.images)
+        tell_left_out(self._lost_images(), meta.images)
+
+    def _lost_images(self) -> list[str]:
+        """Messages on images that could not be read, and on the further frames of those that were."""
+        return [
+            *(each.problem for each in self._unread),
+            *further_frames(self._frames, ", ".join(map(str, self._paths))),
+        ]
 
     def _refuse(self, problems: Sequence[str]) -> None:
         refuse_left_out(", ".join(map(str, self._paths)), problems)

@@ -446,3 +446,12 @@ def test_nothing_is_written_into_a_folder_that_is_read(tmp_path: Path) -> None:
     with pytest.raises(OpenAlignError, match="lie in one another"):
         run([tmp_path / "in"], tmp_path / "in" / "out")
     assert not (tmp_path / "in" / "out").exists()
+
+
+def test_images_with_several_frames_are_counted(tmp_path: Path) -> None:
+    frames = [drawing(number) for number in (1, 2, 3)]
+    (tmp_path / "in").mkdir()
+    frames[0].save(tmp_path / "in" / "moving.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "in" / "moving.txt").write_text("three drawings that move")
+    report = run([tmp_path / "in"], tmp_path / "out")
+    assert report["problems"]["lost"] == {"further pages or frames of images": 2}

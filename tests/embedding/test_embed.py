@@ -406,3 +406,12 @@ def test_a_hub_name_and_a_relative_folder_are_found_again(photos, model, tmp_pat
     assert (made.model, made.model_name) == (str(tmp_path / "mine"), "mine")
     assert made.sources == [str(photos)]
     assert Path("vectors", "manifest.json").exists()
+
+
+def test_further_frames_are_counted_in_the_manifest(photos, model, tmp_path):
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "green", "blue")]
+    for name in ("moving.webp", "scan.tif"):
+        frames[0].save(photos / name, save_all=True, append_images=frames[1:])
+    made = embedded(photos, model, tmp_path / "vectors", strict=True)
+    assert made.lost == {"further pages or frames of images": 4}
+    assert made.rows == 42

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from openalign.data.pairs.open import open_pairs
 from openalign.errors import OpenAlignError
@@ -47,3 +48,14 @@ def test_a_wrong_option_is_answered_with_the_valid_ones(encoder, table, options,
 def test_data_whose_images_are_all_unreadable_is_an_error(encoder, table):
     with pytest.raises(OpenAlignError, match=r"none of its 2 images could be read.*nowhere-1\.png"):
         evaluate(encoder, table("file,text", "nowhere-1.png,one", "nowhere-2.png,two"))
+
+
+def test_further_frames_of_the_images_are_counted_and_strict_allows_them(encoder, table):
+    data = table("file,text", "red.png,a red thing", "blue.png,a blue thing", "moving.gif,two things")
+    first = Image.new("RGB", (20, 20), "red")
+    first.save(data.parent / "moving.gif", save_all=True, append_images=[Image.new("RGB", (20, 20), "blue")] * 3)
+    first.save(data.parent / "red.png", save_all=True, append_images=[Image.new("RGB", (20, 20), "white")])
+    report = evaluate(encoder, data, strict=True)
+    frames = Image.open(data.parent / "moving.gif").n_frames
+    assert report["lost"] == {"further pages or frames of images": frames - 1 + 1}
+    assert any("of which the first is read" in problem for problem in report["problems"])

@@ -154,3 +154,10 @@ def test_meta_names_the_model_and_the_sources(index, photos, tmp_path):
         "read_as": ["images with caption files, 8 rows (image: path, text: the .txt file beside each image)"],
     }  # fmt: skip
     assert {name: meta[name] for name in expected} == expected
+
+
+def test_further_pages_of_new_images_are_counted(photos, tmp_path, paint_encoder):
+    pages = [Image.new("RGB", (60, 40), colour) for colour in ("red", "green", "blue")]
+    pages[0].save(photos / "scan.tiff", save_all=True, append_images=pages[1:])
+    index = Index.build([photos], model=paint_encoder, to=tmp_path / "photos.index", strict=True)
+    assert index.store.meta.lost == {"further pages or frames of images": 2}

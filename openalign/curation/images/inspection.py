@@ -35,6 +35,7 @@ INSPECTED = pa.schema(
         ("hash", pa.int64()),  # the 64 bits as a signed number, which every engine can read
         ("thumbnail", pa.binary()),
         ("colours", pa.binary()),
+        ("frames", pa.int32()),  # pages or frames, of which the first is looked at
         ("stored_in", pa.string()),  # the file with the JPEG to keep, beside this one; null: none
         ("stored_at", pa.int64()),
         ("stored_size", pa.int64()),
@@ -137,4 +138,4 @@ def _inspect(location: str, wanted: bool, seconds: float, storage: StorageSettin
     return inspect_image(parse_location(location).read(), wanted, seconds, storage)
 
 
-_MEASURED = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours")
+_MEASURED = ("problem", "format", "width", "height", "sha256", "hash", "thumbnail", "colours", "frames")

@@ -14,6 +14,7 @@ from openalign.curation.images.fingerprint import perceptual_hash, thumbnails
 from openalign.curation.images.settings import StorageSettings
 from openalign.curation.isolation.time_limit import call_with_time_limit
 from openalign.data.images.decode import decode
+from openalign.data.images.frames import frames_in
 from openalign.data.images.header import ImageError, read_header
 from openalign.data.images.stored_jpeg import is_stored_unchanged, stored_jpeg
 
@@ -37,6 +38,7 @@ class Inspection:
     hash: int | None = None
     thumbnail: bytes | None = None
     colours: bytes | None = None
+    frames: int | None = None
     stored: bytes | None = None
 
 
@@ -86,5 +88,6 @@ def inspect_here(data: bytes, wanted: bool, storage: StorageSettings) -> Inspect
         hash=int(np.uint64(perceptual_hash(grey)).astype(np.int64)),
         thumbnail=grey.tobytes(),
         colours=colours.tobytes(),
+        frames=frames_in(data),
         stored=stored,
     )

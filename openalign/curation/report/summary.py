@@ -17,6 +17,7 @@ from openalign.curation.report.truth import score_rules
 from openalign.curation.rules.rule import Rule
 from openalign.curation.rules.table import RULES
 from openalign.curation.sources.extract import Extracted
+from openalign.data.images.frames import further_frames
 from openalign.data.left_out import counted
 from openalign.data.pairs.pairs import Pairs
 
@@ -58,7 +59,8 @@ def summarise(curated: Curated, run: dict[str, Any], truth: Path | None) -> dict
     images = _only_row(
         fetch, inspected.agg(judged=_.count(), readable=_.problem.isnull().sum(), unexpected=unexpected.sum())
     )
-    problems = [*curated.problems, *(_unexpected(fetch, inspected) if images.pop("unexpected") else ())]
+    unexpected_ones = _unexpected(fetch, inspected) if images.pop("unexpected") else ()
+    problems = [*curated.problems, *unexpected_ones, *_further_frames(fetch, inspected)]
     report = {
         "pairs": {"occurrences": curated.engine.count(curated.extracted.occurrences)}
         | {name: counts[name] for name in ("pairs", "kept", "dropped", "images", "texts")},
@@ -106,6 +108,12 @@ def _unexpected(fetch: Fetch, inspected: ir.Table) -> list[str]:
     """A line for each image on which openalign or a library failed with an error that it does not expect."""
     failed = inspected.filter(inspected.problem.startswith(UNEXPECTED)).select("image", "problem").order_by("image")
     return [Problem(row["problem"]).of(row["image"]) for row in fetch(failed)]
+
+
+def _further_frames(fetch: Fetch, inspected: ir.Table) -> list[str]:
+    """A message on the images of which only the first page or frame was looked at."""
+    several = inspected.filter(inspected.frames > 1).select("image", "frames").order_by("image")
+    return further_frames({row["image"]: row["frames"] for row in fetch(several)}, "images that were inspected")
 
 
 def _rule_numbers(curated: Curated, counts: dict[str, int], scores: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -34,9 +34,9 @@ def add_text_passes(corpus: Corpus, rules: Sequence[Rule]) -> Corpus:
 def add_inspected(corpus: Corpus, inspected: ir.Table) -> Corpus:
     """The corpus with the columns of `inspection.INSPECTED` and `inspected`: whether there is a row for the image.
 
-    Fingerprints are left out: most bytes of a row, which few rules read.
+    Fingerprints, most bytes of a row, which few rules read, and `frames`, which none reads, are left out.
     """
-    measured = [name for name in inspected.columns if name not in FINGERPRINT_COLUMNS]
+    measured = [name for name in inspected.columns if name not in (*FINGERPRINT_COLUMNS, "frames")]
     joined = corpus.pairs.left_join(inspected.select(measured).mutate(inspected=True), "image").drop("image_right")
     return replace(corpus, pairs=joined.mutate(inspected=joined.inspected.fill_null(False)))
 

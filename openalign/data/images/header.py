@@ -24,10 +24,6 @@ TOO_MANY_PIXELS = f"more than {MAX_PIXELS // 10**6} million pixels"
 
 Image.init()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # problems of an image are reported as `ImageError` only
-_WITH_FRAMES = ("tiff", "gif", "png", "webp", "avif", "heic")
-_MOST_PAGES = 10_000
-_SUBFILE_TYPE = 254
-"""The tag of a TIFF whose lowest bit marks a smaller version of another page, as thumbnails and pyramids are."""
 _HEIF = "HEIF"
 """Pillow's name for what its plugin `pillow_heif` opens."""
 _PILLOW_FORMATS = [name for each in FORMATS for name in each.pillow if name in Image.OPEN and name != _HEIF]
@@ -70,32 +66,6 @@ def read_header(data: bytes) -> ImageHeader:
     if width < 1 or height < 1:
         raise ImageError(f"{known.shown} without pixels")
     return ImageHeader(known.name, width, height)
-
-
-def frames_in(data: bytes) -> int:
-    """The number of pages of a TIFF or of frames of an animation, of which the first is decoded; 1 for anything else.
-
-    Pages that are smaller versions of others are none. Of damaged bytes it is the number up to the damage.
-    """
-    known = format_of(data)
-    if known is None or known.name not in _WITH_FRAMES or not known.is_decoded:
-        return 1
-    try:
-        with open_with_pillow(data) as image, without_warnings():
-            return _pages_in(image) if known.name == "tiff" else int(getattr(image, "n_frames", 1))
-    except Exception:  # Pillow's plugins raise most of the built-in exceptions on damaged bytes
-        return 1
-
-
-def _pages_in(image: Image.Image) -> int:
-    pages = 0
-    for number in range(_MOST_PAGES):
-        try:
-            image.seek(number)
-        except Exception:  # EOFError after the last one, others where the next is damaged
-            break
-        pages += not int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & 1  # type: ignore[attr-defined]
-    return max(pages, 1)
 
 
 def open_with_pillow(data: bytes) -> Image.Image:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from openalign.data.images.decode import decode, resize
+from openalign.data.images.frames import frames_in
 from openalign.data.loading.draws import crops_of_step, word_keys_of_step
 from openalign.data.loading.image_cache import ImageCache
 from openalign.data.loading.order import samples_of_step
@@ -61,6 +62,8 @@ class Batch:
     """int64, equal for equal texts, compared before words are dropped."""
     problems: list[str] = field(default_factory=list)
     """A message for each image that could not be read, every time it is drawn."""
+    frames: dict[str, int] = field(default_factory=dict)
+    """The number of pages or frames of each image that has several, of which the first was taken, as it is decoded."""
     disk_s: float = 0.0
     """Seconds the worker spent reading."""
     decode_s: float = 0.0
@@ -231,6 +234,8 @@ class _Batches(Dataset["Batch | OpenAlignError"]):
             return kept
         try:
             image = resize(decode(data, min_side=side), side, side)
+            if (frames := frames_in(data)) > 1:
+                batch.frames[self._pairs.image_name(row)] = frames
         except OpenAlignError as error:
             raise OpenAlignError(f"{self._pairs.row_name(row)}: {error}") from None
         finally:

@@ -10,6 +10,7 @@ from typing import Any
 
 from openalign.data.files.charset import decode_detected
 from openalign.data.images.formats import is_image_name
+from openalign.data.split_names import split_of
 from openalign.errors import OpenAlignError
 
 _ID = re.compile(r"n\d{8}|[\d\W_]+|[0-9a-f]{16,}", re.IGNORECASE)
@@ -23,6 +24,10 @@ _STEMS = (
 )
 _OF_CLASSES = re.compile(r"class|label|categor")
 _IS_MAP = re.compile(r"map|name|desc|dict|index|(?:\b|_)(?:to|2|id|idx)(?:\b|_)")
+_OF_A_SET = re.compile(r"(?:categories|classes|class_names|classnames)[-_.\s]?\w+")
+"""`categories_places365`, `classes_food101`."""
+_INITIAL = re.compile(r"/(\w)/(?=\1)")
+"""The start of `/b/bakery/shop`, as Places and SUN write the names of scenes."""
 _SUFFIXES = (".txt", ".names", ".csv", ".tsv", ".json", ".pbtxt")
 _ITEM = re.compile(r"\{[^{}]*\}")
 """An item of TensorFlow's label map, with a number and a name."""
@@ -148,7 +153,9 @@ def _tables_in(folder: Path) -> list[Path]:
 
 def _may_name_classes(stem: str) -> bool:
     """Whether a file is called `classes`, or `label_num_to_disease_map` or the like."""
-    return stem in _STEMS or bool(_OF_CLASSES.search(stem) and _IS_MAP.search(stem))
+    if stem in _STEMS or (_OF_CLASSES.search(stem) and _IS_MAP.search(stem)):
+        return True
+    return _OF_A_SET.fullmatch(stem) is not None and not split_of(stem)
 
 
 def _names_in(file: Path, ids: Sequence[str], in_order: _InOrder) -> dict[str, str]:
@@ -170,6 +177,8 @@ def _names_in(file: Path, ids: Sequence[str], in_order: _InOrder) -> dict[str, s
     if file.suffix.lower() == ".csv":
         return _of_rows([[cell.strip() for cell in row] for row in csv.reader(lines)], ids, in_order)
     separated = [_split(line, ids) for line in lines]
+    if all(len(row) == 1 for row in separated):
+        separated = _numbered_at_end(lines, ids) or separated
     with_ids = [row for row in separated if len(row) > 1]
     return _of_rows(with_ids, ids, in_order) if with_ids else in_order([line.strip() for line in lines], ids)
 
@@ -182,6 +191,17 @@ def _split(line: str, ids: Sequence[str]) -> list[str]:
         if found and _key(first) in known and rest.strip():
             return [first.strip(), rest.strip()]
     return [line.strip()]
+
+
+def _numbered_at_end(lines: Sequence[str], ids: Sequence[str]) -> list[list[str]]:
+    """The number at the end of each line and the name before it; none if numbers or names repeat, or lack an id."""
+    found = [(parts[1], parts[0]) for line in lines if len(parts := line.rsplit(maxsplit=1)) == 2]
+    numbers = {_key(number) for number, _ in found if number.isdecimal()}
+    names = {name for _, name in found}
+    if not len(numbers) == len(names) == len(lines) or not {_key(each) for each in ids} <= numbers:
+        return []
+    are_scenes = all(map(_INITIAL.match, names))
+    return [[number, name.split("/", 2)[2].replace("/", " ") if are_scenes else name] for number, name in found]
 
 
 def _key(written: str) -> str:

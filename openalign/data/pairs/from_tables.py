@@ -1,8 +1,8 @@
 """Pairs of tables that name their images or hold them: CSV, TSV, JSON Lines, Parquet, saved Hugging Face datasets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from openalign.data.files.image_value import Form, existing_file, form_of
 from openalign.data.files.recorded import check_recorded
 from openalign.data.left_out import Kind, LeftOut, counted
 from openalign.data.pairs.combine import combined
+from openalign.data.pairs.evidence.joined import Partner
 from openalign.data.pairs.evidence.labels import with_named_labels
 from openalign.data.pairs.evidence.one_hot import with_texts_of_classes
 from openalign.data.pairs.file_images import FileImages, normalised_paths
@@ -118,19 +119,40 @@ def pairs_of_tables(name: str, files: Sequence[Path], options: ReadOptions, name
 
 
 def pairs_of_each(
-    files: Sequence[Path], options: ReadOptions, named: NamedImages | None = None
+    files: Sequence[Path],
+    options: ReadOptions,
+    named: NamedImages | None = None,
+    partners: Mapping[Path, Partner] | None = None,
 ) -> tuple[list[Pairs], list[str]]:
-    """The rows of each table that can be read, and a problem for each of the others; raises if there is none."""
+    """The rows of each table that can be read, and a problem for each of the others; raises if there is none.
+
+    `partners` are tables with the texts for some of the others.
+    """
     read: list[Pairs] = []
     problems: list[str] = []
     for file in files:
         try:
-            read.append(pairs_of_table(str(file), file, options, named))
+            partner = (partners or {}).get(file)
+            if partner is None:
+                read.append(pairs_of_table(str(file), file, options, named))
+            else:
+                read.append(_of_two_tables(file, partner, options, named))
         except OpenAlignError as error:
             problems.append(LeftOut(Kind.FILE_NOT_READ, str(error)))
     if not read:
         raise OpenAlignError(problems[0])
     return read, problems
+
+
+def _of_two_tables(file: Path, partner: Partner, options: ReadOptions, named: NamedImages | None) -> Pairs:
+    """The rows of a table of images, with the texts in another one."""
+    told: list[str] = []
+    pairs = pairs_of_table(str(file), file, options, named, partial(partner.joined, problems=told))
+    columns = dict(pairs.columns)
+    for role in ("text", "label"):
+        if columns.get(role) in partner.table.column_names:
+            columns[role] = f"{columns[role]} in {partner.shown}"
+    return replace(pairs, problems=(*pairs.problems, *told), columns=columns)
 
 
 def pairs_of_arrow(name: str, files: Sequence[Path], options: ReadOptions, problems: Sequence[str] = ()) -> Pairs:

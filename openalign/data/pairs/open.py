@@ -1,6 +1,6 @@
 """Opening a DATA argument: find out which layout it has, and read that."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,7 +77,11 @@ def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_ro
         recognised.check_sure(source.name)
     by_rows = by_rows and not any(splits)
     split, parts = chosen_parts(source.name, finding.splits, None if by_rows else options.split, mixing=mixing)
-    pairs = without_markers(recognised.layout.read(source.name, parts, options))
+    try:
+        pairs = without_markers(recognised.layout.read(source.name, parts, options))
+    except OpenAlignError as error:
+        error.args = (f"{error}{_of_files_not_used(finding.problems)}",)
+        raise
     if by_rows:
         pairs, split, splits = of_split(pairs, options.split, mixing=mixing)
     return replace(
@@ -85,6 +89,12 @@ def _read(source: Source, recognised: Recognised, options: ReadOptions, *, by_ro
         reading=replace(recognised.reading(split), splits=tuple(each for each in splits if each)),
         problems=(*source.skipped, *finding.problems, *pairs.problems),
     )
+
+
+def _of_files_not_used(problems: Sequence[str]) -> str:
+    """The first message on a file beside what is read, which may hold what that lacks, as a further sentence."""
+    told = [each for each in problems if isinstance(each, LeftOut) and each.kind == Kind.FILE_NOT_USED]
+    return f". {told[0]}" if told else ""
 
 
 def unknown(source: Source) -> OpenAlignError:

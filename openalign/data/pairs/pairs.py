@@ -134,6 +134,10 @@ class Pairs:
         name, first = next((each for each in reversed(self.files) if each[1] <= source_row), (self.name, 0))
         return f"{name} row {source_row - first + 1} ({self.table['image'][row].as_py()})"
 
+    def image_name(self, row: int) -> str:
+        """The name of an image in a message: the same for all rows of one image, where that is known."""
+        return str(self.table["image"][row].as_py()) if self.image_key else self.row_name(row)
+
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> "Pairs":
         """The pairs of these rows, in this order."""
         chosen = np.asarray(rows, dtype=np.int64)

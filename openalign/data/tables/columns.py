@@ -19,6 +19,7 @@ IMAGE_NAMES = (
 TEXT_NAMES = (
     *("text", "caption", "captions", "sentences", "sentence", "raw", "title", "alt", "alt_text"),
     *("description", "prompt", "comment", "caption_str", "regions", "phrase"),
+    *("findings", "impression"),
     *("conversations", "conversation", "messages"),
 )
 LABEL_NAMES = (

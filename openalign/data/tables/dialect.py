@@ -3,13 +3,13 @@
 import codecs
 import csv
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from openalign.data.files.fields import image_like, names_image_file, path_kind, separated_by_blanks, with_tab
+from openalign.data.files.fields import AreImages, image_like, names_image_file, path_kind, tab_for_blank
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.columns import IMAGE_NAMES, LABEL_NAMES, TEXT_NAMES, usual_name
 from openalign.data.tables.suffixes import table_suffix
@@ -18,8 +18,6 @@ from openalign.errors import OpenAlignError
 _CAPTION_NUMBER = r"^(.*\.\w{3,4})#\d+$"
 """An image's name with the number of its caption, as Flickr8k.token.txt writes it: `1000268201.jpg#0`."""
 _ROWS_TRIED = 200
-AreImages = Callable[[Sequence[str]], Sequence[bool]]
-"""Tells of each value whether it names an image that is there; of none where they may do so by chance."""
 _CLASS_ID = re.compile(r"\d+|n\d{8}")
 """The number of a class, or its id in WordNet."""
 _MOST_COMMENT_BYTES = 1 << 16
@@ -135,9 +133,13 @@ def without_comments(source: TableSource) -> TableSource:
     return source.after(b"".join(lines[:ends]), ends)
 
 
-def with_tabs(source: TableSource) -> TableSource:
-    """The same source, with tabs where a blank separates names of images from the rest, as in lists of labels."""
-    if not separated_by_blanks(source.start().splitlines()[:_ROWS_TRIED]):
+def with_tabs(source: TableSource, are_images: AreImages | None = None) -> TableSource:
+    """The same source, with tabs where a blank separates names of images from the rest, as in lists of labels.
+
+    `are_images` tells ids of images; what follows these must be more than numbers.
+    """
+    with_tab = tab_for_blank(source.start().splitlines()[:_ROWS_TRIED], are_images)
+    if with_tab is None:
         return source
     content = bytearray()
     for _, line, is_whole in source.lines():

@@ -7,12 +7,13 @@ import pyarrow as pa
 
 from openalign.data.conversations import with_captions
 from openalign.data.files.damage import reason_of, what_it_is
+from openalign.data.files.fields import AreImages
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.class_names import class_names, with_class_names
 from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.delimited import read_delimited, read_delimited_by_line
-from openalign.data.tables.dialect import AreImages, Dialect, with_tabs, without_comments
+from openalign.data.tables.dialect import Dialect, with_tabs, without_comments
 from openalign.data.tables.json_lines import read_json_lines
 from openalign.data.tables.json_tables import read_json_table, starts_with_list
 from openalign.data.tables.parquet import partition_values, read_unvalidated, with_partition_columns, with_valid_texts
@@ -97,7 +98,7 @@ def _read(source: TableSource, asked: _Asked, problems: list[str]) -> pa.Table:
     if suffix in (*DELIMITED, *TEXTS):
         source = without_comments(source.after_separator_line())
     if suffix in TEXTS:
-        source = with_tabs(source)
+        source = with_tabs(source, asked.are_images)
     if suffix not in (*DELIMITED, *TEXTS) and (suffix == JSON or starts_with_list(source)):
         table = read_json_table(source, problems)
         if table is not None:

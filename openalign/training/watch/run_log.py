@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from openalign.data.images.frames import further_frames
 from openalign.data.loading.loader import Batch
 from openalign.errors import OpenAlignError
-from openalign.progress import log
+from openalign.progress import list_notes, log
 from openalign.training.optimization.processes import Processes
 from openalign.training.optimization.step import StepResult
 from openalign.training.recipe.recipe import Recipe
@@ -48,6 +49,7 @@ class RunLog:
             self._console = ConsoleLines(recipe)
             self._advice = BottleneckAdvice(recipe, first_step, processes.device.type)
             self._known_problems: set[str] = set()
+            self._frames: dict[str, int] = {}
             self._last_step = time.perf_counter()
             self._began = self._last_step - self._file.seconds
             self._window = Window(self._last_step)
@@ -59,6 +61,7 @@ class RunLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._writes:
+            list_notes([f"Left out: {message}" for message in further_frames(self._frames, self._recipe.data)])
             self._file.close()
             for board in self._boards:
                 board.close()
@@ -69,6 +72,7 @@ class RunLog:
             return
         self._last_step = time.perf_counter()
         self._window.add(batch, waited)
+        self._frames |= batch.frames
         for problem in batch.problems:
             if problem not in self._known_problems:  # it comes back with every epoch
                 self._known_problems.add(problem)
@@ -105,6 +109,7 @@ class RunLog:
             **window.shares(now),
             "memory_bytes": peak_memory(self._processes.device),
             "problems": window.problems,
+            "further_frames": sum(self._frames.values()) - len(self._frames),
         }
         record: Record = {"step": done, **figures}
         if window.new_problems:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from openalign.data.images.decode import decode, encode_jpeg, resize
 from openalign.data.left_out import counted
@@ -222,3 +223,12 @@ def test_impossible_settings_are_errors(pairs: Pairs, tokenizer: Tokenizer) -> N
         batches(pairs, tokenizer, world_size=3)
     with pytest.raises(OpenAlignError, match="holds no pairs"):
         batches(pairs.select([]), tokenizer)
+
+
+def test_a_batch_tells_of_further_frames_where_it_decodes_them(folder: Path, tokenizer: Tokenizer) -> None:
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(folder / "00.jpg", "PNG", save_all=True, append_images=frames[1:])
+    told: dict[str, int] = {}
+    for batch in batches(open_pairs(folder), tokenizer):
+        told |= batch.frames
+    assert told == {"00.jpg": 3}

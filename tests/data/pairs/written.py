@@ -211,6 +211,19 @@ def table_beside(name: str, folder: str, prefix: str = "") -> Writer:
     return write
 
 
+def two_tables(images: str, texts: str) -> Writer:
+    """A table of images and one of their texts, with a key in both."""
+
+    def write(samples: Sequence[Sample], to: Path) -> Path:
+        images_in(to / "files", samples)
+        keys = {each.number: f"key {each.number}" for each in samples}
+        write_rows([{"key": keys[each.number], "file": f"files/{each.name}.png"} for each in samples], to / images)
+        write_rows([{"text": each.caption, "key": keys[each.number]} for each in reversed(samples)], to / texts)
+        return to
+
+    return write
+
+
 def caption_files(suffix: str, images: str = "", texts: str = "") -> Writer:
     def write(samples: Sequence[Sample], to: Path) -> Path:
         images_in(to / images, samples)
@@ -273,6 +286,8 @@ WRITERS: dict[str, list[Writer]] = {
         table_beside("list.jsonl", "", "./"),
         table_beside("notes/list.tsv", "img/deep", "/home/someone/deep/"),
         table_beside("any.parquet", "images", "images/"),
+        two_tables("files.csv", "texts.csv"),
+        two_tables("a.parquet", "b.jsonl"),
     ],
     "caption-files": [
         *map(caption_files, ("txt", "caption", "cap", "json")),

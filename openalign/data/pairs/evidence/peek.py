@@ -3,14 +3,14 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from openalign.data.files.charset import decode_detected, decode_marked
-from openalign.data.files.fields import image_like, separated_by_blanks
+from openalign.data.files.fields import after_first_blanks, image_like, separated_by_blanks
 from openalign.data.files.text_source import TableSource
 from openalign.data.images.formats import is_image_name
 from openalign.data.tables.dialect import without_comments
@@ -32,10 +32,11 @@ UNNAMED_COLUMN = "column "
 Columns = dict[str, list[str | None]]
 
 
-def first_columns(table: Path) -> Columns:
+def first_columns(table: Path, are_images: Callable[[Sequence[str]], bool] | None = None) -> Columns:
     """The first values of each column as texts: of objects those of their fields, of lists the first.
 
-    Of JSON in one piece also, under "", the names of image files anywhere in it, or its keys. Raises what the readers
+    `are_images` tells whether the first words of lines are ids of images, so that a blank ends the first column. Of
+    JSON in one piece also, under "", the names of image files anywhere in it, or its keys. Raises what the readers
     do.
     """
     if table.suffix.lower() == ".parquet":
@@ -56,9 +57,19 @@ def first_columns(table: Path) -> Columns:
     start = source.start(_BYTES)
     lines = [line for line in _decoded(start).splitlines() if line.strip()]
     lines = lines[: _ROWS + 1] if len(start) < _BYTES else lines[:-1][: _ROWS + 1]  # the last one is cut off
-    if table_suffix(table, named=True) in TEXTS and separated_by_blanks(line.encode() for line in lines):
+    if table_suffix(table, named=True) in TEXTS and _ends_at_blank(lines, are_images):
         lines = ["\t".join(line.strip().split(maxsplit=1)) for line in lines]
+        return _delimited(lines, "\t", has_header=False)
     return _delimited(lines, source.separator)
+
+
+def _ends_at_blank(lines: Sequence[str], are_images: Callable[[Sequence[str]], bool] | None) -> bool:
+    """Whether a blank ends the name of an image in each line."""
+    encoded = [line.encode() for line in lines]
+    if separated_by_blanks(encoded):
+        return True
+    ids = [word.decode() for word, _ in after_first_blanks(encoded)]
+    return are_images is not None and len(ids) > 1 and are_images(ids)
 
 
 def is_image_file(value: str | None) -> bool:
@@ -66,12 +77,12 @@ def is_image_file(value: str | None) -> bool:
     return value is not None and is_image_name(value.partition("#")[0])
 
 
-def _delimited(lines: Sequence[str], separator: str | None) -> Columns:
+def _delimited(lines: Sequence[str], separator: str | None, *, has_header: bool = True) -> Columns:
     if not lines:
         return {}
     delimiter = separator or max("\t,;|", key=lines[0].count)
     rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True)]
-    has_header = len(rows) > 1 and not any(image_like(cell.encode(errors="replace")) for cell in rows[0])
+    has_header = has_header and len(rows) > 1 and not any(image_like(cell.encode(errors="replace")) for cell in rows[0])
     names = rows[0] if has_header else []
     widest = max(map(len, rows))
     names = [names[place] if place < len(names) else f"{UNNAMED_COLUMN}{place + 1}" for place in range(widest)]

@@ -31,6 +31,7 @@ from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
 from openalign.data.pairs.layouts.table_beside import tables_not_read
+from openalign.data.pairs.listed_splits import with_listed_splits
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.tables.combine import table_of
@@ -104,7 +105,8 @@ class CaptionFiles:
             if column not in ("image", "text"):
                 table = table.append_column(column, texts.fields[column].take(pa.array(rows, pa.int64())))
         pairs = Pairs.of(name, table, FileImages(folder, table["image"]), problems)
-        return replace(pairs, source_rows=np.array(rows, np.int64), columns={"image": "path", "text": texts.taken})
+        taken = {"image": "path", "text": texts.taken}
+        return with_listed_splits(name, replace(pairs, source_rows=np.array(rows, np.int64), columns=taken))
 
 
 def _chosen(folder: Path, beside: Beside, options: ReadOptions) -> Beside:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.pairs.beside.embedded import EMBEDDED, embedded_note
 from openalign.data.pairs.beside.fields import read_fields
 from openalign.data.pairs.beside.maps import without_maps
 from openalign.data.pairs.beside.texts import texts_beside
@@ -28,6 +29,7 @@ from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
 from openalign.data.pairs.layouts.splits import split_folders
 from openalign.data.pairs.layouts.table_beside import tables_not_read
+from openalign.data.pairs.listed_splits import with_listed_splits
 from openalign.data.pairs.named_images import folders_up_to
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
@@ -66,7 +68,8 @@ class ClassFolders:
         why = f"images lie in {len(classes):,} folders ({some}{', ...' if len(classes) > 3 else ''})"
         problems = [*source.outside(splits), *source.unread_texts(), *tables_not_read(source)]
         tops = tuple(f"{each}/" for some in splits.values() for each in some if each)
-        texts = [file for file in source.beside.alone if tops and not file.startswith(tops)]
+        known = {*source.split_lists}
+        texts = [file for file in source.beside.alone if tops and not file.startswith(tops) and file not in known]
         if texts:
             message = f"{source.name}: {len(texts):,} text files are of no single image, the first: {texts[0]}"
             problems.append(LeftOut(Kind.CAPTION_WITHOUT_IMAGE, message, len(texts)))
@@ -80,6 +83,7 @@ class ClassFolders:
         levels, class_of = _classes(name, every, [part.relative_to(folder).as_posix() for part in local], options)
         _tell_texts(name, folder, every, files, {image.rpartition("/")[0] for image in class_of}, options, problems)
         images = sorted(class_of, key=lambda image: (by_number(class_of[image] or ""), image))
+        problems += embedded_note(folder, images, name, layout="images") if options.layout is None else []
         names, read_from = _names(name, {each for each in class_of.values() if each}, folder, problems)
         named = [names.get(class_of[image] or "") for image in images]
         texts = [None if each is None else in_words(each.replace("/", " ")) for each in named]
@@ -90,7 +94,8 @@ class ClassFolders:
             table = table.append_column("label.id", pa.array([class_of[image] for image in images], pa.string()))
         table = _with_levels(table, [levels[image] for image in images])
         taken = {"image": "path", "text": read_from, "label": read_from or "the name of the folder"}
-        return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=taken)
+        pairs = replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=taken)
+        return with_listed_splits(name, pairs)
 
 
 def _classes(
@@ -101,6 +106,10 @@ def _classes(
     Raises `OpenAlignError` if the text column is none of folders, or no image has so many.
     """
     column = options.text_column
+    if column == EMBEDDED:
+        raise OpenAlignError(
+            f"{source} is read as a folder for each class: add {option(layout='images')} for the captions in its files"
+        )
     if column is not None and column not in ("text", "label") and not is_column_of_folders(column):
         raise OpenAlignError(
             f"{source} has no texts {column!r}: they are the names of folders. `folders` takes all of those of an "

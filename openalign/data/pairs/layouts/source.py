@@ -15,6 +15,7 @@ from openalign.data.pairs.beside.maps import maps_left_out
 from openalign.data.pairs.beside.texts import Beside, first_captions, texts_beside
 from openalign.data.pairs.beside.unused import unread_texts
 from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.pairs.listed_splits import are_lists, candidates
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.shards.find import is_pattern, matching
 from openalign.data.split_names import standard_split_of
@@ -125,6 +126,13 @@ class Source:
     def captions(self) -> str | None:
         """One of these text files that holds a caption; None if none does."""
         return first_captions(self.at, self.beside) if isinstance(self.at, Path) and self.is_folder else None
+
+    @cached_property
+    def split_lists(self) -> list[str]:
+        """Text files that name the images of a split each."""
+        if not isinstance(self.at, Path) or not candidates(self.files):
+            return []
+        return are_lists(self.at, self.files, self.named_images)
 
     @cached_property
     def folders(self) -> dict[str, list[str]]:

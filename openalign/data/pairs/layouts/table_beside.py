@@ -9,22 +9,21 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.checksums import CHECKSUMS
-from openalign.data.files.damage import reason_of
 from openalign.data.left_out import Kind, LeftOut
-from openalign.data.pairs.class_names import are_ids, tables_of_names
+from openalign.data.pairs.class_names import tables_of_names
 from openalign.data.pairs.combine import combined
-from openalign.data.pairs.evidence.labels import are_ids_of_classes
-from openalign.data.pairs.evidence.one_hot import classes_in
-from openalign.data.pairs.evidence.peek import UNNAMED_COLUMN, Columns, first_columns, is_image_file
+from openalign.data.pairs.evidence.joined import partner_of, why_not_joined
+from openalign.data.pairs.evidence.peek import first_columns, is_image_file
 from openalign.data.pairs.folder_files import gathered
 from openalign.data.pairs.from_tables import pairs_of_each
 from openalign.data.pairs.layouts.layout import Finding
 from openalign.data.pairs.layouts.source import PathOrUrl, Source
+from openalign.data.pairs.listed_splits import with_listed_splits
 from openalign.data.pairs.named_images import NamedImages, folders_up_to
+from openalign.data.pairs.not_read import NAMES_IMAGES, NAMES_NONE, why_not_read
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.pairs.pairs import Pairs
 from openalign.data.split_names import split_of, standard_split_of
-from openalign.data.tables.columns import LABEL_NAMES, usual_name
 from openalign.data.tables.suffixes import table_suffix
 from openalign.errors import OpenAlignError
 
@@ -34,8 +33,6 @@ _DEEPEST = 2
 """Folders between the data and a table that names their images."""
 _PREDICTIONS = re.compile(r"submission|submit(?:_|$)")
 """In the name of the table that a competition wants back: its texts and labels are made up."""
-_MOST_SHOWN = 3
-_LONGEST_SHOWN = 40
 
 
 class TableBeside:
@@ -52,6 +49,9 @@ class TableBeside:
         if not found:
             return None
         reasons = why_not(source, found)
+        for file, partner in _partners(source, reasons).items():
+            reasons[file] = ""
+            reasons.pop(partner, None)
         tables = [file for file, reason in reasons.items() if not reason]
         if not tables:
             return None
@@ -71,15 +71,31 @@ class TableBeside:
     def read(self, name: str, parts: Sequence[PathOrUrl], options: ReadOptions) -> Pairs:
         tables = [part for part in parts if isinstance(part, Path)]
         named = _images_of(name, tables)
-        read, problems = pairs_of_each(tables, options, named)
-        _check_apart(name, read)
+        partners = {table: found for table in tables if (found := partner_of(table, named.are_named_by)) is not None}
+        read, problems = pairs_of_each(tables, options, named, partners)
+        apart = _why_not_together(name, read)
+        if options.need_text and apart:
+            raise OpenAlignError(apart)
         if options.need_text:
             _check_headers(name, read, problems)
-        if len(read) > 1:
+        if apart:
+            pairs = _without_texts(combined(name, read, problems), apart)
+        elif len(read) > 1:
             pairs = combined(name, read, problems)
         else:
             pairs = replace(read[0], name=name, problems=(*problems, *read[0].problems))
-        return named.with_unnamed(pairs) if _is_alone(tables) else pairs
+        pairs = named.with_unnamed(pairs) if _is_alone(tables) else pairs
+        return with_listed_splits(name, pairs)
+
+
+def _partners(source: Source, reasons: Mapping[str, str]) -> dict[str, str]:
+    """Tables that name images, each with the one beside it that has their texts."""
+    assert isinstance(source.at, Path)
+    naming = [file for file, reason in reasons.items() if not reason or reason.startswith(NAMES_IMAGES)]
+    found = {file: partner_of(source.at / file, source.named_images.are_named_by) for file in naming}
+    return {
+        file: partner.path.relative_to(source.at).as_posix() for file, partner in found.items() if partner is not None
+    }
 
 
 def _check_headers(name: str, read: Sequence[Pairs], problems: Sequence[str]) -> None:
@@ -121,8 +137,8 @@ def _is_of_classes(table: Path) -> bool:
         return False
 
 
-def _check_apart(name: str, read: Sequence[Pairs]) -> None:
-    """Raise `OpenAlignError` if two tables of one split name an image: they differ in what they say of it."""
+def _why_not_together(name: str, read: Sequence[Pairs]) -> str:
+    """What to say if two tables of one split name an image, since they differ in what they say of it; else ""."""
     known: dict[tuple[str, str], str] = {}
     for pairs in read:
         table = Path(pairs.name)
@@ -130,10 +146,19 @@ def _check_apart(name: str, read: Sequence[Pairs]) -> None:
         for image in set(pairs.table["image"].to_pylist()):
             other = known.setdefault((split, image), pairs.name)
             if other != pairs.name:
-                raise OpenAlignError(
+                return (
                     f"{name} holds several tables that name its images ({Path(other).name}, {table.name}): give one of "
                     f"them, as {other}"
                 )
+    return ""
+
+
+def _without_texts(pairs: Pairs, why: str) -> Pairs:
+    """The images of several tables that may contradict each other, each once, with nothing that these say of them."""
+    pairs = pairs.one_per_image()[0]
+    table = pa.table({"image": pairs.table["image"], "text": pa.nulls(len(pairs), pa.string())})
+    note = f"{why}; what they say of the images is not read"
+    return replace(pairs, table=table, problems=(*pairs.problems, note), columns={"image": pairs.columns["image"]})
 
 
 def candidates(source: Source) -> list[str]:
@@ -163,71 +188,12 @@ def _stem(file: str) -> str:
 
 def why_not(source: Source, tables: Sequence[str]) -> dict[str, str]:
     """Why each of some `candidates` is not read, as the end of a sentence; "" if it names images and may give texts."""
-    return {file: _why_not(Path(source.child(file)), source.named_images) for file in tables}
-
-
-def _why_not(table: Path, named: NamedImages) -> str:
-    """ "" if a table has a column that names images which are there, and one that may be a text; else why not."""
-    try:
-        columns = first_columns(table)
-    except (OSError, ValueError, pa.ArrowException, OpenAlignError, csv.Error, RecursionError) as error:
-        return f"cannot be read as a table ({reason_of(error)})"
-    naming = [name for name, values in columns.items() if named.are_named_by(values, table)]
-    if not naming:
-        shown = _shown(columns) or "it has no columns"
-        return f"names no image that is there: {shown}; images are called {_some(sorted(named.images))}"
-    files = [name for name in naming if any(map(is_image_file, columns[name]))]
-    # `apple` may be the name of apple.jpg and its text; the column that has the names of files names the images.
-    taken = files or [max(naming, key=lambda name: named.number_named(columns[name], table))]
-    others = {name: values for name, values in columns.items() if name and name not in taken}
-    if "" in naming or any(
-        map(_could_be_texts, others.values())
-    ):  # names anywhere in JSON: of its form nothing is known
-        return ""
-    if classes_in(list(columns), list(columns.values())) or _are_named_labels(others, table):
-        return ""
-    if (label := _column_of_ids(others)) is not None:
-        some = _some([each for each in others[label] if each])
-        return (
-            f"names images that are there, but has only ids of classes, in `{label}` ({some}), and no file names them; "
-            "classes.csv beside it or in the folder above, with an id and a name in each row, would"
-        )
-    return f"names images that are there, but has no texts: {_shown(others) or 'it has no other columns'}"
-
-
-def _are_named_labels(columns: Columns, table: Path) -> bool:
-    """Whether there is a column of ids of classes, and a file beside the table that may name them."""
-    around = [table.absolute().parent, table.absolute().parent.parent]
-    return _column_of_ids(columns) is not None and bool(tables_of_names(around))
-
-
-def _column_of_ids(columns: Columns) -> str | None:
-    """The column of ids of classes: of a usual name, or the first where there is no header; None if there is none."""
-    label = usual_name(list(columns), LABEL_NAMES)
-    if label is None and (first := next(iter(columns), "")).startswith(UNNAMED_COLUMN):
-        label = first
-    return label if label is not None and are_ids_of_classes(columns[label]) else None
-
-
-def _shown(columns: Columns) -> str:
-    """The columns in a message, the first ones with values."""
-    columns = {name: values for name, values in columns.items() if name}
-    first = [f"`{name}` holds {_some([each for each in values if each])}" for name, values in columns.items()]
-    return f"{', '.join(first[:_MOST_SHOWN])}{', ...' if len(first) > _MOST_SHOWN else ''}"
-
-
-def _some(values: Sequence[str]) -> str:
-    shown = [value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..." for value in values[:2]]
-    return ", ".join(map(repr, shown)) if shown else "nothing"
-
-
-def _could_be_texts(values: Sequence[str | None]) -> bool:
-    """Whether values are neither all ids and numbers nor names of files, as lists of images and boxes have beside them.
-
-    Of JSON only the names are looked at.
-    """
-    filled = [value for value in values if value]
-    return bool(filled) and not are_ids(filled) and not all(map(is_image_file, filled))
+    reasons = {file: why_not_read(Path(source.child(file)), source.named_images) for file in tables}
+    naming = [Path(source.child(file)) for file, reason in reasons.items() if not reason.startswith(NAMES_NONE)]
+    return {
+        file: reason + why_not_joined(Path(source.child(file)), naming) if reason.startswith(NAMES_NONE) else reason
+        for file, reason in reasons.items()
+    }
 
 
 def _images_of(source: str, tables: Sequence[Path]) -> NamedImages:
@@ -236,7 +202,7 @@ def _images_of(source: str, tables: Sequence[Path]) -> NamedImages:
     for each in folders_up_to(source, folder):
         base, files = gathered([each])
         named = NamedImages(base, files, split_of=standard_split_of)
-        if not any(_why_not(table, named) for table in tables):
+        if not any(why_not_read(table, named) for table in tables):
             return named
     base, files = gathered([folder])
     return NamedImages(base, files, split_of=standard_split_of)
@@ -252,5 +218,5 @@ def _common_folder(tables: Sequence[Path]) -> Path:
 def _is_alone(tables: Sequence[Path]) -> bool:
     """Whether no table beside these is that of another split, which may name the images that these do not."""
     ours = {split_of(table.name) for table in tables}
-    beside = {each for table in tables for each in table.parent.iterdir() if table_suffix(each)}
+    beside = {each for table in tables for each in table.parent.iterdir() if table_suffix(each, named=True)}
     return not any(ours) or {split_of(each.name) for each in beside} <= {*ours, ""}
