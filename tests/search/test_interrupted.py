@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parent / "slow_openalign.py"
 BATCHES = 6
 DERIVED = ("alike", "texts", "map")
-KILLS = 6
+KILLS = 10
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def with_texts(tmp_path_factory) -> tuple[Path, Path]:
     return half, whole
 
 
-def test_kills_at_random_moments_of_indexing_and_adding_change_nothing(with_texts, tmp_path):
+def test_ten_kills_at_random_moments_of_indexing_and_adding_change_nothing(with_texts, tmp_path):
     """Embedding images and texts, near-duplicates, the map, the mark: all of it, twice, and with saved queries."""
     chance, folder = random.Random(time.time_ns()), tmp_path / "photos"
     to, alone = tmp_path / "photos.index", tmp_path / "alone" / "photos.index"
