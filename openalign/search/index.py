@@ -176,16 +176,23 @@ class Index:
         where: Sequence[str] = (),
         fold: bool = False,
         sort: str = "score",
+        against: str = "image",
     ) -> Listing:
-        """All images that meet the conditions; those that match first, in the order of `sort`.
+        """All images that `search` finds, however many; those that match first, in the order of `sort`.
 
-        Arguments are those of `search`. Without a query all are in this order, `score` being that of the index.
+        Arguments are those of `search`. Without a query they are all images that meet the conditions in this order,
+        `score` being that of the index.
 
         Raises:
             UsageError, OpenAlignError: as `search` does.
         """
         asked = _asked(query, image, row, plus, minus)
-        how = How(tuple([where] if isinstance(where, str) else where), fold=fold, sort=sort_of(sort))
+        how = How(
+            tuple([where] if isinstance(where, str) else where),
+            fold=fold,
+            sort=sort_of(sort),
+            against=against_of(against),
+        )
         return listing(self.store, asked, self.embed_query(asked) if asked.terms else None, how)
 
     def embed_query(

@@ -143,3 +143,46 @@ def test_the_texts_have_a_mark_of_their_own(captioned):
     assert mark is not None and mark.images == 4
     assert len(mark.mean) == captioned.store.meta.width
     assert np.isfinite([mark.captions.center, mark.neighbours.center]).all()
+
+
+@pytest.mark.parametrize("against", ["image", "text", "both"])
+@pytest.mark.parametrize("fold", [True, False])
+@pytest.mark.parametrize("where", [(), ("image=*e*",)])
+def test_a_listing_has_the_images_of_a_search_in_the_same_order(captioned, against, fold, where):
+    for query in ("blue", "a white lawn - green"):
+        how = {"against": against, "fold": fold, "where": where}
+        hits, listed = captioned.search(query, top=9, **how), captioned.listing(query, **how)
+        assert listed.rows.tolist() == [hit.row for hit in hits]
+        assert listed.scores == pytest.approx([hit.score for hit in hits], abs=1e-3)
+        assert listed.within == sum(hit.within for hit in hits)
+        assert not fold or listed.alike.tolist() == [hit.alike for hit in hits]
+
+
+@pytest.mark.parametrize("against", ["image", "text", "both"])
+def test_a_listing_leaves_out_the_rows_of_the_query_and_counts_what_it_folds(captioned, against):
+    for row in range(4):
+        how = {"row": row, "against": against, "fold": True}
+        listed, hits = captioned.listing(**how), captioned.search(**how)
+        assert row not in listed.rows
+        assert [listed.rows.tolist(), listed.alike.tolist()] == [[h.row for h in hits], [h.alike for h in hits]]
+
+
+@pytest.mark.parametrize(("against", "sort"), [("image", "date"), ("text", "-date")])
+def test_a_listing_says_that_no_match_has_a_date(captioned, against, sort):
+    listed = captioned.listing("blue - green", against=against, sort=sort)
+    hits = captioned.search("blue - green", against=against, sort=sort)
+    assert listed.note == hits.note != None  # noqa: E711
+    assert listed.rows.tolist() == [hit.row for hit in hits]
+    assert captioned.listing("blue - green", against=against, sort="name").note is None
+
+
+@pytest.mark.parametrize("against", ["text", "both"])
+def test_a_listing_needs_vectors_of_texts_and_puts_matches_in_order(
+    captioned, folder, tmp_path, paint_encoder, against
+):
+    sorted_ = captioned.listing("blue", against=against, sort="-name")
+    assert sorted_.rows.tolist() == [hit.row for hit in captioned.search("blue", top=9, against=against, sort="-name")]
+    assert len(captioned.listing(against=against).rows) == 5  # without a query nothing is compared
+    without = Index.build(folder, model=paint_encoder, to=tmp_path / "y")
+    with pytest.raises(UsageError, match="index again with --embed-texts"):
+        without.listing("red", against=against)

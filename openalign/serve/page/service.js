@@ -74,9 +74,7 @@ export async function pictures(rows) {
 export async function answers(query, signal) {
   if (isHome(query)) return ofHits((await ask(`/api/browse?count=${query.top}`, { signal })).images);
   const parameters = parametersOf(query);
-  if (wantsAll(query)) {
-    return { ...(await send("/api/listing", parameters, query, signal)), hits: [], note: null };
-  }
+  if (wantsAll(query)) return { ...(await send("/api/listing", parameters, query, signal)), hits: [] };
   const { hits, milliseconds, note } = await send("/api/search", parameters, query, signal);
   return { ...ofHits(hits), milliseconds, note };
 }

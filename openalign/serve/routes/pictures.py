@@ -1,8 +1,9 @@
 """The routes that need no model: the page, the state of the service, the indexed images."""
 
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -10,7 +11,7 @@ from openalign.data.images.header import read_header
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import version_of
 from openalign.serve.metrics import CONTENT_TYPE
-from openalign.serve.service import FAILURES, PREFIXES, Service, Top
+from openalign.serve.service import FAILURES, MAX_TOP, PREFIXES, Service
 from openalign.serve.wire import Health, Info, Picture, Pictures
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -62,7 +63,7 @@ def add_pictures(app: FastAPI, service: Service) -> None:
         """The index that is served, and example queries."""
         return service.current.info
 
-    def browse(count: Top = 24) -> Pictures:
+    def browse(count: Annotated[int, Query(ge=1, le=MAX_TOP)] = 24) -> Pictures:
         """Images at even intervals of the index."""
         return Pictures(images=[Picture.of(row, links) for row in service.index.sample(count)])
 
