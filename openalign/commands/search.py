@@ -101,18 +101,19 @@ def search(
 ) -> None:
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
 
-    A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
-    marks make a text literal: '"black - white" + 2*at night'. Shown are those of the N most similar images that match,
-    which may be none.
+    In QUERY, a + or - between blanks, or at the start and before a blank, adds or subtracts what follows; `2*` before a
+    text or an image is its weight, and quotation marks make a text literal: '"black - white" + 2*at night'. Shown are
+    those of the N most similar images that match, which may be none.
 
     ```
     openalign search photos.index "img:beach.jpg + 2*at night - people"
+    openalign search photos.index "- people" --image beach.jpg
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
     openalign search photos.index "red bicycle" --where "date>=2024-05" --sort=-date --save bicycles
     openalign search photos.index saved:bicycles --export bicycles.csv
     ```
     """
-    asked = Typed(query or "", image, plus or [], minus or [], where or [], top, sort, fold, against)
+    asked = Typed((query or "").strip(), image, plus or [], minus or [], where or [], top, sort, fold, against)
     if list_saved:
         print_saved(index, json=json)
     else:
