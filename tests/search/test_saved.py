@@ -82,8 +82,31 @@ def test_the_number_of_saved_queries_is_bounded(tmp_path, monkeypatch):
     for name in "ab":
         queries.put(name, SavedQuery("red"))
     queries.put("a", SavedQuery("blue"))
-    with pytest.raises(UsageError, match="which is the most"):
+    assert queries.is_full and queries.count() == 2
+    with pytest.raises(UsageError, match="which is the most: remove some"):
         queries.put("c", SavedQuery("red"))
+    queries.remove("b")
+    assert not queries.is_full
+    queries.put("c", SavedQuery("red"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@given(
+    st.sets(st.sampled_from(["a", "A", "b", "B", "ab", "Ab", "é", "É", "z", "Z z", "1"]), max_size=9), st.integers(1, 4)
+)
+def test_pages_of_saved_queries_are_all_of_them_in_order(tmp_path_factory, names, count):
+    queries = SavedQueries(tmp_path_factory.mktemp("saved"))
+    for name in sorted(names):
+        queries.put(name, SavedQuery(f"red {name}"))
+    found, after = {}, ""
+    for _ in range(len(names) + 1):
+        page = queries.after(after, count)
+        assert len(page) <= count and not found.keys() & page.keys()
+        found |= page
+        if not page:
+            break
+        after = list(page)[-1]
+    assert list(found.items()) == list(queries.all().items()) and found.keys() == names
 
 
 def test_many_may_save_at_once(tmp_path):
@@ -166,6 +189,16 @@ def test_a_name_of_half_a_character_is_the_name_of_nothing(tmp_path):
     SavedQueries(tmp_path).put("x", SavedQuery("red"))
     with pytest.raises(NoSuchQuery):
         SavedQueries(tmp_path).get("\ud800")
+
+
+def test_a_list_of_saved_queries_says_when_there_is_no_room(index, monkeypatch):
+    for name in ("a", "b"):
+        index.saved.put(name, SavedQuery("red"))
+    listing = ["search", str(index.store.folder), "--list-saved"]
+    assert "the most" not in CliRunner().invoke(app, listing).stderr
+    monkeypatch.setattr(module, "MOST", 2)
+    done = CliRunner().invoke(app, listing)
+    assert "which is the most" in done.stderr and "red" in done.stdout
 
 
 def test_saved_queries_stay_when_the_index_is_built_again(index, photos, paint_encoder):
