@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,18 @@ from openalign.search.map.opened import split_regions
 from openalign.search.mark import BEST
 from openalign.search.query.conditions import columns_of
 from openalign.search.query.terms import Query
-from openalign.search.results.against import Against, AmongBoth, AmongPictures, AmongTexts, Finder, Scored, among_rows
+from openalign.search.results.against import (
+    Against,
+    AmongBoth,
+    AmongPictures,
+    AmongTexts,
+    Finder,
+    Scored,
+    against_of,
+    among_rows,
+)
 from openalign.search.results.hits import Hit, Hits
-from openalign.search.results.order import Folding, Sort, folded_into, found_in_order
+from openalign.search.results.order import Folding, Sort, folded_into, found_in_order, sort_of
 from openalign.search.store.any_store import AnyStore, in_folder
 
 Vector = NDArray[np.float32]
@@ -34,6 +43,20 @@ class How:
     fold: bool = False
     sort: Sort = "score"
     against: Against = "image"
+
+    @classmethod
+    def given(
+        cls,
+        where: str | Sequence[str],
+        *,
+        top: int = 10,
+        fold: bool = False,
+        sort: str = "score",
+        against: str = "image",
+    ) -> Self:
+        """From arguments of `Index.search`; raises UsageError for an order or a comparison that there is not."""
+        conditions = (where,) if isinstance(where, str) else tuple(where)
+        return cls(conditions, top, fold, sort_of(sort), against_of(against))
 
 
 def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
