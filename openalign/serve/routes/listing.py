@@ -10,7 +10,10 @@ from openalign.serve.asked import ListingForm, ListingParameters
 from openalign.serve.service import FAILURES, FORM, MAX_TOP, PREFIXES, Service
 from openalign.serve.wire import Listing, Picture, Pictures
 
-Rows = Annotated[list[Annotated[int, Query(ge=0)]], Query(max_length=MAX_TOP, default_factory=list)]
+Rows = Annotated[
+    list[Annotated[int, Query(ge=0)]],
+    Query(max_length=MAX_TOP, default_factory=list, description="Numbers of images, repeated"),
+]
 
 
 def add_listing(app: FastAPI, service: Service) -> None:
@@ -25,8 +28,8 @@ def add_listing(app: FastAPI, service: Service) -> None:
         """As GET, with uploaded images, as `/search` takes them."""
         return await service.queue.run(request, asked.items, partial(_listing, service, asked), large=True)
 
-    def rows(row: Rows) -> Pictures:
-        """Several indexed images."""
+    def describe_images(row: Rows) -> Pictures:
+        """Several indexed images, in the order of the numbers."""
         for each in row:
             service.check(each)
         return Pictures(images=[Picture.of(each, service.links) for each in service.index.store.rows(row)])
@@ -34,7 +37,7 @@ def add_listing(app: FastAPI, service: Service) -> None:
     for prefix in PREFIXES:
         app.get(f"{prefix}/listing", responses=FAILURES, response_model=Listing)(listing)
         app.post(f"{prefix}/listing", responses=FAILURES, response_model=Listing)(listing_by_image)
-        app.get(f"{prefix}/rows", responses=FAILURES)(rows)
+        app.get(f"{prefix}/rows", responses=FAILURES)(describe_images)
 
 
 def _listing(service: Service, asked: ListingParameters) -> Response:

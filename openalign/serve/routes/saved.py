@@ -14,7 +14,9 @@ from openalign.serve.service import FAILURES, MAX_TEXT, MAX_TEXTS, MAX_TOP, PREF
 from openalign.serve.wire import Reply
 
 _LONGEST_NAME = 100
-_Name = Annotated[str, Path(min_length=1, max_length=_LONGEST_NAME)]
+_Name = Annotated[
+    str, Path(min_length=1, max_length=_LONGEST_NAME, description="Of 1 to 100 characters, no slash among them")
+]
 
 
 class QueryToSave(BaseModel):
@@ -66,9 +68,9 @@ class SomeSaved(Reply):
 
 
 def add_saved(app: FastAPI, service: Service) -> None:
-    def listed(
+    def list_saved(
         after: Annotated[Words, Query(max_length=_LONGEST_NAME, description="The name that these follow")] = "",
-        count: Annotated[int, Query(ge=1, le=MAX_TOP)] = 100,
+        count: Annotated[int, Query(ge=1, le=MAX_TOP, description="How many at most")] = 100,
     ) -> SomeSaved:
         """Saved queries in the order of their names: the first ones, or those that follow `after`."""
         queries = service.index.saved
@@ -79,11 +81,11 @@ def add_saved(app: FastAPI, service: Service) -> None:
             saved=saved, next=following, total=queries.count(), full=queries.is_full, writable=service.writable
         )
 
-    def one(name: _Name) -> Saved:
+    def get_saved(name: _Name) -> Saved:
         """One saved query."""
         return Saved.of(name, service.index.saved.get(name))
 
-    def put(name: _Name, given: QueryToSave) -> Saved:
+    def save_query(name: _Name, given: QueryToSave) -> Saved:
         """Save a query, in place of one of this name."""
         _check_writable(service)
         parse_query(given.query, files=False)
@@ -91,7 +93,7 @@ def add_saved(app: FastAPI, service: Service) -> None:
         service.index.saved.put(name, saved)
         return Saved.of(name, saved)
 
-    def remove(name: _Name) -> Saved:
+    def remove_saved(name: _Name) -> Saved:
         """Remove a saved query; answers what it was."""
         _check_writable(service)
         saved = service.index.saved.get(name)
@@ -99,10 +101,10 @@ def add_saved(app: FastAPI, service: Service) -> None:
         return Saved.of(name, saved)
 
     for prefix in PREFIXES:
-        app.get(f"{prefix}/saved", responses=FAILURES)(listed)
-        app.get(f"{prefix}/saved/{{name}}", responses=FAILURES)(one)
-        app.put(f"{prefix}/saved/{{name}}", responses=FAILURES)(put)
-        app.delete(f"{prefix}/saved/{{name}}", responses=FAILURES)(remove)
+        app.get(f"{prefix}/saved", responses=FAILURES)(list_saved)
+        app.get(f"{prefix}/saved/{{name}}", responses=FAILURES)(get_saved)
+        app.put(f"{prefix}/saved/{{name}}", responses=FAILURES)(save_query)
+        app.delete(f"{prefix}/saved/{{name}}", responses=FAILURES)(remove_saved)
 
 
 def _check_writable(service: Service) -> None:

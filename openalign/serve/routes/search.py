@@ -50,7 +50,7 @@ RowField = Annotated[int | None, Form(ge=0, description="An image of the index")
 
 
 def add_classify(app: FastAPI, service: Service) -> None:
-    async def labels_of(
+    async def label_image(
         request: Request, labels: LabelsField, image: ImageField = None, row: RowField = None
     ) -> Labels:
         """The probability of each label for an uploaded image or for one of the index."""
@@ -62,7 +62,7 @@ def add_classify(app: FastAPI, service: Service) -> None:
         return await service.queue.run(request, items, partial(_labelled, service.index, labels, image, row))
 
     for prefix in PREFIXES:
-        app.post(f"{prefix}/classify", responses=FAILURES)(labels_of)
+        app.post(f"{prefix}/classify", responses=FAILURES)(label_image)
 
 
 def _labelled(index: Index, labels: list[str], image: UploadFile | None, row: int | None) -> Labels:
