@@ -137,8 +137,8 @@ EmbedTexts = Annotated[
     bool | None,
     typer.Option(
         "--embed-texts/--no-embed-texts",
-        help="Embed the texts too, so that `search --against text` finds them, or no longer. Default: as INDEX was made "
-        "before.",
+        help="Embed the texts too, so that `search --against text` finds them, or no longer. Default: as INDEX was "
+        "made before.",
         show_default=False,
     ),
 ]

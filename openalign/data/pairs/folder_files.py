@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from openalign.data.files.walk import files_below
-from openalign.data.images.formats import FORMATS, HEAD_BYTES, format_of, is_image_name, reading_advice
+from openalign.data.images.formats import FORMATS, HEAD_BYTES, IMAGE_SUFFIXES, format_of, is_image_name, reading_advice
 from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, LeftOut
 
@@ -68,7 +68,12 @@ def image_files(files: Iterable[str], folder: Path | None) -> list[str]:
 
     A file whose suffix tells another format, such as HEIC, is opened, since some are JPEGs under a wrong name.
     """
-    return [file for file in files if is_image_name(file) and not _is_undecoded(file, folder)]
+    suffixes = ((file, file.rpartition(".")[2].lower()) for file in files)
+    return [
+        file
+        for file, suffix in suffixes
+        if suffix in IMAGE_SUFFIXES and not (suffix in _NOT_DECODED and _is_undecoded(file, folder))
+    ]
 
 
 def looks_like_image(file: str) -> bool:
@@ -92,10 +97,9 @@ def _is_undecoded(file: str, folder: Path | None) -> bool:
 def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[str]:
     """A message for each suffix of files that may be images or data and are of no kind that is read."""
     found: dict[tuple[Kind, str], list[str]] = {}
-    files = list(files)
-    of_tars = any(_suffix(file) == "tar" for file in files)
-    for file in files:
-        suffix = _suffix(file)
+    suffixes = [(file, _suffix(file)) for file in files]
+    of_tars = any(suffix == "tar" for _, suffix in suffixes)
+    for file, suffix in suffixes:
         if of_tars and (".tar." in file or suffix in ("tgz", "tfrecord")):
             continue  # told with the tars
         if suffix in _OTHER_IMAGES or (suffix in _NOT_DECODED and _is_undecoded(file, folder)):
