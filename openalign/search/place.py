@@ -58,6 +58,10 @@ class Place:
         """See `RowsWriter.find`."""
         return self.writer.find(listed)
 
+    def has_all(self, listed: Sequence[Listed]) -> bool:
+        """See `RowsWriter.has_all`."""
+        return self.writer.has_all(listed)
+
     def known(self, digest: bytes) -> int | None:
         """See `IndexWriter.known`."""
         with self._moving:

@@ -14,6 +14,7 @@ TEXT_FOLDERS = frozenset(
 )
 """Names of folders, in lower case, that hold the texts of the images in a folder beside them."""
 _NOT_DECODED = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
+_DECODED = IMAGE_SUFFIXES - _NOT_DECODED
 _OTHER_IMAGES = frozenset(
     {
         *("jxl", "svg", "svgz", "psd", "xcf", "ai", "eps", "exr", "hdr", "tga", "pcx", "dds", "djvu", "dcm", "pgm"),
@@ -41,6 +42,8 @@ def gathered(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     every = [each for folder in folders for each in (folder, *_texts_beside(folder))]
     tops = [_top(folder) for folder in folders]
     base = Path(os.path.commonpath(tops))
+    if every == [base]:
+        return base, files_below(base)
     found: set[str] = set()
     for folder in every:
         below = folder.relative_to(base).as_posix()
@@ -68,12 +71,20 @@ def image_files(files: Iterable[str], folder: Path | None) -> list[str]:
 
     A file whose suffix tells another format, such as HEIC, is opened, since some are JPEGs under a wrong name.
     """
+    files = list(files)
+    if are_images(files):
+        return files
     suffixes = ((file, file.rpartition(".")[2].lower()) for file in files)
     return [
         file
         for file, suffix in suffixes
         if suffix in IMAGE_SUFFIXES and not (suffix in _NOT_DECODED and _is_undecoded(file, folder))
     ]
+
+
+def are_images(files: Sequence[str]) -> bool:
+    """Whether all files are images that can be decoded, by their suffixes; a quick look at millions of names."""
+    return {suffix.lower() for suffix in {file.rpartition(".")[2] for file in files}} <= _DECODED
 
 
 def looks_like_image(file: str) -> bool:
@@ -97,6 +108,9 @@ def _is_undecoded(file: str, folder: Path | None) -> bool:
 def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[str]:
     """A message for each suffix of files that may be images or data and are of no kind that is read."""
     found: dict[tuple[Kind, str], list[str]] = {}
+    files = list(files)
+    if are_images(files):
+        return []
     suffixes = [(file, _suffix(file)) for file in files]
     of_tars = any(suffix == "tar" for _, suffix in suffixes)
     for file, suffix in suffixes:

@@ -106,7 +106,8 @@ class Pairs:
     def one_per_image(self) -> tuple["Pairs", list[list[str]]]:
         """The first row of each image (see `image_ids`), in order, and the texts of all of its rows, each once."""
         if self._is_one_per_image():
-            return self, [[text] if text else [] for text in self.table["text"].to_pylist()]
+            none: list[str] = []  # a hundred thousand lists would be looked through by the garbage collector
+            return self, [[text] if text else none for text in self.table["text"].to_pylist()]
         _, firsts, image_of_row = np.unique(
             self.image_ids(np.arange(len(self))), return_index=True, return_inverse=True
         )

@@ -69,6 +69,11 @@ class IndexWriter:
         with self.readable_errors():
             return self._rows.find(listed)
 
+    def has_all(self, listed: Sequence[Listed]) -> bool:
+        """See `RowsWriter.has_all`."""
+        with self.readable_errors():
+            return self._rows.has_all(listed)
+
     @property
     def is_stored(self) -> bool:
         """Whether nothing was changed since the last run that came to its end."""

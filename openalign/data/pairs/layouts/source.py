@@ -15,7 +15,7 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.beside.maps import maps_left_out
 from openalign.data.pairs.beside.texts import Beside, first_captions, texts_beside
 from openalign.data.pairs.beside.unused import unread_texts
-from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.pairs.folder_files import are_images, image_files, unread_files
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.shards.find import is_pattern, matching
 from openalign.data.split_names import standard_split_of
@@ -98,7 +98,7 @@ class Source:
     @cached_property
     def others(self) -> list[str]:
         """Those of `files` that are no images by their names: few, mostly, so that layouts look for theirs here."""
-        return [file for file in self.files if not is_image_name(file)]
+        return [] if are_images(self.files) else [file for file in self.files if not is_image_name(file)]
 
     @cached_property
     def images(self) -> list[str]:
