@@ -139,7 +139,13 @@ AgainstWhat = Annotated[
     ),
 ]
 EmbedTexts = Annotated[
-    bool, typer.Option("--embed-texts", help="Embed the texts too, so that `search --against text` finds them.")
+    bool | None,
+    typer.Option(
+        "--embed-texts/--no-embed-texts",
+        help="Embed the texts too, so that `search --against text` finds them, or no longer. Default: as INDEX was "
+        "made before.",
+        show_default=False,
+    ),
 ]
 Save = Annotated[str | None, typer.Option(metavar="NAME", help="Keep this query with INDEX; saved:NAME asks it again.")]
 ListSaved = Annotated[bool, typer.Option("--list-saved", help="List the saved queries of INDEX, and search nothing.")]

@@ -53,7 +53,7 @@ def index(
     layout: LayoutName = None,
     strict: Strict = False,
     re_embed: ReEmbed = False,
-    embed_texts: EmbedTexts = False,
+    embed_texts: EmbedTexts = None,
     watch: Watch = False,
     map_: MakeMap = None,
 ) -> None:

@@ -52,7 +52,7 @@ class Index:
         strict: bool = False,
         re_embed: bool = False,
         watch: bool = False,
-        embed_texts: bool = False,
+        embed_texts: bool | None = None,
         map_: bool | None = None,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
@@ -65,8 +65,8 @@ class Index:
         read and embedded, and missing ones removed. With another model it is refused, unless `re_embed` asks to embed
         all images again. Images that cannot be read are left out and listed in `problems`; with `strict` they are
         errors. With `watch` the paths are looked at again every few seconds, until Ctrl-C. With `embed_texts` the texts
-        of the images get vectors too, now and by later runs. `map_` makes the map of the collection anew, or leaves it
-        as it is if it is False.
+        of the images get vectors too, now and by later runs, until one is given False. `map_` makes the map of the
+        collection anew, or leaves it as it is if it is False.
 
         Raises:
             OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such

@@ -6,6 +6,7 @@ import pytest
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.search import Index, parse_query
+from tests.conftest import PaintEncoder
 
 CAPTIONS = {
     "0-red.png": "violet",  # says something else than it shows
@@ -118,6 +119,39 @@ def test_only_new_texts_are_embedded(captioned, folder, paint, paint_encoder, mo
     listed(folder, CAPTIONS | {"5-red.png": "blue\na new one"})
     Index.build(folder, model=paint_encoder, to=captioned.store.folder)
     assert ["a new one"] in asked and not any("violet" in texts for texts in asked)
+
+
+def test_texts_keep_their_vectors_when_all_is_embedded_again_by_another_model(captioned, folder):
+    other = PaintEncoder()
+    other.fingerprint = "beef"
+    index = Index.build(folder, model=other, to=captioned.store.folder, re_embed=True)
+    assert set(index.store.texts.texts) == {"violet", "green", "a white lawn", "blue"}
+    assert index.search("violet", against="text")
+
+
+def test_an_index_that_cannot_be_opened_is_built_anew_with_its_texts(captioned, folder, paint_encoder):
+    captioned.store.close()
+    (captioned.store.folder / "rows.sqlite").write_bytes(b"no table")
+    index = Index.build(folder, model=paint_encoder, to=captioned.store.folder)
+    assert len(index.store.texts) == 4
+
+
+def test_texts_are_embedded_from_then_on_even_if_there_was_none_at_first(folder, tmp_path, paint_encoder):
+    listed(folder, dict.fromkeys(CAPTIONS, ""))
+    index = Index.build(folder, model=paint_encoder, to=tmp_path / "y", embed_texts=True)
+    assert len(index.store.texts) == 0
+    listed(folder, CAPTIONS)
+    assert len(Index.build(folder, model=paint_encoder, to=tmp_path / "y").store.texts) == 4
+
+
+@pytest.mark.parametrize("re_embed", [False, True])
+def test_texts_can_be_left_without_vectors_again(captioned, folder, paint_encoder, re_embed):
+    for switch in (False, None):
+        index = Index.build(
+            folder, model=paint_encoder, to=captioned.store.folder, embed_texts=switch, re_embed=re_embed
+        )
+        assert len(index.store.texts) == 0 and index.store.meta.text_mark is None
+        index.store.check_thoroughly()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ has near-duplicates, with the image (its leader) that stands for all of them. Bo
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ class AlikeWriter:
     def hashes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ids (N,), sorted, and the hashes (N,) of all images that have one."""
         sql = f"SELECT id, hash FROM sketches WHERE {_USABLE} ORDER BY id"
-        found = np.array(self._table.execute(sql).fetchall(), np.int64)
-        return found.reshape(-1, 2)[:, 0].copy(), found.reshape(-1, 2)[:, 1].copy()
+        found = np.fromiter(chain.from_iterable(self._table.execute(sql)), np.int64).reshape(-1, 2)
+        return found[:, 0].copy(), found[:, 1].copy()
 
     def grey(self, image: int) -> bytes:
         """The grey levels of an image that has a hash."""

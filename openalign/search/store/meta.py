@@ -89,6 +89,8 @@ class Meta:
     graph: GraphFile | None = None
     mark: Mark | None = None
     """Where matches end; none in an index of an older program."""
+    embed_texts: bool = False
+    """Whether texts get vectors; false in an index of an older program, whatever it has."""
     texts: Count = 0
     """Texts with vectors; none unless they were asked for."""
     text_mark: Mark | None = None
@@ -99,6 +101,11 @@ class Meta:
     finished: bool = False
     """Whether the last run came to its end."""
     version: int = VERSION
+
+    @property
+    def embeds_texts(self) -> bool:
+        """Whether texts get vectors in every run."""
+        return self.embed_texts or self.texts > 0
 
     @property
     def images(self) -> int:
@@ -173,6 +180,15 @@ def read_commits(folder: Path) -> int:
     if check != check_of(content) or not isinstance(commits, int):
         raise DamagedIndex(f"{path} is damaged; build the index again.")
     return commits
+
+
+def embedded_texts(folder: Path) -> bool:
+    """Whether the texts of an index of any version have vectors, as `meta.json` says; False if it says nothing."""
+    try:
+        content = json.loads(read_regular(folder / META, _MOST_BYTES))
+        return bool(content.get("embed_texts") or content.get("texts"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def beside(path: str, index: Path, most_up: int) -> str | None:

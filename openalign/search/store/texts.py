@@ -109,6 +109,10 @@ class TextsWriter:
         """Remove texts."""
         self._table.executemany("DELETE FROM texts WHERE text = ?", [(text,) for text in texts])
 
+    def clear(self) -> None:
+        """Remove all texts."""
+        self._table.execute("DELETE FROM texts")
+
     def count(self) -> int:
         """The number of texts."""
         return int(self._table.execute("SELECT count(*) FROM texts").fetchone()[0])

@@ -69,6 +69,11 @@ class IndexWriter:
         with self.readable_errors():
             return self._rows.find(listed)
 
+    def has_all(self, listed: Sequence[Listed]) -> bool:
+        """See `RowsWriter.has_all`."""
+        with self.readable_errors():
+            return self._rows.has_all(listed)
+
     @property
     def is_stored(self) -> bool:
         """Whether nothing was changed since the last run that came to its end."""
@@ -157,8 +162,8 @@ class IndexWriter:
     def ids(self) -> NDArray[np.int64]:
         """The ids of all images, in the order of their rows."""
         with self.readable_errors():
-            found = self._table.execute("SELECT id FROM images ORDER BY row").fetchall()
-        return np.array(found, np.int64).reshape(-1)
+            found = self._table.execute("SELECT id FROM images ORDER BY row")
+            return np.fromiter((id_ for (id_,) in found), np.int64)
 
     def shown_texts(self) -> dict[int, str | None]:
         """The texts of all images, one a line, or their labels, by their ids."""
@@ -208,6 +213,21 @@ class IndexWriter:
         """The vectors (N, D) of up to `count` images, at even intervals."""
         with self.readable_errors(), self._written_vectors() as (rows, vectors):
             return vectors.take(rows[evenly_spaced(len(rows), count)])
+
+    def vectors(self, ids_N: NDArray[np.int64]) -> Vectors16:
+        """The vectors (N, D) of the images with these ids."""
+        with self.readable_errors(), self._written_vectors() as (_, vectors):
+            sql = "SELECT row FROM images WHERE id = ?"
+            rows = [self._table.execute(sql, (id_,)).fetchone()[0] for id_ in ids_N.tolist()]
+            return vectors.take(np.array(rows, np.int64))
+
+    def pieces(self) -> Iterator[tuple[NDArray[np.int64], Vectors16]]:
+        """The vectors (P, D) of all images, some at once, with the ids (P,) of their images; -1 for a deleted row."""
+        with self.readable_errors(), self._written_vectors() as (rows, vectors):
+            ids_N = np.full(self.meta.rows, -1)
+            ids_N[rows] = self.ids()
+            for start, piece_PD in vectors.pieces():
+                yield ids_N[start : start + len(piece_PD)], piece_PD
 
     def close(self) -> None:
         """Close the files, and write the log of SQLite into its file."""
@@ -267,7 +287,8 @@ class IndexWriter:
     @contextmanager
     def _written_vectors(self) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
         """The rows of all images, sorted, and the vectors, for reading."""
-        rows = np.array([row for (row,) in self._table.execute("SELECT row FROM images ORDER BY row")], np.int64)
+        found = self._table.execute("SELECT row FROM images ORDER BY row")
+        rows = np.fromiter((row for (row,) in found), np.int64)
         known = self._table.execute("SELECT crc FROM blocks ORDER BY block").fetchall()
         with closing(GrowingFile(self.folder / self.meta.vectors_file)) as file:
             checks = np.array(known, np.int64).ravel()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.arrow import strings
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.beside.maps import without_maps
 from openalign.data.pairs.beside.unused import holds_annotations, unused_json
@@ -42,7 +43,7 @@ class Images:
         folder, files = gathered([part for part in parts if isinstance(part, Path)])
         problems: list[str] = []
         images = without_maps(image_files(files, folder), name, problems)
-        table = pa.table({"image": pa.array(images, pa.string()), "text": pa.nulls(len(images), pa.string())})
+        table = pa.table({"image": strings(images), "text": pa.nulls(len(images), pa.string())})
         return replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns={"image": "path"})
 
 
