@@ -70,6 +70,12 @@ ROOMS = {
         ),
     ],
     "openalign.search": ["rows watched query mark", "graph map", "store"],
+    "openalign.search.store": [
+        "checks vectors database groups",
+        "meta changes texts",
+        "table map_file",
+        "writing",
+    ],
     "openalign.commands": ["output"],
     "openalign.serve": ["links metrics log", "wire work", "failures protection"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],

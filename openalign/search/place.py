@@ -22,7 +22,8 @@ from openalign.options import option
 from openalign.progress import say
 from openalign.search.store.changes import Listed
 from openalign.search.store.meta import Meta, beside, embedded_texts
-from openalign.search.store.reader import DamagedGraph, Store
+from openalign.search.store.opening import DamagedGraph
+from openalign.search.store.reader import Store
 from openalign.search.store.writer import IndexWriter
 
 _USERS_FILES = ("examples.json", "CREDITS", "saved.sqlite")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.search.store.changes import Sketch
-from openalign.search.store.checks import check_of_rows
+from openalign.search.store.checks import check_of_groups
 
 LEADERS = "SELECT id, leader FROM alike ORDER BY id"
 _USABLE = "typeof(hash) = 'integer' AND typeof(grey) = 'blob' AND length(grey) = 64 AND id IN (SELECT id FROM images)"
@@ -77,10 +77,3 @@ class AlikeWriter:
     def check(self) -> int:
         """The check value of the groups."""
         return check_of_groups(self._table.execute(LEADERS).fetchall())
-
-
-def check_of_groups(leaders: Sequence[tuple[int, int]]) -> int:
-    """The check value of (id, leader), by id; of values that are no integers, one that nothing has."""
-    if not all(isinstance(value, int) for each in leaders for value in each):
-        return -1
-    return check_of_rows(np.array(leaders, np.int64).ravel())

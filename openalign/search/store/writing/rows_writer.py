@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from openalign.search.store.alike_writer import AlikeWriter
 from openalign.search.store.changes import Listed, NewImage, derived_from
 from openalign.search.store.checks import check_of, check_of_thumbnail
 from openalign.search.store.table import FILE_COLUMNS, IMAGE_COLUMNS
+from openalign.search.store.writing.alike_writer import AlikeWriter
 from openalign.search.watched import ADVICE, DamagedIndex
 
 _FIND = f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name = ? AND copy = ?"
