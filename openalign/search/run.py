@@ -64,7 +64,7 @@ class Run:
 
     def take_all(self, images: GivenImages) -> None:
         """One pass over images with vectors."""
-        self._bring_up_to_date(images.sources(self._numbers), images.items(self._place), len(images))
+        self._bring_up_to_date(images.sources(self._numbers, with_files=True), images.items(self._place), len(images))
 
     def _bring_up_to_date(self, sources: Sequence[Source], items: Generator[Item, None, None], total: int) -> None:
         self._new: dict[bytes, tuple[Prepared, list[Listed]]] = {}

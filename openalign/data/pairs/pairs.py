@@ -127,7 +127,7 @@ class Pairs:
             return False
         keys = self.table[self.image_key]
         is_filled_everywhere = keys.null_count == 0 and pc.min(pc.binary_length(keys)).as_py() > 0
-        return is_filled_everywhere and pc.count_distinct(keys).as_py() == len(self)
+        return bool(is_filled_everywhere and pc.count_distinct(keys).as_py() == len(self))
 
     def checked_every(self, rows: int) -> "Pairs":
         """The same pairs, with only one image in `rows` compared with its digest (if it has one) when it is read."""

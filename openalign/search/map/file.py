@@ -9,7 +9,7 @@ import io
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -66,7 +66,7 @@ class MapContent:
 
 def write_content(content: MapContent, path: Path) -> None:
     """Write a map."""
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "image": content.ids_N,
         "x": content.at_N2[:, 0],
         "y": content.at_N2[:, 1],

@@ -15,7 +15,10 @@ from openalign.search.store.writing.alike_writer import AlikeWriter
 from openalign.search.watched import ADVICE, DamagedIndex
 
 _FIND = f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name = ? AND copy = ?"
-_FIND_BETWEEN = f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name BETWEEN ? AND ? ORDER BY name, copy LIMIT ?"
+_FIND_BETWEEN = (
+    f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name BETWEEN ? AND ? "
+    "ORDER BY name, copy LIMIT ?"
+)
 _FEW = 16
 _PUT_NAME = (
     f"INSERT INTO files (crc, {', '.join(FILE_COLUMNS)}) VALUES ({', '.join('?' * (1 + len(FILE_COLUMNS)))}) "
