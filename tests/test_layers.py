@@ -27,7 +27,7 @@ ROOMS = {
         *("demo", "commands", "__main__"),
     ],
     "openalign.data": [
-        "left_out split_names conversations prompts",
+        "arrow left_out split_names conversations prompts",
         "files",
         "images",
         "tokenizer",

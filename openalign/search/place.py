@@ -21,7 +21,7 @@ from openalign.model.dual_encoder import DualEncoder
 from openalign.options import option
 from openalign.progress import say
 from openalign.search.store.changes import Listed
-from openalign.search.store.meta import Meta, beside, embedded_texts
+from openalign.search.store.meta import Meta, NewerIndex, beside, embedded_texts
 from openalign.search.store.opening import DamagedGraph
 from openalign.search.store.reader import Store
 from openalign.search.store.writer import IndexWriter
@@ -134,6 +134,8 @@ def _is_to_be_continued(to: Path, model: DualEncoder, *, re_embed: bool) -> bool
         writer.forget_graph()
         writer.close()
         store = Store(to)
+    except NewerIndex:
+        raise
     except OpenAlignError as error:
         _check_replaceable(to)
         say(f"The existing index cannot be used, so all images are embedded again: {error}")

@@ -80,8 +80,7 @@ class Material:
 
     @property
     def add_to_index(self) -> list[object]:
-        """The index says itself that its texts have vectors."""
-        return ["index", self.photos, self.more_photos, "--model", self.model, "--to"]
+        return ["index", self.photos, self.more_photos, "--model", self.model, "--embed-texts", "--to"]
 
 
 @pytest.fixture

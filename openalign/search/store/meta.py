@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
+from openalign.options import option
 from openalign.regular import read_regular
 from openalign.search.mark import Mark
 from openalign.search.store.checks import check_of
@@ -21,6 +22,11 @@ VERSION = 4
 """Raised when vectors or files change: version 3 knew no near-duplicates."""
 _MOST_BYTES = 2**26
 _MOST_ROWS = 2**40
+
+
+class NewerIndex(OpenAlignError):
+    """An index that only a newer program can read."""
+
 
 Count = Annotated[int, Field(ge=0, lt=_MOST_ROWS)]
 
@@ -157,7 +163,8 @@ def read_commits(folder: Path) -> int:
     """How many transactions the index had at least: its table has lost some if it has fewer.
 
     Raises:
-        OpenAlignError: `folder` is not an index, or has another version.
+        NewerIndex: it has a later version.
+        OpenAlignError: `folder` is not an index, or has an earlier version.
         DamagedIndex: `meta.json` is not as it was written.
     """
     path = folder / META
@@ -171,9 +178,15 @@ def read_commits(folder: Path) -> int:
         ) from None
     except (OSError, ValueError, AttributeError, RecursionError):
         raise DamagedIndex(f"{path} is damaged; build the index again.") from None
+    if isinstance(version, int) and version > VERSION:
+        raise NewerIndex(
+            f"{folder} was written by a newer openalign (index version {version}, this one reads {VERSION}): update "
+            f"openalign, or build the index again with {option('re_embed')}."
+        )
     if version != VERSION:
         raise OpenAlignError(
-            f"{folder} has index version {version}, this openalign reads {VERSION}; build the index again."
+            f"{folder} has index version {version}, this openalign reads {VERSION}; build the index again: give the "
+            "`openalign index` command that made it, and all images are embedded again."
         )
     check = content.pop("check", None)
     commits = content.get("commits")
