@@ -28,7 +28,7 @@ ROOMS = {
         *("demo", "commands", "__main__"),
     ],
     "openalign.data": [
-        "left_out split_names conversations prompts",
+        "arrow left_out split_names conversations prompts",
         "files",
         "images",
         "tokenizer",
@@ -72,6 +72,12 @@ ROOMS = {
         ),
     ],
     "openalign.search": ["rows watched query mark", "graph map", "store"],
+    "openalign.search.store": [
+        "checks vectors database groups",
+        "meta changes texts",
+        "table map_file",
+        "writing",
+    ],
     "openalign.commands": ["output"],
     "openalign.serve": ["links metrics log", "wire work", "failures protection"],
     "openalign.training": ["recipe", "optimization", "run_folder", "watch"],

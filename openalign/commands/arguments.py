@@ -99,7 +99,10 @@ MakeMap = Annotated[
 ]
 Conditions = Annotated[
     list[str] | None,
-    typer.Option(metavar="COND", help="Only images for which this holds, as `date>=2024-05`; repeatable."),
+    typer.Option(
+        metavar="COND",
+        help="Only images for which this holds, such as date>=2024-05, folder=holiday* or width>1000; repeatable.",
+    ),
 ]
 ModelOfIndex = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="The model of INDEX, if it is not where it was.")
@@ -107,12 +110,14 @@ ModelOfIndex = Annotated[
 WrittenQuery = Annotated[
     str | None,
     typer.Argument(
-        metavar="QUERY", help="What the images should show: texts, img:FILE and row:NUMBER.", show_default=False
+        metavar="QUERY",
+        help="What the images should show: texts, img:FILE and row:NUMBER; or saved:NAME.",
+        show_default=False,
     ),
 ]
-Plus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text; repeatable.")]
-Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text; repeatable.")]
-Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results.")]
+Plus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Add a text, literally; repeatable.")]
+Minus = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Subtract a text, literally; repeatable.")]
+Top = Annotated[int, typer.Option(metavar="N", min=1, help="Number of results; those that do not match are left out.")]
 Fold = Annotated[
     bool | None,
     typer.Option("--fold/--no-fold", help="Show one of several near-duplicates (the default), or all."),
@@ -134,7 +139,13 @@ AgainstWhat = Annotated[
     ),
 ]
 EmbedTexts = Annotated[
-    bool, typer.Option("--embed-texts", help="Embed the texts too, so that `search --against text` finds them.")
+    bool | None,
+    typer.Option(
+        "--embed-texts/--no-embed-texts",
+        help="Embed the texts too, so that `search --against text` finds them, or no longer. Default: as INDEX was "
+        "made before.",
+        show_default=False,
+    ),
 ]
 Save = Annotated[str | None, typer.Option(metavar="NAME", help="Keep this query with INDEX; saved:NAME asks it again.")]
 ListSaved = Annotated[bool, typer.Option("--list-saved", help="List the saved queries of INDEX, and search nothing.")]
@@ -142,4 +153,4 @@ Export = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the results shown: .csv, .parquet, .jsonl, or .txt for paths."),
 ]
-All = Annotated[bool, typer.Option("--all", help="Also show results beyond the mark where matches end.")]
+All = Annotated[bool, typer.Option("--all", help="Also show those of the N most similar images that do not match.")]

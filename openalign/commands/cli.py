@@ -15,6 +15,7 @@ from openalign.commands.evaluate import classify, evaluate
 from openalign.commands.exit_status import Command, Commands
 from openalign.commands.inspect import inspect
 from openalign.commands.lasting import own_process
+from openalign.commands.leading_minus import QueryCommand
 from openalign.commands.model import export, scales
 from openalign.commands.search import index, search, serve
 from openalign.commands.train import report, tokenizer, train
@@ -44,7 +45,7 @@ GROUPS = {
 
 for _group, _commands in GROUPS.items():
     for _command in _commands:
-        app.command(cls=Command, rich_help_panel=_group)(_command)
+        app.command(cls=QueryCommand if _command is search else Command, rich_help_panel=_group)(_command)
 
 
 def main() -> None:

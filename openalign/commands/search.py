@@ -53,7 +53,7 @@ def index(
     layout: LayoutName = None,
     strict: Strict = False,
     re_embed: ReEmbed = False,
-    embed_texts: EmbedTexts = False,
+    embed_texts: EmbedTexts = None,
     watch: Watch = False,
     map_: MakeMap = None,
 ) -> None:
@@ -84,7 +84,9 @@ def index(
 def search(
     index: IndexFolder,
     query: WrittenQuery = None,
-    image: Annotated[Path | None, typer.Option(metavar="FILE", help="Search by this image.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An image to search by, as img:FILE in QUERY.")
+    ] = None,
     plus: Plus = None,
     minus: Minus = None,
     where: Conditions = None,
@@ -101,18 +103,20 @@ def search(
 ) -> None:
     """Find images by texts, by images, or by both: each added or subtracted, with a weight or without.
 
-    A + or - between blanks adds or subtracts what follows, `2*` before a text or an image is its weight, and quotation
-    marks make a text literal: '"black - white" + 2*at night'. Shown are those of the N most similar images that match,
-    which may be none.
+    In QUERY, a + or - between blanks, or at the start and before a blank, adds or subtracts what follows; `2*` before a
+    text or an image is its weight, and quotation marks make a text literal: '"black - white" + 2*at night'. Shown are
+    those of the N most similar images that match, which may be none.
 
     ```
     openalign search photos.index "img:beach.jpg + 2*at night - people"
+    openalign search photos.index "- people" --image beach.jpg
     openalign search photos.index --image shoe.jpg --plus "in blue" --json
-    openalign search photos.index "red bicycle" --where "date>=2024-05" --sort=-date --save bicycles
+    openalign search photos.index "red bicycle" --sort=-date --save bicycles
+    openalign search photos.index "a dog" --where "date>=2024-05"
     openalign search photos.index saved:bicycles --export bicycles.csv
     ```
     """
-    asked = Typed(query or "", image, plus or [], minus or [], where or [], top, sort, fold, against)
+    asked = Typed((query or "").strip(), image, plus or [], minus or [], where or [], top, sort, fold, against)
     if list_saved:
         print_saved(index, json=json)
     else:
@@ -125,21 +129,31 @@ def serve(
     port: Port = 8000,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A further host name to be asked by; repeatable. * allows all of them."),
+        typer.Option(
+            metavar="NAME",
+            help="A further name by which browsers reach the page, such as that of a proxy; repeatable. * allows every "
+            "name, and requests from every page.",
+        ),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(metavar="N", help="Searches a second that one client address may ask for.", show_default=False),
+        typer.Option(
+            metavar="N",
+            help="Searches a second that one client address may ask for. Default: no limit.",
+            show_default=False,
+        ),
     ] = None,
     model: ModelOfIndex = None,
 ) -> None:
     """Serve the search page and its REST API until Ctrl-C.
 
-    If the environment variable OPENALIGN_API_KEY is set, only requests with this key are answered.
+    The address of the page is printed; /openapi.json there describes the REST API. An INDEX that grows is opened again
+    by itself. If the environment variable OPENALIGN_API_KEY is set, only requests with this key are answered, and the
+    page asks for it.
 
     ```
     openalign serve photos.index --port 8000
-    OPENALIGN_API_KEY=... openalign serve photos.index --host 0.0.0.0 --allow-host photos.example.org --rate 5
+    OPENALIGN_API_KEY=... openalign serve photos.index --host 0.0.0.0 --rate 5
     ```
     """
     from openalign.serve.app import serve

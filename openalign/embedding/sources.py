@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-
 from openalign.data.announce import announce
+from openalign.data.arrow import strings
 from openalign.data.files.remote import is_url, local_path
 from openalign.data.pairs.open import open_pairs
 from openalign.data.pairs.pairs import Pairs
@@ -30,7 +29,7 @@ def open_source(source: str | Path, options: Mapping[str, str], *, announced: bo
     if announced:
         announce(pairs, f"{source}:")
     images, texts = pairs.one_per_image()
-    column = pa.array(map(joined, texts), pa.string())
+    column = strings([joined(each) if each else None for each in texts])
     return replace(images, table=images.table.set_column(images.table.column_names.index("text"), "text", column))
 
 

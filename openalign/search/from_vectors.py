@@ -1,6 +1,7 @@
 """Build an index from folders of vectors that `openalign embed` wrote: no image is read, and no model is needed."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from openalign.data.files.remote import is_url
 from openalign.data.images.decode import encode_jpeg
 from openalign.data.images.read import ImageInput
 from openalign.data.left_out import Kind, LeftOut
@@ -58,8 +60,11 @@ class VectorsSource:
 
     is_whole = True
 
-    def __init__(self, number: int, name: str, read_as: str, problems: Sequence[str]) -> None:
+    def __init__(
+        self, number: int, name: str, read_as: str, problems: Sequence[str], *, with_files: bool = False
+    ) -> None:
         self.number, self.name, self.read_as, self.problems = number, name, read_as, tuple(problems)
+        self._files = _Files(name) if with_files else None
         self._columns: set[str] = set()
         self._copies: Counter[str] = Counter()
 
@@ -80,7 +85,28 @@ class VectorsSource:
             self._columns.update(json.loads(row.fields))
         # A folder "2020" says nothing of its images.
         shown = row.text or (row.label if row.label and not are_ids([row.label]) else None)
-        return Listed(self.number, row.key, copy, "", None, shown, row.page, row.label, row.fields)
+        path = self._files.path(row.key) if self._files else None
+        return Listed(self.number, row.key, copy, "", path, shown, row.page, row.label, row.fields)
+
+
+class _Files:
+    """The image files of a source, as far as they are on this machine: below a folder, or beside a table."""
+
+    def __init__(self, source: str) -> None:
+        self._beside = not is_url(source) and Path(source).is_file()
+        self._folder = str(Path(source).parent) if self._beside else source
+
+    def path(self, key: str) -> str | None:
+        """The path of an image as `Listed.path` has it; None if there is no such file, as of images in shards."""
+        if is_url(key) or is_url(self._folder):
+            return None
+        path = os.path.normpath(os.path.join(self._folder, key))  # noqa: PTH118 - millions of times
+        if not os.path.isfile(path):  # noqa: PTH113
+            return None
+        top = f"{self._folder}/"
+        if not path.startswith(top):
+            return path
+        return f"../{path[len(top) :]}" if self._beside else path[len(top) :]
 
 
 class GivenImages:
@@ -102,8 +128,11 @@ class GivenImages:
         """Whether all folders have them."""
         return all(each.manifest.thumbnails for each in self._folders)
 
-    def sources(self, numbers: Sequence[int]) -> list[VectorsSource]:
-        """The sources, by their numbers in the index; what was left out of a folder is told of its first source."""
+    def sources(self, numbers: Sequence[int], *, with_files: bool = False) -> list[VectorsSource]:
+        """The sources, by their numbers in the index; what was left out of a folder is told of its first source.
+
+        `with_files` looks whether each image is in a file of its own on this machine, as an index in a folder shows it.
+        """
         read_as = {name: how for each in self._folders for name, how in _of_sources(each.manifest)}
         problems: dict[str, list[str]] = {name: [] for name in self.names}
         for each in self._folders:
@@ -111,7 +140,7 @@ class GivenImages:
                 message = f"{each.folder}: {number:,} {kind}"
                 problems[each.manifest.sources[0]].append(LeftOut(Kind(kind), message, number))
         self._sources = [
-            VectorsSource(number, name, read_as[name], problems[name])
+            VectorsSource(number, name, read_as[name], problems[name], with_files=with_files)
             for number, name in zip(numbers, self.names, strict=True)
         ]
         return self._sources

@@ -12,21 +12,17 @@ from openalign.data.images.read import ImageInput
 from openalign.errors import OpenAlignError
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.given import given_model
-from openalign.model.onnx.faster import export_instead
-from openalign.options import option
 from openalign.progress import say
 from openalign.search.map import OpenedMap
 from openalign.search.map.table import write_table
 from openalign.search.options import IndexOptions
 from openalign.search.originals import Originals
-from openalign.search.query.compose import compose
-from openalign.search.query.language import parse_query
+from openalign.search.query.language import query_of
 from openalign.search.query.terms import Query
-from openalign.search.results.against import against_of
 from openalign.search.results.answer import How, answer
 from openalign.search.results.hits import Hits
 from openalign.search.results.listing import Listing, listing
-from openalign.search.results.order import sort_of
+from openalign.search.results.query_vector import model_for, own_model, vector_of
 from openalign.search.results.saved import SavedQueries
 from openalign.search.rows import Row
 from openalign.search.store.any_store import AnyStore
@@ -56,7 +52,7 @@ class Index:
         strict: bool = False,
         re_embed: bool = False,
         watch: bool = False,
-        embed_texts: bool = False,
+        embed_texts: bool | None = None,
         map_: bool | None = None,
     ) -> Self:
         """Index the images of `paths` (any DATA; texts are optional) into the folder `to`, and open it.
@@ -69,8 +65,8 @@ class Index:
         read and embedded, and missing ones removed. With another model it is refused, unless `re_embed` asks to embed
         all images again. Images that cannot be read are left out and listed in `problems`; with `strict` they are
         errors. With `watch` the paths are looked at again every few seconds, until Ctrl-C. With `embed_texts` the texts
-        of the images get vectors too, now and by later runs. `map_` makes the map of the collection anew, or leaves it
-        as it is if it is False.
+        of the images get vectors too, now and by later runs, until one is given False. `map_` makes the map of the
+        collection anew, or leaves it as it is if it is False.
 
         Raises:
             OpenAlignError: `to` is not an index or was made by another model, a path is no DATA, there is no such
@@ -102,23 +98,12 @@ class Index:
             )
         if model is None:
             return cls(store)
-        return cls(store, _model_of(store, model))
+        return cls(store, model_for(store, model))
 
     @cached_property
     def model(self) -> DualEncoder:
-        """The model of the index, loaded on first use."""
-        problems: list[OpenAlignError] = []
-        for source in self.store.models:
-            try:
-                return _model_of(self.store, source)
-            except OpenAlignError as error:
-                problems.append(error)
-        if isinstance(problems[0], _OtherModel):
-            raise problems[0]
-        raise OpenAlignError(
-            f"The model of {self.store.name} cannot be loaded: {problems[0]} Name it with {option('model')} if it is "
-            "elsewhere."
-        )
+        """The model of the index, loaded on first use; raises OpenAlignError if it cannot be."""
+        return own_model(self.store)
 
     def __len__(self) -> int:
         return self.store.meta.images
@@ -155,9 +140,8 @@ class Index:
             UsageError: `query`, a condition or `sort` cannot be read, or `query` has an image and is not parsed yet.
             OpenAlignError: the query is empty or cancels itself out, an image is unreadable, or there is no such row.
         """
-        asked = _asked(query, image, row, plus, minus)
-        conditions = [where] if isinstance(where, str) else where
-        how = How(tuple(conditions), top, fold, sort_of(sort), against_of(against))
+        asked = query_of(query, image, row, plus, minus)
+        how = How.given(where, top=top, fold=fold, sort=sort, against=against)
         return answer(self.store, asked, self.embed_query(asked), how)
 
     def alike(self, row: int) -> list[Row]:
@@ -176,16 +160,18 @@ class Index:
         where: Sequence[str] = (),
         fold: bool = False,
         sort: str = "score",
+        against: str = "image",
     ) -> Listing:
-        """All images that meet the conditions; those that match first, in the order of `sort`.
+        """All images that `search` finds, however many; those that match first, in the order of `sort`.
 
-        Arguments are those of `search`. Without a query all are in this order, `score` being that of the index.
+        Arguments are those of `search`. Without a query they are all images that meet the conditions in this order,
+        `score` being that of the index.
 
         Raises:
             UsageError, OpenAlignError: as `search` does.
         """
-        asked = _asked(query, image, row, plus, minus)
-        how = How(tuple([where] if isinstance(where, str) else where), fold=fold, sort=sort_of(sort))
+        asked = query_of(query, image, row, plus, minus)
+        how = How.given(where, fold=fold, sort=sort, against=against)
         return listing(self.store, asked, self.embed_query(asked) if asked.terms else None, how)
 
     def embed_query(
@@ -198,18 +184,8 @@ class Index:
         minus: Sequence[str] = (),
     ) -> NDArray[np.float32]:
         """The unit vector (D,) of a query; arguments as in `search`."""
-        asked = _asked(query, image, row, plus, minus)
-        vectors_ND = np.empty((len(asked.terms), self.store.meta.width), dtype=np.float32)
-        texts = {place: term.text for place, term in enumerate(asked.terms) if term.text is not None}
-        images = {place: term.image for place, term in enumerate(asked.terms) if term.image is not None}
-        for place, term in enumerate(asked.terms):
-            if term.row is not None:
-                vectors_ND[place] = self.store.vector(self.row(term.row).row)
-        if images:
-            vectors_ND[list(images)] = self.model.embed_images(list(images.values()))
-        if texts:
-            vectors_ND[list(texts)] = self.model.embed_texts(list(texts.values()))
-        return compose(vectors_ND, asked.weights)
+        asked = query_of(query, image, row, plus, minus)
+        return vector_of(asked, self.store, lambda: self.model)
 
     @property
     def saved(self) -> SavedQueries:
@@ -260,37 +236,5 @@ class Index:
         return self.store.problems()
 
 
-class _OtherModel(OpenAlignError):
-    """A model whose vectors cannot be compared with those of the index."""
-
-
-def _asked(
-    query: str | Query | None,
-    image: ImageInput | Sequence[ImageInput] | None,
-    row: int | Sequence[int] | None,
-    plus: Sequence[str],
-    minus: Sequence[str],
-) -> Query:
-    """One query of all that `search` takes."""
-    images = () if image is None else image if isinstance(image, list | tuple) else (image,)
-    rows = () if row is None else row if isinstance(row, Sequence) else (row,)
-    written = query if isinstance(query, Query) else parse_query(query or "", files=False)
-    return written.with_terms(images, rows, plus, minus)
-
-
 def _given(**options: str | None) -> dict[str, str]:
     return {name: value for name, value in options.items() if value}
-
-
-def _model_of(store: AnyStore, given: DualEncoder | str | Path) -> DualEncoder:
-    """The model of an index, or its export where that saves time; raises OpenAlignError if it is another."""
-    export = export_instead(given, store.meta.fingerprint) if isinstance(given, str | Path) else None
-    if export is not None:
-        return export
-    meta, model = store.meta, given_model(given)
-    if model.fingerprint != meta.fingerprint:
-        raise _OtherModel(
-            f"{store.name} was made by the model {meta.model_name} ({meta.fingerprint[:12]}), not by "
-            f"{model.name} ({model.fingerprint[:12]}); use that model, or build the index again with this one."
-        )
-    return model

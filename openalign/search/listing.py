@@ -65,9 +65,10 @@ class SourceListing:
         self._beside = f"{os.path.dirname(str(self._base))}/" if is_file else ""  # noqa: PTH120
         stored = pairs.images
         self._folder = os.path.abspath(stored.folder) if isinstance(stored, FileImages) else None  # noqa: PTH100
+        self._is_base = self._folder == self._base
         self._names = [
             image_name(value, row)
-            for value, row in zip(pairs.table["image"].to_pylist(), pairs.source_rows, strict=True)
+            for value, row in zip(pairs.table["image"].to_pylist(), pairs.source_rows.tolist(), strict=True)
         ]
         self._copies = _copies(self._names)
         self._others = further_columns(pairs.table)
@@ -112,7 +113,8 @@ class SourceListing:
             texts, labels, pages = (_texts(some, column) for column in ("text", "label", "page"))
             fields = fields_of(some.select(self._others)) if self._others else [None] * len(some)
             rows = range(start, start + len(some))
-            places = [self._place(row) for row in rows]
+            now = time.time_ns()
+            places = [self._place(row, now) for row in rows]
             # A folder "2020" says nothing of its images.
             ids = {label: are_ids([label]) for label in set(labels) if label}
             named = [None if label is None or ids[label] else label for label in labels]
@@ -126,19 +128,21 @@ class SourceListing:
                 ],
             )
 
-    def _place(self, row: int) -> tuple[str, str | None]:
-        """The stamp of an image, and its path if it is in a file of its own."""
+    def _place(self, row: int, now: int) -> tuple[str, str | None]:
+        """The stamp of an image, and its path if it is in a file of its own; `now` is a moment before, in ns."""
         if self._folder is not None and _PLAIN.fullmatch(self._names[row]):
             path = f"{self._folder}/{self._names[row]}"
-            stamp = _stamp(path)
-            return ("", None) if stamp is None else (stamp, self._relative(path))
+            stamp = _stamp(path, now)
+            if stamp is None:
+                return "", None
+            return stamp, self._names[row] if self._is_base else self._relative(path)
         try:
             location = self.pairs.images.location(row)
         except OpenAlignError:
             return "", None
         scheme, _, place = location.partition("://")
         if scheme == "file":
-            stamp = _stamp(place)
+            stamp = _stamp(place, now)
             return ("", None) if stamp is None else (stamp, self._relative(place))
         container, _, span = place.rpartition("#")
         if scheme not in ("tar", "parquet"):
@@ -146,7 +150,7 @@ class SourceListing:
         if scheme == "tar" and span.count("+") == 2:
             return f"digest {span.rpartition('+')[2]}", None
         if container not in self._containers:
-            self._containers[container] = _stamp(container) or ""
+            self._containers[container] = _stamp(container, now) or ""
         state = self._containers[container]
         return (f"{span} {state}" if state else ""), None
 
@@ -166,18 +170,20 @@ def _base_of(given: str) -> str | None:
     return None if is_url(path) else os.path.abspath(path)  # noqa: PTH100 - links are not resolved
 
 
-def _stamp(path: str) -> str | None:
+def _stamp(path: str, now: int) -> str | None:
     """Size and time of a file; "" if it may change without changing them, None if there is none."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a hundred thousand times
     except (OSError, ValueError):
         return None
-    if time.time_ns() - status.st_mtime_ns < _SETTLED_NS:
+    if now - status.st_mtime_ns < _SETTLED_NS:
         return ""
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _copies(names: list[str]) -> list[int]:
+    if len(set(names)) == len(names):
+        return [0] * len(names)
     counts: Counter[str] = Counter()
     copies = []
     for name in names:

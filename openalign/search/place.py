@@ -7,21 +7,23 @@ an interrupted run leaves in `.NAME.new` is where the next one goes on.
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
 from openalign.embedding.sources import permanent_name
 from openalign.errors import OpenAlignError
-from openalign.files import put_in_place, recover_folder
+from openalign.files import put_in_place, recover_folder, sync
 from openalign.model.dual_encoder import DualEncoder
 from openalign.options import option
 from openalign.progress import say
 from openalign.search.store.changes import Listed
-from openalign.search.store.meta import Meta, beside
-from openalign.search.store.reader import DamagedGraph, Store
+from openalign.search.store.meta import Meta, NewerIndex, beside, embedded_texts
+from openalign.search.store.opening import DamagedGraph
+from openalign.search.store.reader import Store
 from openalign.search.store.writer import IndexWriter
 
 _USERS_FILES = ("examples.json", "CREDITS", "saved.sqlite")
@@ -37,6 +39,8 @@ _OWN = re.compile(
 """Files of an index of this version or of an older one, and those left by a kill."""
 _TYPICAL = re.compile(r"meta\.json|rows\.sqlite|vectors(\.\d+)?\.f16")
 """A folder with two of these is an index: one may be missing, and other programs also write a meta.json."""
+_WAIT_S = 10.0
+"""How long to wait for another process that writes a file of users."""
 _MOST_UP = 3
 """A model further away than this many folders up is found by its absolute path only."""
 
@@ -54,6 +58,10 @@ class Place:
     def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
         """See `RowsWriter.find`."""
         return self.writer.find(listed)
+
+    def has_all(self, listed: Sequence[Listed]) -> bool:
+        """See `RowsWriter.has_all`."""
+        return self.writer.has_all(listed)
 
     def known(self, digest: bytes) -> int | None:
         """See `IndexWriter.known`."""
@@ -79,6 +87,8 @@ class Place:
         with self._moving:
             self.writer.write_copy()
             self.writer.close()  # SQLite would make its further files under the old name
+            for path in self.writer.folder.iterdir():
+                sync(path)  # which may take long, so before what others may write to meanwhile is copied
             _copy_users_files(self.folder, self.writer.folder)
             put_in_place(self.writer.folder, self.folder)
             self.writer = IndexWriter(self.folder)
@@ -124,6 +134,8 @@ def _is_to_be_continued(to: Path, model: DualEncoder, *, re_embed: bool) -> bool
         writer.forget_graph()
         writer.close()
         store = Store(to)
+    except NewerIndex:
+        raise
     except OpenAlignError as error:
         _check_replaceable(to)
         say(f"The existing index cannot be used, so all images are embedded again: {error}")
@@ -152,7 +164,8 @@ def _beside(to: Path, model: DualEncoder) -> IndexWriter:
         writer.close()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    return IndexWriter(folder, with_model(Meta(model.width, "", "", model.fingerprint, []), model, to))
+    meta = Meta(model.width, "", "", model.fingerprint, [], embed_texts=embedded_texts(to))
+    return IndexWriter(folder, with_model(meta, model, to))
 
 
 def with_model(meta: Meta, model: DualEncoder, folder: Path) -> Meta:
@@ -198,4 +211,23 @@ def _check_replaceable(to: Path) -> None:
 def _copy_users_files(to: Path, new: Path) -> None:
     for name in _USERS_FILES:
         if (to / name).is_file():
-            shutil.copy2(to / name, new / name)
+            copy = _copy_table if name.endswith(".sqlite") else shutil.copy2
+            copy(to / name, new / name)
+
+
+def _copy_table(table: Path, to: Path) -> None:
+    """Copy a file of SQLite as it is after the last transaction, while another process may be in the next one."""
+    to.unlink(missing_ok=True)  # of a run that was killed
+    try:
+        with (
+            closing(sqlite3.connect(f"{table.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)) as source,
+            closing(sqlite3.connect(to)) as copied,
+        ):
+            source.executescript("PRAGMA trusted_schema = OFF; BEGIN;")
+            source.execute("SELECT count(*) FROM sqlite_master").fetchone()  # `backup` would wait for ever for a lock
+            source.backup(copied)
+    except sqlite3.OperationalError as error:
+        told = f"{table} cannot be copied into the new index ({error}): give the same command again."
+        raise OpenAlignError(told) from None
+    except sqlite3.DatabaseError:  # it is damaged: whoever reads it says so
+        shutil.copy2(table, to)

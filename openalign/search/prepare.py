@@ -27,6 +27,9 @@ _THREADS = 4
 class Known(Protocol):
     """What the index has."""
 
+    def has_all(self, listed: Sequence[Listed]) -> bool:
+        """Whether these names of one source, in their order, are there as they are, and no others between them."""
+
     def find(self, listed: Sequence[Listed]) -> dict[tuple[str, int], tuple[Listed, int]]:
         """What there is under these names (name, copy) of one source, and the ids of the images."""
 
@@ -86,6 +89,9 @@ def prepared_images(sources: Sequence[SourceListing], model: DualEncoder, known:
     try:
         for source in sources:
             for first, some in source.images():
+                if all(each.stamp for each in some) and known.has_all(some):
+                    yield Unchanged(source.number, len(some))
+                    continue
                 before = known.find(some)
                 for row, listed in enumerate(some, first):
                     found = before.get((listed.name, listed.copy))

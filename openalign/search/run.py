@@ -20,7 +20,7 @@ from openalign.model.onnx.faster import faster
 from openalign.progress import bar, say
 from openalign.search import prepare
 from openalign.search.derived.duplicates import note_duplicates
-from openalign.search.derived.texts import embed_new_texts
+from openalign.search.derived.texts import embed_new_texts, forget_texts
 from openalign.search.from_vectors import GivenImages
 from openalign.search.listing import Source, SourceListing
 from openalign.search.map.make import bring_map_up_to_date
@@ -52,10 +52,10 @@ class Run:
         self._model = faster(model)
         self._paths = paths
         self._strict = how.strict
-        self._embed_texts = how.embed_texts
         self._map = how.map_
         self._told: object = None
         meta = with_model(place.writer.meta, model, place.folder)
+        meta = replace(meta, embed_texts=meta.embeds_texts if how.embed_texts is None else how.embed_texts)
         place.writer.meta, self._numbers = _with_sources(meta, place.folder, paths, options)
 
     def look_at(self, sources: Sequence[Pairs]) -> None:
@@ -65,7 +65,7 @@ class Run:
 
     def take_all(self, images: GivenImages) -> None:
         """One pass over images with vectors."""
-        self._bring_up_to_date(images.sources(self._numbers), images.items(self._place), len(images))
+        self._bring_up_to_date(images.sources(self._numbers, with_files=True), images.items(self._place), len(images))
 
     def _bring_up_to_date(self, sources: Sequence[Source], items: Generator[Item, None, None], total: int) -> None:
         self._new: dict[bytes, tuple[Prepared, list[Listed]]] = {}
@@ -165,8 +165,10 @@ class Run:
         """Make files anew that need it, and note what the sources are."""
         writer = self._place.writer
         note_duplicates(writer)
-        if self._embed_texts or writer.meta.texts:
+        if writer.meta.embed_texts:
             embed_new_texts(writer, self._model)
+        elif writer.meta.texts:
+            forget_texts(writer)
         if 4 * writer.meta.deleted > writer.meta.rows:
             writer.compact(with_graph=writer.meta.images >= EXACT_BELOW)
         behind = writer.meta.rows - (writer.meta.graph.rows if writer.meta.graph else 0)

@@ -23,6 +23,7 @@ from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.current import CurrentIndex
+from openalign.serve.description import describe_once, described
 from openalign.serve.failures import answer_failures
 from openalign.serve.links import Links
 from openalign.serve.log import without_repeats
@@ -46,7 +47,6 @@ from openalign.serve.routes.search import add_classify, add_search
 from openalign.serve.service import Service
 from openalign.serve.work.batching import SharedModel
 from openalign.serve.work.queueing import QueueLimits, WorkQueue
-from openalign.version import __version__
 
 ROUTES = (
     *(add_state, add_pictures, add_image_files, add_facets),
@@ -85,16 +85,14 @@ def create_app(
         current, WorkQueue(limits), metrics, Links(access.key, whole_paths), whole_paths or access.key is not None
     )
 
-    # The interactive documentation would load scripts from other hosts, so it is off; /openapi.json stays.
-    app = FastAPI(
-        title="openalign", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(current, shared)
-    )
+    app = described(access.key is not None, _lifespan(current, shared))
     app.add_middleware(Guard, access=access)
     app.add_middleware(Measured, metrics=metrics)
     answer_failures(app, lambda: service.index)
     add_page(app)
     for add in ROUTES:
         add(app, service)
+    describe_once(app)
     return app
 
 

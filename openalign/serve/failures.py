@@ -124,7 +124,7 @@ def _message(request: Request, status: int) -> str:
     """Our message for an error of the libraries under this service, whose own are about their insides."""
     messages = {
         400: "The body of the request cannot be read; send the fields and the image as multipart/form-data.",
-        404: f"There is nothing at {request.url.path}.",
+        404: f"There is nothing at {request.url.path}; /openapi.json describes all requests.",
         405: f"{request.url.path} does not take the method {request.method}.",
     }
     return messages.get(status, f"The request cannot be answered (HTTP status {status}).")

@@ -1,14 +1,11 @@
-"""What the routes of one service share: index, queue and metrics; parameters with their limits."""
+"""What the routes of one service share: index, queue, metrics, and the limits of what clients send."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import File, Form, Query, UploadFile
 from pydantic import AfterValidator, StringConstraints
 
 from openalign.search.index import Index
-from openalign.search.results.against import Against
-from openalign.search.results.order import Sort
 from openalign.serve.current import CurrentIndex
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import Links
@@ -20,7 +17,6 @@ MAX_TOP = 200
 MAX_TEXT = 1000
 """Characters; the model reads the first 64 word pieces."""
 MAX_TEXTS = 16
-MAX_LABELS = 100
 PREFIXES = ("", "/api")
 """Every route stands under both; the search page asks those under `/api`."""
 FAILURES: dict[int | str, dict[str, Any]] = {"4XX": {"model": Problem}, "5XX": {"model": Problem}}
@@ -37,37 +33,8 @@ def encodable(text: str) -> str:
 
 Words = Annotated[str, StringConstraints(max_length=MAX_TEXT), AfterValidator(encodable)]
 """A text of a client's."""
-_ALONE = "A whole query; not beside text, plus or minus"
-
-Text = Annotated[Words, Query()]
-Texts = Annotated[list[Words], Query(max_length=MAX_TEXTS, default_factory=list)]
-QueryText = Annotated[Words, Query(description=_ALONE)]
-Row = Annotated[int | None, Query(ge=0)]
-Where = Annotated[
-    list[Words],
-    Query(max_length=MAX_TEXTS, default_factory=list, description="Conditions such as `date>=2024-05`; all must hold"),
-]
-Fold = Annotated[bool, Query(description="Whether near-duplicates of a better hit are folded into it")]
-AgainstWhat = Annotated[Against, Query(description="Compare with the images, with their texts or with both")]
-SortBy = Annotated[Sort, Query(description="The order of the images that match")]
-Top = Annotated[int, Query(ge=1, le=MAX_TOP)]
-
-TextField = Annotated[Words, Form()]
-TextsField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
-QueryField = Annotated[Words, Form(description=_ALONE)]
-WhereField = Annotated[list[Words], Form(max_length=MAX_TEXTS, default_factory=list)]
-FoldField = Annotated[bool, Form()]
-AgainstField = Annotated[Against, Form()]
-SortField = Annotated[Sort, Form()]
-RowField = Annotated[int | None, Form(ge=0)]
-TopField = Annotated[int, Form(ge=1, le=MAX_TOP)]
-LabelsField = Annotated[list[Words], Form(min_length=1, max_length=MAX_LABELS)]
-_IMAGE = "JPEG, PNG, WebP, GIF or BMP, at most 20 MB"
-Upload = Annotated[UploadFile | None, File(description=_IMAGE)]
-Uploads = Annotated[
-    list[UploadFile],
-    File(max_length=MAX_TEXTS, default_factory=list, description=f"{_IMAGE} together; the first is `img:1` in `query`"),
-]
+IMAGE = "JPEG, PNG, WebP, GIF or BMP, at most 20 MB"
+FORM = "multipart/form-data"
 
 
 @dataclass(frozen=True)

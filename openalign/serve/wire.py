@@ -129,6 +129,8 @@ class Listing(Reply):
     """How many near-duplicates are folded into each; empty where none are folded."""
     within: int | None
     """How many lie inside the mark where matches end, if there is a query; they come first."""
+    note: str | None
+    """What to know of the order, or of the number, for people."""
     milliseconds: float
 
 

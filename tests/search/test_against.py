@@ -6,6 +6,7 @@ import pytest
 
 from openalign.errors import OpenAlignError, UsageError
 from openalign.search import Index, parse_query
+from tests.conftest import PaintEncoder
 
 CAPTIONS = {
     "0-red.png": "violet",  # says something else than it shows
@@ -120,6 +121,39 @@ def test_only_new_texts_are_embedded(captioned, folder, paint, paint_encoder, mo
     assert ["a new one"] in asked and not any("violet" in texts for texts in asked)
 
 
+def test_texts_keep_their_vectors_when_all_is_embedded_again_by_another_model(captioned, folder):
+    other = PaintEncoder()
+    other.fingerprint = "beef"
+    index = Index.build(folder, model=other, to=captioned.store.folder, re_embed=True)
+    assert set(index.store.texts.texts) == {"violet", "green", "a white lawn", "blue"}
+    assert index.search("violet", against="text")
+
+
+def test_an_index_that_cannot_be_opened_is_built_anew_with_its_texts(captioned, folder, paint_encoder):
+    captioned.store.close()
+    (captioned.store.folder / "rows.sqlite").write_bytes(b"no table")
+    index = Index.build(folder, model=paint_encoder, to=captioned.store.folder)
+    assert len(index.store.texts) == 4
+
+
+def test_texts_are_embedded_from_then_on_even_if_there_was_none_at_first(folder, tmp_path, paint_encoder):
+    listed(folder, dict.fromkeys(CAPTIONS, ""))
+    index = Index.build(folder, model=paint_encoder, to=tmp_path / "y", embed_texts=True)
+    assert len(index.store.texts) == 0
+    listed(folder, CAPTIONS)
+    assert len(Index.build(folder, model=paint_encoder, to=tmp_path / "y").store.texts) == 4
+
+
+@pytest.mark.parametrize("re_embed", [False, True])
+def test_texts_can_be_left_without_vectors_again(captioned, folder, paint_encoder, re_embed):
+    for switch in (False, None):
+        index = Index.build(
+            folder, model=paint_encoder, to=captioned.store.folder, embed_texts=switch, re_embed=re_embed
+        )
+        assert len(index.store.texts) == 0 and index.store.meta.text_mark is None
+        index.store.check_thoroughly()
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -143,3 +177,46 @@ def test_the_texts_have_a_mark_of_their_own(captioned):
     assert mark is not None and mark.images == 4
     assert len(mark.mean) == captioned.store.meta.width
     assert np.isfinite([mark.captions.center, mark.neighbours.center]).all()
+
+
+@pytest.mark.parametrize("against", ["image", "text", "both"])
+@pytest.mark.parametrize("fold", [True, False])
+@pytest.mark.parametrize("where", [(), ("image=*e*",)])
+def test_a_listing_has_the_images_of_a_search_in_the_same_order(captioned, against, fold, where):
+    for query in ("blue", "a white lawn - green"):
+        how = {"against": against, "fold": fold, "where": where}
+        hits, listed = captioned.search(query, top=9, **how), captioned.listing(query, **how)
+        assert listed.rows.tolist() == [hit.row for hit in hits]
+        assert listed.scores == pytest.approx([hit.score for hit in hits], abs=1e-3)
+        assert listed.within == sum(hit.within for hit in hits)
+        assert not fold or listed.alike.tolist() == [hit.alike for hit in hits]
+
+
+@pytest.mark.parametrize("against", ["image", "text", "both"])
+def test_a_listing_leaves_out_the_rows_of_the_query_and_counts_what_it_folds(captioned, against):
+    for row in range(4):
+        how = {"row": row, "against": against, "fold": True}
+        listed, hits = captioned.listing(**how), captioned.search(**how)
+        assert row not in listed.rows
+        assert [listed.rows.tolist(), listed.alike.tolist()] == [[h.row for h in hits], [h.alike for h in hits]]
+
+
+@pytest.mark.parametrize(("against", "sort"), [("image", "date"), ("text", "-date")])
+def test_a_listing_says_that_no_match_has_a_date(captioned, against, sort):
+    listed = captioned.listing("blue - green", against=against, sort=sort)
+    hits = captioned.search("blue - green", against=against, sort=sort)
+    assert listed.note == hits.note != None  # noqa: E711
+    assert listed.rows.tolist() == [hit.row for hit in hits]
+    assert captioned.listing("blue - green", against=against, sort="name").note is None
+
+
+@pytest.mark.parametrize("against", ["text", "both"])
+def test_a_listing_needs_vectors_of_texts_and_puts_matches_in_order(
+    captioned, folder, tmp_path, paint_encoder, against
+):
+    sorted_ = captioned.listing("blue", against=against, sort="-name")
+    assert sorted_.rows.tolist() == [hit.row for hit in captioned.search("blue", top=9, against=against, sort="-name")]
+    assert len(captioned.listing(against=against).rows) == 5  # without a query nothing is compared
+    without = Index.build(folder, model=paint_encoder, to=tmp_path / "y")
+    with pytest.raises(UsageError, match="index again with --embed-texts"):
+        without.listing("red", against=against)

@@ -1,5 +1,7 @@
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,9 @@ from PIL import Image
 from openalign.data.shards.writer import ShardWriter
 from openalign.errors import OpenAlignError
 from openalign.search import Index
+from openalign.search.results.saved import SavedQuery
+from openalign.search.store.checks import check_of
+from openalign.search.store.meta import VERSION
 
 
 @pytest.fixture
@@ -63,6 +68,41 @@ def test_another_model_is_refused_unless_all_images_shall_be_embedded_again(inde
     assert (again.store.meta.fingerprint, len(again)) == ("another", 8)
     assert len(before.store.rows(range(8))) == 8  # it was opened before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "photos.index"]
+
+
+def stated(folder, **changed):
+    """Let `meta.json` say something else, as another version of the program would."""
+    content = json.loads((folder / "meta.json").read_text()) | changed
+    content.pop("check")
+    (folder / "meta.json").write_text(json.dumps(content | {"check": check_of(content)}))
+
+
+def test_an_index_of_an_older_version_is_made_anew_by_the_same_command(index, photos, tmp_path, paint_encoder, capsys):
+    folder = tmp_path / "photos.index"
+    index.saved.put("reds", SavedQuery("red"))
+    index.store.close()
+    stated(folder, version=3, texts=3)
+    with closing(sqlite3.connect(folder / "rows.sqlite")) as table:
+        table.executescript("DROP TABLE sketches; DROP TABLE alike")
+    with pytest.raises(OpenAlignError, match=r"has index version 3, .* give the `openalign index` command"):
+        Index.open(folder)
+    again = Index.build([photos], model=paint_encoder, to=folder)
+    assert "all images are embedded again: " in " ".join(capsys.readouterr().err.split())
+    assert paint_encoder.images_embedded == 16
+    assert (len(again), again.store.meta.version, again.saved.names()) == (8, VERSION, ["reds"])
+    assert len(again.store.texts) == 3
+
+
+def test_an_index_of_a_newer_version_is_replaced_only_if_that_is_asked_for(index, photos, tmp_path, paint_encoder):
+    folder = tmp_path / "photos.index"
+    index.store.close()
+    stated(folder, version=VERSION + 1)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for use in (lambda: Index.open(folder), lambda: Index.build([photos], model=paint_encoder, to=folder)):
+        with pytest.raises(OpenAlignError, match=r"written by a newer openalign .*: update openalign, or .*--re-embed"):
+            use()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert len(Index.build([photos], model=paint_encoder, to=folder, re_embed=True)) == 8
 
 
 def test_images_that_cannot_be_read_are_listed_and_left_out(photos, tmp_path, paint_encoder):

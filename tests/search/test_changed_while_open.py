@@ -10,7 +10,7 @@ import pytest
 from openalign.errors import OpenAlignError
 from openalign.search import Index, graph
 from openalign.search.query.compose import unit
-from openalign.search.store import reader, vectors
+from openalign.search.store import opening, vectors
 from openalign.search.watched import DamagedIndex
 
 
@@ -136,7 +136,7 @@ def test_a_link_to_an_index_stays_a_link(folder, photos, paint_encoder):
 def test_exact_answers_without_memory_equal_those_from_it(folder, monkeypatch):
     query = unit(np.array([0.3, -0.5, 0.7], np.float32))
     expected, expected_scores = Index.open(folder).store.nearest(query, 8)
-    monkeypatch.setattr(reader, "_IN_MEMORY", 0)
+    monkeypatch.setattr(opening, "_IN_MEMORY", 0)
     monkeypatch.setattr(vectors, "_READ_BYTES", 20)
     opened = Index.open(folder)
     rows, scores = opened.store.nearest(query, 8)

@@ -99,6 +99,14 @@ def test_matches_come_first_in_the_order_that_is_asked_for(index):
     assert set(found.rows.tolist()[:2]) == set(index.listing("red").rows.tolist()[:2])
 
 
+def test_a_listing_that_is_cut_says_so(index, monkeypatch):
+    monkeypatch.setattr("openalign.search.results.listing.MOST", 3)
+    for query in ("red", None):
+        found = index.listing(query)
+        assert len(found.rows) == 3 and "At most 3 images are listed" in found.note
+    assert index.listing(where=["shop=a"]).note is None
+
+
 @pytest.mark.parametrize(("order", "last"), [("date", None), ("-date", None), ("name", "rome/3.jpg")])
 def test_without_a_query_all_are_in_order_and_those_without_a_date_last(index, order, last):
     rows = [index.row(row) for row in index.listing(sort=order).rows.tolist()]

@@ -1,6 +1,9 @@
 """An index made from folders of vectors is the one that is made from their images."""
 
+import io
 import json
+import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +56,53 @@ def test_it_answers_as_the_index_of_the_images_does_without_the_model(
     for row in range(8):
         assert found.original(row) == expected.original(row)
         assert found.thumbnail(row) == expected.thumbnail(row)
+
+
+@pytest.fixture(params=["captions", "table", "table elsewhere", "shards"])
+def data(request, photos, tmp_path):
+    """The photos with texts, and in all but the first with further columns."""
+    if request.param == "captions":
+        return photos
+    rows = [{"url": f"https://x.test/{each.name}", "text": f"shows {each.stem}", "price": 3 * number, "shop": "Ana"}
+            for number, each in enumerate(sorted(photos.glob("*.png")))]  # fmt: skip
+    if request.param == "shards":
+        with tarfile.open(tmp_path / "photos-0.tar", "w") as tar:
+            for row, each in zip(rows, sorted(photos.glob("*.png")), strict=True):
+                for suffix, content in (("png", each.read_bytes()), ("txt", row["text"].encode()),
+                                        ("json", json.dumps(row).encode())):  # fmt: skip
+                    member = tarfile.TarInfo(f"{each.stem}.{suffix}")
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+        return tmp_path / "photos-0.tar"
+    below = "photos/" if request.param == "table elsewhere" else ""
+    table = (tmp_path if below else photos) / "listed.csv"
+    for row, each in zip(rows, sorted(photos.glob("*.png")), strict=True):
+        row["image_path"] = f"{below}{each.name}"
+    table.write_text("\n".join([",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]))
+    return table
+
+
+def test_hits_show_and_conditions_choose_what_those_of_an_index_of_the_images_do(data, model, tmp_path):
+    expected = Index.build(data, model=model, to=tmp_path / "images.index")
+    embed(data, model=model, to=tmp_path / "made", workers=1)
+    built = Index.build(tmp_path / "made", to=tmp_path / "vectors.index")
+    ours, theirs = ([replace(row, row=0) for row in rows_of(index)] for index in (built, expected))
+    assert ours == theirs and len(ours) == 8
+    assert built.store.meta.columns == expected.store.meta.columns
+    conditions = ["width>=90", "height<44", "text=*red*", "image=*-red*"]
+    conditions += ["price>=9", "shop=ana"] if built.store.meta.columns else []
+    for condition in conditions:
+        found, wanted = (index.search("a red wall", where=[condition], top=20) for index in (built, expected))
+        assert [hit.image for hit in found] == [hit.image for hit in wanted] != []
+    assert built.original(0) == expected.original(0)
+
+
+def test_where_the_photos_are_not_at_hand_hits_show_their_names(photos, vectors, tmp_path):
+    photos.rename(tmp_path / "away")
+    built = Index.build(vectors, to=tmp_path / "vectors.index")
+    assert rows_of(built)[0].image == "0-red.png"
+    with pytest.raises(OpenAlignError):
+        built.original(0)
 
 
 def test_where_the_model_is_at_hand_it_tells_where_matches_end(photos, vectors, model, tmp_path):

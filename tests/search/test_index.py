@@ -162,7 +162,7 @@ def test_an_address_of_another_kind_is_not_taken_as_a_folder(tmp_path, paint, pa
     [
         (None, "is not an index; make one with `openalign index PATH"),
         ("{", "is damaged; build the index again"),
-        ('{"version": 99}', "has index version 99"),
+        ('{"version": 99}', "written by a newer openalign .index version 99, this one reads 4.: update openalign"),
         ('{"version": 2, "rows": 3}', "has index version 2, this openalign reads 4; build the index again"),
         ('{"version": 4, "rows": 3}', "is damaged; build the index again"),
     ],

@@ -2,6 +2,8 @@ import json
 import os
 import shlex
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 from openalign.commands.cli import app
 from openalign.errors import OpenAlignError, UsageError
 from openalign.model import hub
-from openalign.search import Index
+from openalign.search import Index, place
 from openalign.search.results import saved as module
 from openalign.search.results.export import export
 from openalign.search.results.saved import NoSuchQuery, SavedQueries, SavedQuery
@@ -82,8 +84,31 @@ def test_the_number_of_saved_queries_is_bounded(tmp_path, monkeypatch):
     for name in "ab":
         queries.put(name, SavedQuery("red"))
     queries.put("a", SavedQuery("blue"))
-    with pytest.raises(UsageError, match="which is the most"):
+    assert queries.is_full and queries.count() == 2
+    with pytest.raises(UsageError, match="which is the most: remove some"):
         queries.put("c", SavedQuery("red"))
+    queries.remove("b")
+    assert not queries.is_full
+    queries.put("c", SavedQuery("red"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=15)
+@given(
+    st.sets(st.sampled_from(["a", "A", "b", "B", "ab", "Ab", "é", "É", "z", "Z z", "1"]), max_size=9), st.integers(1, 4)
+)
+def test_pages_of_saved_queries_are_all_of_them_in_order(tmp_path_factory, names, count):
+    queries = SavedQueries(tmp_path_factory.mktemp("saved"))
+    for name in sorted(names):
+        queries.put(name, SavedQuery(f"red {name}"))
+    found, after = {}, ""
+    for _ in range(len(names) + 1):
+        page = queries.after(after, count)
+        assert len(page) <= count and not found.keys() & page.keys()
+        found |= page
+        if not page:
+            break
+        after = list(page)[-1]
+    assert list(found.items()) == list(queries.all().items()) and found.keys() == names
 
 
 def test_many_may_save_at_once(tmp_path):
@@ -168,10 +193,69 @@ def test_a_name_of_half_a_character_is_the_name_of_nothing(tmp_path):
         SavedQueries(tmp_path).get("\ud800")
 
 
+def test_a_list_of_saved_queries_says_when_there_is_no_room(index, monkeypatch):
+    for name in ("a", "b"):
+        index.saved.put(name, SavedQuery("red"))
+    listing = ["search", str(index.store.folder), "--list-saved"]
+    assert "the most" not in CliRunner().invoke(app, listing).stderr
+    monkeypatch.setattr(module, "MOST", 2)
+    done = CliRunner().invoke(app, listing)
+    assert "which is the most" in done.stderr and "red" in done.stdout
+
+
 def test_saved_queries_stay_when_the_index_is_built_again(index, photos, paint_encoder):
     index.saved.put("reds", SavedQuery("red"))
     again = Index.build(photos, model=paint_encoder, to=index.store.folder, re_embed=True)
     assert again.saved.get("reds").query == "red"
+
+
+def test_a_query_that_is_being_saved_while_the_index_is_built_again_is_there_whole_or_not_at_all(
+    index, photos, paint_encoder
+):
+    index.saved.put("reds", SavedQuery("red"))
+    file = index.store.folder / "saved.sqlite"
+    with closing(sqlite3.connect(file, isolation_level=None)) as table:
+        table.executescript("PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN IMMEDIATE;")
+        table.execute("INSERT INTO saved VALUES ('half', ?)", ["x"])
+        again = Index.build(photos, model=paint_encoder, to=index.store.folder, re_embed=True)
+    assert again.saved.names() == ["reds"]
+    assert not (index.store.folder / "saved.sqlite-journal").exists()
+
+
+def test_what_a_killed_service_had_begun_to_write_is_rolled_back_in_the_copy(index, photos, paint_encoder):
+    """Its journal says how; a copy of the file alone would be half written."""
+    index.saved.put("reds", SavedQuery("red"))
+    file = index.store.folder / "saved.sqlite"
+    code = (
+        "import os, sqlite3, sys; table = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "table.executescript('PRAGMA cache_size = 1; BEGIN IMMEDIATE; DELETE FROM saved');"
+        "table.executemany('INSERT INTO saved VALUES (?, ?)', [(f'{n:0900}', 'y' * 900) for n in range(90)]);"
+        "os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, file], check=False)
+    assert file.with_name("saved.sqlite-journal").stat().st_size > 0
+    again = Index.build(photos, model=paint_encoder, to=index.store.folder, re_embed=True)
+    assert again.saved.get("reds").query == "red" and again.saved.names() == ["reds"]
+
+
+def test_a_file_of_queries_that_stays_locked_stops_the_building_and_the_index_stays(
+    index, photos, paint_encoder, monkeypatch
+):
+    monkeypatch.setattr(place, "_WAIT_S", 0.01)
+    index.saved.put("reds", SavedQuery("red"))
+    with closing(sqlite3.connect(index.store.folder / "saved.sqlite", isolation_level=None)) as table:
+        table.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OpenAlignError, match=r"saved.sqlite cannot be copied into the new index \(database is lo"):
+            Index.build(photos, model=paint_encoder, to=index.store.folder, re_embed=True)
+    again = Index.build(photos, model=paint_encoder, to=index.store.folder, re_embed=True)
+    assert again.saved.names() == ["reds"]
+
+
+def test_a_damaged_file_of_queries_is_kept_as_it_is(index, photos, paint_encoder):
+    file = index.store.folder / "saved.sqlite"
+    file.write_bytes(b"no table" * 700)
+    again = Index.build(photos, model=paint_encoder, to=index.store.folder, re_embed=True)
+    assert (again.store.folder / "saved.sqlite").read_bytes() == b"no table" * 700
 
 
 @pytest.fixture

@@ -171,7 +171,8 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_again(index, monkeypa
     assert [refused("192.0.2.1") for _ in range(11)] == [None] * 10 + ["1"]
     assert refused("192.0.2.2") is None
     assert refused("192.0.2.1", "/health") is refused("192.0.2.1", "/api/thumbnails/3") is None
-    assert refused("192.0.2.1", "/api/search") == "1"
+    for path in ("/api/search", "/listing", "/api/listing", "/v1/embeddings"):
+        assert refused("192.0.2.1", path) == "1"
     now[0] += 0.5
     assert [refused("192.0.2.1"), refused("192.0.2.1")] == [None, "1"]
     assert [refused(f"2001:db8::{n:x}") for n in range(11)] == [None] * 10 + ["1"]  # one household

@@ -132,6 +132,7 @@ def test_only_http_urls_become_links(client):
         ("/api/search?row=48", 404, "There is no image 48: the index has 0 to 47."),
         ("/api/images/48", 404, "There is no image 48"),
         ("/api/thumbnails/-1", 404, "There is no image -1"),
+        ("/docs", 404, "There is nothing at /docs; /openapi.json describes all requests."),
         ("/api/images/..%2f..%2fetc%2fpasswd", 404, "There is nothing at"),
         ("/static/..%2fapp.py", 404, "There is nothing at"),
         ("/api/search?top=201&text=red", 422, "top: must be at most 200."),

@@ -1,142 +1,22 @@
-"""A client that means harm, against the service as a process: 4xx or 503, never 500; memory stays; nothing is fetched.
+"""Requests that mean harm: images, paths, hosts, URLs, texts and bodies; nothing is fetched.
 
-Every request goes to loopback, each loop of them is bounded, and none waits longer than `LONG`.
+The fixture `victim` looks at the memory and the end of the service.
 """
 
 import base64
 import contextlib
-import io
-import re
-import signal
-import socket
 import struct
-import subprocess
-import sys
-import threading
 import zlib
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from PIL import Image
 
 from openalign.serve.protection.guard import MAX_BODY
-from tests import preloaded
+from tests.serve.victim import MEMORY, picture, png_of_zeros, raw, refused
 
 pytestmark = pytest.mark.slow
-
-LONG = 60
-MEMORY = 600 * 2**20
-"""Bytes by which the process may grow: an image of 25 million pixels takes 260 MB for itself while it is decoded."""
-
-
-@dataclass(frozen=True)
-class Victim:
-    """A running service."""
-
-    process: "preloaded.Popen"
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def memory(self) -> int:
-        """Bytes of RAM that its process ever had at once."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
-
-
-@pytest.fixture(scope="module")
-def victim(make_index, tmp_path_factory) -> Iterator[Victim]:
-    """One service for all of this file; it must still answer, and end well, when all is over."""
-    folder = make_index(tmp_path_factory.mktemp("hostile"))
-    command = [sys.executable, "-m", "openalign", "serve", str(folder), "--port", "0"]
-    process = preloaded.Popen(command, stderr=subprocess.PIPE)
-    try:
-        port = int(re.search(r"http://127\.0\.0\.1:(\d+)", process.stderr.readline())[1])
-        running = Victim(process, port)
-        before = warmed_up(running)
-        yield running
-        with connected(running) as client:
-            assert client.get("/api/search?text=a+red+apple").status_code == 200
-        assert running.memory() - before < MEMORY
-        process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=LONG)[1]
-    finally:
-        process.kill()
-    assert process.returncode == 0
-    assert "Traceback" not in said
-    assert "Exception" not in said
-
-
-def warmed_up(victim: Victim) -> int:
-    """The memory of a service that has answered each kind of request once."""
-    with connected(victim) as client:
-        assert client.get("/api/search?text=boat").status_code == 200
-        assert client.post("/embed", files={"images": picture(64, 64)}).status_code == 200
-    return victim.memory()
-
-
-def connected(victim: Victim) -> httpx.Client:
-    """A client of many connections, one a request: one that is kept may be closed while a request is on its way."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.Client(base_url=victim.url, timeout=LONG, limits=limits, verify=False, trust_env=False)
-
-
-@pytest.fixture
-def client(victim) -> Iterator[httpx.Client]:
-    with connected(victim) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def listener() -> Iterator[tuple[str, list[tuple[str, int]]]]:
-    """The address of a server on loopback, and who connected to it."""
-    callers: list[tuple[str, int]] = []
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def accept() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, caller = listening.accept()
-                    callers.append(caller)
-                    connection.close()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"127.0.0.1:{listening.getsockname()[1]}", callers
-        listening.shutdown(socket.SHUT_RDWR)
-
-
-def picture(width: int, height: int, kind: str = "PNG") -> bytes:
-    out = io.BytesIO()
-    Image.new("L", (width, height), 200).save(out, kind)
-    return out.getvalue()
-
-
-def png_of_zeros(width: int, height: int, rows: int) -> bytes:
-    """A PNG that says it has this size; its data are as many rows of zeros, which take a thousandth of their size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    packed = zlib.compressobj(9)
-    data = b"".join(packed.compress(bytes(width * 3 + 1)) for _ in range(rows)) + packed.flush()
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-
-
-def refused(reply: httpx.Response) -> bool:
-    """Refused in the service's words, none of which names a folder of this machine."""
-    assert "error" in reply.json(), reply.text
-    assert "/tmp" not in reply.text and str(Path.home()) not in reply.text
-    return 400 <= reply.status_code < 500 or reply.status_code == 503
+pytest_plugins = ["tests.serve.victim"]
 
 
 JPEG = picture(64, 64, "JPEG")
@@ -201,16 +81,6 @@ def test_no_path_leads_out_of_the_page_and_the_index(victim, target):
     answer = raw(victim, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answer[9:12] in (b"400", b"404", b"414", b"422", b"307"), answer[:200]
     assert b"root:" not in answer and b"create_app" not in answer
-
-
-def raw(victim: Victim, sent: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", victim.port), timeout=LONG) as connection:
-        connection.sendall(sent)
-        got = bytearray()
-        with contextlib.suppress(ConnectionError):
-            while part := connection.recv(2**16):
-                got += part
-    return bytes(got)
 
 
 @pytest.mark.parametrize(
@@ -366,106 +236,6 @@ def test_uploads_that_are_too_large_are_refused_while_they_come(client):
             )
 
 
-def test_silent_and_slow_clients_do_not_keep_others_waiting(victim, client):
-    heads = [
-        b"",
-        b"GET / HT",
-        b"GET / HTTP/1.1\r\nX: a",
-        b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\na",
-    ]
-    with contextlib.ExitStack() as stack:
-        for number in range(200):
-            silent = stack.enter_context(socket.create_connection(("127.0.0.1", victim.port), timeout=LONG))
-            silent.sendall(heads[number % len(heads)])
-        for path in ("/health", "/search?text=boat", "/images/0"):
-            assert client.get(path).status_code == 200
-
-
-def test_five_hundred_at_once_are_answered_or_told_to_come_again(client):
-    small, statuses = picture(600, 400, "JPEG"), Counter()
-
-    def ask(number: int) -> None:
-        if number % 2:
-            reply = client.post("/search", files={"image": ("x.jpg", small)})
-        else:
-            reply = client.get(f"/search?text=boat+{number}")
-        assert reply.status_code == 200 or int(reply.headers["retry-after"]) >= 1
-        statuses[reply.status_code] += 1
-
-    with ThreadPoolExecutor(500) as threads:
-        asked = [threads.submit(ask, number) for number in range(500)]
-        healthy = [client.get("/health").status_code for _ in range(5)]
-        for each in asked:
-            each.result(timeout=LONG)
-    assert set(statuses) <= {200, 503} and statuses[200] > 0
-    assert healthy == [200] * 5
-
-
-def test_clients_that_leave_before_their_answer_cost_nothing_later(victim, client):
-    request = b"GET /search?text=boat HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    for _ in range(200):
-        with socket.create_connection(("127.0.0.1", victim.port), timeout=LONG) as connection:
-            connection.sendall(request)
-    assert client.get("/search?text=boat").status_code == 200
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        ["text=" + "*a" * 490 + "b"] * 16, ["image=*" + "?" * 980 + "b*"] * 16, ["folder=" + "*é*/" * 240 + "b"] * 16,
-        ["region=" + "0,1," * 240 + "3"] * 16, ["region=" + "1,2," * 10_000 + "1"], ["region=nan"], ["region=inf,nan"],
-        ["region=1e308,-1e308,-1e308,-1e308,0,1e308"], ["region=" + "9" * 900], ["near=0,0,1e308km"], ["near=nan,0,1m"],
-        ["alike=99999999999999999999999"], ["duplicates>=1e400"], ["date=9999-99-99"], ["text=\0"], ["\0=\0"],
-        ["width=" + "9" * 990], ["bytes>9e300GB"], ["fields.x=1"], ["=" * 900], ["text=[" * 200], ["label=*"] * 17,
-        ["a" * 1001], ["text=*\u0301*"], ["'); DROP TABLE images; --=1"],
-    ],
-)  # fmt: skip
-def test_odd_conditions_are_compared_or_refused(client, where):
-    for path in ("/search", "/listing"):
-        replies = [client.post(path, data={"query": "boat", "where": where})]
-        if sum(map(len, where)) < 5000:
-            replies.append(client.get(path, params={"where": where, "query": "boat"}))
-        assert all(reply.status_code == 200 or refused(reply) for reply in replies), replies[0].text
-
-
-SAVED = {"query": "boat"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "..%2f..%2fetc%2fpasswd", "%00", "a%00b", "..", "%2e%2e", "%ff", "%ed%a0%80", "x" * 101, "%e2%80%ae", "a%0ab",
-        "con:", "%20", "a%20", "%5c..%5cx", "\ud55c".encode().hex(), "%F0%9F%91%A9%E2%80%8D", "'%20OR%201=1",
-    ],
-)  # fmt: skip
-def test_names_of_saved_queries_are_names_or_refused(client, name):
-    for method, body in (("GET", None), ("PUT", SAVED), ("GET", None), ("DELETE", None), ("DELETE", None)):
-        reply = client.request(method, f"/saved/{name}", json=body)
-        assert reply.status_code in (200, 307) or refused(reply), reply.text
-    assert client.get("/saved").json()["saved"] == []
-
-
-@pytest.mark.parametrize(
-    "headers", [{"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}]
-)
-def test_pages_of_others_neither_save_nor_remove_queries(client, headers):
-    assert client.put("/saved/mine", json=SAVED).status_code == 200
-    for method, body in (("PUT", {"query": "theirs"}), ("DELETE", None)):
-        assert client.request(method, "/saved/mine", json=body, headers=headers).status_code == 403
-    # What a form of another page may send without being asked for leave.
-    assert refused(client.post("/saved/mine", data=SAVED))
-    assert client.get("/saved/mine").json()["query"] == "boat"
-    assert client.delete("/saved/mine").status_code == 200
-
-
-def test_saved_queries_have_a_bound_and_many_bodies_are_refused(client):
-    for body in (b"[" * 100_000, b"{}", b'{"query": "\\ud800"}', b'{"query": "a", "where": ' + b"[" * 9000, b"\xff"):
-        assert refused(client.put("/saved/x", content=body, headers={"content-type": "application/json"}))
-    assert refused(client.put("/saved/x", json={"query": "a", "where": ["width>1"] * 17}))
-    assert refused(client.put("/saved/x", json={"query": "img:/etc/passwd"}))
-    assert client.get("/saved").json()["saved"] == []
-
-
 def test_the_sum_of_uploads_is_limited(client):
     large = picture(64, 64) + bytes(2 * 2**20)
     files = [("image", (f"{number}.png", large)) for number in range(16)]
@@ -473,34 +243,3 @@ def test_the_sum_of_uploads_is_limited(client):
         assert client.post("/search", files=files).status_code == 413
     small = [("image", (f"{number}.png", picture(64, 64))) for number in range(17)]
     assert refused(client.post("/search", files=small))
-
-
-@pytest.mark.parametrize("path", ["/facets", "/map", "/listing", "/saved", "/listing?query=boat&sort=-date"])
-def test_many_who_ask_for_the_whole_collection_at_once_are_answered(client, path):
-    with ThreadPoolExecutor(60) as threads:
-        asked = [
-            threads.submit(client.get, path, headers={"if-none-match": f'"{number}"' * 99}) for number in range(60)
-        ]
-        assert client.get("/health").status_code == 200
-        assert {each.result(timeout=LONG).status_code for each in asked} <= {200, 404, 503}
-
-
-def test_no_request_that_the_description_allows_or_forbids_fails(victim):
-    """Requests made from `/openapi.json`, within its limits and beyond them."""
-    schema = schemathesis.openapi.from_url(f"{victim.url}/openapi.json")
-    operations = [each.ok() for each in schema.get_all_operations()]
-    operations = [each for each in operations if not each.path.startswith("/api/")]  # the same once more
-    assert len(operations) >= 10
-    assert {"/listing", "/facets", "/map", "/saved", "/saved/{name}", "/rows"} <= {each.path for each in operations}
-    for operation in operations:
-
-        @given(case=operation.as_strategy())
-        @settings(
-            max_examples=10, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
-        def ask(case) -> None:
-            reply = case.call(timeout=LONG)
-            assert reply.status_code < 500 or reply.status_code == 503, reply.text
-
-        ask()

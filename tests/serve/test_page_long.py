@@ -36,6 +36,7 @@ def open_many(open_photos):
         "scores": [round(1 - number / MANY, 4) for number in range(MANY)],
         "within": 500,
         "alike": [],
+        "note": None,
         "milliseconds": 3.0,
     }
 

@@ -3,6 +3,8 @@
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the dev extra")
+from openalign.search.results import saved  # noqa: E402
+from openalign.search.results.saved import SavedQuery  # noqa: E402
 from tests.serve.seen import AT_ALL_WIDTHS, no_sideways_scroll  # noqa: E402
 
 expect = sync_api.expect
@@ -39,6 +41,22 @@ def test_a_query_is_saved_with_the_index_opened_again_and_forgotten(open_photos,
     panel.get_by_role("button", name="Forget cold blue").click()
     expect(panel.get_by_role("link")).to_have_count(0)
     assert photos.saved.names() == []
+
+
+def test_a_full_index_is_told_and_the_browser_keeps_the_query(open_photos, photos, monkeypatch):
+    monkeypatch.setattr(saved, "MOST", 3)
+    for name in ("first", "second", "third"):
+        photos.saved.put(name, SavedQuery(f"red {name}"))
+    page = open_photos(path="/?query=blue")
+    page.route("**/api/saved?*", lambda route: route.continue_(url=route.request.url.replace("count=200", "count=1")))
+    panel = open_saved(page)
+    expect(panel.get_by_role("link")).to_have_text(["first", "second", "third"])  # by three requests
+    expect(panel.get_by_text("The index keeps 3 queries at most. Kept in this browser.")).to_be_visible()
+    panel.get_by_role("button", name="Save", exact=True).click()
+    expect(panel.get_by_role("link")).to_have_text(["first", "second", "third", "blue"])
+    assert photos.saved.names() == ["first", "second", "third"]
+    for name in photos.saved.names():
+        photos.saved.remove(name)
 
 
 def test_filters_alone_stay_in_the_browser_and_a_name_replaces_no_other(open_photos):

@@ -76,11 +76,11 @@ class Material:
 
     @property
     def make_index(self) -> list[object]:
-        return ["index", self.photos, "--model", self.model, "--to"]
+        return ["index", self.photos, "--model", self.model, "--embed-texts", "--to"]
 
     @property
     def add_to_index(self) -> list[object]:
-        return ["index", self.photos, self.more_photos, "--model", self.model, "--to"]
+        return ["index", self.photos, self.more_photos, "--model", self.model, "--embed-texts", "--to"]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from openalign.errors import OpenAlignError
 from openalign.search import Index
+from openalign.search.store.any_store import AnyStore
 from tests.torture.commands import contents
 
 
@@ -16,7 +17,10 @@ def result_of_training(run: Path) -> dict[str, str]:
 
 
 def result_of_indexing(folder: Path) -> dict[str, str]:
-    """All images of an index by digest, with names, texts, vector and thumbnail; `refused` if it is damaged."""
+    """All images of an index by digest, with names, texts, vector and thumbnail, and what is derived from them.
+
+    `refused` if it is damaged.
+    """
     if not folder.exists():
         return {}
     try:
@@ -27,8 +31,21 @@ def result_of_indexing(folder: Path) -> dict[str, str]:
             names = [each[:3] for each in store.names(row.row)]
             data = repr([about, names]).encode() + store.vector(row.row).tobytes() + store.thumbnail(row.row)
             found[row.digest.hex()] = hashlib.sha256(data).hexdigest()
+        found |= _derived(store)
     except OpenAlignError as error:
         return {"refused": str(error)}
+    return found
+
+
+def _derived(store: AnyStore) -> dict[str, str]:
+    """The texts with their vectors, and by digest which images are on the map and near-duplicates of each other."""
+    digests = {row.row: row.digest.hex() for row in store.rows(store.numbers.tolist())}
+    texts = zip(store.texts.texts, store.texts.vectors_TD, strict=True)
+    found = {f"text {text}": hashlib.sha256(vector_D.tobytes()).hexdigest() for text, vector_D in texts}
+    if store.map is not None:
+        found |= {f"map {digests[row]}": "is on it" for row in store.map.rows_N.tolist()}
+    for rows in store.groups.members.values():
+        found |= {f"alike {digests[row]}": digests[min(rows)] for row in rows}
     return found
 
 

@@ -104,8 +104,12 @@ def print_found(
 def print_saved(folder: str, *, json: bool) -> None:
     """Print the saved queries of an index."""
     from openalign.search.index import Index
+    from openalign.search.results.saved import FULL
 
-    saved = Index.open(folder).saved.all()
+    queries = Index.open(folder).saved
+    saved = queries.all()
+    if queries.is_full:
+        say(FULL)
     if json:
         terminal.print_json({"index": str(folder), "saved": [{"name": name, **asdict(saved[name])} for name in saved]})
         return

@@ -111,6 +111,7 @@ class _Walk:
                     self.skip(Kind.LINK_NOT_FOLLOWED, link)
                 else:
                     self._read(link)
+        self.files.sort()  # once: `files_below` of `one_look` sorts them again, which takes no time then
 
     def _path(self, name: str) -> str:
         return os.path.join(self.root, name) if name else self.root  # noqa: PTH118 - names may be any bytes

@@ -101,7 +101,8 @@ def nested_classes(images: Iterable[str]) -> tuple[str, ...]:
 
     `warm/red/1.jpg` beside `cold/blue/1.jpg` may show warm colours, or red ones. Dates and ids are no classes.
     """
-    folders = {tuple(image.split("/")[:-1]) for image in images}
+    paths = {image.rpartition("/")[0] for image in images}
+    folders = {tuple(path.split("/")) if path else () for path in paths}
     if len(folders) < 2 or class_level(folders) is not None:
         return ()
     first, other = min(folders), max(folders)
@@ -117,16 +118,15 @@ def are_views(images: Iterable[str]) -> bool:
 
     `images` are sorted. Names that only count from 0 or 1 may be the same in folders of classes.
     """
-    folders = 0
+    images = list(images)
+    if len({image.rpartition("/")[0] for image in images}) < 2:
+        return False
     first: set[str] = set()
     for _, inside in groupby(images, lambda image: image.rpartition("/")[0]):
         names = {image.rpartition("/")[2].rpartition(".")[0] for image in inside}
         first = first or names
-        folders += 1
         if len(first) < _FEWEST_VIEWS or names != first:
             return False
-    if folders < 2:
-        return False
     numbered = [_COUNTED.fullmatch(name) for name in first]
     counted = sorted(int(each[2]) for each in numbered if each)
     alike = len({(each[1], each[3]) for each in numbered if each}) == 1

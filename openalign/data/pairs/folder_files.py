@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from openalign.data.files.walk import files_below
-from openalign.data.images.formats import FORMATS, HEAD_BYTES, format_of, is_image_name, reading_advice
+from openalign.data.images.formats import FORMATS, HEAD_BYTES, IMAGE_SUFFIXES, format_of, is_image_name, reading_advice
 from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, LeftOut
 
@@ -14,6 +14,7 @@ TEXT_FOLDERS = frozenset(
 )
 """Names of folders, in lower case, that hold the texts of the images in a folder beside them."""
 _NOT_DECODED = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
+_DECODED = IMAGE_SUFFIXES - _NOT_DECODED
 _OTHER_IMAGES = frozenset(
     {
         *("jxl", "svg", "svgz", "psd", "xcf", "ai", "eps", "exr", "hdr", "tga", "pcx", "dds", "djvu", "dcm", "pgm"),
@@ -41,6 +42,8 @@ def gathered(folders: Sequence[Path]) -> tuple[Path, list[str]]:
     every = [each for folder in folders for each in (folder, *_texts_beside(folder))]
     tops = [_top(folder) for folder in folders]
     base = Path(os.path.commonpath(tops))
+    if every == [base]:
+        return base, files_below(base)
     found: set[str] = set()
     for folder in every:
         below = folder.relative_to(base).as_posix()
@@ -68,7 +71,20 @@ def image_files(files: Iterable[str], folder: Path | None) -> list[str]:
 
     A file whose suffix tells another format, such as HEIC, is opened, since some are JPEGs under a wrong name.
     """
-    return [file for file in files if is_image_name(file) and not _is_undecoded(file, folder)]
+    files = list(files)
+    if are_images(files):
+        return files
+    suffixes = ((file, file.rpartition(".")[2].lower()) for file in files)
+    return [
+        file
+        for file, suffix in suffixes
+        if suffix in IMAGE_SUFFIXES and not (suffix in _NOT_DECODED and _is_undecoded(file, folder))
+    ]
+
+
+def are_images(files: Sequence[str]) -> bool:
+    """Whether all files are images that can be decoded, by their suffixes; a quick look at millions of names."""
+    return {suffix.lower() for suffix in {file.rpartition(".")[2] for file in files}} <= _DECODED
 
 
 def looks_like_image(file: str) -> bool:
@@ -93,9 +109,11 @@ def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[s
     """A message for each suffix of files that may be images or data and are of no kind that is read."""
     found: dict[tuple[Kind, str], list[str]] = {}
     files = list(files)
-    of_tars = any(_suffix(file) == "tar" for file in files)
-    for file in files:
-        suffix = _suffix(file)
+    if are_images(files):
+        return []
+    suffixes = [(file, _suffix(file)) for file in files]
+    of_tars = any(suffix == "tar" for _, suffix in suffixes)
+    for file, suffix in suffixes:
         if of_tars and (".tar." in file or suffix in ("tgz", "tfrecord")):
             continue  # told with the tars
         if suffix in _OTHER_IMAGES or (suffix in _NOT_DECODED and _is_undecoded(file, folder)):

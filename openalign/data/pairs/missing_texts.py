@@ -23,6 +23,8 @@ _MOST_LISTED = 3
 
 def without_markers(pairs: Pairs) -> Pairs:
     """The pairs without a text where it is a marker of a missing value, or the name of a file; others are noted."""
+    if pairs.table["text"].null_count == len(pairs):
+        return pairs
     problems: list[str] = []
     table = cleared_of_markers(pairs.table, pairs.name, problems)
     if table is pairs.table and not problems:

@@ -105,6 +105,9 @@ class Pairs:
 
     def one_per_image(self) -> tuple["Pairs", list[list[str]]]:
         """The first row of each image (see `image_ids`), in order, and the texts of all of its rows, each once."""
+        if self._is_one_per_image():
+            none: list[str] = []  # a hundred thousand lists would be looked through by the garbage collector
+            return self, [[text] if text else none for text in self.table["text"].to_pylist()]
         _, firsts, image_of_row = np.unique(
             self.image_ids(np.arange(len(self))), return_index=True, return_inverse=True
         )
@@ -117,6 +120,14 @@ class Pairs:
                 texts[image][text] = None
         pairs = self if len(firsts) == len(self) else self.select(firsts[order])
         return pairs, [list(each) for each in texts]
+
+    def _is_one_per_image(self) -> bool:
+        """Whether each row has an image of its own, at a quick look."""
+        if not self.image_key or not len(self):
+            return False
+        keys = self.table[self.image_key]
+        is_filled_everywhere = keys.null_count == 0 and pc.min(pc.binary_length(keys)).as_py() > 0
+        return bool(is_filled_everywhere and pc.count_distinct(keys).as_py() == len(self))
 
     def checked_every(self, rows: int) -> "Pairs":
         """The same pairs, with only one image in `rows` compared with its digest (if it has one) when it is read."""

@@ -35,6 +35,13 @@ def embed_new_texts(writer: IndexWriter, model: DualEncoder) -> None:
             writer.meta = replace(writer.meta, texts=writer.texts.count())
 
 
+def forget_texts(writer: IndexWriter) -> None:
+    """Remove the vectors of all texts."""
+    with writer.transaction():
+        writer.texts.clear()
+        writer.meta = replace(writer.meta, texts=0)
+
+
 def _forget_damaged(writer: IndexWriter) -> None:
     """Forget vectors that are not as they were written, so that they are made again."""
     with writer.readable_errors():

@@ -9,12 +9,14 @@ import io
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from openalign.data.arrow import from_numbers, numbers
 
 _CLUSTERS = b"openalign_clusters"
 
@@ -64,7 +66,7 @@ class MapContent:
 
 def write_content(content: MapContent, path: Path) -> None:
     """Write a map."""
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "image": content.ids_N,
         "x": content.at_N2[:, 0],
         "y": content.at_N2[:, 1],
@@ -72,13 +74,15 @@ def write_content(content: MapContent, path: Path) -> None:
         "laid": content.laid_N,
     }
     clusters = json.dumps([asdict(each) for each in content.clusters], ensure_ascii=False)
-    table = pa.table({name: pa.array(np.ascontiguousarray(values)) for name, values in columns.items()})
+    table = pa.table({name: numbers(values) for name, values in columns.items()})
     pq.write_table(table.replace_schema_metadata({_CLUSTERS: clusters.encode()}), path, compression="zstd")
 
 
 def read_content(data: bytes) -> MapContent:
     """The map in the bytes of a file, which must be those that were written."""
-    table = pq.read_table(io.BytesIO(data))
-    ids_N, x_N, y_N, cluster_N, laid_N = (table[name].to_numpy() for name in ("image", "x", "y", "cluster", "laid"))
+    table = pq.ParquetFile(io.BytesIO(data)).read()  # `pq.read_table` imports pandas
+    ids_N, cluster_N = from_numbers(table["image"], np.int64), from_numbers(table["cluster"], np.int32)
+    x_N, y_N = (from_numbers(table[name], np.float32) for name in ("x", "y"))
+    laid_N = from_numbers(table["laid"], np.bool_)
     clusters = tuple(Cluster(**each) for each in json.loads(table.schema.metadata[_CLUSTERS]))
     return MapContent(ids_N, np.stack([x_N, y_N], axis=1), cluster_N, laid_N, clusters)

@@ -3,7 +3,7 @@
 Shapes: N images, D width, M new images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -69,6 +69,12 @@ class Writer(Protocol):
     def sample(self, count: int) -> NDArray[np.float16]:
         """The vectors of up to `count` images, in the order of their rows."""
 
+    def vectors(self, ids_N: NDArray[np.int64]) -> NDArray[np.float16]:
+        """The vectors (N, D) of the images with these ids."""
+
+    def pieces(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """The vectors (P, D) of all images, some at once, with the ids (P,) of their images; -1 for a deleted row."""
+
 
 def bring_map_up_to_date(writer: Writer, embed_captions: Callable[[], Vectors], *, anew: bool) -> None:
     """Make the map of an index fit its images; with `anew`, lay it out wholly and as if there had been none.
@@ -90,16 +96,15 @@ def bring_map_up_to_date(writer: Writer, embed_captions: Callable[[], Vectors], 
     if before is not None and np.array_equal(before.ids_N, np.sort(ids)):
         return
     order = np.argsort(ids)
-    stored_ND = _in_order(writer.sample(len(ids)), order)
     if before is not None:
-        placed = _with_new(before, ids[order], stored_ND)
+        placed = _with_new(before, ids[order], writer)
         laid = writer.laid
         here = int(placed.laid_N.sum())
         if len(ids) - here + laid - here <= _CHANGED * laid:
             _write(writer, placed.counted(), laid)
             return
         before = placed
-    vectors_ND = torch.from_numpy(stored_ND.astype(np.float32))
+    vectors_ND = torch.from_numpy(_in_order(writer.sample(len(ids)), order)).float()
     vectors_ND.div_(vectors_ND.norm(dim=1, keepdim=True).clamp_(min=1e-12))
     texts = writer.shown_texts()
     content = _laid_out(ids[order], vectors_ND, before)
@@ -156,7 +161,7 @@ def _named(
     return replace(content, clusters=tuple(clusters))
 
 
-def _with_new(before: MapContent, ids_N: NDArray[np.int64], stored_ND: NDArray[np.float16]) -> MapContent:
+def _with_new(before: MapContent, ids_N: NDArray[np.int64], writer: Writer) -> MapContent:
     """The map of `ids_N`, sorted, of which those that it does not have lie beside the neighbours that it has."""
     before = before.only(np.isin(before.ids_N, ids_N))
     known_N = np.isin(ids_N, before.ids_N)
@@ -166,7 +171,8 @@ def _with_new(before: MapContent, ids_N: NDArray[np.int64], stored_ND: NDArray[n
     new = np.flatnonzero(~known_N)
     if len(new) and len(before.ids_N):
         count = min(_BESIDE, len(before.ids_N))
-        near_MK = _nearest_known(stored_ND, new, known_N, count)
+        new_MD = torch.from_numpy(writer.vectors(ids_N[new])).float()
+        near_MK = _nearest_known(new_MD, writer.pieces(), ids_N, known_N, count)
         extent = float(np.ptp(before.at_N2, axis=0).max())
         at_N2[new] = _beside(at_N2[near_MK], ids_N[new], extent)
         cluster_N[new] = cluster_N[near_MK[:, 0]]
@@ -174,24 +180,29 @@ def _with_new(before: MapContent, ids_N: NDArray[np.int64], stored_ND: NDArray[n
 
 
 def _nearest_known(
-    stored_ND: NDArray[np.float16], new_M: NDArray[np.int64], known_N: NDArray[np.bool_], count: int
+    new_MD: Tensor,
+    pieces: Iterable[tuple[NDArray[np.int64], NDArray[np.float16]]],
+    ids_N: NDArray[np.int64],
+    known_N: NDArray[np.bool_],
+    count: int,
 ) -> NDArray[np.int64]:
-    """The known rows (M, count) most similar to each new one, best first. Float32 is made of few rows at a time.
+    """The places in `ids_N` (M, count) of the known images most similar to each new one, best first.
 
-    Stored vectors have unit length to three digits.
+    Stored vectors have unit length to three digits. Float32 is made of few of them at a time.
     """
-    new_MD = torch.from_numpy(stored_ND[new_M].astype(np.float32))
-    best_MK, rows_MK = torch.full((len(new_M), count), -2.0), torch.zeros((len(new_M), count), dtype=torch.long)
-    step = max(256, min(8192, _AT_ONCE // len(new_M)))
-    for start in range(0, len(stored_ND), step):
-        piece_PD = torch.from_numpy(stored_ND[start : start + step].astype(np.float32))
-        scores_MP = new_MD @ piece_PD.T
-        scores_MP[:, torch.from_numpy(~known_N[start : start + step])] = -2.0
-        scores, places = scores_MP.topk(min(count, len(piece_PD)), dim=1)
-        best_MK, kept = torch.cat([best_MK, scores], dim=1).topk(count, dim=1)
-        rows_MK = torch.cat([rows_MK, places + start], dim=1).gather(1, kept)
-    found: NDArray[np.int64] = rows_MK.numpy()
-    return found
+    best_MK, places_MK = torch.full((len(new_MD), count), -2.0), torch.zeros((len(new_MD), count), dtype=torch.long)
+    step = max(256, min(8192, _AT_ONCE // len(new_MD)))
+    for ids_P, vectors_PD in pieces:
+        for start in range(0, len(ids_P), step):
+            places_P = np.searchsorted(ids_N, ids_P[start : start + step]).clip(max=len(ids_N) - 1)
+            is_known_P = (ids_N[places_P] == ids_P[start : start + step]) & known_N[places_P]
+            scores_MP = new_MD @ torch.from_numpy(np.array(vectors_PD[start : start + step])).float().T
+            scores_MP[:, torch.from_numpy(~is_known_P)] = -2.0
+            scores, found = scores_MP.topk(min(count, len(places_P)), dim=1)
+            best_MK, kept = torch.cat([best_MK, scores], dim=1).topk(count, dim=1)
+            places_MK = torch.cat([places_MK, torch.from_numpy(places_P)[found]], dim=1).gather(1, kept)
+    nearest: NDArray[np.int64] = places_MK.numpy()
+    return nearest
 
 
 def _beside(near_MK2: NDArray[np.float32], ids_M: NDArray[np.int64], extent: float) -> NDArray[np.float32]:

@@ -85,7 +85,7 @@ class _Run:
         meta, numbers = _with_sources(_with_model(state, self.images.model), self.images)
         sources = self.images.sources(numbers)
         problems = [problem for source in sources for problem in source.problems]
-        writer = RowsWriter(self.collection, next_row(self.collection, state.rows))
+        writer = RowsWriter(self.collection, self.lease, next_row(self.collection, state.rows))
         if not state.finished and writer.rows:
             say(f"{self.collection.count():,} images are in {self.collection.address.given} since an interrupted run")
         meta = replace(meta, rows=writer.rows, finished=False)

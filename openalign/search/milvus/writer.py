@@ -22,6 +22,7 @@ from openalign.search.milvus.columns import (
     image_of,
     thumbnail_text,
 )
+from openalign.search.milvus.state import Lease
 from openalign.search.milvus.store import NUMBERED, blocks_of_numbers
 from openalign.search.store.changes import Listed
 
@@ -38,8 +39,9 @@ class _Known(NamedTuple):
 class RowsWriter:
     """Writes rows; what it holds in memory is a bit a row, and the images of which some names have not come yet."""
 
-    def __init__(self, collection: Collection, rows: int) -> None:
+    def __init__(self, collection: Collection, lease: Lease, rows: int) -> None:
         self._collection = collection
+        self._lease = lease
         self.rows = rows
         """The number of the next new row."""
         self.cut: set[int] = set()
@@ -63,15 +65,22 @@ class RowsWriter:
             self._collection.upsert(changed)
 
     def finish(self) -> int:
-        """Take away the names that no source has any more, and the images without any; returns how many these are."""
+        """Take away the names that no source has any more, and the images without any; returns how many these are.
+
+        Raises:
+            OpenAlignError: another run took over.
+        """
         for number, names in self._waiting.items():
+            self._lease.beat()
             self._shorten(number, names)
         if self._collection.count() == self.seen:
             return 0
         removed = 0
         for block in blocks_of_numbers(self._collection, self.rows):
             gone = [number for number in block if not self._seen[number]]
+            self._lease.beat()
             for start in range(0, len(gone), _DELETED_AT_ONCE):
+                self._lease.beat()
                 self._collection.delete(gone[start : start + _DELETED_AT_ONCE])
             removed += len(gone)
         return removed

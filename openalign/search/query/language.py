@@ -23,9 +23,11 @@ The page has the same parser in `serve/page/language.js`; both are tested on the
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from openalign.data.images.read import ImageInput
 from openalign.errors import UsageError
 from openalign.options import option
 from openalign.search.query.terms import (
@@ -54,6 +56,20 @@ def parse_query(text: str, *, files: bool = True) -> Query:
         UsageError: `text` is no query; the message has the character at which it stops being one.
     """
     return Query(tuple(_Reader(text, files).terms()))
+
+
+def query_of(
+    query: str | Query | None,
+    image: ImageInput | Sequence[ImageInput] | None,
+    row: int | Sequence[int] | None,
+    plus: Sequence[str],
+    minus: Sequence[str],
+) -> Query:
+    """One query of all that `Index.search` takes."""
+    images = () if image is None else image if isinstance(image, list | tuple) else (image,)
+    rows = () if row is None else row if isinstance(row, Sequence) else (row,)
+    written = query if isinstance(query, Query) else parse_query(query or "", files=False)
+    return written.with_terms(images, rows, plus, minus)
 
 
 @dataclass

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,19 @@ from openalign.search.map.opened import split_regions
 from openalign.search.mark import BEST
 from openalign.search.query.conditions import columns_of
 from openalign.search.query.terms import Query
-from openalign.search.results.against import Against, AmongBoth, AmongPictures, AmongTexts, Finder, Scored, among_rows
+from openalign.search.results.against import (
+    Against,
+    AmongBoth,
+    AmongPictures,
+    AmongTexts,
+    Finder,
+    Scored,
+    against_of,
+    among_rows,
+)
 from openalign.search.results.hits import Hit, Hits
-from openalign.search.results.order import Folding, Sort, folded_into, found_in_order
-from openalign.search.store.any_store import AnyStore
+from openalign.search.results.order import Folding, Sort, folded_into, found_in_order, sort_of
+from openalign.search.store.any_store import AnyStore, in_folder
 
 Vector = NDArray[np.float32]
 Among = Any
@@ -35,6 +44,20 @@ class How:
     sort: Sort = "score"
     against: Against = "image"
 
+    @classmethod
+    def given(
+        cls,
+        where: str | Sequence[str],
+        *,
+        top: int = 10,
+        fold: bool = False,
+        sort: str = "score",
+        against: str = "image",
+    ) -> Self:
+        """From arguments of `Index.search`; raises UsageError for an order or a comparison that there is not."""
+        conditions = (where,) if isinstance(where, str) else tuple(where)
+        return cls(conditions, top, fold, sort_of(sort), against_of(against))
+
 
 def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
     """The results for a query with this unit vector (D,).
@@ -43,10 +66,8 @@ def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
         UsageError: a condition cannot be read, or the index has no vectors of texts and needs them.
     """
     among = store.matching(how.where) if how.where else None
-    finder = _finder(store, asked, query_D, among, how)
-    groups: Folding | None = None
-    if folds(store, how):
-        groups = finder if isinstance(finder, AmongTexts) else store.groups
+    finder = finder_of(store, asked, query_D, among, how)
+    groups = folding_of(store, how, finder)
     found = found_in_order(finder.best, finder.level, how.top, groups, how.sort, store)
     rows = among_rows(among)
     hits = [
@@ -62,20 +83,34 @@ def answer(store: AnyStore, asked: Query, query_D: Vector, how: How) -> Hits:
     return Hits(hits, found.note)
 
 
-def folds(store: AnyStore, how: How) -> bool:
-    """Whether near-duplicates are folded: not where conditions ask for those of an image."""
-    return how.fold and "alike" not in columns_of(split_regions(how.where)[1], store.meta.columns)
+def folding_of(store: AnyStore, how: How, finder: Finder | None) -> Folding | None:
+    """What folds the images of `finder` (None for all of the index), if anything does.
+
+    Near-duplicates are not folded where conditions ask for those of an image.
+    """
+    if not how.fold or "alike" in columns_of(split_regions(how.where)[1], store.meta.columns):
+        return None
+    return finder if isinstance(finder, AmongTexts) else store.groups
 
 
-def _finder(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: How) -> Finder:
-    """What finds the rows of a query."""
+def finder_of(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: How) -> Finder:
+    """What finds the rows of a query, of those `among` which the conditions hold.
+
+    Raises:
+        UsageError: the index has no vectors of texts and needs them.
+    """
     meta = store.meta
     if how.against != "text":
         # The mark depends on the best of the whole collection: a photo matches or not whatever the conditions.
-        best = best_rows(store, asked, query_D, BEST if among is not None else max(how.top, BEST))
-        level = level_of(store, asked, query_D, best)
+        best = _best_rows(store, asked, query_D, BEST if among is not None else max(how.top, BEST))
+        level = _level_of(store, asked, query_D, best)
         known = best if among is None else ()
-        pictures = AmongPictures(partial(best_rows, store, asked, query_D, among=among), level, known)
+        pictures = AmongPictures(
+            partial(_best_rows, store, asked, query_D, among=among),
+            partial(_all_rows, store, asked, query_D, among_rows(among)),
+            level,
+            known,
+        )
     if how.against == "image":
         return pictures
     if store.folder is None:
@@ -89,14 +124,23 @@ def _finder(store: AnyStore, asked: Query, query_D: Vector, among: Among, how: H
     return texts if how.against == "text" else AmongBoth(pictures, texts, (meta.mark, meta.text_mark), asked.kind)
 
 
-def level_of(store: AnyStore, asked: Query, query_D: Vector, best: Sequence[Scored]) -> float:
+def _level_of(store: AnyStore, asked: Query, query_D: Vector, best: Sequence[Scored]) -> float:
     """The score from which images match, by the best ones of the whole collection (at least `mark.BEST`)."""
     mark = store.meta.mark
     return -math.inf if mark is None else mark.level(query_D, [score for _, score in best], asked.kind)
 
 
-def best_rows(store: AnyStore, asked: Query, query_D: Vector, count: int, among: Among = None) -> Sequence[Scored]:
+def _best_rows(store: AnyStore, asked: Query, query_D: Vector, count: int, among: Among = None) -> Sequence[Scored]:
     """The `count` rows most similar to the query, without those of the query, and their scores."""
     rows, scores = store.nearest(query_D, count + len(asked.rows), among)
     found = zip(rows.tolist(), scores.tolist(), strict=True)
     return [(row, score) for row, score in found if row not in asked.rows][:count]
+
+
+def _all_rows(
+    store: AnyStore, asked: Query, query_D: Vector, among: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """All rows but those of the query, best first, and their scores; raises UsageError if the index is no folder."""
+    rows = store.numbers if among is None else among
+    folder = in_folder(store, "Comparing all images")
+    return folder.scored(query_D, rows[~np.isin(rows, list(asked.rows))])

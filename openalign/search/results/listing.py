@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.search.mark import BEST
 from openalign.search.query.terms import Query
-from openalign.search.results.answer import How, best_rows, folds, level_of
-from openalign.search.results.order import Folding, Sort
+from openalign.search.results.against import Finder
+from openalign.search.results.answer import How, finder_of, folding_of
+from openalign.search.results.order import NO_DATES, NO_MARK, Folding, Sort
 from openalign.search.store.any_store import AnyStore, in_folder
 from openalign.search.store.reader import Store
 
@@ -43,40 +43,74 @@ class Listing:
     """How many lie inside the mark where matches end, if there is a query; they come first."""
     alike: NDArray[np.int64] | None = None
     """How many near-duplicates are folded into each (N,), if they are folded."""
+    note: str | None = None
+    """What to know of their order or number."""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """All images that meet the conditions."""
+
+    rows: NDArray[np.int64]
+    ratios: NDArray[np.float32]
+    has_date: NDArray[np.bool_]
+
+    def places(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where some of the rows are among these."""
+        by_row = np.argsort(self.rows)
+        return by_row[np.searchsorted(self.rows, rows, sorter=by_row)]
 
 
 def listing(store: AnyStore, asked: Query, query_D: NDArray[np.float32] | None, how: How) -> Listing:
     """All images that meet the conditions, by their similarity to a query's unit vector (D,) if there is one.
 
     Raises:
-        UsageError: a condition cannot be read, or the index is not a folder.
+        UsageError: a condition cannot be read, the index is not a folder, or it has no vectors of texts and needs them.
     """
     folder = in_folder(store, "Listing all images")
-    found = _listed(folder, how)
-    if query_D is not None:
-        level = level_of(store, asked, query_D, best_rows(store, asked, query_D, BEST))
-        found = _ranked(folder, query_D, level, found, how.sort)
-    return _folded(found, store.groups) if folds(store, how) else found
+    listed = _listed(folder, how)
+    finder = None if query_D is None else finder_of(folder, asked, query_D, np.sort(listed.rows), how)
+    found = Listing(listed.rows, listed.ratios) if finder is None else _ranked(finder, listed)
+    folding = folding_of(folder, how, finder)
+    if folding is not None:
+        found = _folded(found, folding)
+    if finder is not None and how.sort != "score":
+        found = _matches_first_as_listed(found, listed, finder.level, by_date=how.sort in ("date", "-date"))
+    if len(listed.rows) == MOST < folder.meta.images:
+        found = _noted(found, f"At most {MOST:,} images are listed: set conditions to see others.")
+    return found
 
 
-def _listed(store: Store, how: How) -> Listing:
-    """Without a query: by their rows, dates, names or sizes; those without a date last."""
+def _listed(store: Store, how: How) -> _Listed:
+    """By their rows, dates, names or sizes; those without a date last."""
     condition = store.condition(how.where)
-    sql = f"SELECT row, width, height FROM images WHERE {condition.sql} ORDER BY {_SQL[how.sort]} LIMIT {MOST}"
-    found = np.array(list(store.select(sql, *condition.parameters)), np.int64).reshape(-1, 3)
-    return Listing(found[:, 0], (found[:, 1] / np.maximum(found[:, 2], 1)).astype(np.float32))
+    columns = "row, width, height, date IS NOT NULL"
+    sql = f"SELECT {columns} FROM images WHERE {condition.sql} ORDER BY {_SQL[how.sort]} LIMIT {MOST}"
+    rows, widths, heights, dated = np.array(list(store.select(sql, *condition.parameters)), np.int64).reshape(-1, 4).T
+    return _Listed(rows, (widths / np.maximum(heights, 1)).astype(np.float32), dated.astype(bool))
 
 
-def _ranked(store: Store, query_D: NDArray[np.float32], level: float, listed: Listing, sort: Sort) -> Listing:
-    """Each compared with the query. Those that reach `level`, where matches end, come first, in the order of `sort`."""
-    rows, scores = store.scored(query_D, np.sort(listed.rows))
-    by_row = np.argsort(listed.rows)
-    places = by_row[np.searchsorted(listed.rows, rows, sorter=by_row)]
-    within = int(np.searchsorted(-np.round(scores, 4), -level, side="right"))
-    if sort != "score" and level > -math.inf:
-        first = np.argsort(places[:within])
-        rows, scores, places = (np.concatenate([each[first], each[within:]]) for each in (rows, scores, places))
-    return Listing(rows, listed.ratios[places], scores, within)
+def _ranked(finder: Finder, listed: _Listed) -> Listing:
+    """Those that the finder has among them, best first."""
+    ranked = finder.all()
+    within = int(np.searchsorted(-ranked.scores, -finder.level, side="right"))
+    return Listing(ranked.rows, listed.ratios[listed.places(ranked.rows)], ranked.cosines, within)
+
+
+def _matches_first_as_listed(ranked: Listing, listed: _Listed, level: float, *, by_date: bool) -> Listing:
+    """Those inside the mark in the order of `listed`; the others after them, as they were."""
+    if level == -math.inf:
+        return _noted(ranked, NO_MARK)
+    places = listed.places(ranked.rows[: ranked.within])
+    if by_date and len(places) and not listed.has_date[places].any():
+        return _noted(ranked, NO_DATES)
+    order = np.arange(len(ranked.rows))
+    order[: ranked.within] = np.argsort(places)
+    return _taken(ranked, order)
+
+
+def _noted(found: Listing, note: str) -> Listing:
+    return replace(found, note=" ".join(each for each in (found.note, note) if each))
 
 
 def _folded(found: Listing, groups: Folding) -> Listing:
@@ -85,7 +119,16 @@ def _folded(found: Listing, groups: Folding) -> Listing:
     _, first, images = np.unique(group_N, return_index=True, return_counts=True)
     in_order = np.argsort(first)
     first = first[in_order]
-    kept = replace(found, rows=found.rows[first], ratios=found.ratios[first], alike=images[in_order] - 1)
-    if found.scores is None or found.within is None:
-        return kept
-    return replace(kept, scores=found.scores[first], within=int((first < found.within).sum()))
+    kept = replace(_taken(found, first), alike=images[in_order] - 1)
+    return kept if found.within is None else replace(kept, within=int((first < found.within).sum()))
+
+
+def _taken(found: Listing, places: NDArray[np.int64]) -> Listing:
+    """The images at these places, in this order."""
+    return replace(
+        found,
+        rows=found.rows[places],
+        ratios=found.ratios[places],
+        scores=None if found.scores is None else found.scores[places],
+        alike=None if found.alike is None else found.alike[places],
+    )

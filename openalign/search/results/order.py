@@ -20,7 +20,8 @@ Sort = Literal["score", "date", "-date", "name", "-name", "size", "-size"]
 MOST_SORTED = 8192
 """Matches that are put in another order than by score; of more, the best ones."""
 _FIRST_SORTED = 256
-_NO_MARK = "The index does not tell where matches end (index it again): results are in the order of their scores."
+NO_MARK = "The index does not tell where matches end (index it again): results are in the order of their scores."
+NO_DATES = "No image that matches has a date: they are in the order of their scores."
 
 Scored = tuple[int, float]
 """A row and its score."""
@@ -99,7 +100,7 @@ def found_in_order(find: Find, level: float, top: int, groups: Folding | None, s
     if sort == "score" or level == math.inf:  # nothing matches
         return _with_rows(store, best)
     if level == -math.inf:  # everything would
-        return replace(_with_rows(store, best), note=_NO_MARK)
+        return replace(_with_rows(store, best), note=NO_MARK)
     matching, is_cut = matches(find, level, groups)
     first = ordered(_with_rows(store, matching).rows, sort)
     beyond = [each for each in best if each[1] < level][: max(0, top - len(first.rows))]
@@ -124,7 +125,7 @@ def ordered(rows: Sequence[tuple[Row, float]], sort: Sort) -> Ordered:
     if key == "date":
         dated = [each for each in rows if each[0].date]
         if not dated:
-            return Ordered(list(rows), "No image that matches has a date: they are in the order of their scores.")
+            return Ordered(list(rows), NO_DATES)
         undated = [each for each in rows if not each[0].date]
         return Ordered(sorted(dated, key=lambda each: each[0].date or "", reverse=descending) + undated)
     if key == "name":

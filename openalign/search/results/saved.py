@@ -24,6 +24,7 @@ from openalign.validation import requirement
 FILE = "saved.sqlite"
 MOST = 1000
 """Saved queries of an index."""
+FULL = f"{MOST:,} queries are saved with this index, which is the most: remove some before you save others."
 LONGEST = 10_000
 """Characters of a query with its conditions."""
 _NAME = re.compile(r"[^\s/\\\x00-\x1f\x7f](?:[^/\\\x00-\x1f\x7f]{0,98}[^\s/\\\x00-\x1f\x7f])?")
@@ -68,8 +69,22 @@ class SavedQueries:
 
     def all(self) -> dict[str, SavedQuery]:
         """All saved queries by their names, in alphabetical order."""
-        found = self._select("SELECT name, content FROM saved ORDER BY name COLLATE NOCASE, name")
-        return {name: self._read(name, content) for name, content in found}
+        return self.after("", MOST)
+
+    def after(self, name: str, count: int) -> dict[str, SavedQuery]:
+        """The `count` saved queries that follow a name, in alphabetical order; those after "" are the first."""
+        is_after = "name > ?1 COLLATE NOCASE OR (name = ?1 COLLATE NOCASE AND name > ?1)"
+        sql = f"SELECT name, content FROM saved WHERE {is_after} ORDER BY name COLLATE NOCASE, name LIMIT ?2"
+        return {found: self._read(found, content) for found, content in self._select(sql, name, count)}
+
+    def count(self) -> int:
+        """How many queries are saved."""
+        return sum(number for (number,) in self._select("SELECT count(*) FROM saved"))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a query of a new name would be refused."""
+        return self.count() >= MOST
 
     def get(self, name: str) -> SavedQuery:
         """The query of this name."""
@@ -100,7 +115,7 @@ class SavedQueries:
             known = table.execute("SELECT 1 FROM saved WHERE name = ?", (name,)).fetchone()
             if not known and table.execute("SELECT count(*) FROM saved").fetchone()[0] >= MOST:
                 table.execute("ROLLBACK")
-                raise UsageError(f"{MOST:,} queries are saved, which is the most: remove some.")
+                raise UsageError(FULL)
             content = json.dumps(asdict(saved), ensure_ascii=False)
             table.execute("INSERT OR REPLACE INTO saved VALUES (?, ?)", (name, content))
             table.execute("COMMIT")
@@ -121,7 +136,7 @@ class SavedQueries:
                 f"{self._path}: the query {name!r} is damaged ({requirement(error.errors()[0])}): save it again."
             ) from None
 
-    def _select(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
+    def _select(self, sql: str, *parameters: str | int) -> list[tuple[Any, ...]]:
         if not self._path.exists():
             return []
         with self._opened() as table:

@@ -1,7 +1,7 @@
 """Check values, by which any changed byte of an index is noticed when what it belongs to is read."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +28,10 @@ def check_of_lines(lines: Iterable[str]) -> int:
     for line in lines:
         value = zlib.crc32(line.encode("utf-8", "backslashreplace") + b"\n", value)
     return value
+
+
+def check_of_groups(leaders: Sequence[tuple[int, int]]) -> int:
+    """The check value of (id, leader), by id; of values that are no integers, one that nothing has."""
+    if not all(isinstance(value, int) for each in leaders for value in each):
+        return -1
+    return check_of_rows(np.array(leaders, np.int64).ravel())

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from openalign.errors import OpenAlignError
 from openalign.files import whole_file
+from openalign.options import option
 from openalign.regular import read_regular
 from openalign.search.mark import Mark
 from openalign.search.store.checks import check_of
@@ -21,6 +22,11 @@ VERSION = 4
 """Raised when vectors or files change: version 3 knew no near-duplicates."""
 _MOST_BYTES = 2**26
 _MOST_ROWS = 2**40
+
+
+class NewerIndex(OpenAlignError):
+    """An index that only a newer program can read."""
+
 
 Count = Annotated[int, Field(ge=0, lt=_MOST_ROWS)]
 
@@ -89,6 +95,8 @@ class Meta:
     graph: GraphFile | None = None
     mark: Mark | None = None
     """Where matches end; none in an index of an older program."""
+    embed_texts: bool = False
+    """Whether texts get vectors; false in an index of an older program, whatever it has."""
     texts: Count = 0
     """Texts with vectors; none unless they were asked for."""
     text_mark: Mark | None = None
@@ -99,6 +107,11 @@ class Meta:
     finished: bool = False
     """Whether the last run came to its end."""
     version: int = VERSION
+
+    @property
+    def embeds_texts(self) -> bool:
+        """Whether texts get vectors in every run."""
+        return self.embed_texts or self.texts > 0
 
     @property
     def images(self) -> int:
@@ -150,7 +163,8 @@ def read_commits(folder: Path) -> int:
     """How many transactions the index had at least: its table has lost some if it has fewer.
 
     Raises:
-        OpenAlignError: `folder` is not an index, or has another version.
+        NewerIndex: it has a later version.
+        OpenAlignError: `folder` is not an index, or has an earlier version.
         DamagedIndex: `meta.json` is not as it was written.
     """
     path = folder / META
@@ -164,15 +178,30 @@ def read_commits(folder: Path) -> int:
         ) from None
     except (OSError, ValueError, AttributeError, RecursionError):
         raise DamagedIndex(f"{path} is damaged; build the index again.") from None
+    if isinstance(version, int) and version > VERSION:
+        raise NewerIndex(
+            f"{folder} was written by a newer openalign (index version {version}, this one reads {VERSION}): update "
+            f"openalign, or build the index again with {option('re_embed')}."
+        )
     if version != VERSION:
         raise OpenAlignError(
-            f"{folder} has index version {version}, this openalign reads {VERSION}; build the index again."
+            f"{folder} has index version {version}, this openalign reads {VERSION}; build the index again: give the "
+            "`openalign index` command that made it, and all images are embedded again."
         )
     check = content.pop("check", None)
     commits = content.get("commits")
     if check != check_of(content) or not isinstance(commits, int):
         raise DamagedIndex(f"{path} is damaged; build the index again.")
     return commits
+
+
+def embedded_texts(folder: Path) -> bool:
+    """Whether the texts of an index of any version have vectors, as `meta.json` says; False if it says nothing."""
+    try:
+        content = json.loads(read_regular(folder / META, _MOST_BYTES))
+        return bool(content.get("embed_texts") or content.get("texts"))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
 
 
 def beside(path: str, index: Path, most_up: int) -> str | None:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property, reduce
 from pathlib import Path
@@ -12,34 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from openalign.checksums import Checksum, checksum_of
-from openalign.errors import OpenAlignError, UsageError
-from openalign.files import recover_folder
-from openalign.search.graph import Graph
+from openalign.errors import UsageError
 from openalign.search.map.opened import OpenedMap, opened, split_regions
 from openalign.search.query.conditions import Condition, parse_conditions
 from openalign.search.query.remembered import RowsOfConditions
 from openalign.search.rows import Row
-from openalign.search.store.database import ROWS, Snapshot
 from openalign.search.store.groups import Groups
-from openalign.search.store.map_file import OpenedMapFile
-from openalign.search.store.meta import META, Meta, placed, read_commits
+from openalign.search.store.meta import placed
 from openalign.search.store.nearest import Nearest
-from openalign.search.store.table import RowTable, Stored
+from openalign.search.store.opening import identity, open_files
+from openalign.search.store.table import Stored
 from openalign.search.store.texts import Texts
-from openalign.search.store.vectors import Vectors, Vectors16
-from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile, WatchedFile
+from openalign.search.store.vectors import Vectors16
+from openalign.search.watched import DamagedIndex
 
 EXACT_BELOW = 50_000
 """With fewer rows, every query is compared with every row (4 ms at 60,000 x 128 on one core)."""
-_IN_MEMORY = 2**31
-"""Largest vectors in bytes that are read into memory, of the rows that no graph covers."""
-_OPENINGS = 5
-"""Most attempts to open an index that is replaced or compacted while it is being opened."""
-
-
-class DamagedGraph(DamagedIndex):
-    """The graph of an index is damaged, which can be made again from the vectors."""
 
 
 class Store:
@@ -55,72 +42,18 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for left in reversed(range(_OPENINGS)):
-            recover_folder(folder)
-            before = _identity(folder)
-            try:
-                self._open()
-            except OpenAlignError:
-                if not left or _identity(folder) == before:
-                    raise
-            else:
-                if not left or _identity(folder)[0] == before[0]:
-                    break
-                self.close()  # the folder was replaced meanwhile, so the opened files may belong to two indexes
-
-    def _open(self) -> None:
-        folder = self.folder.resolve()
-        copied = _identity(folder)
-        commits = read_commits(folder)
-        with ExitStack() as opened:
-            snapshot = Snapshot(folder / ROWS)
-            opened.callback(snapshot.close)
-            table = RowTable(snapshot)
-            meta = table.meta
-            if meta.commits < commits:
-                raise snapshot.damaged("its last changes are lost")
-            file = GrowingFile(folder / meta.vectors_file)
-            opened.callback(file.close)
-            graph_rows = meta.graph.rows if meta.graph else 0
-            fits = 2 * meta.width * (meta.rows - graph_rows) <= _IN_MEMORY
-            vectors = Vectors(file, meta.rows, meta.width, table.blocks(), graph_rows if fits else meta.rows)
-            graph = self._open_graph(folder, meta, opened)
-            self._map = self._open_map(folder, meta, opened)
-            self._closing = opened.pop_all()
-        self.meta, self._vectors, self._table, self._opened_copy = placed(meta, folder), vectors, table, copied
+        self._files = files = open_files(folder)
+        meta = files.table.meta
+        self.meta, self._vectors, self._table = placed(meta, folder.resolve()), files.vectors, files.table
         self.models = list(dict.fromkeys([self.meta.model, meta.model]))
         """Where the model may be: beside the index, or where it was."""
         self._conditions = RowsOfConditions(meta.rows)
-        self._nearest = Nearest(vectors, graph, graph_rows, table.deleted)
-
-    def _open_graph(self, folder: Path, meta: Meta, opened: ExitStack) -> Graph | None:
-        if meta.graph is None or meta.graph_file is None:
-            return None
-        path = folder / meta.graph_file
-        try:
-            file = WatchedFile(path)
-            opened.callback(file.close)
-            if file.size != meta.graph.bytes or checksum_of(path) != Checksum(meta.graph.bytes, meta.graph.sha256):
-                raise DamagedIndex(f"{path} has changed since it was written (its checksum differs)")
-            return Graph(file, meta.graph.rows, meta.width)
-        except DamagedIndex as error:
-            told = str(error).removesuffix(f": {ADVICE}")
-            raise DamagedGraph(f"{told}: index again, which makes the graph again") from None
-
-    def _open_map(self, folder: Path, meta: Meta, opened: ExitStack) -> OpenedMapFile | DamagedIndex | None:
-        """Searches need no map, so that a damaged one only fails where it is asked for."""
-        if meta.map is None:
-            return None
-        try:
-            file = OpenedMapFile(folder / str(meta.map_file), meta.map)
-        except DamagedIndex as error:
-            return error
-        opened.callback(file.close)
-        return file
+        graph_rows = meta.graph.rows if meta.graph else 0
+        self._nearest = Nearest(files.vectors, files.graph, graph_rows, files.table.deleted)
 
     def close(self) -> None:
         """Close the files; the store cannot be used afterwards."""
-        self._closing.close()
+        self._files.close()
 
     @property
     def name(self) -> str:
@@ -135,7 +68,7 @@ class Store:
     @property
     def is_current(self) -> bool:
         """Whether no run has ended since it was opened."""
-        return _identity(self.folder.resolve()) == self._opened_copy
+        return identity(self.folder.resolve()) == self._files.identity
 
     def opened_again(self) -> "Store":
         """The index as it is now."""
@@ -167,9 +100,9 @@ class Store:
 
     def map_bytes(self) -> bytes | None:
         """What the file of the map holds; None without a map. Raises DamagedIndex if it is not as it was written."""
-        if isinstance(self._map, DamagedIndex):
-            raise self._map
-        return None if self._map is None else self._map.read()
+        if isinstance(self._files.map, DamagedIndex):
+            raise self._files.map
+        return None if self._files.map is None else self._files.map.read()
 
     def vector(self, number: int) -> Vectors16:
         """The vector (D,) of an existing row."""
@@ -277,15 +210,6 @@ class Store:
 
     def _path(self, source: int, path: str | None) -> str | None:
         return None if path is None else os.path.normpath(Path(self.meta.sources[source]) / path)
-
-
-def _identity(folder: Path) -> tuple[int | None, object]:
-    """The inode of the folder, which changes when it is replaced, and what changes when a run into it ends."""
-    try:
-        copy = (folder / META).stat()
-        return folder.stat().st_ino, (copy.st_ino, copy.st_mtime_ns)
-    except OSError:
-        return (folder.stat().st_ino if folder.exists() else None), None
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:

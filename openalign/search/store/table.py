@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from openalign.errors import OpenAlignError
 from openalign.search.query.conditions import Condition
 from openalign.search.rows import DIGEST_BYTES, Row
-from openalign.search.store.alike_writer import check_of_groups
-from openalign.search.store.checks import check_of, check_of_lines, check_of_rows, check_of_thumbnail
+from openalign.search.store.checks import check_of, check_of_groups, check_of_lines, check_of_rows, check_of_thumbnail
 from openalign.search.store.database import Snapshot
 from openalign.search.store.groups import Groups
 from openalign.search.store.meta import Meta, meta_from

@@ -2,7 +2,7 @@
 
 Each distinct line of the texts of images is one text. Which images have it follows from these.
 
-Shapes: T texts, D width.
+Shapes: T texts, D width, P pairs of a text and an image that has it.
 """
 
 import sqlite3
@@ -34,15 +34,17 @@ class Texts:
         return len(self.texts)
 
     @cached_property
-    def rows(self) -> Sequence[NDArray[np.int64]]:
-        """The rows of the images that have each text, sorted."""
+    def of_images(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The number of a text (P,) and the row of an image that has it (P,): all such pairs, in this order."""
         numbers = {text: number for number, text in enumerate(self.texts)}
-        rows: list[list[int]] = [[] for _ in self.texts]
-        for row, lines in self.read_rows():
-            for line in dict.fromkeys(lines.split("\n")):
-                if line in numbers:
-                    rows[numbers[line]].append(row)
-        return [np.array(sorted(each), np.int64) for each in rows]
+        pairs = [
+            (numbers[line], row)
+            for row, lines in self.read_rows()
+            for line in dict.fromkeys(lines.split("\n"))
+            if line in numbers
+        ]
+        texts_P, rows_P = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
+        return texts_P, rows_P
 
     def scores(self, query_D: NDArray[np.float32]) -> NDArray[np.float32]:
         """The cosine similarity of each text (T,) to a unit vector (D,)."""
@@ -106,6 +108,10 @@ class TextsWriter:
     def remove(self, texts: Sequence[str]) -> None:
         """Remove texts."""
         self._table.executemany("DELETE FROM texts WHERE text = ?", [(text,) for text in texts])
+
+    def clear(self) -> None:
+        """Remove all texts."""
+        self._table.execute("DELETE FROM texts")
 
     def count(self) -> int:
         """The number of texts."""

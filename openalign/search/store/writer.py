@@ -1,31 +1,26 @@
 """The only writer of an index: it adds batches, removes images, and says when a run has ended."""
 
-import os
 import re
 import sqlite3
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openalign.checksums import Checksum, checksum_of
-from openalign.files import sync, whole_file
-from openalign.search.graph import build_graph
 from openalign.search.store.changes import Listed, NewImage
-from openalign.search.store.checks import check_of, check_of_lines, check_of_rows
-from openalign.search.store.database import ROWS, cannot_write, opened_for_writing
+from openalign.search.store.checks import check_of_lines, check_of_rows
 from openalign.search.store.map_file import read_map
-from openalign.search.store.meta import GraphFile, MapFile, Meta, meta_from, write_copy
+from openalign.search.store.meta import MapFile, Meta, write_copy
 from openalign.search.store.reader import evenly_spaced
-from openalign.search.store.rows_writer import RowsWriter
 from openalign.search.store.texts import TextsWriter
-from openalign.search.store.vectors import BLOCK_ROWS, Vectors, Vectors16
-from openalign.search.watched import ADVICE, DamagedIndex, GrowingFile
+from openalign.search.store.vectors import Vectors16
+from openalign.search.store.writing.rows_writer import RowsWriter
+from openalign.search.store.writing.transactions import Transactions
+from openalign.search.store.writing.vectors_writer import VectorsWriter, graph_of
 
 _OWN = re.compile(
     r"vectors\.\d+\.f16|graph\.\d+\.\d+\.usearch|map\.\d+\.parquet|\.(meta|graph|map).*\.partial\.(json|usearch|parquet)"
@@ -33,7 +28,7 @@ _OWN = re.compile(
 """Files that only a writer makes."""
 
 
-class IndexWriter:
+class IndexWriter(Transactions):
     """Writes the index in `folder`; the lock of the index must be held.
 
     Each method that changes something does it in one transaction: after a kill, all of it is there or nothing. `find`
@@ -46,8 +41,7 @@ class IndexWriter:
 
     def __init__(self, folder: Path, begin_with: Meta | None = None) -> None:
         """Open an index; with `begin_with`, make a new one in a folder that is empty."""
-        self.folder = folder
-        self._table = opened_for_writing(folder / ROWS)
+        super().__init__(folder)
         self._rows = RowsWriter(self._table)
         self.alike = self._rows.alike
         self.texts = TextsWriter(self._table)
@@ -58,7 +52,7 @@ class IndexWriter:
                 self.meta = begin_with
                 with self.transaction():
                     (folder / begin_with.vectors_file).touch()
-            self._vectors = self._open_vectors()
+            self._vectors = VectorsWriter(self.folder, self._table, self.meta)
             self._remove_leftovers()
         except BaseException:
             self._table.close()
@@ -68,6 +62,11 @@ class IndexWriter:
         """See `RowsWriter.find`."""
         with self.readable_errors():
             return self._rows.find(listed)
+
+    def has_all(self, listed: Sequence[Listed]) -> bool:
+        """See `RowsWriter.has_all`."""
+        with self.readable_errors():
+            return self._rows.has_all(listed)
 
     @property
     def is_stored(self) -> bool:
@@ -94,7 +93,7 @@ class IndexWriter:
             for id_ in sorted(set().union(*changed)):
                 self._rows.derive(id_)
             if images:
-                self._append(np.stack([image.vector for image in images]))
+                self.meta = self._vectors.append(np.stack([image.vector for image in images]), self.meta)
 
     def remove_names(self, source: int, keep: set[tuple[str, int]]) -> None:
         """Remove the names of a source but for those to `keep` (name, copy); their images stay for now."""
@@ -124,7 +123,7 @@ class IndexWriter:
     def make_graph(self) -> None:
         """Make a graph of all rows."""
         with self.readable_errors():
-            made = self._graph_of(self.meta)
+            made = graph_of(self.folder, self.meta)
         with self.transaction():
             self.meta = replace(self.meta, graph=made)
         self._remove_leftovers()
@@ -157,8 +156,8 @@ class IndexWriter:
     def ids(self) -> NDArray[np.int64]:
         """The ids of all images, in the order of their rows."""
         with self.readable_errors():
-            found = self._table.execute("SELECT id FROM images ORDER BY row").fetchall()
-        return np.array(found, np.int64).reshape(-1)
+            found = self._table.execute("SELECT id FROM images ORDER BY row")
+            return np.fromiter((id_ for (id_,) in found), np.int64)
 
     def shown_texts(self) -> dict[int, str | None]:
         """The texts of all images, one a line, or their labels, by their ids."""
@@ -172,15 +171,15 @@ class IndexWriter:
         """
         meta = replace(self.meta, generation=self.meta.generation + 1, rows=self.meta.images, graph=None)
         with self.readable_errors():
-            checks = self._copy_vectors(self.folder / meta.vectors_file)
-            graph = self._graph_of(meta) if with_graph else None
+            checks = self._vectors.copy(self.meta, self.folder / meta.vectors_file)
+            graph = graph_of(self.folder, meta) if with_graph else None
         with self.transaction():
             self._table.execute("DELETE FROM blocks")
             self._table.executemany("INSERT INTO blocks VALUES (?, ?)", list(enumerate(checks)))
             self._rows.number_anew()
             self.meta = replace(meta, graph=graph, deleted=0, deleted_check=0)
         self._vectors.close()
-        self._vectors = self._open_vectors()
+        self._vectors = VectorsWriter(self.folder, self._table, self.meta)
         self._remove_leftovers()
 
     def finish(self, meta: Meta, problems: Sequence[str]) -> None:
@@ -206,8 +205,23 @@ class IndexWriter:
 
     def sample(self, count: int) -> Vectors16:
         """The vectors (N, D) of up to `count` images, at even intervals."""
-        with self.readable_errors(), self._written_vectors() as (rows, vectors):
+        with self.readable_errors(), self._vectors.reading(self.meta) as (rows, vectors):
             return vectors.take(rows[evenly_spaced(len(rows), count)])
+
+    def vectors(self, ids_N: NDArray[np.int64]) -> Vectors16:
+        """The vectors (N, D) of the images with these ids."""
+        with self.readable_errors(), self._vectors.reading(self.meta) as (_, vectors):
+            sql = "SELECT row FROM images WHERE id = ?"
+            rows = [self._table.execute(sql, (id_,)).fetchone()[0] for id_ in ids_N.tolist()]
+            return vectors.take(np.array(rows, np.int64))
+
+    def pieces(self) -> Iterator[tuple[NDArray[np.int64], Vectors16]]:
+        """The vectors (P, D) of all images, some at once, with the ids (P,) of their images; -1 for a deleted row."""
+        with self.readable_errors(), self._vectors.reading(self.meta) as (rows, vectors):
+            ids_N = np.full(self.meta.rows, -1)
+            ids_N[rows] = self.ids()
+            for start, piece_PD in vectors.pieces():
+                yield ids_N[start : start + len(piece_PD)], piece_PD
 
     def close(self) -> None:
         """Close the files, and write the log of SQLite into its file."""
@@ -217,107 +231,9 @@ class IndexWriter:
             self._table.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._table.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """What is changed inside, `meta` too, is there as a whole or not at all."""
-        before = self.meta
-        with self.readable_errors():
-            self._table.execute("BEGIN IMMEDIATE")
-            try:
-                self.meta = replace(self.meta, finished=False)
-                yield
-                self.meta = replace(self.meta, commits=self.meta.commits + 1)
-                content = self.meta.as_json()
-                self._table.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?)", (content, check_of(content)))
-                self._table.execute("COMMIT")
-                self._stored = self.meta
-            except BaseException:
-                self.meta = before
-                with suppress(sqlite3.Error):  # SQLite has rolled back already, for some errors
-                    self._table.execute("ROLLBACK")
-                raise
-
-    def _append(self, vectors_ND: Vectors16) -> None:
-        """Write vectors behind the last row, and note the check values of their blocks."""
-        first, row_bytes = self.meta.rows, 2 * self.meta.width
-        data = vectors_ND.tobytes()
-        self._vectors.seek(first * row_bytes)
-        self._vectors.write(data)
-        self._vectors.flush()
-        os.fsync(self._vectors.fileno())
-        last = first + len(vectors_ND)
-        for block in range(first // BLOCK_ROWS, -(-last // BLOCK_ROWS)):
-            start, stop = max(block * BLOCK_ROWS, first), min((block + 1) * BLOCK_ROWS, last)
-            begun = self._table.execute("SELECT crc FROM blocks WHERE block = ?", (block,)).fetchone()
-            check = zlib.crc32(data[(start - first) * row_bytes : (stop - first) * row_bytes], begun[0] if begun else 0)
-            self._table.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (block, check))
-        self.meta = replace(self.meta, rows=last)
-
-    def _copy_vectors(self, to: Path) -> list[int]:
-        """Copy the vectors of the images that are left; returns the check values of their blocks."""
-        checks: list[int] = []
-        with self._written_vectors() as (rows, vectors), to.open("wb") as file:
-            for start in range(0, len(rows), BLOCK_ROWS):
-                data = vectors.take(rows[start : start + BLOCK_ROWS]).tobytes()
-                checks.append(zlib.crc32(data))
-                file.write(data)
-        sync(to)
-        return checks
-
-    @contextmanager
-    def _written_vectors(self) -> Iterator[tuple[NDArray[np.int64], Vectors]]:
-        """The rows of all images, sorted, and the vectors, for reading."""
-        rows = np.array([row for (row,) in self._table.execute("SELECT row FROM images ORDER BY row")], np.int64)
-        known = self._table.execute("SELECT crc FROM blocks ORDER BY block").fetchall()
-        with closing(GrowingFile(self.folder / self.meta.vectors_file)) as file:
-            checks = np.array(known, np.int64).ravel()
-            yield rows, Vectors(file, self.meta.rows, self.meta.width, checks, self.meta.rows)
-
-    def _graph_of(self, meta: Meta) -> GraphFile:
-        """Write the graph of all rows of `meta`."""
-        unknown = replace(meta, graph=GraphFile(meta.rows, 0, ""))
-        path = self.folder / str(unknown.graph_file)
-        with whole_file(path) as partial:
-            build_graph(self.folder / meta.vectors_file, partial, meta.rows, meta.width)
-        checksum = checksum_of(path)
-        return GraphFile(meta.rows, checksum.bytes, checksum.sha256)
-
-    def _read_state(self) -> Meta:
-        with self.readable_errors():
-            found = self._table.execute("SELECT content, crc FROM state WHERE one = 1").fetchone()
-        if found is None or check_of(found[0]) != found[1]:
-            raise DamagedIndex(f"{self.folder / ROWS} has lost its state: {ADVICE}")
-        return meta_from(found[0], self.folder / ROWS)
-
-    def _open_vectors(self) -> BinaryIO:
-        """The file of vectors, without what a killed run wrote behind the last row."""
-        path, size = self.folder / self.meta.vectors_file, 2 * self.meta.rows * self.meta.width
-        try:
-            file = path.open("r+b")
-        except FileNotFoundError:
-            raise DamagedIndex(f"{path} is missing: {ADVICE}") from None
-        if path.stat().st_size < size:
-            file.close()
-            raise DamagedIndex(f"{path} is too short: {ADVICE}")
-        if path.stat().st_size > size:
-            file.truncate(size)
-        return file
-
     def _remove_leftovers(self) -> None:
         """Remove the files of other generations, and graphs that were replaced; readers keep what they opened."""
         kept = {self.meta.vectors_file, self.meta.graph_file, self.meta.map_file}
         for path in self.folder.iterdir():
             if path.name not in kept and _OWN.fullmatch(path.name) and not path.is_dir():
                 path.unlink(missing_ok=True)
-
-    @contextmanager
-    def readable_errors(self) -> Iterator[None]:
-        """Turn the exceptions of SQLite and usearch, raised for a full disk or a damaged file, into OpenAlignError."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise cannot_write(self.folder, error) from None
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise DamagedIndex(f"{self.folder / ROWS} cannot be read ({error}): {ADVICE}") from None
-        except RuntimeError as error:
-            raise cannot_write(self.folder, error) from None

@@ -66,9 +66,8 @@ export function parametersOf(query) {
   const parameters = termsIn(query);
   for (const condition of query.where) parameters.append("where", condition);
   parameters.set("sort", query.sort);
-  if (q.wantsAll(query)) return parameters;
-  parameters.set("top", query.top);
   if (query.against !== "image") parameters.set("against", query.against);
+  if (!q.wantsAll(query)) parameters.set("top", query.top);
   return parameters;
 }
 

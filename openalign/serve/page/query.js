@@ -82,9 +82,8 @@ export const asksNothing = ({ box, row, chips, upload }) => !box && !chips.lengt
 
 export const isHome = (query) => asksNothing(query) && !query.where.length && !query.all && query.sort === "score";
 
-// Whether all images are wanted in order, of which the page gets rows and shapes first. Captions are compared in a
-// search of limited length only.
-export const wantsAll = (query) => (asksNothing(query) ? !isHome(query) : query.against === "image" && (query.all || query.sort !== "score"));
+// Whether all images are wanted in order, of which the page gets rows and shapes first.
+export const wantsAll = (query) => (asksNothing(query) ? !isHome(query) : query.all || query.sort !== "score");
 
 export const sameQuestion = (one, other) =>
   one !== null &&
@@ -99,7 +98,7 @@ export const sameAnswers = (one, other) =>
 export const canShowMore = (query, shown) => !wantsAll(query) && shown >= query.top && query.top < MOST;
 
 // Whether there is a list of all images to go on to; the page looks around without one.
-export const canShowAll = (query, shown, images) => !wantsAll(query) && query.against === "image" && shown < images && shown >= query.top;
+export const canShowAll = (query, shown, images) => !wantsAll(query) && shown < images && shown >= query.top;
 
 export const withMore = (query) => ({ ...query, top: Math.min(query.top + PAGE, MOST) });
 

@@ -10,7 +10,7 @@ const MOST = 200;
 const LONGEST_NAME = 100;
 
 export class Saved {
-  #index = { all: [], isWritable: false };
+  #index = { all: [], isWritable: false, isFull: false };
 
   // `current()` returns { name, address, query } of what is asked, or null; `query` as the service keeps it, or null;
   // `addressOf(query)` is the address of one of these, `go(address)` opens one, `say` tells what was wrong.
@@ -24,8 +24,9 @@ export class Saved {
 
   async #read() {
     try {
-      const { saved, writable } = await service.saved();
-      this.#index = { all: saved.map((each) => ({ name: each.name, address: this.addressOf(each), isOfIndex: true })), isWritable: writable };
+      const { saved, full, writable } = await service.saved();
+      const all = saved.map((each) => ({ name: each.name, address: this.addressOf(each), isOfIndex: true }));
+      this.#index = { all, isWritable: writable, isFull: full };
     } catch {
       return; // those of the browser are there in any case
     }
@@ -71,8 +72,10 @@ export class Saved {
     const form = element("form", "saver");
     const name = document.createElement("input");
     Object.assign(name, { type: "text", maxLength: LONGEST_NAME, value: freeName(now.name, all), ariaLabel: "Name", dir: "auto", autocomplete: "off" });
-    const isForIndex = now.query !== null && this.#index.isWritable;
-    form.append(name, element("button", "ghost", "Save"), element("p", "hint", isForIndex ? "Kept with the index, for everyone who uses it." : "Kept in this browser."));
+    const couldBe = now.query !== null && this.#index.isWritable;
+    const isForIndex = couldBe && !this.#index.isFull;
+    const full = couldBe ? `The index keeps ${this.#index.all.length.toLocaleString("en")} queries at most. ` : "";
+    form.append(name, element("button", "ghost", "Save"), element("p", "hint", isForIndex ? "Kept with the index, for everyone who uses it." : `${full}Kept in this browser.`));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#save(freeName(name.value, all), now, isForIndex);

@@ -74,9 +74,7 @@ export async function pictures(rows) {
 export async function answers(query, signal) {
   if (isHome(query)) return ofHits((await ask(`/api/browse?count=${query.top}`, { signal })).images);
   const parameters = parametersOf(query);
-  if (wantsAll(query)) {
-    return { ...(await send("/api/listing", parameters, query, signal)), hits: [], note: null };
-  }
+  if (wantsAll(query)) return { ...(await send("/api/listing", parameters, query, signal)), hits: [] };
   const { hits, milliseconds, note } = await send("/api/search", parameters, query, signal);
   return { ...ofHits(hits), milliseconds, note };
 }
@@ -104,8 +102,16 @@ function ofHits(hits) {
   };
 }
 
-// Queries that the index has, and whether this service takes more.
-export const saved = () => ask("/api/saved");
+// Queries that the index has, and whether this service takes more. All of them, since a new one must replace none.
+export async function saved() {
+  const all = [];
+  for (let after = ""; ; ) {
+    const { saved, next, full, writable } = await ask(`/api/saved?${new URLSearchParams({ after, count: 200 })}`);
+    all.push(...saved);
+    if (next === null) return { saved: all, full, writable };
+    after = next;
+  }
+}
 
 export const save = (name, query) =>
   ask(`/api/saved/${encodeURIComponent(name)}`, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify(query) });

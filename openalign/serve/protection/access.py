@@ -29,7 +29,7 @@ _SHORTEST_KEY = 8
 _OPEN = ("/health", "/", "/favicon.ico")
 """Answered without the key, and the page's own files: a page that asks for the key cannot need it."""
 _PICTURE = re.compile(r"/(?:api/)?(?:images|thumbnails)/([0-9]{1,18})")
-_WORK = re.compile(r"/(?:api/)?(?:search|classify|embed)|/v1/embeddings")
+_WORK = re.compile(r"/(?:api/)?(?:search|listing|classify|embed)|/v1/embeddings")
 _BURST_SECONDS = 5
 _MOST_CLIENTS = 10_000
 

@@ -167,14 +167,14 @@ def add_embed(app: FastAPI, service: Service) -> None:
 
 def add_openai(app: FastAPI, service: Service) -> None:
     @app.post("/v1/embeddings", responses={200: {"model": Embeddings}, **_FAILURES}, response_class=Response)
-    async def embeddings(request: Request, asked: EmbeddingRequest) -> Response:
+    async def create_embeddings(request: Request, asked: EmbeddingRequest) -> Response:
         """The vectors of texts and images in the form of OpenAI's API."""
         _check_model(service, asked)
         count = 1 if isinstance(asked.input, str) else len(asked.input)
         return await service.queue.run(request, count, partial(_openai_answer, service, asked))
 
     @app.get("/v1/models", responses=_FAILURES)
-    async def models() -> Models:
+    async def list_models() -> Models:
         """The model that is served."""
         served = Model(id=model_name(service), object="model", created=0, owned_by="openalign")
         return Models(object="list", data=[served])

@@ -19,7 +19,9 @@ _STEPS = 65_535
 
 
 def add_map(app: FastAPI, service: Service) -> None:
-    def map_of_the_collection(if_none_match: Annotated[str, Header()] = "") -> Response:
+    def map_of_the_collection(
+        if_none_match: Annotated[str, Header(description="The ETag of an earlier answer")] = "",
+    ) -> Response:
         """Where each image lies on the map, and the clusters.
 
         Little-endian: the length of a JSON object in UTF-8 (uint32), the object, blanks up to a multiple of 4; then the

@@ -1,8 +1,9 @@
 """The routes that need no model: the page, the state of the service, the indexed images."""
 
-from pathlib import Path
+from pathlib import Path as FilePath
+from typing import Annotated
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Path, Query, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -10,15 +11,19 @@ from openalign.data.images.header import read_header
 from openalign.serve.failures import NoSuchRow
 from openalign.serve.links import version_of
 from openalign.serve.metrics import CONTENT_TYPE
-from openalign.serve.service import FAILURES, PREFIXES, Service, Top
+from openalign.serve.service import FAILURES, MAX_TOP, PREFIXES, Service
 from openalign.serve.wire import Health, Info, Picture, Pictures
 
-PAGE = Path(__file__).parents[1] / "page"
+PAGE = FilePath(__file__).parents[1] / "page"
 _SHOWN_BY_BROWSERS = {"jpeg", "png", "gif", "webp", "bmp"}
 _FOR_GOOD = {"cache-control": "public, max-age=31536000, immutable"}
 """For URLs with the version of the image (`v`)."""
 _NOT_KEPT = {"cache-control": "no-cache"}
 """After the index is built again, the same row may be another image."""
+RowInPath = Annotated[int, Path(description="The number of the image, as hits have it")]
+Version = Annotated[
+    str, Query(description="As `thumbnail` and `original` of hits have it: the answer can then be kept for good")
+]
 
 
 def add_page(app: FastAPI) -> None:
@@ -58,38 +63,38 @@ def add_state(app: FastAPI, service: Service) -> None:
 def add_pictures(app: FastAPI, service: Service) -> None:
     links = service.links
 
-    def about() -> Info:
+    def info() -> Info:
         """The index that is served, and example queries."""
         return service.current.info
 
-    def browse(count: Top = 24) -> Pictures:
+    def browse(count: Annotated[int, Query(ge=1, le=MAX_TOP, description="How many")] = 24) -> Pictures:
         """Images at even intervals of the index."""
         return Pictures(images=[Picture.of(row, links) for row in service.index.sample(count)])
 
-    def one(row: int) -> Picture:
+    def describe_image(row: RowInPath) -> Picture:
         """One indexed image."""
         service.check(row)
         return Picture.of(service.index.row(row), links)
 
-    def alike(row: int) -> Pictures:
+    def near_duplicates(row: RowInPath) -> Pictures:
         """The near-duplicates of an indexed image, without itself."""
         service.check(row)
         return Pictures(images=[Picture.of(each, links) for each in service.index.alike(row)])
 
     for prefix in PREFIXES:
-        app.get(f"{prefix}/alike/{{row}}", responses=FAILURES)(alike)
-        app.get(f"{prefix}/info", responses=FAILURES)(about)
+        app.get(f"{prefix}/alike/{{row}}", responses=FAILURES)(near_duplicates)
+        app.get(f"{prefix}/info", responses=FAILURES)(info)
         app.get(f"{prefix}/browse", responses=FAILURES)(browse)
-        app.get(f"{prefix}/rows/{{row}}", responses=FAILURES)(one)
+        app.get(f"{prefix}/rows/{{row}}", responses=FAILURES)(describe_image)
 
 
 def add_image_files(app: FastAPI, service: Service) -> None:
-    def thumbnail(row: int, v: str = "") -> Response:
+    def thumbnail(row: RowInPath, v: Version = "") -> Response:
         """A small JPEG whose shorter side has at most 256 pixels."""
         headers = _caching(service, row, v)
         return Response(service.index.thumbnail(row), media_type="image/jpeg", headers=headers)
 
-    def original(row: int, v: str = "") -> Response:
+    def image_file(row: RowInPath, v: Version = "") -> Response:
         """The image file; the thumbnail if browsers cannot show its format."""
         headers = _caching(service, row, v)
         index = service.index
@@ -104,7 +109,7 @@ def add_image_files(app: FastAPI, service: Service) -> None:
     any_format = {200: {"content": {f"image/{name}": file for name in sorted(_SHOWN_BY_BROWSERS)}}, **FAILURES}
     for prefix in PREFIXES:
         app.get(f"{prefix}/thumbnails/{{row}}", responses=jpeg, response_class=Response)(thumbnail)
-        app.get(f"{prefix}/images/{{row}}", responses=any_format, response_class=Response)(original)
+        app.get(f"{prefix}/images/{{row}}", responses=any_format, response_class=Response)(image_file)
 
 
 def _caching(service: Service, row: int, version: str) -> dict[str, str]:

@@ -2,65 +2,30 @@
 
 import math
 import time
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Request, UploadFile
+from fastapi import FastAPI, File, Form, Query, Request, UploadFile
 
 from openalign.errors import OpenAlignError
 from openalign.evaluation.prompts import TEMPLATES
 from openalign.evaluation.zero_shot import classify
 from openalign.search.index import Index
-from openalign.serve.asked import Asked, How, HowInForm, read_upload
-from openalign.serve.service import (
-    FAILURES,
-    PREFIXES,
-    LabelsField,
-    QueryField,
-    QueryText,
-    Row,
-    RowField,
-    Service,
-    Text,
-    TextField,
-    Texts,
-    TextsField,
-    Upload,
-    Uploads,
-)
+from openalign.serve.asked import SearchForm, SearchParameters, read_upload
+from openalign.serve.service import FAILURES, FORM, IMAGE, PREFIXES, Service, Words
 from openalign.serve.wire import Answer, Found, Label, Labels
 from openalign.serve.work.queueing import items_of
 
+MAX_LABELS = 100
+
 
 def add_search(app: FastAPI, service: Service) -> None:
-    async def search(
-        request: Request,
-        how: Annotated[How, Depends()],
-        plus: Texts,
-        minus: Texts,
-        text: Text = "",
-        query: QueryText = "",
-        row: Row = None,
-    ) -> Found:
-        """Images most similar to a text, to the image of `row`, or to both, with texts added and subtracted.
-
-        `query` is all of it in one text, with weights: `2*at night - people + row:7`.
-        """
-        asked = Asked(text, query, plus, minus, how, row=row)
+    async def search(request: Request, asked: Annotated[SearchParameters, Query()]) -> Found:
+        """Images most similar to texts, to the image of `row`, or to both, with texts added and subtracted."""
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
-    async def search_by_image(
-        request: Request,
-        how: Annotated[HowInForm, Depends()],
-        plus: TextsField,
-        minus: TextsField,
-        image: Uploads,
-        text: TextField = "",
-        query: QueryField = "",
-    ) -> Found:
+    async def search_by_image(request: Request, asked: Annotated[SearchForm, Form(media_type=FORM)]) -> Found:
         """As GET, with uploaded images: `img:1` in `query` is the first; those not named there are added."""
-        asked = Asked(text, query, plus, minus, how, images=image)
         return await service.queue.run(request, asked.items, partial(_found, service, asked))
 
     for prefix in PREFIXES:
@@ -68,19 +33,26 @@ def add_search(app: FastAPI, service: Service) -> None:
         app.post(f"{prefix}/search", responses=FAILURES)(search_by_image)
 
 
-def _found(service: Service, asked: Asked) -> Found:
+def _found(service: Service, asked: SearchParameters) -> Found:
     began = time.perf_counter()
     for row in asked.rows:
         service.check(row)
-    hits = service.index.search(
-        asked.with_uploads(), row=asked.row, plus=asked.texts, minus=asked.minus, **asdict(asked.how)
-    )
+    hits = service.index.search(**asked.arguments)
     found = [Answer.found(hit, service.links) for hit in hits]
     return Found(hits=found, nothing_matches=hits.nothing_matches, note=hits.note, milliseconds=_since(began))
 
 
+LabelsField = Annotated[
+    list[Words], Form(min_length=1, max_length=MAX_LABELS, description="Such as `shoe`; repeated for each")
+]
+ImageField = Annotated[UploadFile | None, File(description=IMAGE)]
+RowField = Annotated[int | None, Form(ge=0, description="An image of the index")]
+
+
 def add_classify(app: FastAPI, service: Service) -> None:
-    async def labels_of(request: Request, labels: LabelsField, image: Upload = None, row: RowField = None) -> Labels:
+    async def label_image(
+        request: Request, labels: LabelsField, image: ImageField = None, row: RowField = None
+    ) -> Labels:
         """The probability of each label for an uploaded image or for one of the index."""
         if (image is None) == (row is None):
             raise OpenAlignError("Give one image to label: either `image` or `row`.")
@@ -90,7 +62,7 @@ def add_classify(app: FastAPI, service: Service) -> None:
         return await service.queue.run(request, items, partial(_labelled, service.index, labels, image, row))
 
     for prefix in PREFIXES:
-        app.post(f"{prefix}/classify", responses=FAILURES)(labels_of)
+        app.post(f"{prefix}/classify", responses=FAILURES)(label_image)
 
 
 def _labelled(index: Index, labels: list[str], image: UploadFile | None, row: int | None) -> Labels:

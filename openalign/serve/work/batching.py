@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from openalign.data.images.header import MAX_PIXELS, read_header
@@ -39,7 +38,7 @@ GIVEN_UP: "ContextVar[Event | None]" = ContextVar("GIVEN_UP", default=None)
 class _Job:
     images: Pixels | None = None
     texts: tuple[str, ...] = ()
-    result: "Future[torch.Tensor]" = field(default_factory=Future)
+    result: "Future[NDArray[np.float32]]" = field(default_factory=Future)
     given_up: Event | None = field(default_factory=GIVEN_UP.get)
 
     def __len__(self) -> int:
@@ -89,10 +88,10 @@ class SharedModel(DualEncoder):
             out_ND[start : start + len(prepared)] = self.embed_prepared(np.stack(prepared))
         return out_ND
 
-    def _embed_prepared(self, images: Pixels) -> torch.Tensor:
+    def _embed_prepared(self, images: Pixels) -> NDArray[np.float32]:
         return self._answer(_Job(images=images))
 
-    def _embed_text_batch(self, texts: Sequence[str]) -> torch.Tensor:
+    def _embed_text_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self._answer(_Job(texts=tuple(texts)))
 
     def close(self, seconds: float | None = None) -> None:
@@ -102,7 +101,7 @@ class SharedModel(DualEncoder):
         self._jobs.put(None)
         self._thread.join(seconds)
 
-    def _answer(self, job: _Job) -> torch.Tensor:
+    def _answer(self, job: _Job) -> NDArray[np.float32]:
         self._jobs.put(job)
         return job.result.result()
 
@@ -141,20 +140,19 @@ class SharedModel(DualEncoder):
                 for job in group:
                     self._run([job])
             return
-        chunks = torch.split(vectors_ND, [len(job) for job in group])
+        chunks = np.split(vectors_ND, np.cumsum([len(job) for job in group])[:-1])
         for job, chunk in zip(group, chunks, strict=True):
             job.result.set_result(chunk)
 
-    @torch.inference_mode()
-    def _embed(self, group: list[_Job]) -> torch.Tensor:
+    def _embed(self, group: list[_Job]) -> NDArray[np.float32]:
         began = time.perf_counter()
         images = [job.images for job in group if job.images is not None]
         if images:
-            vectors_ND = self._model._embed_prepared(np.concatenate(images))
+            vectors_ND = self._model.embed_prepared(np.concatenate(images))
         else:
-            vectors_ND = self._model._embed_text_batch([text for job in group for text in job.texts])
+            vectors_ND = self._model.embed_texts([text for job in group for text in job.texts])
         self._observe("image" if images else "text", sum(map(len, group)), time.perf_counter() - began)
-        return torch.as_tensor(vectors_ND)  # an exported model gives an array
+        return vectors_ND
 
 
 def _still_wanted(job: _Job) -> bool:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,8 +17,10 @@ from openalign.search import Index
 pytest.importorskip("pymilvus", reason="pymilvus is not installed")
 pytest.importorskip("milvus_lite", reason="Milvus Lite is not installed")
 
+from openalign.search.milvus import state
 from openalign.search.milvus.address import parse_address
 from openalign.search.milvus.client import Collection
+from openalign.search.milvus.state import Lease
 from tests import preloaded
 from tests.search.milvus.conftest import Written
 
@@ -208,3 +211,47 @@ def test_a_killed_run_goes_on_and_doubles_nothing(some, lite, write_vectors, tmp
     assert 0 < len(set(count_written)) <= 27
     assert rows_of(built) == rows_of(Index.build(vectors, to=tmp_path / "photos.index"))
     assert built.store.numbers.tolist() == list(range(40))
+
+
+def test_a_long_deletion_keeps_the_right_to_write(some, lite, write_vectors, tmp_path, monkeypatch):
+    """Each request may take minutes, in which another machine would take the run for dead."""
+    many = [*some, *(Written(f"more {number}.jpg") for number in range(2500)), Written("twice.jpg", "a", "0")]
+    Index.build(write_vectors(tmp_path / "a", [*many, Written("again.jpg", "b", "0")]), to=lite)
+    clock, beaten, longest = [1000.0], [1000.0], [0.0]
+    monkeypatch.setattr(state, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+    written, delete, upsert = Lease._write, Collection.delete, Collection.upsert
+
+    def beat(self, writer):
+        longest[0], beaten[0] = max(longest[0], clock[0] - beaten[0]), clock[0]
+        written(self, writer)
+
+    def slowly(request):
+        def taking_its_time(self, *arguments):
+            clock[0] += 100
+            request(self, *arguments)
+
+        return taking_its_time
+
+    monkeypatch.setattr(Lease, "_write", beat)
+    monkeypatch.setattr(Collection, "delete", slowly(delete))
+    monkeypatch.setattr(Collection, "upsert", slowly(upsert))
+    assert len(Index.build(write_vectors(tmp_path / "b", [*some, Written("twice.jpg", "a", "0")]), to=lite)) == 41
+    assert clock[0] >= 1400 and longest[0] == 100
+
+
+def test_a_run_that_was_taken_over_deletes_nothing_more(some, lite, write_vectors, tmp_path, monkeypatch):
+    many = [*some, *(Written(f"more {number}.jpg") for number in range(2500))]
+    Index.build(write_vectors(tmp_path / "a", many), to=lite)
+    clock, deleted, delete = [1000.0], [], Collection.delete
+    monkeypatch.setattr(state, "time", SimpleNamespace(monotonic=lambda: clock[0], time=time.time))
+
+    def taken_over_meanwhile(self, numbers):
+        delete(self, numbers)
+        deleted.extend(numbers)
+        clock[0] += 100
+        self.set_properties({"openalign.writer": json.dumps({"token": "another"})})
+
+    monkeypatch.setattr(Collection, "delete", taken_over_meanwhile)
+    with pytest.raises(OpenAlignError, match="was taken over by another run"):
+        Index.build(write_vectors(tmp_path / "b", some), to=lite)
+    assert len(deleted) == 1024

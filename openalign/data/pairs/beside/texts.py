@@ -59,9 +59,10 @@ def texts_beside(images: Iterable[str], files: Iterable[str]) -> Beside:
     """The text files of each image: of the same name in its folder, or in `captions/` or `labels/` beside `images/`.
 
     Where there is none, one that is spelled in other case, or that lies in any other folder, if most others do too.
+    `files` may be without images.
     """
-    images = list(images)
     by_key = _files_by_key(files)
+    images = list(images) if by_key else []
     texts: dict[str, dict[str, str]] = {}
     seconds: dict[str, str] = {}
     images_of: dict[str, list[str]] = {}

@@ -45,8 +45,8 @@ class Coco:
     def find(self, source: Source) -> Finding | None:
         if not isinstance(source.at, Path):
             return None
-        names = [file for file in source.files if file.lower().endswith(".json") and file.count("/") <= _DEEPEST]
-        images = {image.rpartition(".")[0] for image in source.images}
+        names = [file for file in source.others if file.lower().endswith(".json") and file.count("/") <= _DEEPEST]
+        images = {image.rpartition(".")[0] for image in source.images} if names else set()
         files = [
             name for name in names if name.rpartition(".")[0] not in images and _holds_captions(_path(source, name))
         ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.data.arrow import strings
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.beside.embedded import EMBEDDED, embedded_captions, embedded_note
 from openalign.data.pairs.beside.maps import without_maps
@@ -53,7 +54,7 @@ class Images:
             texts, taken["text"] = embedded_captions(folder, images), "the caption in each image file"
         else:
             problems += embedded_note(folder, images, name)
-        table = pa.table({"image": pa.array(images, pa.string()), "text": pa.array(texts, pa.string())})
+        table = pa.table({"image": strings(images), "text": strings(texts)})
         pairs = replace(Pairs.of(name, table, FileImages(folder, table["image"]), problems), columns=taken)
         return with_listed_splits(name, pairs)
 

@@ -30,7 +30,7 @@ class MetadataFolder:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder:
             return None
-        tables = [file for file in source.files if _is_metadata(file)]
+        tables = [file for file in source.others if _is_metadata(file)]
         if not tables:
             return None
         splits = split_folders({file.rpartition("/")[0] for file in source.own_images or tables})

@@ -31,7 +31,7 @@ class ParquetDataset:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder:
             return None
-        files = [file for file in source.files if file.lower().endswith(".parquet") and not _is_about(file, source)]
+        files = [file for file in source.others if file.lower().endswith(".parquet") and not _is_about(file, source)]
         if not files:
             return None
         problems: list[str] = []

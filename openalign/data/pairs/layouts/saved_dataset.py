@@ -22,7 +22,7 @@ class SavedDataset:
     def find(self, source: Source) -> Finding | None:
         if not source.is_folder or not isinstance(source.at, Path):
             return None
-        states = [file for file in source.files if file.rpartition("/")[2] == "state.json" and file.count("/") < 2]
+        states = [file for file in source.others if file.rpartition("/")[2] == "state.json" and file.count("/") < 2]
         if not states:
             return None
         folders = sorted(file.rpartition("/")[0] for file in states)

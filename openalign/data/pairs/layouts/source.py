@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 from openalign.data.files import remote
 from openalign.data.files.walk import files_below
+from openalign.data.images.formats import is_image_name
 from openalign.data.images.maps import maps_among
 from openalign.data.left_out import Kind, LeftOut
 from openalign.data.pairs.beside.maps import maps_left_out
 from openalign.data.pairs.beside.texts import Beside, first_captions, texts_beside
 from openalign.data.pairs.beside.unused import unread_texts
-from openalign.data.pairs.folder_files import image_files, unread_files
+from openalign.data.pairs.folder_files import are_images, image_files, unread_files
 from openalign.data.pairs.listed_splits import are_lists, candidates
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.shards.find import is_pattern, matching
@@ -96,6 +97,11 @@ class Source:
         return files_below(self.at, self.skipped) if self.is_folder else [PurePosixPath(str(self.at)).name]
 
     @cached_property
+    def others(self) -> list[str]:
+        """Those of `files` that are no images by their names: few, mostly, so that layouts look for theirs here."""
+        return [] if are_images(self.files) else [file for file in self.files if not is_image_name(file)]
+
+    @cached_property
     def images(self) -> list[str]:
         """Those of `files` that are images and can be decoded; the others are told in `skipped`."""
         folder = self.at if isinstance(self.at, Path) else None
@@ -120,7 +126,7 @@ class Source:
     @cached_property
     def beside(self) -> Beside:
         """The text files of each of `images`."""
-        return texts_beside(self.images, self.files)
+        return texts_beside(self.images, self.others)
 
     @cached_property
     def captions(self) -> str | None:

@@ -163,6 +163,8 @@ def _without_texts(pairs: Pairs, why: str) -> Pairs:
 
 def candidates(source: Source) -> list[str]:
     """Tables under names that no other layout takes for its own, and texts and JSON that could be tables."""
+    if len(source.images) == len(source.files):
+        return []
     images = set(source.images)
     others = [file for file in source.files if file not in images]
     if not others:

@@ -85,9 +85,9 @@ def _otherwise_named(names: pa.ChunkedArray, base: Path) -> set[str]:
 
 
 def _table_called(stem: str, source: Source) -> str | None:
-    if any(file.startswith("shards/") and file.lower().endswith(".tar") for file in source.files):
+    if any(file.startswith("shards/") and file.lower().endswith(".tar") for file in source.others):
         return None  # a curated folder, whose table describes its shards
-    files = set(source.files)
+    files = set(source.others)
     names = [f"{stem}{suffix}{packing}" for packing in ("", *PACKINGS) for suffix in TABLE_SUFFIXES]
     every = (f"{folder}{name}" for folder in ("shards/", "") for name in names if table_suffix(name))
     return next((file for file in every if file in files), None)

@@ -30,9 +30,9 @@ class WebDataset:
     recognised_by = "`.tar` files in the folder, in its `shards/`, or in folders below; or one `.tar`"
 
     def find(self, source: Source) -> Finding | None:
-        tars = [file for file in source.files if is_tar(file)]
+        tars = [file for file in source.others if is_tar(file)]
         if not tars:
-            if why := unread_shards(source.files):
+            if source.others and (why := unread_shards(source.files)):
                 raise OpenAlignError(f"{source.name}: {why}")
             return None
         own = [file for file in tars if file.startswith("shards/")]  # a curated folder

@@ -6,12 +6,13 @@ has near-duplicates, with the image (its leader) that stands for all of them. Bo
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from openalign.search.store.changes import Sketch
-from openalign.search.store.checks import check_of_rows
+from openalign.search.store.checks import check_of_groups
 
 LEADERS = "SELECT id, leader FROM alike ORDER BY id"
 _USABLE = "typeof(hash) = 'integer' AND typeof(grey) = 'blob' AND length(grey) = 64 AND id IN (SELECT id FROM images)"
@@ -32,8 +33,8 @@ class AlikeWriter:
     def hashes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The ids (N,), sorted, and the hashes (N,) of all images that have one."""
         sql = f"SELECT id, hash FROM sketches WHERE {_USABLE} ORDER BY id"
-        found = np.array(self._table.execute(sql).fetchall(), np.int64)
-        return found.reshape(-1, 2)[:, 0].copy(), found.reshape(-1, 2)[:, 1].copy()
+        found = np.fromiter(chain.from_iterable(self._table.execute(sql)), np.int64).reshape(-1, 2)
+        return found[:, 0].copy(), found[:, 1].copy()
 
     def grey(self, image: int) -> bytes:
         """The grey levels of an image that has a hash."""
@@ -76,10 +77,3 @@ class AlikeWriter:
     def check(self) -> int:
         """The check value of the groups."""
         return check_of_groups(self._table.execute(LEADERS).fetchall())
-
-
-def check_of_groups(leaders: Sequence[tuple[int, int]]) -> int:
-    """The check value of (id, leader), by id; of values that are no integers, one that nothing has."""
-    if not all(isinstance(value, int) for each in leaders for value in each):
-        return -1
-    return check_of_rows(np.array(leaders, np.int64).ravel())

@@ -8,15 +8,16 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from openalign.search.store.alike_writer import AlikeWriter
 from openalign.search.store.changes import Listed, NewImage, derived_from
 from openalign.search.store.checks import check_of, check_of_thumbnail
 from openalign.search.store.table import FILE_COLUMNS, IMAGE_COLUMNS
+from openalign.search.store.writing.alike_writer import AlikeWriter
 from openalign.search.watched import ADVICE, DamagedIndex
 
 _FIND = f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name = ? AND copy = ?"
 _FIND_BETWEEN = (
-    f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name BETWEEN ? AND ? ORDER BY name LIMIT ?"
+    f"SELECT crc, {', '.join(FILE_COLUMNS)} FROM files WHERE source = ? AND name BETWEEN ? AND ? "
+    "ORDER BY name, copy LIMIT ?"
 )
 _FEW = 16
 _PUT_NAME = (
@@ -57,6 +58,12 @@ class RowsWriter:
             for each in found
             if each is not None and check_of(*each[1:]) == each[0]
         }
+
+    def has_all(self, listed: Sequence[Listed]) -> bool:
+        """Whether these names of one source, in their order, are there as they are, and no others between them."""
+        source, first, last = listed[0].source, listed[0].name, listed[-1].name
+        found = self._table.execute(_FIND_BETWEEN, (source, first, last, len(listed) + 1)).fetchall()
+        return [each[1:-1] for each in found] == listed and all(check_of(*each[1:]) == each[0] for each in found)
 
     def insert(self, row: int, image: NewImage) -> set[int]:
         """Add an image with its thumbnail and names; returns the other images to `derive`, which had these names."""

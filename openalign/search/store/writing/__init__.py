@@ -1,0 +1,1 @@
+"""The parts of the writer of an index: its transactions, its vectors, its rows and their near-duplicates."""
