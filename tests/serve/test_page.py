@@ -23,7 +23,7 @@ def search(page, text: str) -> None:
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_text_an_image_and_both_find_what_they_show_at_any_width(open_page, viewport, tmp_path):
+def test_a_text_an_image_and_both_find_what_they_show_at_any_width(open_page, viewport, painted):
     page = open_page(viewport)
     search(page, "blue")
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^blue"))
@@ -32,7 +32,7 @@ def test_a_text_an_image_and_both_find_what_they_show_at_any_width(open_page, vi
     expect(page.locator("#status")).to_have_text(re.compile(r"^30 of 48 images · \d+ ms$"))
 
     page.get_by_label("Describe a picture").fill("")
-    page.set_input_files("#file", tmp_path / "photos" / "00-red.png")
+    page.set_input_files("#file", painted / "photos" / "00-red.png")
     expect(page.get_by_alt_text("Query image")).to_be_visible()
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^red"))
 
@@ -172,7 +172,7 @@ def test_an_error_message_is_shown_on_the_page(open_page, tmp_path):
     expect(page.get_by_role("alert").first).to_have_text("notes.txt is not an image.")
 
 
-def test_texts_from_the_web_are_not_interpreted_as_html(open_page, index):
+def test_texts_from_the_web_are_not_interpreted_as_html(open_page):
     page = open_page(path="/?text=<img src=x onerror=alert(1)>red")
     assert page.locator("#text").input_value().startswith("<img")
     page.goto(page.url.split("?")[0] + "?row=1&view=1")
