@@ -15,6 +15,7 @@ from openalign.search import Index
 from openalign.serve.app import create_app
 from tests.browser import Tabs, heard
 from tests.conftest import PaintEncoder
+from tests.serve.seen import answered
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def open_page(tabs: Tabs, url: str) -> Iterator[Callable[..., Page]]:
             opened.enter_context(heard(page, url, complaints))
             page.goto(url + path)
             expect(page.locator(".tile").first).to_be_visible()
-            expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+            answered(page)
             if refused:  # Chromium notes every refused request by itself
                 foreseen.append("Failed to load resource: the server responded with a status of 400 (Bad Request)")
             return page

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from openalign.search import Index
 from openalign.serve.app import create_app
 from tests.browser import Tabs, heard
 from tests.conftest import COLOURS, PaintEncoder
 from tests.serve.opened_page import served
-from tests.serve.seen import WIDTHS
+from tests.serve.seen import WIDTHS, answered
 
 EXIF_IFD, TAKEN, GPS_IFD = 0x8769, 0x9003, 0x8825
 NAMES = ["red", "green", "blue", "yellow", "violet", "white"]
@@ -92,7 +92,7 @@ def open_photos(tabs: Tabs, photos_url: str) -> Iterator[Callable[..., Page]]:
             page = opened.enter_context(tabs.tab(size, has_touch=width == "phone", reduced_motion="reduce", **options))
             opened.enter_context(heard(page, photos_url, complaints))
             page.goto(photos_url + path)
-            expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
+            answered(page)
             foreseen.append(foresee)
             return page
 

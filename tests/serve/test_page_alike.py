@@ -72,7 +72,7 @@ def test_a_query_is_compared_with_captions_too(open_photos, width):
         against.select_option("Captions")
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^blue"))
     expect(page.get_by_role("button", name="Show all")).to_be_hidden()  # there is no list of all by captions
-    assert page.url.endswith("?query=blue&against=text")
+    expect(page).to_have_url(re.compile(r"\?query=blue&against=text$"))
     no_sideways_scroll(page)
     page.get_by_label("Order").select_option("Oldest")
     expect(page.locator(".tile img").first).to_have_attribute("alt", "blue paint 2")
