@@ -2,18 +2,20 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from openalign.search import Index
 from openalign.serve.app import create_app
+from tests.browser import Tabs, heard
 from tests.conftest import COLOURS, PaintEncoder
 from tests.serve.opened_page import served
-from tests.serve.seen import WIDTHS
+from tests.serve.seen import WIDTHS, answered
 
 EXIF_IFD, TAKEN, GPS_IFD = 0x8769, 0x9003, 0x8825
 NAMES = ["red", "green", "blue", "yellow", "violet", "white"]
@@ -71,26 +73,28 @@ def photos_url(photos: Index) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def tabs(browser: Browser, photos_url: str) -> Iterator[Tabs]:
+    tabs = Tabs(browser, photos_url)
+    yield tabs
+    tabs.close()
+
+
 @pytest.fixture
-def open_photos(browser: Browser, photos_url: str) -> Iterator[Callable[..., Page]]:
+def open_photos(tabs: Tabs, photos_url: str) -> Iterator[Callable[..., Page]]:
     """Open the page at a width; at the end nothing may stand in the console but what was foreseen."""
-    contexts: list[BrowserContext] = []
     complaints: list[str] = []
     foreseen: list[str] = []
+    with ExitStack() as opened:
 
-    def open_photos(width: str = "desktop", path: str = "/", foresee: str = "", **options: object) -> Page:
-        size = dict(zip(("width", "height"), WIDTHS[width], strict=True))
-        context = browser.new_context(viewport=size, has_touch=width == "phone", reduced_motion="reduce", **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(photos_url + path)
-        expect(page.locator("#results")).to_have_attribute("aria-busy", "false")
-        foreseen.append(foresee)
-        return page
+        def open_photos(width: str = "desktop", path: str = "/", foresee: str = "", **options) -> Page:
+            size: ViewportSize = {"width": WIDTHS[width][0], "height": WIDTHS[width][1]}
+            page = opened.enter_context(tabs.tab(size, has_touch=width == "phone", reduced_motion="reduce", **options))
+            opened.enter_context(heard(page, photos_url, complaints))
+            page.goto(photos_url + path)
+            answered(page)
+            foreseen.append(foresee)
+            return page
 
-    yield open_photos
-    for context in contexts:
-        context.close()
+        yield open_photos
     assert [each for each in complaints if not any(one and one in each for one in foreseen)] == []

@@ -146,6 +146,7 @@ def test_a_long_text_from_right_to_left_is_shown_whole_in_its_direction(open_pho
 @pytest.mark.parametrize("path", ["/", "/?query=red+-+blue&where=shop%3Dnorth", VIEW])
 def test_fingers_find_what_they_press(open_photos, path):
     page = open_photos("phone", path)
+    expect(page.get_by_role("dialog")).to_have_count(int(path == VIEW))
     small = page.locator("button, select, input:not([type=range], .weight input), .choose, a.ghost").evaluate_all(
         """all => all.filter(each => each.checkVisibility({ opacityProperty: true }))
             .filter(each => Math.min(each.offsetWidth, each.offsetHeight) < (each.closest(".chip") ? 36 : 40))

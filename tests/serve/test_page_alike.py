@@ -71,7 +71,7 @@ def test_a_query_is_compared_with_captions_too(open_photos, width):
     with page.expect_response("**/api/search?*against=text*"):
         against.select_option("Captions")
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile("^blue"))
-    assert page.url.endswith("?query=blue&against=text")
+    expect(page).to_have_url(re.compile(r"\?query=blue&against=text$"))
     no_sideways_scroll(page)
     with page.expect_response("**/api/listing?*against=text*"):
         page.get_by_role("button", name="Show all").click()

@@ -147,4 +147,4 @@ def test_results_are_sorted_by_date_and_name(open_photos, width):
     expect(order.locator("option").first).to_have_text("Unsorted")
     order.select_option("Name")
     expect(page.locator(".tile img").first).to_have_attribute("alt", re.compile(" 2$"))
-    assert page.locator(".tile").count() == 60
+    expect(page.locator(".tile")).to_have_count(60)

@@ -28,7 +28,8 @@ export class Results {
   async ask(wanted, y = 0) {
     this.#running?.abort();
     const mine = (this.#running = new AbortController());
-    const busy = setTimeout(() => setBusy(true), BUSY_AFTER_MS);
+    $("results").setAttribute("aria-busy", true);
+    const busy = setTimeout(() => showSlow(true), BUSY_AFTER_MS);
     say("");
     try {
       const answers = await service.answers(wanted, mine.signal);
@@ -46,7 +47,7 @@ export class Results {
       else this.refuse(error.message);
     } finally {
       clearTimeout(busy);
-      if (mine === this.#running) setBusy(false);
+      if (mine === this.#running) setIdle();
     }
   }
 
@@ -117,7 +118,12 @@ export function tell(sentence) {
   told = setTimeout(() => ($("toast").hidden = true), 4000);
 }
 
-function setBusy(isBusy) {
-  $("results").setAttribute("aria-busy", isBusy);
-  $("progress").hidden = !isBusy;
+function setIdle() {
+  $("results").setAttribute("aria-busy", false);
+  showSlow(false);
+}
+
+function showSlow(isSlow) {
+  $("results").classList.toggle("slow", isSlow);
+  $("progress").hidden = !isSlow;
 }
