@@ -217,7 +217,8 @@ def _copy_users_files(to: Path, new: Path) -> None:
 
 def _copy_table(table: Path, to: Path) -> None:
     """Copy a file of SQLite as it is after the last transaction, while another process may be in the next one."""
-    to.unlink(missing_ok=True)  # of a run that was killed
+    for left in (to, to.with_name(f"{to.name}-journal")):  # by a run that was killed
+        left.unlink(missing_ok=True)
     try:
         with (
             closing(sqlite3.connect(f"{table.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)) as source,
