@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperCommand, TyperGroup
 
 from openalign.errors import OpenAlignError, ReportedElsewhere, UsageError
@@ -56,8 +55,8 @@ class Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            if isinstance(error.__cause__, ValidationError):
-                told = requirement(error.__cause__.errors()[0]).removesuffix(".")
+            if found := getattr(error.__cause__, "errors", None):  # one of pydantic's, which is not imported for this
+                told = requirement(found()[0]).removesuffix(".")
                 error.message = f"it {told}." if told.startswith(("must", "is ", "has ")) else f"{told}."
             raise
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.conversations import with_captions
-from openalign.data.files.damage import reason_of, what_it_is
+from openalign.data.files.damage import packed_unnamed, reason_of, what_it_is
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.class_names import class_names, with_class_names
@@ -74,7 +74,8 @@ def read_raw_table(
         source = TableSource.of(path, packing_of(path))
         if source.is_empty():
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
-        if what := what_it_is(source.stored_start()):
+        start = source.stored_start()
+        if what := what_it_is(start) or ("" if packing_of(path) else packed_unnamed(path, start)):
             raise OpenAlignError(f"{path} cannot be read as a table: {what}")
         table = _read(source, _Asked(image_column, text_column, are_images), noted)
         table = with_captions(table, str(path), noted)

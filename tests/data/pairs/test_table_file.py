@@ -1,5 +1,6 @@
 """A table called `pairs` in a folder: the images there that it does not name are counted."""
 
+import bz2
 import json
 from pathlib import Path
 
@@ -60,3 +61,10 @@ def test_columns_of_one_name_matter_only_where_they_are_taken(tmp_path: Path, re
     (tmp_path / "u.csv").write_text("image,text,text\na.jpg,one,1\n")
     with pytest.raises(OpenAlignError, match=r"u\.csv has two columns called 'text'"):
         open_pairs(tmp_path / "u.csv")
+
+
+@pytest.mark.parametrize("name", ["t.csv.bz2", "t.txt.bz2"])
+def test_a_packed_table_that_is_read_is_not_counted_as_one_that_is_not(tmp_path: Path, name: str) -> None:
+    put(tmp_path, a=None)
+    (tmp_path / name).write_bytes(bz2.compress(b"image\ttext\na.jpg\tone\n"))
+    assert counted(open_pairs(tmp_path / name, strict=True).problems) == {}
