@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from openalign.errors import OpenAlignError, ReportedElsewhere, UsageError
 from openalign.options import typed_options
 from openalign.progress import say, shown_messages
+from openalign.validation import requirement
 
 ADVICE = {
     errno.ENOSPC: "make room, and give the same command again",
@@ -48,6 +49,17 @@ _STOPPED = ("SIGTERM", "SIGHUP")
 class Command(TyperCommand):
     """Reports a mistake in how the command was given as the parser does: with its usage, and exit status 2."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            _check_given_once(self.make_parser(ctx).parse_args(args=list(args))[2], ctx)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if found := getattr(error.__cause__, "errors", None):  # one of pydantic's, which is not imported for this
+                told = requirement(found()[0]).removesuffix(".")
+                error.message = f"it {told}." if told.startswith(("must", "is ", "has ")) else f"{told}."
+            raise
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -77,6 +89,15 @@ class Commands(TyperGroup):
                 raise
             say(f"openalign: {message}")
             raise typer.Exit(1) from None
+
+
+def _check_given_once(given: Sequence[Any], ctx: Any) -> None:
+    """Raise `BadParameter` if an option that takes one value is among the parameters twice: the last would win."""
+    once = [each for each in given if each.param_type_name == "option" and not (each.multiple or each.is_flag)]
+    for param in once:
+        if (times := once.count(param)) > 1:
+            message = f"it takes one value, and is given {'twice' if times == 2 else f'{times:,} times'}: leave one."
+            raise typer.BadParameter(message, ctx=ctx, param=param)
 
 
 def message_of(error: BaseException) -> str | None:

@@ -34,6 +34,7 @@ USAGE_ERRORS = [
     *("report", "report run-1 run-2"),
     *("evaluate model", f"{EVALUATE} --protocol both", f"{EVALUATE} --where split", f"{EVALUATE} --batch-size 0"),
     *("classify model a.png", "classify model a.png --labels ''", "classify model a.png --labels red,,blue"),
+    *("classify model a.png --labels red --labels blue", f"{EVALUATE} --batch-size 4 --batch-size 4"),
     *("classify model a.png --labels '\"red'", "classify model a.png --labels red --label-file f.txt"),
     f"{EVALUATE} --protocol zero-shot --labels red --label-file f.txt",
     *("index photos.csv --to photos.index", "index photos.csv --model model"),
@@ -85,3 +86,18 @@ def test_failures_end_with_1_and_one_error_message(typed):
 def test_a_usage_error_shows_the_usage_of_its_command():
     done = ended(f"{CURATE} --memory much")
     assert "Usage: openalign curate" in done.stderr and "give a number and a unit" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("search photos.index red --top 0", "it must be at least 1."),
+        ("serve photos.index --port 70000", "it must be at most 65,535."),
+        ("tokenizer photos.csv --to t --size few", "it must be a whole number."),
+        (f"{EVALUATE} --protocol both", "'both' is not one of 'retrieval', 'zero-shot'."),
+        ("classify model a.png --labels red --labels blue", "it takes one value, and is given twice: leave one."),
+    ],
+)
+def test_what_a_value_of_an_option_must_be_is_told_in_our_words(typed, told):
+    shown = " ".join(line.strip("│ ") for line in ended(typed).stderr.splitlines())
+    assert told in shown and "Input should" not in shown and "Value error" not in shown

@@ -20,6 +20,7 @@ from openalign.data.left_out import Kind, LeftOut
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.columns import choose_columns, with_named_columns
 from openalign.data.tables.image_columns import separate_images
+from openalign.data.tables.parquet import with_texts_of_bytes
 from openalign.errors import OpenAlignError
 
 
@@ -95,7 +96,7 @@ def _row_group(
     parquet: pq.ParquetFile, group: int, image: str, text: str | None, file: PathOrUrl
 ) -> list[tuple[Any, int, bool, str | None]]:
     """(text, row within the group, whether it holds an image, the path it names) of each row and each caption."""
-    table, stored = separate_images(parquet.read_row_group(group), image)
+    table, stored = separate_images(with_texts_of_bytes(parquet.read_row_group(group), [text or ""]), image)
     table, rows = captions_as_rows(table, text or "", need_text=True)
     named = with_named_columns(table, str(file), image, text, need_text=True)
     columns = (values_of(named[name]) for name in ("text", "image"))

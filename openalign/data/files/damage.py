@@ -16,7 +16,19 @@ _CONTENTS = (
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "it is an Excel file: export it as CSV"),
     (rb"SQLite format 3\0", "it is an SQLite database: export its table as CSV"),
     (rb"\x89PNG\r\n|\xff\xd8\xff|GIF8|RIFF....WEBP", "it is an image"),
+    (rb"ARROW1\0\0|FEA1|\xff\xff\xff\xff.{4}\x10\0\0\0", "it is an Arrow or Feather file: write it as Parquet"),
+    (rb"\x80[\x02-\x05]", "it is a pickle, which may run any code when it is read: write it as Parquet"),
+    (rb"\x93NUMPY", "it is a NumPy array: write the images as files"),
+    (rb"\x89HDF\r\n", "it is an HDF5 file: write its images as files, or as a column of Parquet"),
+    (rb"7z\xbc\xaf\x27\x1c|Rar!", "it is an archive: unpack it"),
 )
+_PACKED = (
+    (rb"\x1f\x8b", "gzip", ".gz"),
+    (rb"BZh[1-9]", "bzip2", ".bz2"),
+    (rb"\x28\xb5\x2f\xfd", "zstd", ".zst"),
+    (rb"\xfd7zXZ\0", "xz", ""),
+)
+"""How packed files begin, and the suffix by which tables of this kind are known."""
 _REASONS = (
     (r"truncated compressed stream|compressed file ended before|premature end|unexpected end", "it is cut off"),
     (
@@ -43,6 +55,14 @@ def what_it_is(start: bytes) -> str:
     """What a file is by its first bytes, if that is no text, table or tar at all; else ""."""
     head = start[:_HEAD_BYTES]
     return next((what for begins, what in _CONTENTS if re.match(begins, head, re.IGNORECASE | re.DOTALL)), "")
+
+
+def packed_unnamed(path: object, start: bytes) -> str:
+    """That a file is packed, if its name does not say so or says it of a kind that is not read; else ""."""
+    for begins, kind, suffix in _PACKED:
+        if re.match(begins, start) and not (suffix and str(path).lower().endswith(suffix)):
+            return f"it is packed with {kind}: unpack it" + (f", or call it {suffix}" if suffix else "")
+    return ""
 
 
 def start_of(file: object) -> bytes:

@@ -2,7 +2,10 @@
 
 import base64
 import binascii
+import os
 import re
+import unicodedata
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -68,14 +71,31 @@ def local_path(value: str) -> str:
 
 
 def existing_file(folder: Path, value: str) -> Path:
-    """The file that a path or `file://` URL names, relative to `folder`; backslashes are slashes if that exists."""
+    """The file that a path or `file://` URL names, relative to `folder`.
+
+    If it is not there, the name is tried with slashes for backslashes, with accents composed or as characters of their
+    own (NFC, NFD: macOS and archives made there differ), and with its suffix in the other case.
+    """
     path = folder / local_path(value)
-    if "\\" in value and not path.exists():
-        with_slashes = folder / PureWindowsPath(value).as_posix()
-        return with_slashes if with_slashes.exists() else path
-    if value != value.strip() and not path.exists():
-        return existing_file(folder, value.strip())
-    return path
+    if _is_there(path):
+        return path
+    return next((other for other in _otherwise_spelt(folder, path, value) if _is_there(other)), path)
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - false, not an error, for a name that is too long or no name at all
+
+
+def _otherwise_spelt(folder: Path, path: Path, value: str) -> Iterator[Path]:
+    if "\\" in value:
+        yield folder / PureWindowsPath(value).as_posix()
+    if value != value.strip():
+        yield existing_file(folder, value.strip())
+    name = local_path(value)
+    if not name.isascii():
+        yield from (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    if path.suffix:
+        yield from (path.with_suffix(suffix) for suffix in (path.suffix.lower(), path.suffix.upper()))
 
 
 def _is_base64(value: str) -> bool:

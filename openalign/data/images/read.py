@@ -3,6 +3,7 @@
 Everything that a model embeds for evaluation, search, service or classification goes through `read_image`.
 """
 
+import re
 from pathlib import Path
 from threading import Lock
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from openalign.data.files.image_value import Form, form_of, local_path
 from openalign.data.files.json_files import check_file
 from openalign.data.images.decode import decode
 from openalign.data.images.header import ImageError
@@ -17,11 +19,12 @@ from openalign.data.images.rgb import rgb_of_array, rgb_of_pillow
 from openalign.errors import OpenAlignError
 
 ImageInput = str | Path | bytes | bytearray | memoryview | Image.Image | NDArray[np.generic]
-"""A path, the bytes of a file, an image of Pillow's, or an array (see `rgb.rgb_of_array`)."""
+"""A path or `file://` URL, the bytes of a file, an image of Pillow's, or an array (see `rgb.rgb_of_array`)."""
 
 MOST_IMAGE_BYTES = 2**29
 """Largest image file that is read; 100 million pixels, the most that are decoded, are 400 MB uncompressed."""
 
+_URL = re.compile(r"file:/|[A-Za-z][A-Za-z0-9+.-]+://", re.IGNORECASE)
 _LOADING = [Lock() for _ in range(64)]
 """Pillow reads a file when its pixels are first used, which two threads must not do at once for one image."""
 
@@ -36,6 +39,8 @@ def read_image(image: ImageInput) -> NDArray[np.uint8]:
         OpenAlignError: the file is missing, too large, not a regular file (a FIFO, a device) or not an image, with its
             path; `ImageError` for input without a path.
     """
+    if isinstance(image, str) and _URL.match(image):
+        return _read_file(Path(_local_path(image)))
     if isinstance(image, str | Path):
         return _read_file(Path(image))
     if isinstance(image, bytes | bytearray | memoryview):
@@ -47,6 +52,12 @@ def read_image(image: ImageInput) -> NDArray[np.uint8]:
     raise ImageError(
         f"an image must be a path, bytes, an image of Pillow's or a NumPy array, not {type(image).__name__}"
     )
+
+
+def _local_path(url: str) -> str:
+    if form_of(url) is not Form.FILE_URL:
+        raise OpenAlignError(f"{url}: is an address, not a file: fetch it, and give its path or its bytes.")
+    return local_path(url)
 
 
 def _read_file(path: Path) -> NDArray[np.uint8]:

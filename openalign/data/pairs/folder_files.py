@@ -8,6 +8,7 @@ from openalign.data.files.walk import files_below
 from openalign.data.images.formats import FORMATS, HEAD_BYTES, IMAGE_SUFFIXES, format_of, is_image_name, reading_advice
 from openalign.data.images.maps import IMAGE_FOLDERS
 from openalign.data.left_out import Kind, LeftOut
+from openalign.data.tables.suffixes import table_suffix
 
 TEXT_FOLDERS = frozenset(
     ("caption", "captions", "label", "labels", "text", "texts", "txt", "txts", "annotation", "annotations", "prompts")
@@ -118,7 +119,7 @@ def unread_files(files: Iterable[str], folder: Path | None, name: str) -> list[s
             continue  # told with the tars
         if suffix in _OTHER_IMAGES or (suffix in _NOT_DECODED and _is_undecoded(file, folder)):
             found.setdefault((Kind.IMAGE_FORMAT, suffix), []).append(file)
-        elif suffix in _OTHER_DATA:
+        elif suffix in _OTHER_DATA and table_suffix(file, named=len(files) == 1) is None:
             found.setdefault((Kind.FILE_NOT_USED, suffix), []).append(file)
     return [
         LeftOut(kind, f"{name}: {len(those):,} {_what(kind, suffix)}, the first: {those[0]}", len(those))

@@ -1,7 +1,9 @@
-"""Texts that say nothing of an image: the markers of missing values, and the names of image files."""
+"""Texts that say nothing of an image: the markers of missing values, the names of image files, JSON objects."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +21,7 @@ _LONGEST = max(map(len, (*_NO_TEXT, *_PERHAPS_NO_TEXT)))
 
 _SAMPLE = 1000
 _MOST_LISTED = 3
+_MOST_SHOWN = 40
 
 
 def without_markers(pairs: Pairs) -> Pairs:
@@ -34,7 +37,7 @@ def without_markers(pairs: Pairs) -> Pairs:
 
 def cleared_of_markers(table: pa.Table, where: str, problems: list[str]) -> pa.Table:
     """A table without such texts in its column `text`; a note on others is added to `problems`."""
-    table = _cleared_of_file_names(table, where, problems)
+    table = _cleared_of_objects(_cleared_of_file_names(table, where, problems), where, problems)
     texts = table["text"]
     short = texts.filter(pc.less_equal(pc.binary_length(texts), _LONGEST))
     kept = _among(short, _PERHAPS_NO_TEXT)
@@ -65,6 +68,31 @@ def _cleared_of_file_names(table: pa.Table, where: str, problems: list[str]) -> 
     )
     cleared = pa.array([None if text and _is_file_name(text) else text for text in every], pa.string())
     return table.set_column(table.column_names.index("text"), "text", cleared)
+
+
+def _cleared_of_objects(table: pa.Table, where: str, problems: list[str]) -> pa.Table:
+    """The table without texts that are objects as JSON writes them: data about an image, not what it shows."""
+    begins = pc.fill_null(pc.match_substring_regex(table["text"], r"^\s*\{"), False)
+    if not pc.any(begins).as_py():
+        return table
+    texts: list[str | None] = table["text"].to_pylist()
+    rows = [row for row in np.flatnonzero(begins.to_numpy()).tolist() if _is_object(texts[row] or "")]
+    if not rows:
+        return table
+    problems.append(
+        f"{where}: {len(rows):,} texts are JSON objects ({(texts[rows[0]] or '').strip()[:_MOST_SHOWN]}), and are not "
+        f"taken for what the images show: {option('text_column')} takes other ones"
+    )
+    for row in rows:
+        texts[row] = None
+    return table.set_column(table.column_names.index("text"), "text", pa.array(texts, pa.string()))
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _is_file_name(text: str) -> bool:

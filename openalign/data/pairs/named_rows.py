@@ -1,5 +1,6 @@
 """The rows of a table whose images lie beside it."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from openalign.data.left_out import Kind, listed
 from openalign.data.pairs.named_images import NamedImages
 from openalign.data.pairs.options import ReadOptions
 from openalign.data.tables.columns import IMAGE_NAMES
-from openalign.errors import OpenAlignError
 from openalign.options import option
 
 _SAMPLE = 500
@@ -69,9 +69,10 @@ def _rank(column: str) -> int:
 
 def _texts_in(table: pa.Table) -> Iterator[tuple[str, list[str | None]]]:
     """The first values of each column of texts or whole numbers, also of those in columns of objects, as `alt.en`."""
-    for name in dict.fromkeys(table.column_names):
-        if table.column_names.count(name) > 1:
-            raise OpenAlignError(f"the table has two columns called {name!r}: rename one")
+    times = Counter(table.column_names)
+    for name in [
+        each for each, count in times.items() if count == 1
+    ]:  # one that is needed twice is refused where taken
         column = table[name].slice(0, _SAMPLE)
         inner = (
             # by its number, since a name that begins with a dot would be read as a path

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from openalign.data.files import remote
-from openalign.data.files.damage import start_of, what_it_is
+from openalign.data.files.damage import packed_unnamed, start_of, what_it_is
 from openalign.data.files.walk import one_look
+from openalign.data.images.formats import format_of, is_image_name
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
@@ -115,7 +116,10 @@ def unknown(source: Source) -> OpenAlignError:
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
         return _crawled(source)
-    if what := what_it_is(start_of(source.at)):
+    start = start_of(source.at)
+    if is_image_name(source.name) and format_of(start) is not None:
+        return OpenAlignError(f"{source.name} is one image: give its folder, or a table that names it")
+    if what := what_it_is(start) or packed_unnamed(source.at, start):
         return OpenAlignError(f"{source.name} cannot be read: {what}")
     tables = ", ".join(TABLE_SUFFIXES)
     return OpenAlignError(f"{source.name} is neither a folder nor a table ({tables}) nor a shard (.tar)")

@@ -16,6 +16,11 @@ IMAGE_NAMES = (
     *("file", "filepath", "file_name", "file_path", "filename", "path"),
     *("image_path", "img_path", "image_file", "image_filename", "image_name", "image_url", "img_url", "url", "uri"),
 )
+_NAMES_OF_BYTES = re.compile(
+    r"((image|img|picture|photo|jpe?g|png|webp)[ _-]*)?(bytes|content|contents|data|binary|blob|raw_bytes)",
+    re.IGNORECASE,
+)
+"""Names of columns of bytes that hold images: `content` where Spark read files, `image_bytes`, `jpg_data`."""
 TEXT_NAMES = (
     *("text", "caption", "captions", "sentences", "sentence", "raw", "title", "alt", "alt_text"),
     *("description", "prompt", "comment", "caption_str", "regions", "phrase"),
@@ -141,7 +146,8 @@ def _holds_pictures(schema: pa.Schema, name: str) -> bool:
         kind = kind.value_type
     if pa.types.is_struct(kind):
         return bool(kind.get_field_index("bytes") >= 0 and _is_binary(kind.field("bytes").type))
-    return _is_binary(kind) and usual_name([name], IMAGE_NAMES) is not None
+    is_called_so = usual_name([name], IMAGE_NAMES) is not None or _NAMES_OF_BYTES.fullmatch(name.strip()) is not None
+    return _is_binary(kind) and is_called_so
 
 
 def _can_name_images(schema: pa.Schema, name: str) -> bool:

@@ -36,10 +36,10 @@ def _column(values: list[Any]) -> pa.Array:
 
 
 def _lists(values: list[Any]) -> pa.Array:
-    """Texts and lists of them, as lists; as text if anything else is among them."""
-    lists = [value if value is None or isinstance(value, list) else [value] for value in values]
-    if any(isinstance(item, list | dict) for each in lists if each is not None for item in each):
+    """Texts and lists of them, as lists; as text if a list holds anything else. An object is one text, its JSON."""
+    if any(isinstance(item, list | dict) for each in values if isinstance(each, list) for item in each):
         return as_texts(values)
+    lists = [value if value is None or isinstance(value, list) else [value] for value in values]
     return pa.array([None if each is None else [_text(item) for item in each] for each in lists], pa.list_(pa.string()))
 
 

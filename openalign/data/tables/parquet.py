@@ -1,5 +1,9 @@
 """Untrusted Parquet files, checked before their rows are used."""
 
+import codecs
+import re
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import unquote
@@ -12,6 +16,10 @@ from openalign.data.files.text_source import check_unpacked, is_utf8
 from openalign.data.left_out import Kind, listing
 from openalign.data.tables.plain_types import with_leaves
 
+_VALUES_TRIED = 20
+_BYTES_TRIED = 256
+"""By which is told whether bytes are texts."""
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -56,6 +64,38 @@ def with_valid_texts(table: pa.Table, path: Path | str, problems: list[str]) -> 
         for row in np.flatnonzero(is_bad).tolist():
             left_out.add(Kind.ROW_NOT_PARSED, f"{path} row {row + 1} is not UTF-8, and is left out")
     return good
+
+
+def with_texts_of_bytes(table: pa.Table, columns: Collection[str]) -> pa.Table:
+    """The table with texts in place of bytes in those of `columns` of whose first values half are texts.
+
+    Older versions of Spark, Impala and Hive write texts so (`spark.sql.parquet.binaryAsString`). They are not checked.
+    """
+    for at, column in enumerate(table.columns):
+        name = table.schema.field(at).name
+        if name in columns and _are_texts(column):
+            kind = pa.large_string() if pa.types.is_large_binary(column.type) else pa.string()
+            texts = pa.chunked_array([chunk.view(kind) for chunk in column.chunks], kind)
+            table = table.set_column(at, name, texts)
+    return table
+
+
+def _are_texts(column: pa.ChunkedArray) -> bool:
+    """Whether half of the first values of a column of bytes are UTF-8 without control characters, and no SVG."""
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        return False
+    first = islice((value.as_py() for chunk in column.chunks for value in chunk if value.is_valid), _VALUES_TRIED)
+    filled = [value for value in first if value.strip()]
+    return bool(filled) and 2 * sum(map(_is_text, filled)) >= len(filled)
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        whole = len(value) <= _BYTES_TRIED
+        text = codecs.getincrementaldecoder("utf-8")().decode(value[:_BYTES_TRIED], final=whole)
+    except UnicodeDecodeError:
+        return False
+    return not (_CONTROL.search(text) or text.lstrip("\ufeff \r\n").startswith("<"))
 
 
 def partition_values(path: Path | str) -> dict[str, str | None]:

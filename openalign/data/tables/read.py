@@ -6,17 +6,30 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.data.conversations import with_captions
-from openalign.data.files.damage import reason_of, what_it_is
+from openalign.data.files.damage import packed_unnamed, reason_of, what_it_is
 from openalign.data.files.fields import AreImages
 from openalign.data.files.text_source import TableSource
 from openalign.data.tables.captions import captions_as_rows
 from openalign.data.tables.class_names import class_names, with_class_names
-from openalign.data.tables.columns import choose_columns, with_named_columns
+from openalign.data.tables.columns import (
+    IMAGE_NAMES,
+    LABEL_NAMES,
+    TEXT_NAMES,
+    choose_columns,
+    usual_name,
+    with_named_columns,
+)
 from openalign.data.tables.delimited import read_delimited, read_delimited_by_line
 from openalign.data.tables.dialect import Dialect, with_tabs, without_comments
 from openalign.data.tables.json_lines import read_json_lines
 from openalign.data.tables.json_tables import read_json_table, starts_with_list
-from openalign.data.tables.parquet import partition_values, read_unvalidated, with_partition_columns, with_valid_texts
+from openalign.data.tables.parquet import (
+    partition_values,
+    read_unvalidated,
+    with_partition_columns,
+    with_texts_of_bytes,
+    with_valid_texts,
+)
 from openalign.data.tables.plain_types import with_plain_types
 from openalign.data.tables.suffixes import DELIMITED, JSON, JSON_LINES, TEXTS, packing_of, table_suffix
 from openalign.errors import OpenAlignError
@@ -62,7 +75,8 @@ def read_raw_table(
         source = TableSource.of(path, packing_of(path))
         if source.is_empty():
             raise OpenAlignError(f"{path} is empty: it needs a header line and one row per image")
-        if what := what_it_is(source.stored_start()):
+        start = source.stored_start()
+        if what := what_it_is(start) or ("" if packing_of(path) else packed_unnamed(path, start)):
             raise OpenAlignError(f"{path} cannot be read as a table: {what}")
         table = _read(source, _Asked(image_column, text_column, are_images), noted)
         table = with_captions(table, str(path), noted)
@@ -92,7 +106,7 @@ class _Asked:
 def _read(source: TableSource, asked: _Asked, problems: list[str]) -> pa.Table:
     suffix = table_suffix(source.path, named=True)
     if suffix == ".parquet":
-        return _read_parquet(source, problems)
+        return _read_parquet(source, asked, problems)
     if source.is_utf16():
         source, problems[:] = source.converted_to_utf8()
     if suffix in (*DELIMITED, *TEXTS):
@@ -129,10 +143,12 @@ def _read_text(source: TableSource, asked: _Asked, problems: list[str]) -> pa.Ta
     return read_delimited(source, dialect, problems)
 
 
-def _read_parquet(source: TableSource, problems: list[str]) -> pa.Table:
+def _read_parquet(source: TableSource, asked: _Asked, problems: list[str]) -> pa.Table:
     table = read_unvalidated(source.path if isinstance(source.path, Path) else source.stream())
     schema = table.schema
-    table = with_valid_texts(with_plain_types(table), source.path, problems)
+    usual = [name for name in schema.names if usual_name([name], (*IMAGE_NAMES, *TEXT_NAMES, *LABEL_NAMES))]
+    table = with_texts_of_bytes(with_plain_types(table), [*usual, asked.image_column or "", asked.text_column or ""])
+    table = with_valid_texts(table, source.path, problems)
     table = with_partition_columns(table, partition_values(source.path))
     folder = source.path.absolute().parent if isinstance(source.path, Path) else None
     return with_class_names(table, class_names(schema, folder), str(source.path), problems)

@@ -4,6 +4,8 @@ import base64
 import bz2
 import gzip
 import json
+import lzma
+import pickle
 import re
 from pathlib import Path
 
@@ -29,7 +31,16 @@ def parquet() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def arrow(as_file: bool) -> bytes:
+    table, sink = pa.table({"image": ["a.jpg"], "text": ["one"]}), pa.BufferOutputStream()
+    write = pa.ipc.new_file if as_file else pa.ipc.new_stream
+    with write(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
 STORED = parquet()
+ARROW, STREAM = arrow(True), arrow(False)
 LIBRARIES = re.compile(r"inflate|zlib|magic|char \d|thrift|snappy|Invalid|Expecting|descriptor|base64 data|\(\d")
 
 
@@ -51,6 +62,14 @@ LIBRARIES = re.compile(r"inflate|zlib|magic|char \d|thrift|snappy|Invalid|Expect
         ("t.jsonl", PAGE, "it is an HTML page"),
         ("t.csv", b"PK\x03\x04" + bytes(500), "a ZIP archive or an Excel file"),
         ("t.csv", JPEG, "it is an image"),
+        ("t.csv", gzip.compress(ROWS), "it is packed with gzip: unpack it, or call it .gz"),
+        ("t.jsonl", bz2.compress(ROWS), "it is packed with bzip2: unpack it, or call it .bz2"),
+        ("t.csv.xz", lzma.compress(ROWS), "it is packed with xz: unpack it"),
+        ("t.feather", ARROW, "it is an Arrow or Feather file"),
+        ("t.arrow", STREAM, "it is an Arrow or Feather file"),
+        ("t.pkl", pickle.dumps({"image": ["a.jpg"]}), "it is a pickle"),
+        ("t.npy", b"\x93NUMPY\1\0", "it is a NumPy array"),
+        ("a.jpg", JPEG, "is one image: give its folder"),
         ("t.json", b'[{"image": "a.jpg", "text": "one"},', "it is cut off in line 1"),
         ("t.json", b'[{"image": "a.jpg",\n "text" "one"}]', "it is no JSON from line 2, character 9 on"),
         ("t.tar", bytes(300), "it is cut off, or no tar"),

@@ -74,3 +74,24 @@ def test_blanks_around_a_path_are_no_part_of_it_unless_the_file_is_called_so(tmp
     assert existing_file(tmp_path, written) == tmp_path / "a.jpg"
     (tmp_path / written).write_bytes(b"")
     assert existing_file(tmp_path, written) == tmp_path / written
+
+
+@pytest.mark.parametrize(
+    ("written", "called"),
+    [
+        ("caf\u00e9.jpg", "cafe\u0301.jpg"),
+        ("\u1112\u1161\u11ab.png", "\ud55c.png"),
+        ("a.JPG", "a.jpg"),
+        ("b.png", "b.PNG"),
+    ],
+)
+def test_accents_and_the_case_of_a_suffix_may_be_written_otherwise(tmp_path: Path, written: str, called: str) -> None:
+    (tmp_path / called).write_bytes(b"1")
+    assert existing_file(tmp_path, written) == tmp_path / called
+    (tmp_path / written).write_bytes(b"2")
+    assert existing_file(tmp_path, written) == tmp_path / written
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, "a\0b.jpg", "", "é" * 300])
+def test_what_cannot_be_a_name_is_no_error(tmp_path: Path, value: str) -> None:
+    assert existing_file(tmp_path, value) == tmp_path / value

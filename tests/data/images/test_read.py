@@ -13,6 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 from openalign.data.images.decode import decode, resize
 from openalign.data.images.header import MAX_PIXELS, ImageError
 from openalign.data.images.read import read_image
+from openalign.errors import OpenAlignError
 
 SMOOTH = Image.fromarray(resize(np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8), 50, 70))
 MODES = {
@@ -231,3 +232,11 @@ def test_any_pixels_are_the_same_as_png_as_pillow_image_and_as_array(
     assert np.array_equal(read_image(image), found)
     if mode != "P":  # an array of palette indices does not say so
         assert np.array_equal(read_image(np.asarray(image)), found)
+
+
+def test_a_file_url_is_read_and_an_address_is_told_to_be_one(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 3), "red").save(tmp_path / "a b.png")
+    assert np.array_equal(read_image(f"file://{tmp_path}/a%20b.png"), read_image(tmp_path / "a b.png"))
+    for address in ("https://example.org/a.png", "s3://bucket/a.png"):
+        with pytest.raises(OpenAlignError, match=f"^{address}: is an address, not a file"):
+            read_image(address)

@@ -65,3 +65,24 @@ def test_names_of_image_files_are_no_texts_where_most_are(tmp_path: Path, form: 
 def test_a_text_that_is_the_name_of_a_file_among_others_stays(tmp_path: Path) -> None:
     texts = ["how to open a.jpg", "logo.png", "a boat", "a cat"]
     assert open_pairs(write(tmp_path, "tsv", texts)).texts() == texts
+
+
+@pytest.mark.parametrize("form", ["tsv", "parquet", "jsonl"])
+def test_objects_written_as_text_are_no_texts(tmp_path: Path, form: str) -> None:
+    path = write(tmp_path, form, ["a boat", '{"score": 0.5, "tags": []}', "{a cat}", ' {"en": {"a": 1}} ', "{}"])
+    pairs = open_pairs(path)
+    assert pairs.texts() == ["a boat", "{a cat}"]
+    assert counted(pairs.problems) == {Kind.ROW_WITHOUT_TEXT: 3}
+    assert any("3 texts are JSON objects" in each for each in pairs.problems)
+
+
+def test_an_object_among_texts_and_lists_of_them_costs_its_row_alone(tmp_path: Path) -> None:
+    texts = ["a boat", {"score": 1}, ["a cat", None, "two cats"]]
+    for number in range(len(texts)):
+        (tmp_path / f"{number}.jpg").write_bytes(JPEG)
+    rows = [{"image": f"{number}.jpg", "text": text} for number, text in enumerate(texts)]
+    for name, content in (("t.jsonl", "\n".join(map(json.dumps, rows))), ("t.json", json.dumps(rows))):
+        (tmp_path / name).write_text(content)
+        pairs = open_pairs(tmp_path / name)
+        assert pairs.texts() == ["a boat", "a cat", "two cats"]
+        assert pairs.table["image"].to_pylist() == ["0.jpg", "2.jpg", "2.jpg"]

@@ -1,5 +1,6 @@
 """A table called `pairs` in a folder: the images there that it does not name are counted."""
 
+import bz2
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from openalign.data.left_out import Kind, counted
 from openalign.data.pairs.open import open_pairs
+from openalign.errors import OpenAlignError
 from tests.data.pairs.folders import JPEG, put
 
 
@@ -46,3 +48,23 @@ def test_images_beside_a_table_that_holds_its_own_are_counted(tmp_path: Path) ->
     pq.write_table(pa.table({"image": [JPEG, JPEG], "text": ["one", "two"]}), tmp_path / "pairs.parquet")
     pairs = open_pairs(tmp_path)
     assert len(pairs) == 2 and counted(pairs.problems) == {Kind.IMAGE_NOT_NAMED: 1}
+
+
+@pytest.mark.parametrize("repeated", ["x", "score", ""])
+def test_columns_of_one_name_matter_only_where_they_are_taken(tmp_path: Path, repeated: str) -> None:
+    put(tmp_path, a=None, b=None)
+    header = f"image,text,{repeated},{repeated}"
+    (tmp_path / "t.csv").write_text(f"{header}\na.jpg,one,1,2\nb.jpg,two,3,4\n")
+    pairs = open_pairs(tmp_path / "t.csv")
+    assert pairs.texts() == ["one", "two"]
+    assert pairs.table[f"{repeated} (2)"].to_pylist() == ["2", "4"]
+    (tmp_path / "u.csv").write_text("image,text,text\na.jpg,one,1\n")
+    with pytest.raises(OpenAlignError, match=r"u\.csv has two columns called 'text'"):
+        open_pairs(tmp_path / "u.csv")
+
+
+@pytest.mark.parametrize("name", ["t.csv.bz2", "t.txt.bz2"])
+def test_a_packed_table_that_is_read_is_not_counted_as_one_that_is_not(tmp_path: Path, name: str) -> None:
+    put(tmp_path, a=None)
+    (tmp_path / name).write_bytes(bz2.compress(b"image\ttext\na.jpg\tone\n"))
+    assert counted(open_pairs(tmp_path / name, strict=True).problems) == {}
