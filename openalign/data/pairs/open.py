@@ -10,6 +10,7 @@ from openalign.data.files import remote
 from openalign.data.files.damage import start_of, what_it_is
 from openalign.data.files.walk import one_look
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
+from openalign.data.pairs.folder_files import looks_like_image
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.split_column import of_split, split_column
@@ -105,6 +106,11 @@ def unknown(source: Source) -> OpenAlignError:
         return OpenAlignError(f"{source.name} holds no shards (.tar): only shards can be read from a URL")
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
         return _crawled(source)
+    if looks_like_image(source.at.name):
+        pattern = source.at.with_name(f"*{source.at.suffix}")
+        return OpenAlignError(
+            f"{source.name} is one image: give its folder, or a pattern in quotation marks: '{pattern}'"
+        )
     if what := what_it_is(start_of(source.at)):
         return OpenAlignError(f"{source.name} cannot be read: {what}")
     tables = ", ".join(TABLE_SUFFIXES)
