@@ -1,6 +1,7 @@
-"""The pictures of the search page in the documentation, taken anew from indexes by Chromium.
+r"""The pictures of the search page in the documentation, taken anew from indexes by Chromium.
 
-    python docs/hooks/pictures.py page=heldout.index page-filters=drawings.index page-clothes=unseen.index map=clothes.index
+    python docs/hooks/pictures.py page=heldout.index page-filters=drawings.index page-clothes=unseen.index \
+        map=clothes.index
 
 takes those that are named. The indexes are not part of the repository: `heldout` has the demo's `heldout/` and its
 model, `drawings` the same pictures in folders and with dates in their EXIF, which were made up; `clothes` and `unseen`
