@@ -6,7 +6,7 @@ change is right for both, if it takes the name from here.
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 _OTHER_NAMES = {"retry_failed": "--retry failed"}
@@ -17,11 +17,20 @@ _typed = False
 """Whether this process runs a command; one for all threads, since they work for it."""
 
 
-@contextmanager
-def typed_options() -> Iterator[None]:
+def typed_options() -> AbstractContextManager[None]:
     """Name options as the command line spells them, until the end of the block."""
+    return _named(typed=True)
+
+
+def called_options() -> AbstractContextManager[None]:
+    """Name options as a program does, until the end of the block: a service's answers are for its clients."""
+    return _named(typed=False)
+
+
+@contextmanager
+def _named(*, typed: bool) -> Iterator[None]:
     global _typed
-    before, _typed = _typed, True
+    before, _typed = _typed, typed
     try:
         yield
     finally:

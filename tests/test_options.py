@@ -9,7 +9,7 @@ import pytest
 import openalign
 from openalign import options
 from openalign.errors import OpenAlignError
-from openalign.options import as_given, option, typed_options
+from openalign.options import as_given, called_options, option, typed_options
 
 PACKAGE = Path(openalign.__file__).parent
 OF_OTHER_PROGRAMS = {"--warc-file", "--nproc-per-node", "--dereference", "--output"}
@@ -36,6 +36,9 @@ def in_a_program(monkeypatch):
 def test_an_option_is_named_for_its_reader(named, typed, called, in_a_program):
     assert named() == called
     with typed_options():
+        assert named() == typed
+        with called_options():
+            assert named() == called
         assert named() == typed
     assert named() == called
 

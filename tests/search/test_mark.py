@@ -190,7 +190,7 @@ def test_what_is_not_there_is_told_and_the_most_similar_are_named(index, capsys)
     terminal.print_hits(hits, show_all=False)
     printed = capsys.readouterr().out
     assert printed.startswith("Nothing matches.") and printed.count(".png") == 3
-    assert "5 of the 8" in printed and "--all" in printed
+    assert printed.endswith("--all shows the 8 most similar images.\n")
     terminal.print_hits(hits, show_all=True)
     assert capsys.readouterr().out.count(".png") == 8
 
@@ -211,7 +211,9 @@ def test_only_matches_are_printed_unless_all_are_asked_for(index, capsys):
     terminal.print_hits(hits, show_all=False)
     printed = capsys.readouterr().out
     assert printed.count(".png") == matching < 8
-    assert f"{8 - matching} of the 8" in printed
+    assert f"{8 - matching} of the 8 most similar images lie beyond" in printed
+    terminal.print_hits(Hits(hits[: matching + 1]), show_all=False)
+    assert f"1 of the {matching + 1} most similar images lies beyond" in capsys.readouterr().out
     terminal.print_hits(Hits(hits[:1]), show_all=False)
     assert "beyond" not in capsys.readouterr().out
 

@@ -1,5 +1,7 @@
 """The files of an index: batches appended, rows removed, a graph with rows behind it, snapshots, compaction."""
 
+import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openalign.errors import OpenAlignError
 from openalign.search.query.compose import unit
 from openalign.search.store import Store, evenly_spaced
 from openalign.search.store.changes import Facts, Listed, NewImage
+from openalign.search.store.database import opened_for_writing
 from openalign.search.store.meta import Meta
 from openalign.search.store.writer import IndexWriter
+from openalign.search.watched import DamagedIndex
 
 D = 32
 
@@ -321,3 +326,20 @@ def test_a_filter_of_a_graph_is_compared_row_by_row_as_often_as_it_is_asked_for(
             assert store.nearest(query_D, 30, among)[0].tolist() == exact[:30].tolist()
         longer = store.nearest(query_D, 60)[0].tolist()
         assert store.nearest(query_D, 7)[0].tolist() == longer[:7] == store.nearest(query_D, 60)[0].tolist()[:7]
+
+
+@pytest.mark.parametrize("read_only", ["folder", "file"])
+def test_an_index_that_may_not_be_written_is_not_called_damaged(tmp_path, monkeypatch, read_only):
+    folder = tmp_path / "paint.index"
+    with closing(begin(folder)) as writer:
+        add(writer, np.eye(3, D))
+        finish(writer).close()
+    (folder / "rows.sqlite-wal").mkdir()  # SQLite cannot make its log, as on a disk that is read-only
+    denied = folder if read_only == "folder" else folder / "rows.sqlite"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != denied)
+    with pytest.raises(OpenAlignError, match=r"cannot be written: it, or its disk, is read-only") as refused:
+        opened_for_writing(folder / "rows.sqlite")
+    assert not isinstance(refused.value, DamagedIndex)
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    with pytest.raises(DamagedIndex, match=r"unable to open database file"):
+        opened_for_writing(folder / "rows.sqlite")

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 from fastapi.testclient import TestClient
 
+from openalign.options import typed_options
 from openalign.search import Index
 from openalign.serve.app import create_app
 from openalign.serve.failures import WithoutFolders
 from openalign.serve.links import Links
+from openalign.serve.protection.access import Access
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,28 @@ def test_a_missing_original_is_named_without_its_folder_and_logged_with_it(tmp_p
     assert "a red one.png" in reply.json()["error"]
     assert str(tmp_path) not in reply.text and "my own photos" not in reply.text
     assert any(str(folder) in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({"where": "boat"}, "`where='boat'`: there is no comparison in it"),
+        ({"where": "boat=2"}, "`where='boat=2'`: there is no column"),
+        ({"query": "img:1"}, "a query given as text opens no file; give the image as `image`"),
+    ],
+)
+def test_a_client_is_told_of_its_parameters_not_of_options_of_the_command_line(index, request_, message):
+    with typed_options(), TestClient(create_app(index)) as client:
+        reply = client.get("/search", params={"text": "a boat"} | request_ if "where" in request_ else request_)
+    assert reply.status_code == 400 and message in reply.json()["error"]
+
+
+def test_who_started_the_service_is_told_of_the_command_line(index):
+    with typed_options():
+        access = Access({"localhost"})
+        with TestClient(create_app(index, access=access)) as client:
+            reply = client.get("/search", headers={"Host": "elsewhere.example"})
+    assert "--allow-host must name the host" in reply.json()["error"]
 
 
 def test_folders_whose_names_have_spaces_are_taken_out_too(tmp_path, paint, paint_encoder):

@@ -133,6 +133,21 @@ def test_the_ends_of_the_range_are_sliders(open_photos):
     expect(page.get_by_label("From", exact=True)).to_have_attribute("aria-valuetext", "Feb 2022")
 
 
+@pytest.mark.parametrize(
+    ("where", "chip", "first", "last"),
+    [
+        ("where=date%3E2021-11&where=date%3C%3D2022", "Dec 2021 – Dec 2022", "Dec 2021", "Dec 2022"),
+        ("where=date%3C2023-03&where=date%3C%3D2023-06", "until Feb 2023", "Jan 2021", "Feb 2023"),
+        ("where=date%3E2021&where=date%3E%3D2021-05", "since Jan 2022", "Jan 2022", "Dec 2023"),
+    ],
+)
+def test_conditions_on_months_however_they_are_written_are_the_range(open_photos, where, chip, first, last):
+    page = open_photos(path=f"/?query=red&{where}")
+    assert chips(page) == [chip]
+    for label, month in (("From", first), ("Until", last)):
+        assert page.get_by_label(label, exact=True).get_attribute("aria-valuetext") == month
+
+
 @AT_ALL_WIDTHS
 def test_results_are_sorted_by_date_and_name(open_photos, width):
     page = open_photos(width, "/?query=green&where=shop%3Dsouth")

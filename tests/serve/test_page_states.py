@@ -103,8 +103,15 @@ def test_a_large_image_is_made_small_before_it_is_sent_and_kept(open_photos, tmp
 
 
 @AT_ALL_WIDTHS
-def test_nothing_moves_while_answers_and_pictures_come(open_photos, width):
-    page = open_photos(width)
+@pytest.mark.parametrize("path", ["/", "/?query=red"])
+def test_nothing_moves_while_answers_and_pictures_come(open_photos, width, path):
+    page = open_photos(width, path)
+
+    def with_credits(route):
+        reply = route.fetch()
+        route.fulfill(response=reply, json=reply.json() | {"credits": "Photos by many people.\n" * 8})
+
+    page.route("**/api/info", with_credits)
     page.add_init_script(
         "window.moved = 0; new PerformanceObserver(list => list.getEntries().forEach(entry => moved += entry.value))"
         ".observe({ type: 'layout-shift', buffered: true });"

@@ -84,8 +84,12 @@ def print_hits(hits: "Hits", *, show_all: bool, conditions: bool = False) -> Non
     if hits.note:
         print(hits.note)
     if len(shown) < len(hits):
-        left = f"{len(hits) - len(shown):,} of the {len(hits):,} most similar images"
-        print(f"{left} lie beyond the mark where matches end; {option('all')} shows them.")
+        left, most_similar = len(hits) - len(shown), f"the {len(hits):,} most similar images"
+        if hits.nothing_matches:
+            print(f"{option('all')} shows {most_similar}.")
+        else:
+            lie = "lies" if left == 1 else "lie"
+            print(f"{left:,} of {most_similar} {lie} beyond the mark where matches end; {option('all')} shows them.")
 
 
 def found_json(hits: "Hits") -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _register_heif() -> None:
     """Let Pillow open HEIC, without the pictures beside the main one."""
     import pillow_heif
 
-    pillow_heif.register_heif_opener(THUMBNAILS=False, DEPTH_IMAGES=False, AUX_IMAGES=False)
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 
 def _pillow_header(data: bytes) -> ImageHeader:

@@ -118,7 +118,11 @@ def unknown(source: Source) -> OpenAlignError:
         return _crawled(source)
     start = start_of(source.at)
     if is_image_name(source.name) and format_of(start) is not None:
-        return OpenAlignError(f"{source.name} is one image: give its folder, or a table that names it")
+        pattern = source.at.with_name(f"*{source.at.suffix}")
+        return OpenAlignError(
+            f"{source.name} is one image: give its folder, a pattern in quotation marks ('{pattern}'), or a table that "
+            "names it"
+        )
     if what := what_it_is(start) or packed_unnamed(source.at, start):
         return OpenAlignError(f"{source.name} cannot be read: {what}")
     tables = ", ".join(TABLE_SUFFIXES)

@@ -4,6 +4,7 @@ Nothing else in a process may open the file while a connection is open: closing 
 the process holds on the file (POSIX), those of SQLite as well.
 """
 
+import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -168,7 +169,7 @@ def opened_for_writing(path: Path) -> sqlite3.Connection:
             raise DamagedIndex(f"{path} cannot be read (its tables are not those of an index): {ADVICE}")
     except BaseException as error:
         table.close()
-        if isinstance(error, sqlite3.OperationalError) and is_new:
+        if isinstance(error, sqlite3.OperationalError) and (is_new or not _may_write(path.parent)):
             raise cannot_write(path.parent, error) from None
         if isinstance(error, sqlite3.Error | UnicodeDecodeError):
             raise DamagedIndex(f"{path} cannot be read ({error}): {ADVICE}") from None
@@ -177,8 +178,14 @@ def opened_for_writing(path: Path) -> sqlite3.Connection:
 
 
 def cannot_write(folder: Path, error: Exception) -> OpenAlignError:
-    """The error for a disk that is full, or a library that cannot write for another reason."""
+    """The error for a disk that is full or read-only, or a library that cannot write for another reason."""
+    if not _may_write(folder):
+        return OpenAlignError(f"{folder} cannot be written: it, or its disk, is read-only for this user.")
     return OpenAlignError(f"{folder} cannot be written ({error}): make room, and give the same command again.")
+
+
+def _may_write(folder: Path) -> bool:
+    return all(os.access(path, os.W_OK) for path in (folder, folder / ROWS) if path.exists())
 
 
 def expected_tables() -> list[Any]:

@@ -22,14 +22,15 @@ export function valueOf(where, column) {
 
 export const equals = (column, value) => `${column}=${value}`;
 
-// The first and the last month of a range; null on a side that is open.
+// The first and the last month of a range; null on a side that is open. Where several bound a side, the closest does.
 export function monthsOf(where) {
   const range = { from: null, to: null };
-  for (const { column, operator, value } of where.map(partsOf)) {
-    if (column !== "date" || !/^\d{4}(-\d\d)?$/.test(value)) continue;
-    if (operator === ">=") range.from = value.length === 4 ? `${value}-01` : value;
-    if (operator === "<") range.to = before(value.length === 4 ? `${value}-01` : value);
-    if (operator === "=") Object.assign(range, value.length === 4 ? { from: `${value}-01`, to: `${value}-12` } : { from: value, to: value });
+  for (const { operator, value } of where.map(partsOf).filter(isRange)) {
+    const [first, last] = value.length === 4 ? [`${value}-01`, `${value}-12`] : [value, value];
+    const from = { ">=": first, "=": first, ">": after(last) }[operator] ?? null;
+    const to = { "<=": last, "=": last, "<": before(first) }[operator] ?? null;
+    if (from !== null && (range.from === null || from > range.from)) range.from = from;
+    if (to !== null && (range.to === null || to < range.to)) range.to = to;
   }
   return range;
 }
@@ -60,7 +61,7 @@ export function described(where) {
 
 const rowOf = ({ column, value }) => (column === "alike" && /^\d+$/.test(value) ? value : null);
 
-export const isRange = ({ column, operator, value }) => column === "date" && [">=", "<", "="].includes(operator) && /^\d{4}(-\d\d)?$/.test(value);
+export const isRange = ({ column, operator, value }) => column === "date" && [">=", ">", "<", "<=", "="].includes(operator) && /^\d{4}(-\d\d)?$/.test(value);
 
 function rangeInWords({ from, to }) {
   if (from === null) return `until ${monthInWords(to)}`;

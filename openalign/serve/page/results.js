@@ -47,12 +47,16 @@ export class Results {
       else this.refuse(error.message);
     } finally {
       clearTimeout(busy);
-      if (mine === this.#running) setIdle();
+      if (mine === this.#running) {
+        setIdle();
+        document.body.classList.remove("unanswered");
+      }
     }
   }
 
   refuse(sentence) {
     this.#connected();
+    document.body.classList.remove("unanswered");
     this.answered = null;
     this.grid.clear();
     $("status").textContent = "";

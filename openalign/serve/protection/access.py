@@ -68,6 +68,7 @@ class Access:
         self.links = Links(self.key)
         self._addresses = addresses
         self._rate = None if rate is None else _Rate(rate)
+        self._advice = _advice()  # now: whoever reads it in an answer has to tell the one who started the service
 
     def refusal(self, scope: Scope) -> Refusal | None:
         """Why the request is not answered; None if it is."""
@@ -79,7 +80,7 @@ class Access:
             return None
         names = [without_port(value) for value in headers.get(b"host", [b""])]
         if len(names) != 1 or not self._known(names[0]):
-            return Refusal(421, f"This service accepts requests to {_listed(self.hosts)} only; {_advice(self.hosts)}")
+            return Refusal(421, f"This service accepts requests to {_listed(self.hosts)} only; {self._advice}")
         origins = [without_port(value.rpartition(b"://")[2]) for value in headers.get(b"origin", [])]
         if any(origin not in (*self.hosts, names[0]) for origin in origins):
             return Refusal(403, NOT_OURS)
@@ -198,5 +199,5 @@ def _listed(hosts: Collection[str]) -> str:
     return ", ".join(["localhost", *others])
 
 
-def _advice(hosts: Collection[str]) -> str:
+def _advice() -> str:
     return f"a proxy in front of it must send `Host: localhost`, or {option('allow_host')} must name the host."

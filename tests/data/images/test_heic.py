@@ -116,6 +116,14 @@ def test_a_damaged_heic_raises_only_image_errors_and_warns_of_nothing(changes):
         photo_facts(bytes(damaged))
 
 
+def test_the_plugin_knows_the_options_that_it_is_given(monkeypatch):
+    monkeypatch.setattr(pillow_heif.options, "THUMBNAILS", True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        header._register_heif.__wrapped__()
+    assert not pillow_heif.options.THUMBNAILS and not pillow_heif.options.DEPTH_IMAGES
+
+
 def test_only_heic_loads_the_plugin():
     assert header._HEIF not in header._PILLOW_FORMATS
 

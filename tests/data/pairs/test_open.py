@@ -93,6 +93,8 @@ def test_shards_open_by_themselves_by_their_folder_and_by_the_curated_folder(tmp
         ("site", "holds web pages or a crawl: run `openalign curate site"),
         ("crawls", "holds web pages or a crawl: run `openalign curate crawls"),
         ("data.zip", "is neither a folder nor a table"),
+        ("bare/a.jpg", r"is one image: give its folder, or a pattern in quotation marks: 'bare/\*\.jpg'"),
+        ("phone.HEIC", r"is one image: give its folder, or a pattern in quotation marks: '\*\.HEIC'"),
         ("odd", r"a\.txt is not text"),
     ],
 )
@@ -106,7 +108,7 @@ def test_a_source_that_cannot_be_opened_is_an_error_with_advice(
     (tmp_path / "odd" / "a.txt").write_bytes(b"\x00\xff\x80\x01\xfe")
     for folder in ("site", "crawls"):
         (tmp_path / folder / "below").mkdir(parents=True)
-    for name in ("crawl.warc.gz", "data.zip", "site/below/a.html", "crawls/below/b.warc"):
+    for name in ("crawl.warc.gz", "data.zip", "phone.HEIC", "site/below/a.html", "crawls/below/b.warc"):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(OpenAlignError, match=message):
         open_pairs(source)
