@@ -9,8 +9,8 @@ import numpy as np
 from openalign.data.files import remote
 from openalign.data.files.damage import packed_unnamed, start_of, what_it_is
 from openalign.data.files.walk import one_look
-from openalign.data.images.formats import format_of, is_image_name
 from openalign.data.left_out import Kind, LeftOut, refuse_left_out
+from openalign.data.pairs.folder_files import looks_like_image
 from openalign.data.pairs.layouts.registry import LAYOUTS, Recognised, recognise
 from openalign.data.pairs.layouts.source import Source
 from openalign.data.pairs.layouts.split_column import of_split, split_column
@@ -117,11 +117,10 @@ def unknown(source: Source) -> OpenAlignError:
     if any(suffix.lower() in (".warc", ".wat") for suffix in source.at.suffixes):
         return _crawled(source)
     start = start_of(source.at)
-    if is_image_name(source.name) and format_of(start) is not None:
+    if looks_like_image(source.at.name):
         pattern = source.at.with_name(f"*{source.at.suffix}")
         return OpenAlignError(
-            f"{source.name} is one image: give its folder, a pattern in quotation marks ('{pattern}'), or a table that "
-            "names it"
+            f"{source.name} is one image: give its folder, or a pattern in quotation marks: '{pattern}'"
         )
     if what := what_it_is(start) or packed_unnamed(source.at, start):
         return OpenAlignError(f"{source.name} cannot be read: {what}")
