@@ -58,14 +58,9 @@ def test_a_failing_test_leaves_no_process() -> None:
 
 
 KILLED = """
-import os, socket, sys
-from tests import preloaded, preloaded_server
-ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-if os.fork() == 0:  # a server that has loaded nothing
-    ours.close()
-    preloaded_server.main(theirs)
-theirs.close()
-preloaded.use(ours)
+import sys
+from tests import preloaded
+preloaded.fork_server()  # of a process that has loaded nothing
 begun = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"  # it ends with this one from then on
 process = preloaded.Popen([sys.executable, "-c", begun], start_new_session=True)
 sys.stdin.read()

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openalign.data.arrow import from_numbers, numbers, strings
+from openalign.search import Index
+from tests.conftest import PaintEncoder
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -52,11 +54,11 @@ def test_an_index_of_a_folder_that_gets_one_more_image_needs_no_pandas(paint, tm
     """Importing it takes longer than the rest."""
     for number in range(12):
         paint(tmp_path / "photos" / f"{number}.png", "red", size=(40 + number, 40))
+    Index.build(tmp_path / "photos", model=PaintEncoder(), to=tmp_path / "i").store.close()
+    paint(tmp_path / "photos" / "new.png", "blue")
     code = (
         "import sys; from tests.conftest import PaintEncoder; from openalign.search import Index;"
-        "Index.build(sys.argv[1], model=PaintEncoder(), to=sys.argv[2]); print('pandas' in sys.modules)"
+        "print(len(Index.build(sys.argv[1], model=PaintEncoder(), to=sys.argv[2])), 'pandas' in sys.modules)"
     )
     command = [sys.executable, "-c", code, tmp_path / "photos", tmp_path / "i"]
-    subprocess.run(command, check=True)
-    paint(tmp_path / "photos" / "new.png", "blue")
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "False\n"
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "13 False\n"

@@ -11,8 +11,15 @@ QUERY = {"query": "2*red - blue", "where": ["width>=10"], "sort": "-date", "agai
 
 
 @pytest.fixture(scope="module")
-def client(shared_index):
-    return TestClient(create_app(shared_index, whole_paths=True), raise_server_exceptions=False)
+def app(shared_index):
+    return create_app(shared_index, whole_paths=True)
+
+
+@pytest.fixture
+def client(app, shared_index):
+    yield TestClient(app, raise_server_exceptions=False)
+    for name in shared_index.saved.all():
+        shared_index.saved.remove(name)
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])

@@ -15,7 +15,6 @@ TEXT_FOLDERS = frozenset(
 )
 """Names of folders, in lower case, that hold the texts of the images in a folder beside them."""
 _NOT_DECODED = {suffix for each in FORMATS if not each.is_decoded for suffix in each.suffixes}
-_DECODED = IMAGE_SUFFIXES - _NOT_DECODED
 _OTHER_IMAGES = frozenset(
     {
         *("jxl", "svg", "svgz", "psd", "xcf", "ai", "eps", "exr", "hdr", "tga", "pcx", "dds", "djvu", "dcm", "pgm"),
@@ -85,7 +84,8 @@ def image_files(files: Iterable[str], folder: Path | None) -> list[str]:
 
 def are_images(files: Sequence[str]) -> bool:
     """Whether all files are images that can be decoded, by their suffixes; a quick look at millions of names."""
-    return {suffix.lower() for suffix in {file.rpartition(".")[2] for file in files}} <= _DECODED
+    suffixes = {file.rpartition(".")[2] for file in files}
+    return {suffix.lower() for suffix in suffixes} <= IMAGE_SUFFIXES - _NOT_DECODED
 
 
 def looks_like_image(file: str) -> bool:

@@ -1,6 +1,7 @@
 """Photos to vectors to Milvus to answers, by the commands and the service."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -44,9 +45,11 @@ def test_the_commands_take_an_address_where_they_take_a_folder(embedded, lite, t
             json.loads(run("search", to, *options, "--top", 24, "--json")) for to in (lite, tmp_path / "photos.index")
         )
         assert found["index"] == lite and found["nothing_matches"] == expected["nothing_matches"]
-        assert {hit["image"]: hit for hit in found["hits"]} == {
-            hit["image"]: hit | {"score": pytest.approx(hit["score"], abs=2e-4)} for hit in expected["hits"]
-        }
+        hits = {hit["image"]: hit for hit in found["hits"]}
+        for hit in expected["hits"]:
+            name = Path(hit["image"]).name  # a collection knows no path
+            assert hits.pop(name) == hit | {"image": name, "score": pytest.approx(hit["score"], abs=2e-4)}
+        assert not hits
     assert "red" in run("search", lite, "a red wall", "--all")
 
 
