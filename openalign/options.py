@@ -6,7 +6,8 @@ change is right for both, if it takes the name from here.
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 _OTHER_NAMES = {"retry_failed": "--retry failed"}
@@ -15,26 +16,36 @@ _ARGUMENTS = {"label_file": "labels"}
 """Options whose values the function takes in another argument."""
 _typed = False
 """Whether this process runs a command; one for all threads, since they work for it."""
-
-
-def typed_options() -> AbstractContextManager[None]:
-    """Name options as the command line spells them, until the end of the block."""
-    return _named(typed=True)
-
-
-def called_options() -> AbstractContextManager[None]:
-    """Name options as a program does, until the end of the block: a service's answers are for its clients."""
-    return _named(typed=False)
+_called = ContextVar("called", default=False)
+"""Whether it is a client of the service that reads the messages of this task."""
 
 
 @contextmanager
-def _named(*, typed: bool) -> Iterator[None]:
+def typed_options() -> Iterator[None]:
+    """Name options as the command line spells them, until the end of the block."""
     global _typed
-    before, _typed = _typed, typed
+    before, _typed = _typed, True
     try:
         yield
     finally:
         _typed = before
+
+
+@contextmanager
+def called_options() -> Iterator[None]:
+    """Name options as a program does, until the end of the block, in this task and what it starts.
+
+    A service's answers are for its clients, which know no command line.
+    """
+    before = _called.set(True)
+    try:
+        yield
+    finally:
+        _called.reset(before)
+
+
+def _is_typed() -> bool:
+    return _typed and not _called.get()
 
 
 def option(name: str = "", /, **values: Any) -> str:
@@ -43,7 +54,7 @@ def option(name: str = "", /, **values: Any) -> str:
     `option("to")` is `--to` on the command line, and `to` in backticks in a program; `option(resume=True, to=run)` is
     `--resume --to runs/a`, and `resume=True, to='runs/a'` in backticks. A mapping is a repeated KEY=VALUE.
     """
-    if not _typed:
+    if not _is_typed():
         given = [_ARGUMENTS.get(name, name)] if name else [f"{key}={_python(value)}" for key, value in values.items()]
         return f"`{', '.join(given)}`"
     words = [_dashed(name)] if name else [word for key, value in values.items() for word in _shell(key, value)]
@@ -52,7 +63,7 @@ def option(name: str = "", /, **values: Any) -> str:
 
 def as_given(name: str, key: str, value: Any) -> str:
     """One KEY=VALUE of an option, as it was typed without the shell's quotation marks."""
-    return f"{_dashed(name)} {key}={value}" if _typed else option(**{name: {key: value}})
+    return f"{_dashed(name)} {key}={value}" if _is_typed() else option(**{name: {key: value}})
 
 
 def _dashed(name: str) -> str:

@@ -19,7 +19,7 @@ from openalign.errors import OpenAlignError, UsageError
 from openalign.model.dual_encoder import DualEncoder
 from openalign.model.onnx.encoder import exported
 from openalign.model.onnx.faster import faster_of
-from openalign.options import called_options, option
+from openalign.options import option
 from openalign.progress import console
 from openalign.search.index import Index
 from openalign.serve.current import CurrentIndex
@@ -108,8 +108,7 @@ def _lifespan(current: CurrentIndex, shared: SharedModel) -> Callable[[FastAPI],
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(current.follow())
-        with called_options():
-            yield
+        yield
         following.cancel()
         shared.close(SECONDS_TO_END)
 

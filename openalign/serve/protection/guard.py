@@ -6,6 +6,7 @@ import re
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from openalign.options import called_options
 from openalign.serve.protection.access import Access
 from openalign.serve.wire import failed
 
@@ -59,7 +60,8 @@ class Guard:
         try:
             if _announced(scope) > MAX_BODY:
                 raise _TooLarge
-            await self.app(scope, body.receive, answer.send)
+            with called_options():
+                await self.app(scope, body.receive, answer.send)
         except _TooLarge:
             await answer.refuse(413, TOO_LARGE)
         except _TooMany:
