@@ -72,7 +72,8 @@ def _cleared_of_file_names(table: pa.Table, where: str, problems: list[str]) -> 
 
 def _cleared_of_objects(table: pa.Table, where: str, problems: list[str]) -> pa.Table:
     """The table without texts that are objects as JSON writes them: data about an image, not what it shows."""
-    begins = pc.fill_null(pc.starts_with(table["text"], "{"), False)  # a sixth of the time that an expression takes
+    begins = pc.or_(pc.starts_with(table["text"], "{"), pc.less(table["text"], "!"))  # or with whitespace
+    begins = pc.fill_null(begins, False)
     if not pc.any(begins).as_py():
         return table
     texts: list[str | None] = table["text"].to_pylist()
