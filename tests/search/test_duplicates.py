@@ -63,6 +63,7 @@ def test_changed_copies_of_a_picture_are_one_group_and_other_pictures_are_none(c
     copies.store.check_thoroughly()
 
 
+@pytest.mark.slow
 def test_adding_images_one_by_one_finds_the_same_groups(tmp_path, copies, paint_encoder):
     for path in sorted((tmp_path / "photos").iterdir()):
         saved(Image.open(path), tmp_path / "grown" / path.name)

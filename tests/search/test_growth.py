@@ -169,6 +169,7 @@ def test_many_removed_photos_are_compacted(settled, photos, paint_encoder):
     assert sorted(path.name for path in settled.iterdir() if path.name.startswith("vectors")) == ["vectors.2.f16"]
 
 
+@pytest.mark.slow
 def test_an_index_holds_the_given_sources_and_no_others(settled, photos, tmp_path, paint, paint_encoder, read):
     other = tmp_path / "other"
     paint(other / "o.png", "white", (71, 72))
@@ -319,6 +320,7 @@ def test_an_index_that_follows_a_folder_equals_one_made_anew(tmp_path_factory, p
         index.store.check_thoroughly()
 
 
+@pytest.mark.slow
 def test_a_graph_is_made_again_only_when_many_rows_are_behind_it(photos, tmp_path, paint, paint_encoder, monkeypatch):
     monkeypatch.setattr(run, "EXACT_BELOW", 8)
     monkeypatch.setattr(run, "LONGEST_TAIL", 3)

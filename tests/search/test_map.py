@@ -48,6 +48,7 @@ def test_ten_images_have_a_map_and_nine_have_none(many, tmp_path, paint_encoder)
     assert not list((tmp_path / "i").glob("map*"))
 
 
+@pytest.mark.slow
 def test_a_new_image_lies_beside_its_neighbours_and_nothing_else_moves(many, tmp_path, paint, paint_encoder):
     before = positions(Index.build(many, model=paint_encoder, to=tmp_path / "i"))
     paint(many / "new-red.png", "red", size=(200, 51))
@@ -80,6 +81,7 @@ def test_a_map_is_laid_out_again_when_a_tenth_has_changed(many, tmp_path, paint,
     assert any(again[name] != first[name] for name in set(again) & set(first))
 
 
+@pytest.mark.slow
 def test_map_makes_it_anew_and_no_map_leaves_it(many, tmp_path, paint, paint_encoder):
     first = Index.build(many, model=paint_encoder, to=tmp_path / "i")
     paint(many / "new.png", "red", size=(200, 51))
@@ -92,6 +94,7 @@ def test_map_makes_it_anew_and_no_map_leaves_it(many, tmp_path, paint, paint_enc
     assert Index.build(many, model=paint_encoder, to=tmp_path / "other", map_=False).map is None
 
 
+@pytest.mark.slow
 def test_a_map_survives_that_rows_are_numbered_anew(many, tmp_path, paint_encoder):
     Index.build(many, model=paint_encoder, to=tmp_path / "i")
     for number in range(0, 60, 3):  # a third of them: the index is compacted
@@ -101,6 +104,7 @@ def test_a_map_survives_that_rows_are_numbered_anew(many, tmp_path, paint_encode
     assert positions(index).keys() == {path.name for path in many.glob("*.png")}
 
 
+@pytest.mark.slow
 def test_a_damaged_map_fails_where_it_is_asked_for_and_is_made_again(many, tmp_path, paint_encoder):
     Index.build(many, model=paint_encoder, to=tmp_path / "i")
     (path,) = (tmp_path / "i").glob("map.*.parquet")
@@ -115,6 +119,7 @@ def test_a_damaged_map_fails_where_it_is_asked_for_and_is_made_again(many, tmp_p
     assert positions(Index.build(many, model=paint_encoder, to=tmp_path / "i", map_=None))
 
 
+@pytest.mark.slow
 def test_a_snapshot_keeps_the_map_of_its_time(many, tmp_path, paint, paint_encoder):
     before = Index.build(many, model=paint_encoder, to=tmp_path / "i")
     paint(many / "new.png", "red", size=(200, 51))
@@ -158,6 +163,7 @@ def test_a_region_of_an_index_without_a_map_is_refused(photos, tmp_path, paint_e
 corner = st.tuples(*[st.integers(-20, 20).map(lambda value: value / 2)] * 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(corners=st.lists(corner, min_size=3, max_size=9), seed=st.integers(0, 99))
 def test_a_polygon_holds_the_points_that_a_comparison_one_by_one_finds(corners, seed):

@@ -34,6 +34,7 @@ def laid_out(vectors: torch.Tensor, seed: int = 0) -> np.ndarray:
     return layout(*neighbours(vectors, min(15, len(vectors) - 1)), first_positions(vectors), seed=seed).numpy()
 
 
+@pytest.mark.slow
 def test_the_same_vectors_have_the_same_map():
     vectors, _ = blobs(4, 60, 24, seed=1)
     assert np.array_equal(laid_out(vectors), laid_out(vectors))

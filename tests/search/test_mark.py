@@ -172,6 +172,7 @@ def test_an_index_without_a_mark_shows_everything(index, monkeypatch):
     assert not hits.nothing_matches
 
 
+@pytest.mark.slow
 def test_it_is_measured_again_only_when_a_tenth_of_the_images_is_new(photos, paint, paint_encoder, tmp_path):
     to = tmp_path / "grown.index"
     for number in range(30):

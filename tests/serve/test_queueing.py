@@ -109,6 +109,7 @@ def test_the_queue_takes_as_many_as_its_limit(index, paint_encoder):
         assert [each.result().status_code for each in waiting] == [200] * 3
 
 
+@pytest.mark.slow
 def test_health_metrics_and_pictures_are_answered_while_searches_wait_for_every_thread(index, paint_encoder):
     with busy_service(index, paint_encoder, QueueLimits(threads=1)) as (client, threads, held):
         waiting = [threads.submit(client.get, "/api/search?text=blue") for _ in range(5)]

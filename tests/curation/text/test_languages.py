@@ -63,6 +63,7 @@ def test_short_texts_of_shops_and_captions_may_be_in_their_own_language(language
     assert language in likely_languages(text)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.sampled_from(f"{ENGLISH} {GERMAN} Une Pomme ROUGE sur la table una mela rossa яблоко".split())))
 def test_a_sure_guess_is_what_all_scores_give(words: list[str]) -> None:

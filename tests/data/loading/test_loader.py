@@ -75,6 +75,7 @@ def test_ranks_share_the_batch_of_one(pairs: Pairs, tokenizer: Tokenizer, change
         assert texts == parts_texts
 
 
+@pytest.mark.slow
 def test_dropped_words_change_with_the_step_and_nothing_else_does(pairs: Pairs, tokenizer: Tokenizer) -> None:
     plain, dropped = batches(pairs, tokenizer), batches(pairs, tokenizer, word_dropout=0.5)
     for one, other in zip(plain, dropped, strict=True):
