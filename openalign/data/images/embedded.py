@@ -68,8 +68,8 @@ def _of_xmp(image: Image.Image) -> str | None:
     if packet is None and image.format == "TIFF":
         packet = image.tag_v2.get(_XMP_TAG)  # type: ignore[attr-defined]
     packet = packet.encode() if isinstance(packet, str) else packet
-    # A definition of entities, which no program writes, could expand without end.
-    if not isinstance(packet, bytes) or len(packet) > _MOST_XMP_BYTES or b"<!" in packet:
+    # A definition of entities, which no program writes, could expand without end; in UTF-16 it has zeros in between.
+    if not isinstance(packet, bytes) or len(packet) > _MOST_XMP_BYTES or b"<!" in packet.replace(b"\0", b""):
         return None
     root = ElementTree.fromstring(packet.strip(b"\0 \r\n\t"))
     for described in root.iter():

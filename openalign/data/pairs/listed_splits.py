@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -108,10 +109,10 @@ def _lines(file: Path, most: int | None = None) -> list[str]:
     try:
         if file.stat().st_size > _MOST_BYTES:
             return []
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        with file.open(encoding="utf-8-sig", errors="replace") as stream:
+            return list(islice(filter(None, map(str.strip, stream)), most))
     except OSError:
         return []
-    return [line.strip() for line in lines if line.strip()][:most]
 
 
 def _split_of(file: str) -> str:
